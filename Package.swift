@@ -1,0 +1,116 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who may import whom is a law of the house: see docs/architecture.md. Nothing here depends on a
+// plugin; the host finds plugins at run time, beside the running executable among other places.
+
+import PackageDescription
+
+let swift: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "reft",
+  products: [
+    .executable(name: "reft", targets: ["reft"]),
+    .executable(name: "reft-plugin-worker", targets: ["reft-plugin-worker"]),
+    .library(name: "ReFTPluginKit", targets: ["ReFTPluginKit"]),
+    // Each plugin is a shared library of its own that no target depends on: SwiftPM builds it next
+    // to the executables, and two of them never meet in one link.
+    .library(name: "LoReFT", type: .dynamic, targets: ["LoReFT"]),
+    .library(name: "DiReFT", type: .dynamic, targets: ["DiReFT"]),
+    .library(name: "AdditiveSteering", type: .dynamic, targets: ["AdditiveSteering"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // The ABI and the machine.
+    .target(name: "CReFTPlugin"),
+    .target(name: "CReFTKernels"),
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
+
+    // The rooms, from the bottom up.
+    .target(
+      name: "ReFTTensor",
+      dependencies: ["CReFTKernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")],
+      swiftSettings: swift),
+    .target(name: "ReFTModel", dependencies: ["ReFTTensor", "CReFTKernels"], swiftSettings: swift),
+    .target(
+      name: "ReFTHost",
+      dependencies: [
+        "CReFTPlugin", "CFFI", "ReFTModel", "ReFTTensor",
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: swift),
+    .target(
+      name: "ReFTTraining",
+      dependencies: [
+        "ReFTHost", "ReFTModel", "ReFTTensor", .product(name: "Yams", package: "Yams"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: swift),
+    .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
+    .target(
+      name: "ReFTConformance", dependencies: ["CReFTPlugin", "ReFTHost", "ReFTTensor"],
+      swiftSettings: swift),
+    .executableTarget(
+      name: "reft",
+      dependencies: [
+        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTTraining",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: swift),
+    .executableTarget(
+      name: "reft-plugin-worker", dependencies: ["ReFTHost"], swiftSettings: swift),
+
+    // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths.
+    .target(name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT"),
+    .target(
+      name: "DiReFT", dependencies: ["CReFTPlugin"], path: "Plugins/DiReFT",
+      exclude: ["README.md"], swiftSettings: swift),
+    .target(
+      name: "AdditiveSteering", dependencies: ["CReFTPlugin"], path: "Plugins/AdditiveSteering",
+      exclude: ["README.md"], swiftSettings: swift),
+
+    // Tests: one folder per module, and the built tools as processes.
+    .target(
+      name: "_ReFTTestSupport", dependencies: ["ReFTTensor", "ReFTModel", "ReFTHost"],
+      path: "Tests/_ReFTTestSupport", swiftSettings: swift),
+    .testTarget(
+      name: "ReFTTensorTests", dependencies: ["ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "ReFTModelTests",
+      dependencies: ["ReFTModel", "ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "ReFTHostTests",
+      dependencies: ["ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "_ReFTTestSupport"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "ReFTTrainingTests",
+      dependencies: ["ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "_ReFTTestSupport"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "ReFTConformanceTests",
+      dependencies: ["ReFTConformance", "ReFTHost", "_ReFTTestSupport"], swiftSettings: swift),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["ReFTTensor", "_ReFTTestSupport"],
+      swiftSettings: swift),
+  ],
+  cLanguageStandard: .c17
+)
