@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256 as text, over swift-crypto.
+
+import Crypto
+
+/// A running SHA-256, and shorthands for whole inputs; results are 64 hexadecimal digits.
+public struct SHA256Digest {
+  private var hash = SHA256()
+
+  /// Starts with no input.
+  public init() {}
+
+  /// Adds bytes.
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    if !bytes.isEmpty { hash.update(bufferPointer: bytes) }
+  }
+
+  /// Adds the bytes of a text in UTF-8.
+  public mutating func update(_ text: String) {
+    var text = text
+    text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
+  }
+
+  /// The digest of all input so far.
+  public func finish() -> String { Self.hexadecimal(hash.finalize()) }
+
+  /// The digest of bytes.
+  public static func hex(of bytes: some Sequence<UInt8>) -> String {
+    var digest = SHA256Digest()
+    let whole: Void? = bytes.withContiguousStorageIfAvailable {
+      digest.update(UnsafeRawBufferPointer($0))
+    }
+    if whole == nil { Array(bytes).withUnsafeBytes { digest.update($0) } }
+    return digest.finish()
+  }
+
+  /// The digest of raw memory.
+  public static func hex(of bytes: UnsafeRawBufferPointer) -> String {
+    var digest = SHA256Digest()
+    digest.update(bytes)
+    return digest.finish()
+  }
+
+  /// The digest of a file's content.
+  ///
+  /// - Throws: as `MappedFile`.
+  public static func hex(ofFile path: String) throws(ReFTError) -> String {
+    hex(of: try MappedFile(path: path).bytes)
+  }
+
+  private static func hexadecimal(_ digest: some Sequence<UInt8>) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    for byte in digest {
+      text.append(digits[Int(byte >> 4)])
+      text.append(digits[Int(byte & 0xf)])
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+}
