@@ -36,6 +36,8 @@ let package = Package(
     // The ABI and the machine.
     .target(name: "CReFTPlugin"),
     .target(name: "CReFTKernels"),
+    // What Swift cannot say to Linux: sealed memory, futexes, seccomp, spawning a confined worker.
+    .target(name: "CReFTPlatform"),
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
@@ -49,7 +51,7 @@ let package = Package(
     .target(
       name: "ReFTHost",
       dependencies: [
-        "CReFTPlugin", "CFFI", "ReFTModel", "ReFTTensor",
+        "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -75,7 +77,8 @@ let package = Package(
       ],
       swiftSettings: swift),
     .executableTarget(
-      name: "reft-plugin-worker", dependencies: ["ReFTHost"], swiftSettings: swift),
+      name: "reft-plugin-worker", dependencies: ["ReFTHost", "ReFTTensor"],
+      swiftSettings: swift),
 
     // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths.
     .target(name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT"),
