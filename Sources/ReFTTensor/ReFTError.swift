@@ -60,7 +60,9 @@ public struct ReFTError: Error, CustomStringConvertible, Sendable {
 
     /// Captures the place of the caller.
     public static func here(
-      function: String = #function, fileID: String = #fileID, line: Int = #line
+      function: String = #function,
+      fileID: String = #fileID,
+      line: Int = #line
     ) -> Location {
       Location(function: function, fileID: fileID, line: line)
     }
@@ -77,7 +79,10 @@ public struct ReFTError: Error, CustomStringConvertible, Sendable {
 
   /// Makes an error; call sites use the factories in `ReFTError+Topic.swift`.
   public init(
-    _ code: Code, _ message: String, cause: (any Error)? = nil, location: Location = .here()
+    _ code: Code,
+    _ message: String,
+    cause: (any Error)? = nil,
+    location: Location = .here()
   ) {
     self.code = code
     self.message = message

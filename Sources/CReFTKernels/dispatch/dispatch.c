@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses the kernels once: a table that starts from the reference and takes what the processor
+// has.
+#include <stdlib.h>
+#include <string.h>
+
+#include "../ref/ref_kernels.h"
+#include "../x86/x86_kernels.h"
+
+typedef struct kernels {
+  void (*gemm_packed)(size_t, size_t, size_t, const float*, size_t, const float*, size_t, float*,
+                      size_t, int);
+  void (*pack_transposed)(size_t, size_t, const float*, size_t, float*);
+  void (*transpose)(size_t, size_t, const float*, size_t, float*, size_t);
+  void (*rmsnorm)(size_t, size_t, const float*, size_t, const float*, float, float*, size_t);
+  void (*rmsnorm_backward)(size_t, size_t, const float*, size_t, const float*, float, const float*,
+                           size_t, float*, size_t);
+  void (*rope)(size_t, size_t, const float*, float, float*);
+  void (*silu)(size_t, const float*, float*);
+  void (*swiglu)(size_t, const float*, const float*, float*);
+  void (*swiglu_backward)(size_t, const float*, const float*, const float*, float*, float*);
+  void (*silu_backward)(size_t, const float*, const float*, float*);
+  float (*softmax)(size_t, size_t, float, float*, float*);
+  void (*exp_scores)(size_t, size_t, float, float, float*);
+  void (*softmax_backward)(size_t, size_t, float, const float*, float*);
+  float (*max)(size_t, const float*);
+  float (*exp_sum)(size_t, float, float*);
+  void (*axpy)(size_t, float, const float*, float*);
+  float (*dot)(size_t, const float*, const float*);
+} kernels_t;
+
+static const kernels_t reference = {
+    .gemm_packed = reft_gemm_packed_f32_ref,
+    .pack_transposed = reft_pack_transposed_f32_ref,
+    .transpose = reft_transpose_f32_ref,
+    .rmsnorm = reft_rmsnorm_f32_ref,
+    .rmsnorm_backward = reft_rmsnorm_backward_f32_ref,
+    .rope = reft_rope_f32_ref,
+    .silu = reft_silu_f32_ref,
+    .swiglu = reft_swiglu_f32_ref,
+    .swiglu_backward = reft_swiglu_backward_f32_ref,
+    .silu_backward = reft_silu_backward_f32_ref,
+    .softmax = reft_softmax_f32_ref,
+    .exp_scores = reft_exp_scores_f32_ref,
+    .softmax_backward = reft_softmax_backward_f32_ref,
+    .max = reft_max_f32_ref,
+    .exp_sum = reft_exp_sum_f32_ref,
+    .axpy = reft_axpy_f32_ref,
+    .dot = reft_dot_f32_ref,
+};
+
+#if defined(__x86_64__)
+static const kernels_t avx2 = {
+    .gemm_packed = reft_gemm_packed_f32_avx2,
+    .pack_transposed = reft_pack_transposed_f32_avx2,
+    .transpose = reft_transpose_f32_avx2,
+    .rmsnorm = reft_rmsnorm_f32_avx2,
+    .rmsnorm_backward = reft_rmsnorm_backward_f32_avx2,
+    .rope = reft_rope_f32_avx2,
+    .silu = reft_silu_f32_avx2,
+    .swiglu = reft_swiglu_f32_avx2,
+    .swiglu_backward = reft_swiglu_backward_f32_avx2,
+    .silu_backward = reft_silu_backward_f32_avx2,
+    .softmax = reft_softmax_f32_avx2,
+    .exp_scores = reft_exp_scores_f32_avx2,
+    .softmax_backward = reft_softmax_backward_f32_avx2,
+    .max = reft_max_f32_avx2,
+    .exp_sum = reft_exp_sum_f32_avx2,
+    .axpy = reft_axpy_f32_avx2,
+    .dot = reft_dot_f32_avx2,
+};
+#endif
+
+static const kernels_t* active = &reference;
+
+static int offered(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+#else
+  return 0;
+#endif
+}
+
+void reft_kernels_select(int optimised) {
+  active = &reference;
+#if defined(__x86_64__)
+  if (optimised && offered()) active = &avx2;
+#endif
+}
+
+__attribute__((constructor)) static void choose(void) {
+  const char* wish = getenv("REFT_KERNELS");
+  reft_kernels_select(!(wish && strcmp(wish, "ref") == 0));
+}
+
+int reft_kernels_use_avx2(void) {
+  return active != &reference;
+}
+
+void reft_gemm_packed_f32(size_t m, size_t columns, size_t kc, const float* a, size_t lda,
+                          const float* packed, size_t panel_stride, float* c, size_t ldc,
+                          int accumulate) {
+  active->gemm_packed(m, columns, kc, a, lda, packed, panel_stride, c, ldc, accumulate);
+}
+
+void reft_pack_transposed_f32(size_t kc, size_t count, const float* rows, size_t stride,
+                              float* panel) {
+  active->pack_transposed(kc, count, rows, stride, panel);
+}
+
+void reft_transpose_f32(size_t rows, size_t columns, const float* in, size_t stride, float* out,
+                        size_t out_stride) {
+  active->transpose(rows, columns, in, stride, out, out_stride);
+}
+
+void reft_rmsnorm_f32(size_t n, size_t d, const float* x, size_t x_stride, const float* weight,
+                      float epsilon, float* y, size_t y_stride) {
+  active->rmsnorm(n, d, x, x_stride, weight, epsilon, y, y_stride);
+}
+
+void reft_rmsnorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stride,
+                               const float* weight, float epsilon, const float* dy,
+                               size_t dy_stride, float* dx, size_t dx_stride) {
+  active->rmsnorm_backward(n, d, x, x_stride, weight, epsilon, dy, dy_stride, dx, dx_stride);
+}
+
+void reft_rope_f32(size_t heads, size_t head_size, const float* table, float sign, float* row) {
+  active->rope(heads, head_size, table, sign, row);
+}
+
+void reft_silu_f32(size_t n, const float* gate, float* a) {
+  active->silu(n, gate, a);
+}
+
+void reft_swiglu_f32(size_t n, const float* gate, const float* up, float* h) {
+  active->swiglu(n, gate, up, h);
+}
+
+void reft_swiglu_backward_f32(size_t n, const float* gate, const float* up, const float* dh,
+                              float* dgate, float* dup) {
+  active->swiglu_backward(n, gate, up, dh, dgate, dup);
+}
+
+void reft_silu_backward_f32(size_t n, const float* gate, const float* da, float* dgate) {
+  active->silu_backward(n, gate, da, dgate);
+}
+
+float reft_softmax_f32(size_t n, size_t padded, float scale, float* s, float* log_sum_exp) {
+  return active->softmax(n, padded, scale, s, log_sum_exp);
+}
+
+void reft_exp_scores_f32(size_t n, size_t padded, float scale, float lse, float* s) {
+  active->exp_scores(n, padded, scale, lse, s);
+}
+
+void reft_softmax_backward_f32(size_t n, size_t padded, float scale, const float* p, float* dp) {
+  active->softmax_backward(n, padded, scale, p, dp);
+}
+
+float reft_max_f32(size_t n, const float* x) {
+  return active->max(n, x);
+}
+
+float reft_exp_sum_f32(size_t n, float shift, float* x) {
+  return active->exp_sum(n, shift, x);
+}
+
+void reft_axpy_f32(size_t n, float factor, const float* x, float* y) {
+  active->axpy(n, factor, x, y);
+}
+
+float reft_dot_f32(size_t n, const float* x, const float* y) {
+  return active->dot(n, x, y);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The reference kernels: plain loops, the specification of their optimised twins. */
+#ifndef REFT_REF_KERNELS_H
+#define REFT_REF_KERNELS_H
+#include "reft_kernels.h"
+
+void reft_silu_f32_ref(size_t n, const float* gate, float* a);
+void reft_swiglu_f32_ref(size_t n, const float* gate, const float* up, float* h);
+void reft_swiglu_backward_f32_ref(size_t n, const float* gate, const float* up, const float* dh,
+                                  float* dgate, float* dup);
+void reft_silu_backward_f32_ref(size_t n, const float* gate, const float* da, float* dgate);
+float reft_exp_sum_f32_ref(size_t n, float shift, float* x);
+float reft_softmax_f32_ref(size_t n, size_t padded, float scale, float* s, float* log_sum_exp);
+void reft_exp_scores_f32_ref(size_t n, size_t padded, float scale, float lse, float* s);
+void reft_softmax_backward_f32_ref(size_t n, size_t padded, float scale, const float* p, float* dp);
+void reft_gemm_packed_f32_ref(size_t m, size_t columns, size_t kc, const float* a, size_t lda,
+                              const float* packed, size_t panel_stride, float* c, size_t ldc,
+                              int accumulate);
+void reft_pack_transposed_f32_ref(size_t kc, size_t count, const float* rows, size_t stride,
+                                  float* panel);
+void reft_transpose_f32_ref(size_t rows, size_t columns, const float* in, size_t stride, float* out,
+                            size_t out_stride);
+void reft_rmsnorm_f32_ref(size_t n, size_t d, const float* x, size_t x_stride, const float* weight,
+                          float epsilon, float* y, size_t y_stride);
+void reft_rmsnorm_backward_f32_ref(size_t n, size_t d, const float* x, size_t x_stride,
+                                   const float* weight, float epsilon, const float* dy,
+                                   size_t dy_stride, float* dx, size_t dx_stride);
+void reft_rope_f32_ref(size_t heads, size_t head_size, const float* table, float sign, float* row);
+void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y);
+float reft_dot_f32_ref(size_t n, const float* x, const float* y);
+float reft_max_f32_ref(size_t n, const float* x);
+#endif
