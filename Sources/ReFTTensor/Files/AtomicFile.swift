@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that are either the old ones or the new ones, whatever happens in between.
+
+public import Foundation
+import Synchronization
+
+/// Writes whole files so that a reader, or a crash, never meets half of one.
+///
+/// The bytes go to a temporary name in the same folder, are forced to the disk, and take the final
+/// name in one step; then the folder is forced to the disk too. After an error the file that was
+/// there before is untouched, and the temporary one is gone. Only a killed process leaves its
+/// temporary file, hidden and named `.<name>.tmp-<process>-<number>`.
+public enum AtomicFile {
+  private static let counter = Mutex(0)
+
+  /// Takes the bytes of one file, piece by piece.
+  public struct Writer: ~Copyable {
+    let descriptor: Int32
+    let path: String
+
+    /// Adds bytes; all of them are written when the call returns.
+    ///
+    /// - Throws: `inputOutput` with the system's reason, such as a full disk.
+    public func write(_ bytes: UnsafeRawBufferPointer) throws(ReFTError) {
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let piece = UnsafeRawBufferPointer(rebasing: rest)
+        let written = Foundation.write(descriptor, piece.baseAddress, piece.count)
+        if written < 0 {
+          if errno == EINTR { continue }
+          throw ReFTError.systemCall("write", path, errno: errno)
+        }
+        rest = rest.dropFirst(written)
+      }
+    }
+  }
+
+  /// Writes an array of bytes.
+  ///
+  /// - Throws: `inputOutput` with the system's reason; the old file is then as it was.
+  public static func write(_ bytes: [UInt8], to path: String) throws(ReFTError) {
+    try write(to: path) { writer throws(ReFTError) in
+      try bytes.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
+    }
+  }
+
+  /// Writes data; throws as the version for arrays.
+  public static func write(_ data: Data, to path: String) throws(ReFTError) {
+    try write([UInt8](data), to: path)
+  }
+
+  /// Writes a text in UTF-8; throws as the version for arrays.
+  public static func write(_ text: String, to path: String) throws(ReFTError) {
+    try write([UInt8](text.utf8), to: path)
+  }
+
+  /// Writes what a closure hands over.
+  ///
+  /// - Parameters:
+  ///   - path: the file to make or replace; an existing one passes on its permissions.
+  ///   - body: hands the bytes to the writer, in order.
+  /// - Throws: what `body` throws, or `inputOutput`; the old file is then as it was.
+  public static func write(
+    to path: String,
+    _ body: (borrowing Writer) throws(ReFTError) -> Void
+  ) throws(ReFTError) {
+    let (folder, name) = try split(path)
+    let number = counter.withLock { number in
+      number += 1
+      return number
+    }
+    let temporary = folder + "/.\(name).tmp-\(getpid())-\(number)"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw ReFTError.systemCall("write", path, errno: errno) }
+    do throws(ReFTError) {
+      try fill(descriptor, path, body)
+      guard rename(temporary, path) == 0 else {
+        throw ReFTError.systemCall("replace", path, errno: errno)
+      }
+    } catch {
+      unlink(temporary)
+      throw error
+    }
+    try synchronize(folder: folder)
+  }
+
+  /// Forces the names in a folder to the disk, as after a rename.
+  ///
+  /// - Throws: `inputOutput` with the system's reason.
+  public static func synchronize(folder: String) throws(ReFTError) {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw ReFTError.systemCall("open", folder, errno: errno) }
+    defer { close(descriptor) }
+    // Some file systems cannot sync a folder and say so with EINVAL.
+    guard fsync(descriptor) == 0 || errno == EINVAL else {
+      throw ReFTError.systemCall("sync", folder, errno: errno)
+    }
+  }
+
+  private static func fill(
+    _ descriptor: Int32,
+    _ path: String,
+    _ body: (borrowing Writer) throws(ReFTError) -> Void
+  ) throws(ReFTError) {
+    do throws(ReFTError) {
+      var status = stat()
+      if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG {
+        guard fchmod(descriptor, status.st_mode & 0o7777) == 0 else {
+          throw ReFTError.systemCall("set permissions of", path, errno: errno)
+        }
+      }
+      try body(Writer(descriptor: descriptor, path: path))
+      guard fsync(descriptor) == 0 else { throw ReFTError.systemCall("sync", path, errno: errno) }
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    // A late write error of a network file system shows here.
+    guard close(descriptor) == 0 else { throw ReFTError.systemCall("close", path, errno: errno) }
+  }
+
+  private static func split(_ path: String) throws(ReFTError) -> (folder: String, name: String) {
+    let slash = path.lastIndex(of: "/")
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    guard !name.isEmpty, !path.utf8.contains(0) else {
+      throw ReFTError.systemCall("write", path, errno: EISDIR)
+    }
+    guard let slash else { return (".", name) }
+    return (slash == path.startIndex ? "/" : String(path[..<slash]), name)
+  }
+}
+
+extension Array {
+  /// The elements as raw memory, with the thrown type kept.
+  func withBytes<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(ReFTError) -> Result
+  ) throws(ReFTError) -> Result {
+    try withUnsafeBufferPointer { buffer throws(ReFTError) in
+      try body(UnsafeRawBufferPointer(buffer))
+    }
+  }
+}
