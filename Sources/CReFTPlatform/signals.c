@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What signals do in this process, before and after foreign code was loaded.
+#define _GNU_SOURCE
+#include "reft_system.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define SIGNAL_COUNT 64
+
+struct reft_signal_table {
+  struct sigaction actions[SIGNAL_COUNT];
+  int known[SIGNAL_COUNT];
+};
+
+reft_signal_table_t *reft_system_signals_save(void) {
+  reft_signal_table_t *table = calloc(1, sizeof *table);
+  if (!table) return NULL;
+  for (int number = 1; number <= SIGNAL_COUNT; number++)
+    table->known[number - 1] = sigaction(number, NULL, &table->actions[number - 1]) == 0;
+  return table;
+}
+
+uint64_t reft_system_signals_restore(reft_signal_table_t *saved) {
+  if (!saved) return 0;
+  uint64_t changed = 0;
+  for (int number = 1; number <= SIGNAL_COUNT; number++) {
+    struct sigaction now, *before = &saved->actions[number - 1];
+    if (!saved->known[number - 1] || sigaction(number, NULL, &now) != 0) continue;
+    if (now.sa_handler == before->sa_handler && now.sa_flags == before->sa_flags) continue;
+    changed |= 1ull << (number - 1);
+    sigaction(number, before, NULL);
+  }
+  free(saved);
+  return changed;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// All parameters of an adapter in one run of memory; gradients and moments have the same layout.
+
+public import ReFTTensor
+
+/// The parameters of an adapter, one after the other, each at a 64-byte boundary.
+///
+/// The gaps between tensors are zero, in values and in gradients alike, so that sums over the whole
+/// run need no care. One thread at a time writes; who it is, is the rule of the adapter's user.
+public final class ParameterStore: Sendable {
+  /// Name, shape and rules of each tensor.
+  public let infos: [ParameterInfo]
+  /// Index of the first value of each tensor in `values`; a multiple of 16.
+  public let offsets: [Int]
+  /// The values of all tensors.
+  public let values: FloatBuffer
+  private let indices: [String: Int]
+
+  /// Lays tensors out, filled with zeros.
+  ///
+  /// - Precondition: the names differ, and the sizes come to less than 2^40 values.
+  public init(_ infos: [ParameterInfo]) {
+    var offsets: [Int] = []
+    var indices: [String: Int] = [:]
+    var end = 0
+    for (index, info) in infos.enumerated() {
+      offsets.append(end)
+      end += (info.count + 15) & ~15
+      precondition(indices.updateValue(index, forKey: info.name) == nil)
+    }
+    self.infos = infos
+    self.offsets = offsets
+    self.indices = indices
+    values = FloatBuffer(count: end)
+  }
+
+  /// The number of values of the tensors, without the gaps.
+  public var parameterCount: Int { infos.reduce(0) { $0 + $1.count } }
+
+  /// The number of values that the optimiser changes.
+  public var trainableCount: Int { infos.reduce(0) { $0 + ($1.isTrainable ? $1.count : 0) } }
+
+  /// Zeros in the same layout, for gradients or moments.
+  public func makeGradients() -> FloatBuffer { FloatBuffer(count: values.count) }
+
+  /// The index of the tensor with a name.
+  public func index(of name: String) -> Int? { indices[name] }
+
+  /// The values of one tensor; valid for the life of the store.
+  public func tensor(_ index: Int) -> UnsafeMutableBufferPointer<Float> {
+    slice(of: values, index)
+  }
+
+  /// The part of a buffer in this layout that belongs to one tensor.
+  public func slice(of buffer: FloatBuffer, _ index: Int) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: buffer.base + offsets[index], count: infos[index].count)
+  }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// A plugin that passed the checks of its loader.
+
+public import ReFTTensor
+
+/// Everything that is known about a plugin before an instance of it exists.
+public struct PluginDescription: Sendable, Hashable {
+  /// Reverse domain, such as `org.reft.loreft`.
+  public var id: String
+  /// The plugin's own version.
+  public var version: String
+  /// One line, with the formula.
+  public var summary: String
+  /// The SPDX name of its license.
+  public var license: String
+  /// The ABI that it was built against, such as `1.0`.
+  public var abi: String
+  /// The file it comes from.
+  public var path: String
+  /// `sha256:…` of the loaded bytes.
+  public var hash: String
+  /// What it promises.
+  public var capabilities: PluginCapabilities
+  /// The options that it understands.
+  public var options: [PluginOption]
+  /// What the loader had to put right, in sentences.
+  public var warnings: [String]
+
+  /// Describes a plugin.
+  public init(
+    id: String,
+    version: String,
+    summary: String,
+    license: String,
+    abi: String,
+    path: String,
+    hash: String,
+    capabilities: PluginCapabilities,
+    options: [PluginOption],
+    warnings: [String] = []
+  ) {
+    self.id = id
+    self.version = version
+    self.summary = summary
+    self.license = license
+    self.abi = abi
+    self.path = path
+    self.hash = hash
+    self.capabilities = capabilities
+    self.options = options
+    self.warnings = warnings
+  }
+
+  /// The last part of the id: how configurations name the plugin.
+  public var name: String { id.split(separator: ".").last.map(String.init) ?? id }
+}
+
+/// Where an instance of a plugin will work.
+public struct PluginSite: Sendable, Hashable {
+  /// Floats in a row.
+  public var dim: Int
+  /// The block, 0-based.
+  public var layer: Int
+  /// The hidden tensor's name.
+  public var component: String
+
+  /// Names a place.
+  public init(dim: Int, layer: Int, component: String) {
+    self.dim = dim
+    self.layer = layer
+    self.component = component
+  }
+}
+
+/// A plugin that is ready to make instances.
+public final class Plugin: Sendable {
+  /// What is known about it.
+  public let description: PluginDescription
+  /// Where its instances run.
+  public let isolation: Isolation
+  private let maker:
+    @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) -> any PluginInstance
+
+  /// Joins a description with the way to make instances; loaders call this.
+  package init(
+    _ description: PluginDescription,
+    isolation: Isolation,
+    maker:
+      @escaping @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) ->
+      any PluginInstance
+  ) {
+    self.description = description
+    self.isolation = isolation
+    self.maker = maker
+  }
+
+  /// How configurations name the plugin.
+  public var name: String { description.name }
+  /// Reverse domain, such as `org.reft.loreft`.
+  public var id: String { description.id }
+  /// The plugin's own version.
+  public var version: String { description.version }
+  /// The ABI that it was built against.
+  public var abi: String { description.abi }
+  /// The file it comes from.
+  public var path: String { description.path }
+  /// `sha256:…` of the loaded bytes.
+  public var hash: String { description.hash }
+  /// What it promises.
+  public var capabilities: PluginCapabilities { description.capabilities }
+  /// The options that it understands.
+  public var options: [PluginOption] { description.options }
+
+  /// Makes an instance for rows of one width.
+  ///
+  /// - Parameters:
+  ///   - site: the width, and where the instance will work.
+  ///   - options: the user's values; each is checked against the plugin's schema.
+  /// - Returns: the instance, for which no memory was planned yet.
+  /// - Throws: `.badConfiguration` for an option that does not exist or does not fit;
+  ///   `.misbehaved` when the plugin breaks its contract.
+  public func makeInstance(
+    at site: PluginSite,
+    options: [String: OptionValue]
+  ) throws(ReFTError) -> any PluginInstance {
+    try maker(site, resolvedOptions(options))
+  }
+}

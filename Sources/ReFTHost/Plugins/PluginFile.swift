@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bytes of a plugin's file: opened once, copied, sealed and hashed, so that what is looked at,
+// what is hashed and what is loaded are the same bytes whatever happens to the file.
+
+import CReFTPlatform
+import Crypto
+import Foundation
+public import ReFTTensor
+
+/// The file of a plugin, held as bytes that nobody can change any more.
+public final class PluginFile: @unchecked Sendable {
+  // Sendable: everything is fixed at the end of init; the mapping is read-only.
+
+  /// The absolute path that it was opened by.
+  public let path: String
+  /// `sha256:…` of the bytes.
+  public let hash: String
+  /// The bytes; valid for the life of the object.
+  public let bytes: UnsafeRawBufferPointer
+  /// The descriptor of the sealed copy; it stays open until the process ends once it is loaded.
+  package let descriptor: Int32
+  /// A path under which the sealed copy can be opened in this process.
+  package var sealedPath: String { "/proc/self/fd/\(descriptor)" }
+  /// Whether the descriptor outlives the object: a loaded library is known by its number.
+  private let isKept = KeepFlag()
+
+  private final class KeepFlag { var value = false }
+
+  /// The largest file that is opened as a plugin.
+  private static let sizeLimit = 1 << 30
+
+  /// Opens, checks, copies, seals and hashes a file.
+  ///
+  /// - Parameter path: absolute; the file must be a regular one that not everybody may write to, in
+  ///   a folder of which the same is true.
+  /// - Throws: `.pluginRefused`, `.inputMissing` or `.inputOutput`, with the reason.
+  public init(path: String) throws(ReFTError) {
+    guard path.hasPrefix("/") else { throw .relativePluginPath(path) }
+    let source = open(path, O_RDONLY | O_CLOEXEC)
+    guard source >= 0 else { throw .pluginUnreadable(path, errno: errno) }
+    defer { close(source) }
+    let size = try Self.checkedSize(of: source, path: path)
+    let copy = reft_system_sealed_copy(source, size, (path as NSString).lastPathComponent)
+    guard copy >= 0 else { throw .pluginUnreadable(path, errno: -copy) }
+    guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, copy, 0), start != MAP_FAILED else {
+      let code = errno
+      close(copy)
+      throw .pluginUnreadable(path, errno: code)
+    }
+    self.path = path
+    descriptor = copy
+    bytes = UnsafeRawBufferPointer(start: start, count: size)
+    let digest = SHA256.hash(data: bytes)
+    hash = "sha256:" + digest.map { String(format: "%02x", $0) }.joined()
+  }
+
+  deinit {
+    munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+    if !isKept.value { close(descriptor) }
+  }
+
+  /// Keeps the descriptor open for the rest of the process; called before the bytes are loaded.
+  package func keepOpen() { isKept.value = true }
+
+  private static func checkedSize(of file: Int32, path: String) throws(ReFTError) -> Int {
+    var status = stat()
+    guard fstat(file, &status) == 0 else { throw .pluginUnreadable(path, errno: errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .pluginNotAFile(path) }
+    guard status.st_mode & S_IWOTH == 0 else { throw .worldWritablePlugin(path) }
+    guard let real = realpath(path, nil) else { throw .pluginUnreadable(path, errno: errno) }
+    defer { free(real) }
+    try FolderTrust.checkWriters(of: (String(cString: real) as NSString).deletingLastPathComponent)
+    let size = Int(status.st_size)
+    guard size > 0 else { throw .pluginNotELF(path, reason: "it is empty") }
+    guard size <= sizeLimit else { throw .pluginTooLarge(path, size: size, limit: sizeLimit) }
+    return size
+  }
+}

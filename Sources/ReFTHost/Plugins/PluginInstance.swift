@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// One intervention with its options and width, wherever it runs: in this process, in a worker, or
+// behind libffi. The host owns all memory that crosses this line.
+
+public import ReFTTensor
+
+/// The memory that calls of an instance need, in bytes.
+public struct PluginWorkspace: Sendable, Hashable {
+  /// Written by forward for each row, read by the backward of the same rows.
+  public var savedPerRow: Int
+  /// The same, once for a call.
+  public var savedFixed: Int
+  /// Contents are undefined at the start of each call.
+  public var scratchPerRow: Int
+  /// The same, once for a call.
+  public var scratchFixed: Int
+
+  /// Describes the need of an instance.
+  public init(
+    savedPerRow: Int = 0,
+    savedFixed: Int = 0,
+    scratchPerRow: Int = 0,
+    scratchFixed: Int = 0
+  ) {
+    self.savedPerRow = savedPerRow
+    self.savedFixed = savedFixed
+    self.scratchPerRow = scratchPerRow
+    self.scratchFixed = scratchFixed
+  }
+
+  /// Bytes to be kept from the forward to the backward call over some rows.
+  public func savedByteCount(rows: Int) -> Int { savedFixed + savedPerRow * rows }
+
+  /// Bytes of scratch memory of a call over some rows.
+  public func scratchByteCount(rows: Int) -> Int { scratchFixed + scratchPerRow * rows }
+}
+
+/// Where the rows of a call come from; any pointer may be nil, each has one value per row.
+public struct PluginRows {
+  /// Which sequence of the batch.
+  public var example: UnsafePointer<Int32>?
+  /// The token's position in it.
+  public var position: UnsafePointer<Int32>?
+  /// The length of its prompt.
+  public var length: UnsafePointer<Int32>?
+  /// The index of the edited location in the rule.
+  public var location: UnsafePointer<Int32>?
+  /// Which adapter of the batch.
+  public var adapter: UnsafePointer<Int32>?
+
+  /// Rows of which nothing is known.
+  public init() {}
+}
+
+/// The arguments of one forward or backward call; all pointers are valid until it returns.
+///
+/// Matrices are `[rows, dim]` float32 with a column stride of 1.
+public struct PluginCall {
+  /// The number of rows, at least 1.
+  public var rows: Int
+  /// The input.
+  public var x: UnsafeMutablePointer<Float>
+  /// Floats from one row of `x` to the next.
+  public var xStride: Int
+  /// Forward: the output, may equal `x` for plugins that promise it.
+  public var y: UnsafeMutablePointer<Float>?
+  /// Floats from one row of `y` to the next.
+  public var yStride = 0
+  /// Backward: d loss / d y.
+  public var dy: UnsafeMutablePointer<Float>?
+  /// Floats from one row of `dy` to the next.
+  public var dyStride = 0
+  /// Backward: d loss / d x, overwritten.
+  public var dx: UnsafeMutablePointer<Float>?
+  /// Floats from one row of `dx` to the next.
+  public var dxStride = 0
+  /// One pointer per parameter.
+  public var parameters: UnsafePointer<UnsafeRawPointer?>?
+  /// Backward: one pointer per parameter, accumulated; nil: not wanted.
+  public var parameterGradients: UnsafePointer<UnsafeMutableRawPointer?>?
+  /// The number of parameters.
+  public var parameterCount = 0
+  /// Where the rows come from.
+  public var source = PluginRows()
+  /// Whether dropout is on and values for the backward call are saved.
+  public var isTraining = false
+  /// What forward leaves for backward.
+  public var saved: UnsafeMutableRawPointer?
+  /// Bytes at `saved`.
+  public var savedByteCount = 0
+  /// Memory for the duration of the call.
+  public var scratch: UnsafeMutableRawPointer?
+  /// Bytes at `scratch`.
+  public var scratchByteCount = 0
+  /// Which random numbers: the same key and step give the same numbers.
+  public var randomKey: UInt64 = 0
+  /// The step of the random stream.
+  public var randomStep: UInt64 = 0
+
+  /// A call over rows, with everything else absent.
+  public init(rows: Int, x: UnsafeMutablePointer<Float>, xStride: Int) {
+    self.rows = rows
+    self.x = x
+    self.xStride = xStride
+  }
+}
+
+/// What a plugin has cost so far.
+public struct PluginUsage: Sendable, Hashable {
+  /// Forward calls.
+  public var forwardCalls = 0
+  /// Wall time in forward calls.
+  public var forwardNanoseconds = 0
+  /// Backward calls.
+  public var backwardCalls = 0
+  /// Wall time in backward calls.
+  public var backwardNanoseconds = 0
+  /// Rows edited by forward calls.
+  public var rows = 0
+
+  /// Nothing yet.
+  public init() {}
+
+  /// Adds the cost of another instance.
+  public mutating func add(_ other: PluginUsage) {
+    forwardCalls += other.forwardCalls
+    forwardNanoseconds += other.forwardNanoseconds
+    backwardCalls += other.backwardCalls
+    backwardNanoseconds += other.backwardNanoseconds
+    rows += other.rows
+  }
+}
+
+/// One intervention with its options, for rows of one width.
+///
+/// Implementations may be called from any thread and see to it themselves that a plugin without
+/// the re-entrancy promise gets one call at a time.
+public protocol PluginInstance: AnyObject, Sendable {
+  /// The parameters, in the order of the pointers of a call.
+  var parameters: [ParameterInfo] { get }
+
+  /// The cost of the calls so far.
+  var usage: PluginUsage { get }
+
+  /// Fills the parameters whose initialisation is `.custom`; the others are filled already.
+  func initialize(_ parameters: [UnsafeMutableRawPointer], seed: UInt64) throws(ReFTError)
+
+  /// The memory that calls of up to `maxRows` rows need.
+  func plan(maxRows: Int) throws(ReFTError) -> PluginWorkspace
+
+  /// Writes the edited rows to `call.y`.
+  ///
+  /// - Throws: `.misbehaved` when the plugin reports a failure or leaves numbers that are not finite.
+  func forward(_ call: PluginCall) throws(ReFTError)
+
+  /// Overwrites `call.dx` and accumulates into `call.parameterGradients`.
+  func backward(_ call: PluginCall) throws(ReFTError)
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be wrong with a position rule.
+
+import ReFTTensor
+
+extension ReFTError {
+  static func badPositions(_ text: String, reason: String) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "positions '\(text)' cannot be read: \(reason); the forms are f7+l7, f3, l1, all, every:4, "
+        + "[0,5,-1], after:\"text\" and none, each with +decode at its end if wanted"
+    )
+  }
+
+  static func positionOutsidePrompt(
+    rule: PositionRule,
+    index: Int,
+    promptLength: Int
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "positions '\(rule)' name token \(index), but the prompt has \(promptLength) tokens; use an "
+        + "index from \(-promptLength) to \(promptLength - 1), or a rule such as f1+l1 that fits "
+        + "itself to the prompt"
+    )
+  }
+
+  static func positionTextNotFound(
+    rule: PositionRule,
+    text: String,
+    promptLength: Int
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "positions '\(rule)' look for a text that does not occur in the prompt of \(promptLength) "
+        + "tokens; use a template that writes it, or other positions"
+    )
+  }
+
+  static func positionsNeedTokenizer(rule: PositionRule) -> ReFTError {
+    ReFTError(
+      .usage,
+      "positions '\(rule)' look for a text, which needs the model's tokenizer, and none was given; "
+        + "use positions that count tokens instead"
+    )
+  }
+}
