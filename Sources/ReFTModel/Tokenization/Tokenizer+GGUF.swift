@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the tokenizer's keys out of a model file.
+
+public import ReFTTensor
+
+extension Tokenizer {
+  /// Builds the tokenizer that a model file describes.
+  ///
+  /// - Throws: `badData` naming the key, token or merge that is missing or does not fit.
+  public convenience init(gguf: GGUFFile) throws(ReFTError) {
+    try self.init(TokenizerMetadata(gguf), path: gguf.file.path)
+  }
+}
+
+extension TokenizerMetadata {
+  /// The keys `tokenizer.ggml.<role>_token_id` that are read.
+  private static let roleNames = ["bos", "eos", "eot", "eom", "unknown", "padding"]
+
+  /// Takes the tokenizer's keys from a model file, unchecked.
+  package init(_ gguf: GGUFFile) throws(ReFTError) {
+    self.init()
+    let path = gguf.file.path
+    func required<Value>(_ key: String, _ value: Value?) throws(ReFTError) -> Value? {
+      if value == nil, gguf.metadata[key] != nil {
+        throw .tokenizerKeyMissing(key, path: path)
+      }
+      return value
+    }
+    func key(_ name: String) -> String { "tokenizer.ggml.\(name)" }
+    model = try required(key("model"), gguf.string(key("model")))
+    preTokenizer = try required(key("pre"), gguf.string(key("pre")))
+    if let texts = gguf.strings(key("tokens")) { tokens = StringTable(texts) }
+    types = try required(key("token_type"), gguf.ints(key("token_type")))
+    merges = try required(key("merges"), gguf.strings(key("merges"))).map { StringTable($0) }
+    addsBOS = try required(key("add_bos_token"), gguf.bool(key("add_bos_token")))
+    for role in Self.roleNames {
+      let name = key("\(role)_token_id")
+      roles[role] = try required(name, gguf.int(name))
+    }
+  }
+}

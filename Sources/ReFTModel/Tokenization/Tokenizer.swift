@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text to token ids and back. Cutting is in PreTokenizer.swift, merging in BytePairEncoder.swift,
+// reading the model file in Tokenizer+GGUF.swift.
+
+package import ReFTTensor
+
+/// A byte-level BPE tokenizer, as its model file describes it.
+///
+/// Every text has one sequence of ids, and `decode` gives the text back. A few vocabularies lack the
+/// tokens of some control characters and of bytes that UTF-8 never uses (`inexpressibleBytes`); such
+/// bytes leave no token, as in the tokenizers that those models were trained with.
+public final class Tokenizer: Sendable {
+  let vocabulary: Vocabulary
+  private let preTokenizer: PreTokenizer
+  /// The markers found in text: all of them, and those found even when markers are plain text.
+  private let markers: MarkerTrie
+  private let ownTextMarkers: MarkerTrie
+
+  /// The token before the first of a text, where the model names one.
+  public let bos: Int32?
+  /// The token that ends a text, where the model names one.
+  public let eos: Int32?
+  /// The token that fills up batches, where the model names one; it has no meaning of its own.
+  public let padding: Int32?
+  /// The tokens that end a reply: end of text, end of turn, and their kin.
+  public let stopIds: Set<Int32>
+  /// Whether the model wants `bos` before each text.
+  public let addsBOS: Bool
+
+  /// Builds a tokenizer from the values of a model file.
+  ///
+  /// - Throws: `badData` naming the key, token or merge that is missing or does not fit.
+  package init(_ metadata: TokenizerMetadata, path: String) throws(ReFTError) {
+    guard let model = metadata.model else {
+      throw .tokenizerKeyMissing("tokenizer.ggml.model", path: path)
+    }
+    guard model == "gpt2" else { throw .tokenizerModelUnsupported(model, path: path) }
+    guard let name = metadata.preTokenizer else {
+      throw .tokenizerKeyMissing("tokenizer.ggml.pre", path: path)
+    }
+    guard let preTokenizer = PreTokenizer(named: name) else {
+      throw .preTokenizerUnsupported(name, path: path)
+    }
+    self.preTokenizer = preTokenizer
+    vocabulary = try Vocabulary(metadata, path: path)
+    var roles: [String: Int32] = [:]
+    for (role, id) in metadata.roles {
+      guard id >= 0, id < vocabulary.count else {
+        throw .tokenIdOutOfRange(
+          "tokenizer.ggml.\(role)_token_id",
+          id: id,
+          tokens: vocabulary.count,
+          path: path
+        )
+      }
+      roles[role] = Int32(id)
+    }
+    bos = roles["bos"]
+    eos = roles["eos"]
+    padding = roles["padding"]
+    addsBOS = metadata.addsBOS ?? (preTokenizer.addsBOSByDefault && bos != nil)
+    if addsBOS, bos == nil {
+      throw .tokenizerKeyMissing("tokenizer.ggml.bos_token_id", path: path)
+    }
+    stopIds = Self.stopIds(vocabulary, roles)
+    (markers, ownTextMarkers) = Self.markers(vocabulary)
+  }
+
+  /// How many tokens there are; ids run from 0 to one less.
+  public var vocabularySize: Int { vocabulary.count }
+
+  /// The bytes that no token stands for, ascending; empty for most vocabularies.
+  public var inexpressibleBytes: [UInt8] {
+    vocabulary.byteTokens.indices.filter { vocabulary.byteTokens[$0] < 0 }.map { UInt8($0) }
+  }
+
+  /// The id of the token whose text in the vocabulary is `text`, or nil.
+  public func id(of text: String) -> Int32? { vocabulary.id(ofText: text) }
+
+  /// Whether a token marks structure, as `<|im_end|>` does, and is no part of the text.
+  public func isSpecial(_ id: Int32) -> Bool {
+    contains(id) && vocabulary.kinds[Int(id)].isSpecial
+  }
+
+  /// Whether the vocabulary has a token of this id.
+  public func contains(_ id: Int32) -> Bool { id >= 0 && Int(id) < vocabulary.count }
+
+  // MARK: Text to ids
+
+  /// Turns text into token ids.
+  ///
+  /// - Parameters:
+  ///   - text: any text.
+  ///   - parseSpecial: whether the texts of special tokens stand for these tokens; else they are
+  ///     read like any other text.
+  ///   - addBOS: whether to begin with `bos`; nil does what the model says.
+  /// - Returns: the ids; empty for an empty text without `bos`.
+  /// - Complexity: O(n log n) in the worst case, O(n) for words of usual length.
+  public func encode(
+    _ text: String,
+    parseSpecial: Bool = true,
+    addBOS: Bool? = nil
+  ) -> [Int32] {
+    var text = text
+    return text.withUTF8 { encode($0, parseSpecial: parseSpecial, addBOS: addBOS ?? addsBOS) }
+  }
+
+  /// Turns bytes into token ids, byte for byte, also where they are no UTF-8.
+  ///
+  /// - Parameters:
+  ///   - bytes: any bytes.
+  ///   - parseSpecial: as for text.
+  ///   - addBOS: as for text.
+  /// - Returns: the ids.
+  public func encode(
+    bytes: some Sequence<UInt8>,
+    parseSpecial: Bool = true,
+    addBOS: Bool? = nil
+  ) -> [Int32] {
+    let addBOS = addBOS ?? addsBOS
+    return Array(bytes).withUnsafeBufferPointer {
+      encode($0, parseSpecial: parseSpecial, addBOS: addBOS)
+    }
+  }
+
+  private func encode(
+    _ bytes: UnsafeBufferPointer<UInt8>,
+    parseSpecial: Bool,
+    addBOS: Bool
+  ) -> [Int32] {
+    var encoder = BytePairEncoder()
+    encoder.reserve(bytes.count / 3 + 8)
+    if addBOS, let bos { encoder.append(bos) }
+    let text = ByteText(bytes: bytes)
+    let markers = parseSpecial ? markers : ownTextMarkers
+    var start = 0
+    var index = 0
+    while !markers.isEmpty, index < bytes.count {
+      guard let match = markers.longestMatch(in: text, at: index, end: bytes.count) else {
+        index += 1
+        continue
+      }
+      encodePlain(text, from: start, to: index, &encoder)
+      encoder.append(match.token)
+      index += match.length
+      start = index
+    }
+    encodePlain(text, from: start, to: bytes.count, &encoder)
+    return encoder.output
+  }
+
+  private func encodePlain(
+    _ text: ByteText,
+    from start: Int,
+    to end: Int,
+    _ encoder: inout BytePairEncoder
+  ) {
+    preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
+      let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
+      if preTokenizer.takesWholePieces, let id = vocabulary.id(ofContent: piece) {
+        encoder.append(id)
+      } else {
+        encoder.encode(piece, byteTokens: vocabulary.byteTokens, table: vocabulary.merges)
+      }
+    }
+  }
+
+  // MARK: Ids to text
+
+  /// The bytes that a token stands for; empty for an id outside the vocabulary.
+  public func bytes(of id: Int32) -> [UInt8] {
+    contains(id) ? Array(vocabulary.contents[Int(id)]) : []
+  }
+
+  /// The text of a token as the vocabulary writes it, such as "Ġworld"; empty outside of it.
+  public func piece(_ id: Int32) -> String {
+    contains(id) ? vocabulary.texts.text(Int(id)) : ""
+  }
+
+  /// Turns ids into bytes, exactly.
+  ///
+  /// - Parameters:
+  ///   - ids: token ids; those outside the vocabulary give nothing.
+  ///   - skipSpecial: whether to leave out the texts of special tokens.
+  /// - Returns: the bytes of all tokens, in order.
+  public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = false) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for id in ids where contains(id) && !(skipSpecial && vocabulary.kinds[Int(id)].isSpecial) {
+      bytes.append(contentsOf: vocabulary.contents[Int(id)])
+    }
+    return bytes
+  }
+
+  /// Turns ids into text; bytes that are no UTF-8 come out as U+FFFD.
+  ///
+  /// - Parameters:
+  ///   - ids: token ids; those outside the vocabulary give nothing.
+  ///   - skipSpecial: whether to leave out the texts of special tokens.
+  /// - Returns: the text.
+  public func decode(_ ids: [Int32], skipSpecial: Bool = false) -> String {
+    String(decoding: decodeBytes(ids, skipSpecial: skipSpecial), as: UTF8.self)
+  }
+
+  // MARK: Roles
+
+  /// The texts of tokens that end a reply in the chat formats in use.
+  private static let endTexts = [
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>",
+    "<end_of_turn>", "<|return|>", "<EOT>",
+  ]
+
+  private static func stopIds(_ vocabulary: Vocabulary, _ roles: [String: Int32]) -> Set<Int32> {
+    var ids = Set(["eos", "eot", "eom"].compactMap { roles[$0] })
+    for text in endTexts {
+      if let id = vocabulary.id(ofText: text), vocabulary.kinds[Int(id)] == .control {
+        ids.insert(id)
+      }
+    }
+    return ids
+  }
+
+  private static func markers(_ vocabulary: Vocabulary) -> (all: MarkerTrie, ownText: MarkerTrie) {
+    var all = MarkerTrie()
+    var ownText = MarkerTrie()
+    for (id, kind) in vocabulary.kinds.enumerated() {
+      switch kind {
+      case .normal, .unused, .byte: continue
+      case .userDefined:
+        ownText.insert(vocabulary.texts[id], token: Int32(id))
+        fallthrough
+      case .control, .unknown:
+        all.insert(vocabulary.texts[id], token: Int32(id))
+      }
+    }
+    return (all, ownText)
+  }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a model file says about its tokenizer, before any of it is checked.
+
+/// The values of the `tokenizer.ggml.*` keys of a model file.
+package struct TokenizerMetadata: Sendable {
+  /// The kind of tokenizer: `gpt2` is byte-level BPE.
+  package var model: String?
+  /// The name of the pre-tokenizer.
+  package var preTokenizer: String?
+  /// The texts of the tokens, in the order of their ids.
+  package var tokens = StringTable()
+  /// The kind of each token, as GGUF numbers them; nil where the file does not say.
+  package var types: [Int]?
+  /// The merges, each as two texts with a space between them.
+  package var merges: StringTable?
+  /// The ids with a meaning, by their key without `tokenizer.ggml.` and `_token_id`.
+  package var roles: [String: Int] = [:]
+  /// Whether texts start with the beginning-of-text token; nil where the file does not say.
+  package var addsBOS: Bool?
+
+  /// Metadata without any value.
+  package init() {}
+}
+
+/// The kind of a token, with GGUF's numbers.
+enum TokenKind: Int, Sendable {
+  case normal = 1
+  case unknown = 2
+  case control = 3
+  case userDefined = 4
+  case unused = 5
+  case byte = 6
+
+  /// Whether the token marks structure and is no part of the text.
+  var isSpecial: Bool { self == .control || self == .unknown }
+}
