@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments of one call, as views of the host's memory. Nothing here outlives the call.
+
+public import CReFTPlugin
+
+/// Rows that a plugin reads.
+public struct InputRows {
+  private let base: UnsafePointer<Float>
+  private let stride: Int
+  /// How many rows there are.
+  public let count: Int
+  /// The width of a row.
+  public let width: Int
+
+  init?(_ matrix: reft_mat_t) {
+    guard let data = matrix.data else { return nil }
+    base = UnsafePointer(data.assumingMemoryBound(to: Float.self))
+    stride = Int(matrix.row_stride)
+    count = Int(matrix.rows)
+    width = Int(matrix.cols)
+  }
+
+  /// One row; valid until the call returns.
+  @inline(__always)
+  public subscript(row: Int) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: base + row * stride, count: width)
+  }
+}
+
+/// Rows that a plugin writes.
+public struct OutputRows {
+  private let base: UnsafeMutablePointer<Float>
+  private let stride: Int
+  /// How many rows there are.
+  public let count: Int
+  /// The width of a row.
+  public let width: Int
+
+  init?(_ matrix: reft_mat_t) {
+    guard let data = matrix.data else { return nil }
+    base = data.assumingMemoryBound(to: Float.self)
+    stride = Int(matrix.row_stride)
+    count = Int(matrix.rows)
+    width = Int(matrix.cols)
+  }
+
+  /// One row; valid until the call returns.
+  @inline(__always)
+  public subscript(row: Int) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: base + row * stride, count: width)
+  }
+}
+
+/// What forward and backward calls have in common.
+public struct CallContext {
+  let arguments: UnsafePointer<reft_args_t>
+  let host: UnsafePointer<reft_host_t>
+
+  /// The numbers of a parameter, in the order of `parameters`.
+  public func parameter(_ index: Int) -> UnsafePointer<Float> {
+    guard index < Int(arguments.pointee.n_params), let pointers = arguments.pointee.params,
+      let memory = pointers[index]
+    else { preconditionFailure("parameter \(index) does not exist") }
+    return memory.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Where the rows come from, when the host says so.
+  public var rows: UnsafePointer<reft_rows_t>? { arguments.pointee.rows }
+
+  /// Memory that forward writes and the backward of the same rows reads.
+  public var saved: UnsafeMutablePointer<Float>? {
+    arguments.pointee.saved?.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Memory for this call alone; its contents are undefined.
+  public var scratch: UnsafeMutablePointer<Float>? {
+    arguments.pointee.scratch?.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Whether values for backward must be saved and noise is on.
+  public var isTraining: Bool { arguments.pointee.flags & REFT_CALL_TRAINING != 0 }
+
+  /// Fills memory with standard normal numbers that depend on the call's key and `offset` alone.
+  public func fillNormal(_ out: UnsafeMutableBufferPointer<Float>, offset: UInt64 = 0) {
+    host.pointee.rng_normal?(
+      host.pointee.context,
+      arguments.pointee.rng_key,
+      arguments.pointee.rng_step,
+      offset,
+      out.baseAddress,
+      Int64(out.count)
+    )
+  }
+
+  /// Fills memory with numbers in [0, 1) that depend on the call's key and `offset` alone.
+  public func fillUniform(_ out: UnsafeMutableBufferPointer<Float>, offset: UInt64 = 0) {
+    host.pointee.rng_uniform?(
+      host.pointee.context,
+      arguments.pointee.rng_key,
+      arguments.pointee.rng_step,
+      offset,
+      out.baseAddress,
+      Int64(out.count)
+    )
+  }
+}
+
+/// One forward call.
+public struct ForwardCall {
+  /// Parameters, memory, rows and noise.
+  public let context: CallContext
+  /// The rows to edit.
+  public let x: InputRows
+  /// The rows of the source run, for plugins with the capability `needsSource`.
+  public let source: InputRows?
+  /// The edited rows; every number must be written.
+  public let y: OutputRows
+}
+
+/// One backward call.
+public struct BackwardCall {
+  /// Parameters, memory, rows and noise, the same as in the forward call.
+  public let context: CallContext
+  /// The rows that forward read.
+  public let x: InputRows
+  /// The rows of the source run.
+  public let source: InputRows?
+  /// The derivative of the loss by y.
+  public let dy: InputRows
+  /// The derivative by x, to be overwritten; nil when the host does not need it.
+  public let dx: OutputRows?
+
+  /// The gradient of a parameter, to be added to; nil when the host does not need it.
+  public func gradient(_ index: Int) -> UnsafeMutablePointer<Float>? {
+    let arguments = context.arguments.pointee
+    guard arguments.flags & REFT_CALL_NEED_DPARAMS != 0, index < Int(arguments.n_params),
+      let memory = arguments.dparams?[index]
+    else { return nil }
+    return memory.assumingMemoryBound(to: Float.self)
+  }
+}
+
+extension ForwardCall {
+  /// The numbers of a parameter, in the order of `parameters`.
+  @inline(__always)
+  public func parameter(_ index: Int) -> UnsafePointer<Float> { context.parameter(index) }
+}
+
+extension BackwardCall {
+  /// The numbers of a parameter, in the order of `parameters`.
+  @inline(__always)
+  public func parameter(_ index: Int) -> UnsafePointer<Float> { context.parameter(index) }
+}
+
+extension CallContext {
+  /// The arguments of a forward call, or why they cannot be served.
+  func forwardCall() throws -> ForwardCall {
+    let arguments = arguments.pointee
+    try checkFlags()
+    let x = try rows(arguments.x, "x")
+    guard let y = OutputRows(try checked(arguments.y, "y", like: x)) else {
+      throw PluginError.invalid("y has no data")
+    }
+    return ForwardCall(context: self, x: x, source: try source(like: x), y: y)
+  }
+
+  /// The arguments of a backward call, or why they cannot be served.
+  func backwardCall() throws -> BackwardCall {
+    let arguments = arguments.pointee
+    try checkFlags()
+    let x = try rows(arguments.x, "x")
+    guard let dy = InputRows(try checked(arguments.dy, "dy", like: x)) else {
+      throw PluginError.invalid("dy has no data")
+    }
+    var dx: OutputRows?
+    if arguments.flags & REFT_CALL_NEED_DX != 0 {
+      dx = OutputRows(try checked(arguments.dx, "dx", like: x))
+      if dx == nil { throw PluginError.invalid("dx is asked for and has no data") }
+    }
+    return BackwardCall(context: self, x: x, source: try source(like: x), dy: dy, dx: dx)
+  }
+
+  private func checkFlags() throws {
+    let unknown = arguments.pointee.flags & 0xffff_0000
+    guard unknown == 0 else {
+      throw PluginError.unsupported("unknown call flags \(unknown)")
+    }
+  }
+
+  private func source(like x: InputRows) throws -> InputRows? {
+    guard arguments.pointee.source.data != nil else { return nil }
+    return InputRows(try checked(arguments.pointee.source, "source", like: x))
+  }
+
+  private func rows(_ matrix: reft_mat_t, _ name: String) throws -> InputRows {
+    try check(matrix, name)
+    guard let rows = InputRows(matrix) else { throw PluginError.invalid("\(name) has no data") }
+    return rows
+  }
+
+  private func checked(_ matrix: reft_mat_t, _ name: String, like x: InputRows) throws -> reft_mat_t
+  {
+    try check(matrix, name)
+    guard Int(matrix.rows) == x.count, Int(matrix.cols) == x.width else {
+      throw PluginError.invalid(
+        "\(name) is [\(matrix.rows), \(matrix.cols)], expected [\(x.count), \(x.width)]"
+      )
+    }
+    return matrix
+  }
+
+  private func check(_ matrix: reft_mat_t, _ name: String) throws {
+    guard matrix.dtype == REFT_F32 else {
+      throw PluginError.unsupported("\(name) has dtype \(matrix.dtype), expected float32")
+    }
+    guard matrix.col_stride == 1 || matrix.cols <= 1 else {
+      throw PluginError.unsupported("\(name) has column stride \(matrix.col_stride), expected 1")
+    }
+  }
+}

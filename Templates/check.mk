@@ -1,0 +1,16 @@
+.PHONY: test check install clean
+test: @NAME@.so test.c reft_plugin.h
+	$(CC) -std=c11 -Wall -Wextra -O1 -g -o test test.c -ldl -lm
+	./test ./@NAME@.so
+
+check: test
+	@command -v "$(REFT)" > /dev/null || { echo "error: '$(REFT)' is not a command here;\
+	 put reft on the PATH or say where it is: make check REFT=/path/to/reft"; exit 69; }
+	"$(REFT)" plugin check "$(CURDIR)/@NAME@.so" $(CHECK_FLAGS)
+
+install: @NAME@.so
+	mkdir -p "$(PLUGINS)"
+	install -m 644 @NAME@.so "$(PLUGINS)/@NAME@.so"
+
+clean:
+	rm -f @NAME@.so test

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `reft plugin new` makes: folders that build and test themselves without this repository.
+
+import Foundation
+import ReFTHost
+import ReFTTensor
+import Testing
+
+struct PluginTemplateTests {
+  @Test(
+    "a new plugin builds, tests itself and exports the entry alone",
+    arguments: PluginTemplate.allCases
+  )
+  func builds(template: PluginTemplate) throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("reft-template-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let files = try template.create(name: "my-edit", in: folder.path)
+    #expect(files.contains("reft_plugin.h") && files.contains("Makefile"))
+    let make = try run(["make", "test"], in: folder)
+    #expect(make.status == 0, "\(make.output)")
+    #expect(make.output.contains("the formula holds on 2 rows"))
+    let symbols = try run(["nm", "-D", "--defined-only", "my-edit.so"], in: folder)
+    let names = symbols.output.split(separator: "\n").compactMap { $0.split(separator: " ").last }
+    #expect(names == ["reft_plugin_entry_v1"])
+  }
+
+  @Test("make check without reft says where to name it")
+  func missingProgram() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("reft-template-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try PluginTemplate.c.create(name: "a", in: folder.path)
+    let make = try run(["make", "check", "REFT=no-such-program"], in: folder)
+    #expect(make.status == 2)
+    #expect(
+      make.output.contains(
+        "error: 'no-such-program' is not a command here; put reft on the PATH or say where it is"
+      )
+    )
+  }
+
+  @Test("the C template has fewer than 60 lines of code")
+  func length() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("reft-template-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try PluginTemplate.c.create(name: "a", in: folder.path)
+    let source = try String(contentsOf: folder.appendingPathComponent("a.c"), encoding: .utf8)
+    let lines = source.split(separator: "\n").map { $0.drop(while: { $0 == " " }) }
+    #expect(lines.filter { !$0.isEmpty && !$0.hasPrefix("//") }.count < 60)
+  }
+
+  @Test(
+    "names that cannot be a file, a type and a key are refused",
+    arguments: ["", "My-Edit", "1st", "a--b", "a-", "a/b", "ä", String(repeating: "a", count: 65)]
+  )
+  func badNames(name: String) {
+    let error = #expect(throws: ReFTError.self) {
+      try PluginTemplate.c.create(name: name, in: "/nonexistent/folder")
+    }
+    #expect(error?.code == .usage)
+  }
+
+  @Test("a folder that holds something is left alone")
+  func occupied() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("reft-template-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try Data("precious".utf8).write(to: folder.appendingPathComponent("Makefile"))
+    let error = #expect(throws: ReFTError.self) {
+      try PluginTemplate.c.create(name: "a", in: folder.path)
+    }
+    #expect(error?.message.contains("it holds 'Makefile'") == true)
+  }
+
+  private func run(_ arguments: [String], in folder: URL) throws -> (status: Int32, output: String)
+  {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = arguments
+    process.currentDirectoryURL = folder
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
+    try process.run()
+    let data = pipe.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return (process.terminationStatus, String(decoding: data, as: UTF8.self))
+  }
+}
