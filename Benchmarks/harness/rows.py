@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the table: what is run on each side, which figure is compared, and what it must reach."""
+from dataclasses import dataclass
+from typing import Callable
+
+from . import peers, reft
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    work: str
+    sides: Callable  # settings -> {side name: function}, the peer first and ours second
+    figure: str = "tokens_per_second"
+    unit: str = "tok/s"
+    reach: float = 1.0  # ours divided by the peer's
+    more_is_better: bool = True
+    limit: float | None = None  # what our own figure must not pass, whatever the peer does
+
+
+def _train(layers, epochs):
+    return lambda s: {
+        "pyreft": lambda: peers.pyreft_train(s, layers, epochs),
+        "reft": lambda: reft.train(s, layers, epochs),
+    }
+
+
+def _decode(s, batch, *more):
+    return reft.bench(s, "decode", "--context", "512", "--tokens", "128", "--batch", str(batch), *more)
+
+
+def _bench_train(s, *more):
+    return reft.bench(s, "train", "--sequence-length", "256", "--batch", "8", "--layers", "all", "--rank", "4",
+                      "--positions", "f7+l7", "--steps", "3", *more)
+
+
+ROWS = {
+    "train-all": Row("train, all layers, one epoch", _train("all", 1), reach=2.4),
+    "train-top": Row("train, layers 20;24;28, three epochs", _train("20;24;28", 3), reach=4.0),
+    "memory-all": Row("peak memory, all layers", _train("all", 1), "peak_rss_bytes", "GB", 0.15, False),
+    "memory-top": Row("peak memory, layers 20;24;28", _train("20;24;28", 3), "peak_rss_bytes", "GB", 0.2, False),
+    "prefill": Row(
+        "prefill 512 tokens",
+        lambda s: {"llama.cpp": lambda: peers.llama_prefill(s),
+                   "reft": lambda: reft.bench(s, "prefill", "--tokens", "512", "--repeat", "3")},
+        reach=2.5,
+    ),
+    "decode": Row(
+        "decode, one sequence, after 512",
+        lambda s: {"llama.cpp": lambda: peers.llama_decode(s), "reft": lambda: _decode(s, 1)},
+        reach=1.4,
+    ),
+    "decode-batch": Row(
+        "decode, 8 sequences against one",
+        lambda s: {"reft, 1 sequence": lambda: _decode(s, 1), "reft, 8 sequences": lambda: _decode(s, 8)},
+        reach=3.5,
+    ),
+    "first-token": Row(
+        "open the model to first token, prompt of 16",
+        lambda s: {"llama.cpp": lambda: peers.llama_first_token(s, True), "reft": lambda: reft.first_token(s),
+                   "llama.cpp, no warm-up": lambda: peers.llama_first_token(s, False)},
+        "seconds", "s", 0.5, False, 0.3,
+    ),
+    "abi-train": Row(
+        "training step through the plugin ABI against the edit inlined",
+        lambda s: {"inlined": lambda: _bench_train(s, "--inline"), "reft": lambda: _bench_train(s)},
+        "tokens_per_second", "tok/s", 0.99,
+    ),
+    "abi-decode": Row(
+        "decode step through the plugin ABI against the edit inlined",
+        lambda s: {"inlined": lambda: _decode(s, 1, "--edit", "inline"), "reft": lambda: _decode(s, 1, "--edit", "plugin")},
+        "tokens_per_second", "tok/s", 0.98,
+    ),
+}
+
+# One command may fill several rows.
+GROUPS = {
+    "train-all": ["train-all", "memory-all"],
+    "train-top": ["train-top", "memory-top"],
+    "memory": ["train-all", "memory-all", "train-top", "memory-top"],
+    "abi-overhead": ["abi-train", "abi-decode"],
+}
