@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// GGUF files for tests: sound ones, and as wrong as a test wants them.
+
+import Foundation
+public import ReFTTensor
+
+/// Lays out a GGUF file in memory.
+public struct GGUFWriter {
+  /// A metadata value with the type that the file shall have.
+  public enum Value {
+    /// A number, truth value or text of the type of that name.
+    case uint8(UInt8)
+    case uint32(UInt32)
+    case int32(Int32)
+    case uint64(UInt64)
+    case float32(Float)
+    case float64(Double)
+    case bool(Bool)
+    case string(String)
+    /// A list of texts.
+    case strings([String])
+    /// A list of numbers.
+    case int32s([Int32])
+    case float32s([Float])
+    /// Any type number with any bytes.
+    case raw(type: UInt32, bytes: [UInt8])
+  }
+
+  private struct Tensor {
+    var name: [UInt8]
+    var type: UInt32
+    var dimensions: [UInt64]
+    var data: [UInt8]
+    var offset: UInt64?
+  }
+
+  /// The version that the file claims.
+  public var version: UInt32 = 3
+  /// The alignment of the data; written as metadata when it is not 32.
+  public var alignment = 32
+  /// What the file claims instead of the number of its metadata values.
+  public var claimedValueCount: UInt64?
+  /// What the file claims instead of the number of its tensors.
+  public var claimedTensorCount: UInt64?
+  private var values: [(key: [UInt8], value: Value)] = []
+  private var tensors: [Tensor] = []
+
+  /// Starts with an empty file.
+  public init() {}
+
+  /// Adds a metadata value.
+  public mutating func set(_ key: String, _ value: Value) { set(Array(key.utf8), value) }
+
+  /// Adds a metadata value under a key of any bytes.
+  public mutating func set(_ key: [UInt8], _ value: Value) { values.append((key, value)) }
+
+  /// Adds a tensor, encoded from float32 values; dimensions are in the file's order.
+  public mutating func add(
+    _ name: String,
+    _ type: TensorType,
+    dimensions: [Int],
+    values: [Float]
+  ) {
+    precondition(dimensions.reduce(1, *) == values.count)
+    add(
+      name,
+      type: type.rawValue,
+      dimensions: dimensions.map { UInt64($0) },
+      data: Quantizer.encode(values, as: type)
+    )
+  }
+
+  /// Adds a tensor with any claims about it.
+  public mutating func add(
+    _ name: String,
+    type: UInt32,
+    dimensions: [UInt64],
+    data: [UInt8],
+    offset: UInt64? = nil
+  ) {
+    tensors.append(
+      Tensor(
+        name: Array(name.utf8),
+        type: type,
+        dimensions: dimensions,
+        data: data,
+        offset: offset
+      )
+    )
+  }
+
+  /// The bytes of the file.
+  public func bytes() -> [UInt8] {
+    var values = values
+    if alignment != 32 {
+      values.append((Array("general.alignment".utf8), .uint32(UInt32(alignment))))
+    }
+    var file = Array("GGUF".utf8)
+    file.append(integer: version)
+    file.append(integer: claimedTensorCount ?? UInt64(tensors.count))
+    file.append(integer: claimedValueCount ?? UInt64(values.count))
+    for (key, value) in values {
+      file.append(counted: key)
+      Self.append(value, to: &file)
+    }
+    var data: [UInt8] = []
+    for tensor in tensors {
+      file.append(counted: tensor.name)
+      file.append(integer: UInt32(tensor.dimensions.count))
+      for size in tensor.dimensions { file.append(integer: size) }
+      file.append(integer: tensor.type)
+      file.append(integer: tensor.offset ?? UInt64(data.count))
+      data += tensor.data
+      data.pad(to: alignment)
+    }
+    if !tensors.isEmpty { file.pad(to: alignment) }
+    return file + data
+  }
+
+  /// Writes the file.
+  public func write(to path: String) throws {
+    try Data(bytes()).write(to: URL(fileURLWithPath: path))
+  }
+
+  private static func append(_ value: Value, to file: inout [UInt8]) {
+    func type(_ number: UInt32) { file.append(integer: number) }
+    switch value {
+    case .uint8(let value):
+      type(0)
+      file.append(value)
+    case .uint32(let value):
+      type(4)
+      file.append(integer: value)
+    case .int32(let value):
+      type(5)
+      file.append(integer: value)
+    case .uint64(let value):
+      type(10)
+      file.append(integer: value)
+    case .float32(let value):
+      type(6)
+      file.append(integer: value.bitPattern)
+    case .float64(let value):
+      type(12)
+      file.append(integer: value.bitPattern)
+    case .bool(let value):
+      type(7)
+      file.append(value ? 1 : 0)
+    case .string(let value):
+      type(8)
+      file.append(counted: Array(value.utf8))
+    case .strings(let values):
+      type(9)
+      type(8)
+      file.append(integer: UInt64(values.count))
+      for value in values { file.append(counted: Array(value.utf8)) }
+    case .int32s(let values):
+      type(9)
+      type(5)
+      file.append(integer: UInt64(values.count))
+      for value in values { file.append(integer: value) }
+    case .float32s(let values):
+      type(9)
+      type(6)
+      file.append(integer: UInt64(values.count))
+      for value in values { file.append(integer: value.bitPattern) }
+    case .raw(let number, let bytes):
+      type(number)
+      file += bytes
+    }
+  }
+}
+
+extension [UInt8] {
+  /// Appends an integer in little-endian order.
+  package mutating func append(integer: some FixedWidthInteger) {
+    Swift.withUnsafeBytes(of: integer.littleEndian) { append(contentsOf: $0) }
+  }
+
+  /// Appends a 64-bit length and the bytes.
+  package mutating func append(counted bytes: [UInt8]) {
+    append(integer: UInt64(bytes.count))
+    append(contentsOf: bytes)
+  }
+
+  /// Appends zeros up to a multiple.
+  package mutating func pad(to alignment: Int) {
+    append(contentsOf: repeatElement(0, count: (alignment - count % alignment) % alignment))
+  }
+}
