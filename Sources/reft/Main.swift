@@ -1,5 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
+// The entry point: parse, run, and turn every error into one line and an exit status.
+
+import ArgumentParser
+import Foundation
+import ReFTTensor
+
+/// The root command; everything that works is a subcommand.
+struct Reft: ParsableCommand {
+  static let version = "0.1.0"
+
+  static let configuration = CommandConfiguration(
+    commandName: "reft",
+    abstract: "Representation finetuning and steering of frozen language models, by plugins.",
+    discussion: """
+      EXAMPLES
+        reft model pull smollm2-135m-instruct
+        reft train run.yaml
+        reft generate --model smollm2-135m-instruct --adapter A --chat "Hi"
+        reft plugin list
+
+      MODEL is a path to a .gguf file, or a short name found under $REFT_HOME/models (default \
+      ~/.cache/reft/models). Results go to stdout, everything else to stderr; --json prints one \
+      document. Exit codes: 0 ok, 64 usage, 65 bad data, 66 input missing, 69 plugin unavailable \
+      or refused, 70 internal, 74 I/O, 78 bad configuration, 130 interrupted after saving.
+
+      Completion scripts: reft --generate-completion-script bash|zsh|fish
+      """,
+    version: version,
+    subcommands: [
+      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, DoctorCommand.self,
+    ]
+  )
+}
+
 @main
-struct Main {
-  static func main() {}
+enum Entry {
+  static func main() {
+    do {
+      var command = try Reft.parseAsRoot()
+      try command.run()
+    } catch {
+      ErrorReport(error, verbose: CommandLine.arguments.contains("--verbose")).exit()
+    }
+  }
 }

@@ -45,7 +45,9 @@ public struct SHA256Digest {
   ///
   /// - Throws: as `MappedFile`.
   public static func hex(ofFile path: String) throws(ReFTError) -> String {
-    hex(of: try MappedFile(path: path).bytes)
+    let file = try MappedFile(path: path)
+    // Nothing else keeps the mapping alive while its bytes are read.
+    return withExtendedLifetime(file) { hex(of: file.bytes) }
   }
 
   private static func hexadecimal(_ digest: some Sequence<UInt8>) -> String {

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the program runs on, for reports.
+
+import CReFTKernels
+import Foundation
+
+/// Facts about this machine.
+public enum Machine {
+  /// The processor's name as the system states it, or "unknown".
+  public static var processorName: String {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+    let name = line?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces)
+    return name ?? "unknown"
+  }
+
+  /// Whether the kernels for AVX2 and FMA are used, and not the portable ones.
+  public static var usesFastKernels: Bool { reft_kernels_use_avx2() != 0 }
+
+  /// Bytes of main memory.
+  public static var memoryByteCount: Int { Int(ProcessInfo.processInfo.physicalMemory) }
+}

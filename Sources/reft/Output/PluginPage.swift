@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// One plugin on one page: what `reft plugin info` prints, as text and as JSON.
+
+import ReFTHost
+
+/// What is known of a plugin, with the parameters of an instance with default options.
+struct PluginPage: Encodable {
+  struct Option: Encodable {
+    var name: String
+    var type: String
+    var `default`: OptionValue
+    var choices: [String]
+    var minimum: Double?
+    var maximum: Double?
+    var help: String
+  }
+  struct Parameter: Encodable {
+    var name: String
+    var shape: [Int]
+    var constraint: String
+    var initialization: String
+    var trainable: Bool
+    var decay: Bool
+  }
+
+  var name: String
+  var id: String
+  var version: String
+  var abi: String
+  var summary: String
+  var license: String
+  var path: String
+  var hash: String
+  var isolation: String
+  var capabilities: [String]
+  var options: [Option]
+  var parameters: [Parameter]
+  var warnings: [String]
+
+  init(_ plugin: Plugin, width: Int) throws {
+    let description = plugin.description
+    let instance = try plugin.makeInstance(
+      at: PluginSite(dim: width, layer: 0, component: "block_output"),
+      options: [:]
+    )
+    name = plugin.name
+    id = plugin.id
+    version = plugin.version
+    abi = plugin.abi
+    summary = description.summary
+    license = description.license
+    path = plugin.path
+    hash = plugin.hash
+    isolation = plugin.isolation.rawValue
+    capabilities = plugin.capabilities.names
+    warnings = description.warnings
+    options = plugin.options.map { option in
+      Option(
+        name: option.name,
+        type: option.kind.rawValue,
+        default: option.defaultValue,
+        choices: option.choices,
+        minimum: option.range?.lowerBound,
+        maximum: option.range?.upperBound,
+        help: option.help
+      )
+    }
+    parameters = instance.parameters.map { parameter in
+      Parameter(
+        name: parameter.name,
+        shape: parameter.shape,
+        constraint: parameter.constraint.words,
+        initialization: parameter.initialization.words,
+        trainable: parameter.isTrainable,
+        decay: parameter.allowsDecay
+      )
+    }
+  }
+
+  func show() {
+    Output.line("\(name) \(version) (\(id), ABI \(abi), \(license))")
+    Output.line("  \(summary)")
+    Output.line()
+    Output.table([
+      ["  file", path], ["  hash", hash],
+      ["  runs", isolation == "none" ? "in this process" : "in a worker process"],
+      ["  promises", capabilities.joined(separator: ", ")],
+    ])
+    Output.line("\nOptions")
+    Output.table(
+      options.map { option in
+        ["  " + option.name, option.type, "default \(option.default)", option.range, option.help]
+      }
+    )
+    Output.line("\nParameters")
+    Output.table(
+      parameters.map { parameter in
+        let shape = parameter.shape.map(String.init).joined(separator: " × ")
+        let flags = [
+          parameter.trainable ? "trainable" : "fixed", parameter.decay ? "may decay" : "no decay",
+        ]
+        return [
+          "  " + parameter.name, "[\(shape)]", parameter.constraint,
+          "starts \(parameter.initialization)", flags.joined(separator: ", "),
+        ]
+      }
+    )
+    for warning in warnings { Output.note("warning: \(warning)") }
+  }
+}
+
+extension PluginPage.Option {
+  fileprivate var range: String {
+    if !choices.isEmpty { return choices.joined(separator: "|") }
+    guard let minimum, let maximum else { return "" }
+    return "\(Self.number(minimum))…\(Self.number(maximum))"
+  }
+
+  private static func number(_ value: Double) -> String {
+    value == value.rounded() && abs(value) < 1e15 ? String(Int(value)) : String(value)
+  }
+}
+
+extension ParameterConstraint {
+  fileprivate var words: String {
+    switch self {
+    case .none: "unconstrained"
+    case .orthonormalRows: "orthonormal rows"
+    case .orthonormalColumns: "orthonormal columns"
+    case .unitRows: "rows of unit length"
+    case .box(let lower, let upper): "values in \(lower)…\(upper)"
+    }
+  }
+}
+
+extension ParameterInitialization {
+  fileprivate var words: String {
+    switch self {
+    case .zeros: "at zero"
+    case .constant(let value): "at \(value)"
+    case .uniform(let lower, let upper):
+      "uniform in " + Readable.fixed(lower, 4) + "…" + Readable.fixed(upper, 4)
+    case .normal(let mean, let deviation): "normal, mean \(mean), deviation \(deviation)"
+    case .orthogonal: "orthonormal"
+    case .copy(let index): "as a copy of parameter \(index)"
+    case .custom: "as the plugin says"
+    }
+  }
+}
