@@ -38,8 +38,8 @@ def _panel(sweep):
         made.append(_text(LEFT - 6, y + 4, f"{most * quarter / 4:,.0f}", "end", RATE))
         made.append(_text(WIDTH - RIGHT + 6, y + 4, f"{memory * quarter / 4:,.0f}", "start", MEMORY))
     made += [_text(across(p["x"]), HEIGHT - BOTTOM + 18, f"{p['x']:,}") for p in points]
-    made.append(_text(LEFT, TOP - 6, "tokens/s", "end", RATE))
-    made.append(_text(WIDTH - RIGHT, TOP - 6, "MB", "start", MEMORY))
+    made.append(_text(LEFT, TOP - 11, "tokens/s", "end", RATE))
+    made.append(_text(WIDTH - RIGHT, TOP - 11, "MB", "start", MEMORY))
     made.append(_curve([(across(p["x"]), up(p["tokens_per_second"] / most)) for p in points], RATE))
     made.append(_curve([(across(p["x"]), up(p["peak_rss_bytes"] / 1e6 / memory)) for p in points], MEMORY))
     return "".join(made)

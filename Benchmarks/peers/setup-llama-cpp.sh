@@ -24,7 +24,11 @@ fi
 archive="$root/llama_cpp_python-$version.tar.gz"
 if [ ! -f "$archive" ]; then
   # A source package's metadata is made by its build backend, which pip wants to run.
-  python3 -m venv "$root/pip"
+  python3 -m venv "$root/pip" || {
+    rm -rf "$root/pip"
+    echo "error: python3 -m venv does not work here; install it with: apt-get install python3-venv" >&2
+    exit 69
+  }
   "$root/pip/bin/python" -m pip --disable-pip-version-check download -q --no-deps \
     --no-binary llama-cpp-python -d "$root" "llama-cpp-python==$version"
 fi

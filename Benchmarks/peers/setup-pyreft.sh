@@ -15,7 +15,11 @@ mkdir -p "$scratch"
 
 if [ ! -x "$venv/bin/python" ]; then
   echo "making $venv" >&2
-  python3 -m venv "$venv"
+  python3 -m venv "$venv" || {
+    rm -rf "$venv"
+    echo "error: python3 -m venv does not work here; install it with: apt-get install python3-venv" >&2
+    exit 69
+  }
 fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 
