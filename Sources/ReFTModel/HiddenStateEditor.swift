@@ -42,6 +42,10 @@ public protocol HiddenStateEditor: AnyObject {
   /// Whether every token's row must be present at its sites, even where no label depends on it.
   var needsAllRows: Bool { get }
 
+  /// How many leading tokens of every sequence are edited alike in all sequences of the batch, so
+  /// that equal tokens there may share one row; `Int.max` when no edit depends on the sequence.
+  var sharedPrefixLimit: Int { get }
+
   /// Replaces the rows that it edits, in place.
   ///
   /// - Throws: what the intervention reports; the pass ends and its results are dropped.

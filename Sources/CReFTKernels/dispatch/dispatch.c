@@ -25,6 +25,7 @@ typedef struct kernels {
   void (*softmax_backward)(size_t, size_t, float, const float*, float*);
   float (*max)(size_t, const float*);
   float (*exp_sum)(size_t, float, float*);
+  void (*scale)(size_t, float, float *);
   void (*axpy)(size_t, float, const float*, float*);
   float (*dot)(size_t, const float*, const float*);
 } kernels_t;
@@ -45,6 +46,7 @@ static const kernels_t reference = {
     .softmax_backward = reft_softmax_backward_f32_ref,
     .max = reft_max_f32_ref,
     .exp_sum = reft_exp_sum_f32_ref,
+    .scale = reft_scale_f32_ref,
     .axpy = reft_axpy_f32_ref,
     .dot = reft_dot_f32_ref,
 };
@@ -66,6 +68,7 @@ static const kernels_t avx2 = {
     .softmax_backward = reft_softmax_backward_f32_avx2,
     .max = reft_max_f32_avx2,
     .exp_sum = reft_exp_sum_f32_avx2,
+    .scale = reft_scale_f32_avx2,
     .axpy = reft_axpy_f32_avx2,
     .dot = reft_dot_f32_avx2,
 };
@@ -173,3 +176,5 @@ void reft_axpy_f32(size_t n, float factor, const float* x, float* y) {
 float reft_dot_f32(size_t n, const float* x, const float* y) {
   return active->dot(n, x, y);
 }
+
+void reft_scale_f32(size_t n, float factor, float *y) { active->scale(n, factor, y); }

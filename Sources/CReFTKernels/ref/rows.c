@@ -47,6 +47,10 @@ void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y) {
   for (size_t i = 0; i < n; i++) y[i] += factor * x[i];
 }
 
+void reft_scale_f32_ref(size_t n, float factor, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] *= factor;
+}
+
 float reft_dot_f32_ref(size_t n, const float* x, const float* y) {
   float sum = 0;
   for (size_t i = 0; i < n; i++) sum += x[i] * y[i];

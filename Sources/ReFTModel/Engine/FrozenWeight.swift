@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// A weight matrix as it lies in the model's file, and its expansion into panels for products.
+
+import CReFTKernels
+import ReFTTensor
+
+/// A frozen matrix W [rows, columns] in the file's own number format.
+struct FrozenWeight: @unchecked Sendable {
+  // Sendable: points into the read-only mapping that the model keeps alive.
+
+  let type: TensorType
+  let rows: Int
+  let columns: Int
+  private let data: UnsafeRawPointer
+  private let rowByteCount: Int
+
+  init(_ tensor: GGUFTensor, rows: Int, columns: Int, path: String) throws(ReFTError) {
+    guard tensor.dimensions == [columns, rows], let base = tensor.data.baseAddress else {
+      throw .tensorShape(
+        tensor.name, found: tensor.dimensions, expected: [columns, rows], path)
+    }
+    guard columns % tensor.type.blockSize == 0 else {
+      throw .tensorShape(
+        tensor.name, found: tensor.dimensions,
+        expected: [columns / tensor.type.blockSize * tensor.type.blockSize, rows], path)
+    }
+    type = tensor.type
+    self.rows = rows
+    self.columns = columns
+    data = base
+    rowByteCount = tensor.type.byteCount(elements: columns)
+  }
+
+  /// Where `row` starts from `column` on; `column` is a multiple of the block size.
+  func address(row: Int, column: Int = 0) -> UnsafeRawPointer {
+    data + row * rowByteCount + type.byteCount(elements: column)
+  }
+
+  /// Expands W[row, column..<column + count].
+  func expand(row: Int, column: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+    type.dequantize(address(row: row, column: column), count: count, into: out)
+  }
+}
+
+/// Several weights that read the same input, one below the other: W [Σ rows, columns].
+struct StackedWeight: Sendable {
+  let parts: [FrozenWeight]
+  let rows: Int
+  let columns: Int
+
+  init(_ parts: FrozenWeight...) {
+    self.parts = parts
+    rows = parts.reduce(0) { $0 + $1.rows }
+    columns = parts[0].columns
+  }
+
+  /// The longest run of k that is packed at once: a panel of it fits the first-level cache.
+  static let longestRun = 320
+
+  /// How many of `extent` values of k are packed at once, in whole blocks.
+  static func run(extent: Int, blockSize: Int) -> Int {
+    if blockSize > 32 { return min(extent, blockSize) }
+    let pieces = (extent + longestRun - 1) / longestRun
+    return min(extent, ((extent + pieces - 1) / pieces + 31) / 32 * 32)
+  }
+
+  /// The largest block size of the parts.
+  var blockSize: Int { parts.reduce(1) { max($0, $1.type.blockSize) } }
+
+  /// The part that holds a row, and the row's index in it.
+  func locate(_ row: Int) -> (part: FrozenWeight, row: Int) {
+    var rest = row
+    for part in parts {
+      if rest < part.rows { return (part, rest) }
+      rest -= part.rows
+    }
+    preconditionFailure("row \(row) of \(rows)")
+  }
+
+  /// Packs Wᵀ[k..<k + run, row..<row + count] for y = x Wᵀ; `scratch` holds 16 × run floats.
+  func packTransposed(
+    row: Int, count: Int, k: Int, run: Int, into panels: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    for first in stride(from: 0, to: count, by: 16) {
+      let width = min(16, count - first)
+      for j in 0..<width {
+        let (part, partRow) = locate(row + first + j)
+        part.expand(row: partRow, column: k, count: run, into: scratch + j * run)
+      }
+      reft_pack_transposed_f32(run, width, scratch, run, panels + first * run)
+    }
+  }
+
+  /// Packs W[k..<k + run, column..<column + count] for dx = dy W; `scratch` holds `count` floats.
+  ///
+  /// - Precondition: `column` and `count` are multiples of the block size, or the row's end.
+  func pack(
+    k: Int, run: Int, column: Int, count: Int, into panels: UnsafeMutablePointer<Float>,
+    scratch: UnsafeMutablePointer<Float>
+  ) {
+    let padded = (count + 15) / 16 * 16
+    for j in count..<max(count, padded) { scratch[j] = 0 }
+    for offset in 0..<run {
+      let (part, row) = locate(k + offset)
+      part.expand(row: row, column: column, count: count, into: scratch)
+      for panel in 0..<padded / 16 {
+        (panels + panel * run * 16 + offset * 16).update(from: scratch + panel * 16, count: 16)
+      }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which rows a pass computes, and which keys each of them attends to.
+
+import ReFTTensor
+
+/// Where the keys and values of a sequence lie.
+enum KeySource {
+  /// In the pass's own rows: those of a shared prefix, if any, then the sequence's own.
+  case rows(prefixCount: Int)
+  /// In a cache that already holds `past` tokens; the pass appends its own.
+  case cache(KVCache, past: Int)
+}
+
+/// The rows of one sequence in a pass.
+struct RowSpan {
+  /// The first row.
+  var start: Int
+  /// How many rows.
+  var count: Int
+  /// The position of the first row in its sequence.
+  var position: Int
+  /// Where its keys lie.
+  var keys: KeySource
+
+  /// How many keys precede the first row's own.
+  var past: Int { position }
+}
+
+/// The rows of a pass. Tokens that several sequences share are computed once.
+struct PassLayout {
+  /// The token id of each row.
+  var ids: [Int32] = []
+  /// The position of each row in its sequence.
+  var positions: [Int32] = []
+  /// The sequences; a shared prefix comes first, as a span of its own.
+  var spans: [RowSpan] = []
+  /// For each token of the batch its row, −1 for copies of a shared prefix; nil: row = token.
+  var rowOfToken: [Int32]?
+  /// How many rows the shared prefix has.
+  var prefixCount = 0
+
+  var rowCount: Int { ids.count }
+
+  /// Lays out a batch for training; the first `sharedPrefix` tokens of all sequences are the same.
+  init(_ batch: PackedBatch, sharedPrefix: Int) {
+    prefixCount = sharedPrefix
+    var map = [Int32](repeating: -1, count: batch.tokens.count)
+    if sharedPrefix > 0, let first = batch.segments.first {
+      append(batch.tokens[first.start..<first.start + sharedPrefix], position: 0)
+      spans.append(
+        RowSpan(start: 0, count: sharedPrefix, position: 0, keys: .rows(prefixCount: 0)))
+      for token in 0..<sharedPrefix { map[first.start + token] = Int32(token) }
+    }
+    for segment in batch.segments {
+      let count = segment.count - sharedPrefix
+      let start = rowCount
+      let firstToken = segment.start + sharedPrefix
+      append(batch.tokens[firstToken..<segment.start + segment.count], position: sharedPrefix)
+      spans.append(
+        RowSpan(
+          start: start, count: count, position: sharedPrefix,
+          keys: .rows(prefixCount: sharedPrefix)))
+      for offset in 0..<count { map[firstToken + offset] = Int32(start + offset) }
+    }
+    if sharedPrefix > 0 { rowOfToken = map }
+  }
+
+  /// Lays out the next tokens of sequences that have caches.
+  init(_ sequences: [(cache: KVCache, tokens: [Int32])]) {
+    for (cache, tokens) in sequences {
+      spans.append(
+        RowSpan(
+          start: rowCount, count: tokens.count, position: cache.count,
+          keys: .cache(cache, past: cache.count)))
+      append(tokens[...], position: cache.count)
+    }
+  }
+
+  private mutating func append(_ tokens: ArraySlice<Int32>, position: Int) {
+    ids += tokens
+    positions += (0..<tokens.count).map { Int32(position + $0) }
+  }
+
+  /// The last row of each sequence.
+  var lastRows: [Int32] { spans.map { Int32($0.start + $0.count - 1) } }
+
+  /// The row of a token of the batch.
+  func row(ofToken token: Int32) -> Int32 { rowOfToken?[Int(token)] ?? token }
+}
+
+/// The rows that the end of the last block still computes.
+struct TailRows {
+  /// Their rows in the pass, in order.
+  let rows: [Int32]
+  /// For each token of the batch its place in `rows`, −1 where it is not among them.
+  let placeOfToken: [Int32]
+
+  init(rows: [Int32], layout: PassLayout, tokenCount: Int) {
+    self.rows = rows
+    var placeOfRow = [Int32](repeating: -1, count: layout.rowCount)
+    for (place, row) in rows.enumerated() { placeOfRow[Int(row)] = Int32(place) }
+    placeOfToken = (0..<tokenCount).map { token in
+      let row = layout.row(ofToken: Int32(token))
+      return row < 0 ? -1 : placeOfRow[Int(row)]
+    }
+  }
+}
