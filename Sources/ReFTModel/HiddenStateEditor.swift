@@ -14,7 +14,9 @@ public struct HiddenRows {
 
   /// Describes a tensor of a pass.
   public init(
-    base: UnsafeMutablePointer<Float>, rowStride: Int, width: Int,
+    base: UnsafeMutablePointer<Float>,
+    rowStride: Int,
+    width: Int,
     rowOfToken: UnsafePointer<Int32>? = nil
   ) {
     self.base = base

@@ -25,7 +25,7 @@ typedef struct kernels {
   void (*softmax_backward)(size_t, size_t, float, const float*, float*);
   float (*max)(size_t, const float*);
   float (*exp_sum)(size_t, float, float*);
-  void (*scale)(size_t, float, float *);
+  void (*scale)(size_t, float, float*);
   void (*axpy)(size_t, float, const float*, float*);
   float (*dot)(size_t, const float*, const float*);
 } kernels_t;
@@ -177,4 +177,6 @@ float reft_dot_f32(size_t n, const float* x, const float* y) {
   return active->dot(n, x, y);
 }
 
-void reft_scale_f32(size_t n, float factor, float *y) { active->scale(n, factor, y); }
+void reft_scale_f32(size_t n, float factor, float* y) {
+  active->scale(n, factor, y);
+}

@@ -8,23 +8,25 @@
 #define SLOTS 8
 
 typedef struct scratch {
-  float *memory[SLOTS];
+  float* memory[SLOTS];
   size_t count[SLOTS];
 } scratch_t;
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void end_thread(void *value) {
-  scratch_t *scratch = value;
+static void end_thread(void* value) {
+  scratch_t* scratch = value;
   for (int i = 0; i < SLOTS; i++) free(scratch->memory[i]);
   free(scratch);
 }
 
-static void make_key(void) { pthread_key_create(&key, end_thread); }
+static void make_key(void) {
+  pthread_key_create(&key, end_thread);
+}
 
-float *reft_thread_scratch(size_t slot, size_t count) {
-  static _Thread_local scratch_t *mine;
+float* reft_thread_scratch(size_t slot, size_t count) {
+  static _Thread_local scratch_t* mine;
   if (!mine) {
     pthread_once(&once, make_key);
     mine = calloc(1, sizeof *mine);

@@ -22,7 +22,7 @@ static inline void reft_pause(void) {
 
 /* At least `count` floats that belong to the calling thread, in a slot from 0 to 7, for reuse; NULL
  * when there is no memory. Contents are undefined. */
-float *reft_thread_scratch(size_t slot, size_t count);
+float* reft_thread_scratch(size_t slot, size_t count);
 
 /* ---- Matrix products ----
  * B is packed in panels of 16 columns: panel[k * 16 + j] = B[k][j]. */
@@ -75,7 +75,7 @@ float reft_max_f32(size_t n, const float* x);
 /* x[j] = exp(x[j] - shift); returns the sum. */
 float reft_exp_sum_f32(size_t n, float shift, float* x);
 /* y *= factor */
-void reft_scale_f32(size_t n, float factor, float *y);
+void reft_scale_f32(size_t n, float factor, float* y);
 /* y += factor * x */
 void reft_axpy_f32(size_t n, float factor, const float* x, float* y);
 float reft_dot_f32(size_t n, const float* x, const float* y);

@@ -9,23 +9,62 @@
 #include <string.h>
 
 // Half-precision numbers, kept as their two bytes.
-typedef struct { uint8_t bytes[2]; } reft_half_t;
+typedef struct {
+  uint8_t bytes[2];
+} reft_half_t;
 
 // 32 elements each.
-typedef struct { reft_half_t d; uint8_t qs[16]; } reft_block_q4_0_t;
-typedef struct { reft_half_t d, m; uint8_t qs[16]; } reft_block_q4_1_t;
-typedef struct { reft_half_t d; uint8_t qh[4], qs[16]; } reft_block_q5_0_t;
-typedef struct { reft_half_t d, m; uint8_t qh[4], qs[16]; } reft_block_q5_1_t;
-typedef struct { reft_half_t d; int8_t qs[32]; } reft_block_q8_0_t;
-typedef struct { reft_half_t d; uint8_t qs[16]; } reft_block_iq4_nl_t;
+typedef struct {
+  reft_half_t d;
+  uint8_t qs[16];
+} reft_block_q4_0_t;
+typedef struct {
+  reft_half_t d, m;
+  uint8_t qs[16];
+} reft_block_q4_1_t;
+typedef struct {
+  reft_half_t d;
+  uint8_t qh[4], qs[16];
+} reft_block_q5_0_t;
+typedef struct {
+  reft_half_t d, m;
+  uint8_t qh[4], qs[16];
+} reft_block_q5_1_t;
+typedef struct {
+  reft_half_t d;
+  int8_t qs[32];
+} reft_block_q8_0_t;
+typedef struct {
+  reft_half_t d;
+  uint8_t qs[16];
+} reft_block_iq4_nl_t;
 
 // 256 elements each.
-typedef struct { uint8_t scales[16], qs[64]; reft_half_t d, dmin; } reft_block_q2_k_t;
-typedef struct { uint8_t hmask[32], qs[64], scales[12]; reft_half_t d; } reft_block_q3_k_t;
-typedef struct { reft_half_t d, dmin; uint8_t scales[12], qs[128]; } reft_block_q4_k_t;
-typedef struct { reft_half_t d, dmin; uint8_t scales[12], qh[32], qs[128]; } reft_block_q5_k_t;
-typedef struct { uint8_t ql[128], qh[64]; int8_t scales[16]; reft_half_t d; } reft_block_q6_k_t;
-typedef struct { reft_half_t d; uint8_t scales_h[2], scales_l[4], qs[128]; } reft_block_iq4_xs_t;
+typedef struct {
+  uint8_t scales[16], qs[64];
+  reft_half_t d, dmin;
+} reft_block_q2_k_t;
+typedef struct {
+  uint8_t hmask[32], qs[64], scales[12];
+  reft_half_t d;
+} reft_block_q3_k_t;
+typedef struct {
+  reft_half_t d, dmin;
+  uint8_t scales[12], qs[128];
+} reft_block_q4_k_t;
+typedef struct {
+  reft_half_t d, dmin;
+  uint8_t scales[12], qh[32], qs[128];
+} reft_block_q5_k_t;
+typedef struct {
+  uint8_t ql[128], qh[64];
+  int8_t scales[16];
+  reft_half_t d;
+} reft_block_q6_k_t;
+typedef struct {
+  reft_half_t d;
+  uint8_t scales_h[2], scales_l[4], qs[128];
+} reft_block_iq4_xs_t;
 
 _Static_assert(sizeof(reft_block_q4_0_t) == 18, "Q4_0 block");
 _Static_assert(sizeof(reft_block_q4_1_t) == 20, "Q4_1 block");
@@ -46,50 +85,50 @@ static const int8_t reft_iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, 
 
 // Exact for every input; a signalling NaN becomes quiet, as the processor's own conversion does it.
 static inline float reft_half_to_float(reft_half_t half) {
-    const uint32_t bits = (uint32_t)half.bytes[0] | (uint32_t)half.bytes[1] << 8;
-    const uint32_t sign = (bits & 0x8000) << 16;
-    const uint32_t exponent = bits >> 10 & 0x1f;
-    const uint32_t fraction = bits & 0x3ff;
-    uint32_t result;
-    if (exponent == 0x1f) {
-        result = sign | 0x7f800000 | fraction << 13 | (fraction ? 0x00400000 : 0);
-    } else if (exponent != 0) {
-        result = sign | (exponent + 112) << 23 | fraction << 13;
-    } else {
-        // Zero or subnormal: fraction × 2^-24, which float32 holds exactly.
-        const float magnitude = (float)fraction * 0x1p-24f;
-        memcpy(&result, &magnitude, 4);
-        result |= sign;
-    }
-    float value;
-    memcpy(&value, &result, 4);
-    return value;
+  const uint32_t bits = (uint32_t)half.bytes[0] | (uint32_t)half.bytes[1] << 8;
+  const uint32_t sign = (bits & 0x8000) << 16;
+  const uint32_t exponent = bits >> 10 & 0x1f;
+  const uint32_t fraction = bits & 0x3ff;
+  uint32_t result;
+  if (exponent == 0x1f) {
+    result = sign | 0x7f800000 | fraction << 13 | (fraction ? 0x00400000 : 0);
+  } else if (exponent != 0) {
+    result = sign | (exponent + 112) << 23 | fraction << 13;
+  } else {
+    // Zero or subnormal: fraction × 2^-24, which float32 holds exactly.
+    const float magnitude = (float)fraction * 0x1p-24f;
+    memcpy(&result, &magnitude, 4);
+    result |= sign;
+  }
+  float value;
+  memcpy(&value, &result, 4);
+  return value;
 }
 
 // The 6-bit scale and minimum of sub-block `j` (0…7) of a Q4_K or Q5_K block.
-static inline void reft_k4_scale(int j, const uint8_t *q, uint8_t *scale, uint8_t *minimum) {
-    if (j < 4) {
-        *scale = q[j] & 63;
-        *minimum = q[j + 4] & 63;
-    } else {
-        *scale = (uint8_t)((q[j + 4] & 0xf) | q[j - 4] >> 6 << 4);
-        *minimum = (uint8_t)(q[j + 4] >> 4 | q[j] >> 6 << 4);
-    }
+static inline void reft_k4_scale(int j, const uint8_t* q, uint8_t* scale, uint8_t* minimum) {
+  if (j < 4) {
+    *scale = q[j] & 63;
+    *minimum = q[j + 4] & 63;
+  } else {
+    *scale = (uint8_t)((q[j + 4] & 0xf) | q[j - 4] >> 6 << 4);
+    *minimum = (uint8_t)(q[j + 4] >> 4 | q[j] >> 6 << 4);
+  }
 }
 
 // The sixteen 6-bit scales of a Q3_K block, 32 too large.
-static inline void reft_q3_scales(const uint8_t *q, uint8_t *scales) {
-    for (int j = 0; j < 16; j++) {
-        const uint8_t low = j < 8 ? q[j] & 0xf : q[j - 8] >> 4;
-        scales[j] = (uint8_t)(low | (q[8 + j % 4] >> 2 * (j / 4) & 3) << 4);
-    }
+static inline void reft_q3_scales(const uint8_t* q, uint8_t* scales) {
+  for (int j = 0; j < 16; j++) {
+    const uint8_t low = j < 8 ? q[j] & 0xf : q[j - 8] >> 4;
+    scales[j] = (uint8_t)(low | (q[8 + j % 4] >> 2 * (j / 4) & 3) << 4);
+  }
 }
 
 // The 6-bit scale of sub-block `j` (0…7) of an IQ4_XS block, 32 too large.
-static inline int reft_iq4_xs_scale(int j, const reft_block_iq4_xs_t *block) {
-    const int low = block->scales_l[j / 2] >> 4 * (j % 2) & 0xf;
-    const int high = (block->scales_h[0] | block->scales_h[1] << 8) >> 2 * j & 3;
-    return low | high << 4;
+static inline int reft_iq4_xs_scale(int j, const reft_block_iq4_xs_t* block) {
+  const int low = block->scales_l[j / 2] >> 4 * (j % 2) & 0xf;
+  const int high = (block->scales_h[0] | block->scales_h[1] << 8) >> 2 * j & 3;
+  return low | high << 4;
 }
 
 #endif

@@ -27,7 +27,7 @@ void reft_rmsnorm_backward_f32_ref(size_t n, size_t d, const float* x, size_t x_
                                    size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_ref(size_t heads, size_t head_size, const float* table, float sign, float* row);
 void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y);
-void reft_scale_f32_ref(size_t n, float factor, float *y);
+void reft_scale_f32_ref(size_t n, float factor, float* y);
 float reft_dot_f32_ref(size_t n, const float* x, const float* y);
 float reft_max_f32_ref(size_t n, const float* x);
 #endif

@@ -47,7 +47,7 @@ void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y) {
   for (size_t i = 0; i < n; i++) y[i] += factor * x[i];
 }
 
-void reft_scale_f32_ref(size_t n, float factor, float *y) {
+void reft_scale_f32_ref(size_t n, float factor, float* y) {
   for (size_t i = 0; i < n; i++) y[i] *= factor;
 }
 

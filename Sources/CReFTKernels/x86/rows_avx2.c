@@ -41,7 +41,7 @@ AVX2 void reft_axpy_f32_avx2(size_t n, float factor, const float* x, float* y) {
   for (; i < n; i++) y[i] = fmaf(factor, x[i], y[i]);
 }
 
-AVX2 void reft_scale_f32_avx2(size_t n, float factor, float *y) {
+AVX2 void reft_scale_f32_avx2(size_t n, float factor, float* y) {
   __m256 f = _mm256_set1_ps(factor);
   size_t i = 0;
   for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_loadu_ps(y + i), f));

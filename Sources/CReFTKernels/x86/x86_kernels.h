@@ -21,7 +21,7 @@ void reft_transpose_f32_avx2(size_t rows, size_t columns, const float* in, size_
                              float* out, size_t out_stride);
 void reft_pack_transposed_f32_avx2(size_t kc, size_t count, const float* rows, size_t stride,
                                    float* panel);
-void reft_scale_f32_avx2(size_t n, float factor, float *y);
+void reft_scale_f32_avx2(size_t n, float factor, float* y);
 float reft_dot_f32_avx2(size_t n, const float* x, const float* y);
 void reft_axpy_f32_avx2(size_t n, float factor, const float* x, float* y);
 float reft_max_f32_avx2(size_t n, const float* x);

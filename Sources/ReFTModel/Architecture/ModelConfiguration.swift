@@ -76,7 +76,10 @@ public struct ModelConfiguration: Sendable, Equatable {
     heads = try size("attention.head_count", in: 1...4096)
     keyValueHeads = try size("attention.head_count_kv", in: 1...heads, default: heads)
     headSize = try size(
-      "attention.key_length", in: 2...4096, default: max(2, hiddenSize / heads))
+      "attention.key_length",
+      in: 2...4096,
+      default: max(2, hiddenSize / heads)
+    )
     feedForwardSize = try size("feed_forward_length", in: 1...(1 << 20))
     contextLength = try size("context_length", in: 1...(1 << 26))
     guard heads % keyValueHeads == 0, headSize % 2 == 0 else {

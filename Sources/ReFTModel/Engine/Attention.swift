@@ -39,8 +39,13 @@ struct Attention {
         for head in 0..<keyValueHeads {
           tasks.append(
             Task(
-              span: span, spanIndex: index, keyValueHead: head, firstRow: first,
-              rowCount: min(rowsPerTask, span.count - first)))
+              span: span,
+              spanIndex: index,
+              keyValueHead: head,
+              firstRow: first,
+              rowCount: min(rowsPerTask, span.count - first)
+            )
+          )
         }
       }
     }
@@ -54,13 +59,19 @@ struct Attention {
 
   /// The keys (part 0) or values (part 1) that a span's rows may see, [count, headSize].
   private func gather(
-    _ part: Int, of span: RowSpan, head: Int, block: Int, count: Int,
-    rows: UnsafePointer<Float>, slot: Int
+    _ part: Int,
+    of span: RowSpan,
+    head: Int,
+    block: Int,
+    count: Int,
+    rows: UnsafePointer<Float>,
+    slot: Int
   ) -> UnsafePointer<Float> {
     switch span.keys {
     case .cache(let cache, _):
       return UnsafePointer(
-        part == 0 ? cache.keys(block: block, head: head) : cache.values(block: block, head: head))
+        part == 0 ? cache.keys(block: block, head: head) : cache.values(block: block, head: head)
+      )
     case .rows(let prefixCount):
       let out = ThreadScratch.floats(count * headSize, slot: slot)
       let column = queryWidth + (part * keyValueHeads + head) * headSize
@@ -74,7 +85,9 @@ struct Attention {
 
   /// Appends the keys and values of a pass's rows to the caches of its sequences.
   func store(
-    _ spans: [RowSpan], block: Int, rows: UnsafePointer<Float>
+    _ spans: [RowSpan],
+    block: Int,
+    rows: UnsafePointer<Float>
   ) {
     for span in spans {
       guard case .cache(let cache, let past) = span.keys else { continue }
@@ -85,7 +98,9 @@ struct Attention {
           let row = rows + (span.start + index) * rowWidth + queryWidth + head * headSize
           (keys + index * headSize).update(from: row, count: headSize)
           (values + index * headSize).update(
-            from: row + keyValueHeads * headSize, count: headSize)
+            from: row + keyValueHeads * headSize,
+            count: headSize
+          )
         }
       }
     }
@@ -97,7 +112,10 @@ struct Attention {
   ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
   ///   - logSumExp: takes [rows, heads] when a backward pass follows.
   func forward(
-    _ spans: [RowSpan], block: Int, rows: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
+    _ spans: [RowSpan],
+    block: Int,
+    rows: UnsafePointer<Float>,
+    out: UnsafeMutablePointer<Float>,
     logSumExp: UnsafeMutablePointer<Float>?
   ) {
     let tasks = tasks(spans, rowsPerTask: Self.taskRows)
@@ -112,16 +130,33 @@ struct Attention {
   }
 
   private func forward(
-    _ task: Task, block: Int, rows: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>,
+    _ task: Task,
+    block: Int,
+    rows: UnsafePointer<Float>,
+    out: UnsafeMutablePointer<Float>,
     logSumExp: UnsafeMutablePointer<Float>?
   ) {
     let span = task.span
     let keyCount = span.past + task.firstRow + task.rowCount
     let padded = (keyCount + 15) / 16 * 16
     let keys = gather(
-      0, of: span, head: task.keyValueHead, block: block, count: keyCount, rows: rows, slot: 0)
+      0,
+      of: span,
+      head: task.keyValueHead,
+      block: block,
+      count: keyCount,
+      rows: rows,
+      slot: 0
+    )
     let values = gather(
-      1, of: span, head: task.keyValueHead, block: block, count: keyCount, rows: rows, slot: 1)
+      1,
+      of: span,
+      head: task.keyValueHead,
+      block: block,
+      count: keyCount,
+      rows: rows,
+      slot: 1
+    )
     let keyPanels = ThreadScratch.floats(padded * headSize, slot: 2)
     let valuePanels = ThreadScratch.floats(keyCount * paddedHeadSize, slot: 3)
     let scores = ThreadScratch.floats(Self.queryBlock * padded, slot: 4)
@@ -129,37 +164,77 @@ struct Attention {
     pack(values, count: keyCount, into: valuePanels)
     for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
       for first in stride(
-        from: task.firstRow, to: task.firstRow + task.rowCount, by: Self.queryBlock)
-      {
+        from: task.firstRow,
+        to: task.firstRow + task.rowCount,
+        by: Self.queryBlock
+      ) {
         let count = min(Self.queryBlock, task.firstRow + task.rowCount - first)
         let seen = span.past + first + count
         let width = (seen + 15) / 16 * 16
         let query = rows + (span.start + first) * rowWidth + head * headSize
         reft_gemm_packed_f32(
-          count, width, headSize, query, rowWidth, keyPanels, headSize * 16, scores, padded, 0)
+          count,
+          width,
+          headSize,
+          query,
+          rowWidth,
+          keyPanels,
+          headSize * 16,
+          scores,
+          padded,
+          0
+        )
         for row in 0..<count {
           var lse: Float = 0
           _ = reft_softmax_f32(
-            span.past + first + row + 1, width, scale, scores + row * padded, &lse)
+            span.past + first + row + 1,
+            width,
+            scale,
+            scores + row * padded,
+            &lse
+          )
           if let logSumExp { logSumExp[(span.start + first + row) * heads + head] = lse }
         }
         weigh(
-          scores, stride: padded, rows: count, keys: seen, panels: valuePanels,
-          keyCount: keyCount, out: out + (span.start + first) * queryWidth + head * headSize)
+          scores,
+          stride: padded,
+          rows: count,
+          keys: seen,
+          panels: valuePanels,
+          keyCount: keyCount,
+          out: out + (span.start + first) * queryWidth + head * headSize
+        )
       }
     }
   }
 
   /// The same for a span of one row: dot products instead of a packed product.
   private func forwardOne(
-    _ task: Task, block: Int, rows: UnsafePointer<Float>, out: UnsafeMutablePointer<Float>
+    _ task: Task,
+    block: Int,
+    rows: UnsafePointer<Float>,
+    out: UnsafeMutablePointer<Float>
   ) {
     let span = task.span
     let keyCount = span.past + 1
     let keys = gather(
-      0, of: span, head: task.keyValueHead, block: block, count: keyCount, rows: rows, slot: 0)
+      0,
+      of: span,
+      head: task.keyValueHead,
+      block: block,
+      count: keyCount,
+      rows: rows,
+      slot: 0
+    )
     let values = gather(
-      1, of: span, head: task.keyValueHead, block: block, count: keyCount, rows: rows, slot: 1)
+      1,
+      of: span,
+      head: task.keyValueHead,
+      block: block,
+      count: keyCount,
+      rows: rows,
+      slot: 1
+    )
     let scores = ThreadScratch.floats(keyCount, slot: 4)
     for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
       let query = rows + span.start * rowWidth + head * headSize
@@ -180,18 +255,26 @@ struct Attention {
 
   /// Panels of 16 keys, for products with Kᵀ.
   private func packTransposed(
-    _ rows: UnsafePointer<Float>, count: Int, into panels: UnsafeMutablePointer<Float>
+    _ rows: UnsafePointer<Float>,
+    count: Int,
+    into panels: UnsafeMutablePointer<Float>
   ) {
     for first in stride(from: 0, to: count, by: 16) {
       reft_pack_transposed_f32(
-        headSize, min(16, count - first), rows + first * headSize, headSize,
-        panels + first * headSize)
+        headSize,
+        min(16, count - first),
+        rows + first * headSize,
+        headSize,
+        panels + first * headSize
+      )
     }
   }
 
   /// Panels of 16 columns over `count` rows, for products with a [count, headSize] matrix.
   private func pack(
-    _ rows: UnsafePointer<Float>, count: Int, stride rowStride: Int? = nil,
+    _ rows: UnsafePointer<Float>,
+    count: Int,
+    stride rowStride: Int? = nil,
     into panels: UnsafeMutablePointer<Float>
   ) {
     let rowStride = rowStride ?? headSize
@@ -208,14 +291,28 @@ struct Attention {
   /// out = weights · values, in runs of keys at fixed places, so that a row's bits do not depend
   /// on how many keys its block sees: weights of unseen keys are zero.
   private func weigh(
-    _ weights: UnsafePointer<Float>, stride weightStride: Int, rows: Int, keys: Int,
-    panels: UnsafePointer<Float>, keyCount: Int, out: UnsafeMutablePointer<Float>
+    _ weights: UnsafePointer<Float>,
+    stride weightStride: Int,
+    rows: Int,
+    keys: Int,
+    panels: UnsafePointer<Float>,
+    keyCount: Int,
+    out: UnsafeMutablePointer<Float>
   ) {
     for first in stride(from: 0, to: keys, by: Self.keyRun) {
       let run = min(Self.keyRun, keys - first)
       reft_gemm_packed_f32(
-        rows, headSize, run, weights + first, weightStride, panels + first * 16, keyCount * 16,
-        out, queryWidth, first > 0 ? 1 : 0)
+        rows,
+        headSize,
+        run,
+        weights + first,
+        weightStride,
+        panels + first * 16,
+        keyCount * 16,
+        out,
+        queryWidth,
+        first > 0 ? 1 : 0
+      )
     }
   }
 
@@ -230,17 +327,26 @@ struct Attention {
   ///   - gradient: d loss / d out, [rows, queryWidth].
   ///   - result: [rows, rowWidth].
   func backward(
-    _ spans: [RowSpan], rows: UnsafePointer<Float>, logSumExp: UnsafePointer<Float>,
-    gradient: UnsafePointer<Float>, result: UnsafeMutablePointer<Float>, prefixCount: Int,
+    _ spans: [RowSpan],
+    rows: UnsafePointer<Float>,
+    logSumExp: UnsafePointer<Float>,
+    gradient: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
+    prefixCount: Int,
     prefixGradients: UnsafeMutablePointer<Float>
   ) {
     let tasks = tasks(spans, rowsPerTask: Int.max)
     pool.run(tasks.count) { index in
       backward(
-        tasks[index], rows: rows, logSumExp: logSumExp, gradient: gradient, result: result,
+        tasks[index],
+        rows: rows,
+        logSumExp: logSumExp,
+        gradient: gradient,
+        result: result,
         prefixGradients: prefixGradients
           + (tasks[index].spanIndex * keyValueHeads + tasks[index].keyValueHead)
-          * prefixCount * 2 * headSize)
+          * prefixCount * 2 * headSize
+      )
     }
     guard prefixCount > 0 else { return }
     // The first span is the prefix itself; the others add what their keys there received.
@@ -251,15 +357,22 @@ struct Attention {
           let target = result + row * rowWidth + queryWidth + head * headSize
           reft_axpy_f32(headSize, 1, source + row * 2 * headSize, target)
           reft_axpy_f32(
-            headSize, 1, source + (row * 2 + 1) * headSize, target + keyValueHeads * headSize)
+            headSize,
+            1,
+            source + (row * 2 + 1) * headSize,
+            target + keyValueHeads * headSize
+          )
         }
       }
     }
   }
 
   private func backward(
-    _ task: Task, rows: UnsafePointer<Float>, logSumExp: UnsafePointer<Float>,
-    gradient: UnsafePointer<Float>, result: UnsafeMutablePointer<Float>,
+    _ task: Task,
+    rows: UnsafePointer<Float>,
+    logSumExp: UnsafePointer<Float>,
+    gradient: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
     prefixGradients: UnsafeMutablePointer<Float>
   ) {
     let span = task.span
@@ -267,11 +380,27 @@ struct Attention {
     let padded = (keyCount + 15) / 16 * 16
     let block = Self.queryBlock
     let keys = gather(
-      0, of: span, head: task.keyValueHead, block: 0, count: keyCount, rows: rows, slot: 0)
+      0,
+      of: span,
+      head: task.keyValueHead,
+      block: 0,
+      count: keyCount,
+      rows: rows,
+      slot: 0
+    )
     let values = gather(
-      1, of: span, head: task.keyValueHead, block: 0, count: keyCount, rows: rows, slot: 1)
+      1,
+      of: span,
+      head: task.keyValueHead,
+      block: 0,
+      count: keyCount,
+      rows: rows,
+      slot: 1
+    )
     let panels = ThreadScratch.floats(
-      padded * headSize * 2 + keyCount * paddedHeadSize + 2 * block * paddedHeadSize, slot: 2)
+      padded * headSize * 2 + keyCount * paddedHeadSize + 2 * block * paddedHeadSize,
+      slot: 2
+    )
     let keysAcross = panels
     let valuesAcross = keysAcross + padded * headSize
     let keyPanels = valuesAcross + padded * headSize
@@ -296,57 +425,126 @@ struct Attention {
         let query = rows + row * rowWidth + head * headSize
         let dOut = gradient + row * queryWidth + head * headSize
         reft_gemm_packed_f32(
-          count, width, headSize, query, rowWidth, keysAcross, headSize * 16, weights, padded, 0)
+          count,
+          width,
+          headSize,
+          query,
+          rowWidth,
+          keysAcross,
+          headSize * 16,
+          weights,
+          padded,
+          0
+        )
         reft_gemm_packed_f32(
-          count, width, headSize, dOut, queryWidth, valuesAcross, headSize * 16, slopes, padded,
-          0)
+          count,
+          width,
+          headSize,
+          dOut,
+          queryWidth,
+          valuesAcross,
+          headSize * 16,
+          slopes,
+          padded,
+          0
+        )
         for index in 0..<count {
           let visible = span.past + first + index + 1
           reft_exp_scores_f32(
-            visible, width, scale, logSumExp[(row + index) * heads + head],
-            weights + index * padded)
+            visible,
+            width,
+            scale,
+            logSumExp[(row + index) * heads + head],
+            weights + index * padded
+          )
           reft_softmax_backward_f32(
-            visible, width, scale, weights + index * padded, slopes + index * padded)
+            visible,
+            width,
+            scale,
+            weights + index * padded,
+            slopes + index * padded
+          )
         }
         let dQuery = result + row * rowWidth + head * headSize
         for key in stride(from: 0, to: seen, by: Self.keyRun) {
           reft_gemm_packed_f32(
-            count, headSize, min(Self.keyRun, seen - key), slopes + key, padded,
-            keyPanels + key * 16, keyCount * 16, dQuery, rowWidth, key > 0 ? 1 : 0)
+            count,
+            headSize,
+            min(Self.keyRun, seen - key),
+            slopes + key,
+            padded,
+            keyPanels + key * 16,
+            keyCount * 16,
+            dQuery,
+            rowWidth,
+            key > 0 ? 1 : 0
+          )
         }
         pack(query, count: count, stride: rowWidth, into: queryPanels)
         pack(dOut, count: count, stride: queryWidth, into: gradientPanels)
         reft_transpose_f32(count, seen, slopes, padded, across, block)
         reft_gemm_packed_f32(
-          seen, headSize, count, across, block, queryPanels, count * 16, keySums, headSize, 1)
+          seen,
+          headSize,
+          count,
+          across,
+          block,
+          queryPanels,
+          count * 16,
+          keySums,
+          headSize,
+          1
+        )
         reft_transpose_f32(count, seen, weights, padded, across, block)
         reft_gemm_packed_f32(
-          seen, headSize, count, across, block, gradientPanels, count * 16, valueSums, headSize,
-          1)
+          seen,
+          headSize,
+          count,
+          across,
+          block,
+          gradientPanels,
+          count * 16,
+          valueSums,
+          headSize,
+          1
+        )
       }
     }
     scatter(
-      task, keySums: keySums, valueSums: valueSums, result: result,
-      prefixGradients: prefixGradients)
+      task,
+      keySums: keySums,
+      valueSums: valueSums,
+      result: result,
+      prefixGradients: prefixGradients
+    )
   }
 
   private func scatter(
-    _ task: Task, keySums: UnsafePointer<Float>, valueSums: UnsafePointer<Float>,
-    result: UnsafeMutablePointer<Float>, prefixGradients: UnsafeMutablePointer<Float>
+    _ task: Task,
+    keySums: UnsafePointer<Float>,
+    valueSums: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
+    prefixGradients: UnsafeMutablePointer<Float>
   ) {
     let past = task.span.past
     for key in 0..<past {
       (prefixGradients + key * 2 * headSize).update(
-        from: keySums + key * headSize, count: headSize)
+        from: keySums + key * headSize,
+        count: headSize
+      )
       (prefixGradients + (key * 2 + 1) * headSize).update(
-        from: valueSums + key * headSize, count: headSize)
+        from: valueSums + key * headSize,
+        count: headSize
+      )
     }
     for index in 0..<task.span.count {
       let target =
         result + (task.span.start + index) * rowWidth + queryWidth + task.keyValueHead * headSize
       target.update(from: keySums + (past + index) * headSize, count: headSize)
       (target + keyValueHeads * headSize).update(
-        from: valueSums + (past + index) * headSize, count: headSize)
+        from: valueSums + (past + index) * headSize,
+        count: headSize
+      )
     }
   }
 }

@@ -62,8 +62,11 @@ final class BlockStack {
     self.model = model
     self.pool = pool
     attention = Attention(
-      heads: model.configuration.heads, keyValueHeads: model.configuration.keyValueHeads,
-      headSize: model.configuration.headSize, pool: pool)
+      heads: model.configuration.heads,
+      keyValueHeads: model.configuration.keyValueHeads,
+      headSize: model.configuration.headSize,
+      pool: pool
+    )
   }
 
   // MARK: Sites
@@ -71,8 +74,12 @@ final class BlockStack {
   /// Calls the editor if it wants this site; says whether it did.
   @discardableResult
   private func fire(
-    _ component: Component, _ block: Int, _ base: UnsafeMutablePointer<Float>, stride: Int,
-    inTail: Bool = false, backward: Bool = false
+    _ component: Component,
+    _ block: Int,
+    _ base: UnsafeMutablePointer<Float>,
+    stride: Int,
+    inTail: Bool = false,
+    backward: Bool = false
   ) throws -> Bool {
     let site = Site(block: block, component: component)
     guard let editor, sites.contains(site) else { return false }
@@ -116,7 +123,11 @@ final class BlockStack {
     rows(layout.rowCount) { first, count in
       for row in first..<first + count {
         model.embedding.expand(
-          row: Int(layout.ids[row]), column: 0, count: d, into: out + row * d)
+          row: Int(layout.ids[row]),
+          column: 0,
+          count: d,
+          into: out + row * d
+        )
       }
     }
   }
@@ -126,7 +137,10 @@ final class BlockStack {
   ///
   /// - Parameter keepsState: whether a backward pass will need the state.
   func forward(
-    _ index: Int, state: BlockState, output: (Int) -> UnsafeMutablePointer<Float>, keepsState: Bool
+    _ index: Int,
+    state: BlockState,
+    output: (Int) -> UnsafeMutablePointer<Float>,
+    keepsState: Bool
   ) throws {
     let block = model.blocks[index]
     let d = shape.hiddenSize
@@ -139,8 +153,15 @@ final class BlockStack {
     let normed = self.normed.floats(count * d)
     rows(count) { first, n in
       reft_rmsnorm_f32(
-        n, d, input + first * d, d, block.attentionNorm.base, shape.normEpsilon,
-        normed + first * d, d)
+        n,
+        d,
+        input + first * d,
+        d,
+        block.attentionNorm.base,
+        shape.normEpsilon,
+        normed + first * d,
+        d
+      )
     }
     try fire(.attentionInput, index, normed, stride: d)
     let qkv = state.queryKeyValue.floats(count * rowWidth)
@@ -148,13 +169,21 @@ final class BlockStack {
     try fire(.queryOutput, index, qkv, stride: rowWidth)
     try fire(.keyOutput, index, qkv + shape.queryWidth, stride: rowWidth)
     try fire(
-      .valueOutput, index, qkv + shape.queryWidth + shape.keyValueWidth, stride: rowWidth)
+      .valueOutput,
+      index,
+      qkv + shape.queryWidth + shape.keyValueWidth,
+      stride: rowWidth
+    )
     rotate(qkv, sign: 1)
     attention.store(layout.spans, block: index, rows: qkv)
     var mixed = self.mixed.floats(count * shape.queryWidth)
     attention.forward(
-      layout.spans, block: index, rows: qkv, out: mixed,
-      logSumExp: keepsState ? state.logSumExp.floats(count * shape.heads) : nil)
+      layout.spans,
+      block: index,
+      rows: qkv,
+      out: mixed,
+      logSumExp: keepsState ? state.logSumExp.floats(count * shape.heads) : nil
+    )
 
     // From here on the last block computes only the rows of the tail.
     let hasTail = tail != nil && index == shape.layers - 1
@@ -167,22 +196,38 @@ final class BlockStack {
       for (place, row) in tail.rows.enumerated() {
         (stream + place * d).update(from: input + Int(row) * d, count: d)
         (compact + place * shape.queryWidth).update(
-          from: mixed + Int(row) * shape.queryWidth, count: shape.queryWidth)
+          from: mixed + Int(row) * shape.queryWidth,
+          count: shape.queryWidth
+        )
       }
       mixed = compact
     }
     try fire(.attentionValueOutput, index, mixed, stride: shape.queryWidth, inTail: hasTail)
     let middle = state.middle.floats(n * d)
     try addProduct(
-      block.attentionOutput, x: mixed, rows: n, to: stream, into: middle,
-      site: .attentionOutput, index, inTail: hasTail)
+      block.attentionOutput,
+      x: mixed,
+      rows: n,
+      to: stream,
+      into: middle,
+      site: .attentionOutput,
+      index,
+      inTail: hasTail
+    )
 
     // MLP.
     let mlpNormed = self.normed.floats(n * d)
     rows(n) { first, m in
       reft_rmsnorm_f32(
-        m, d, middle + first * d, d, block.mlpNorm.base, shape.normEpsilon, mlpNormed + first * d,
-        d)
+        m,
+        d,
+        middle + first * d,
+        d,
+        block.mlpNorm.base,
+        shape.normEpsilon,
+        mlpNormed + first * d,
+        d
+      )
     }
     try fire(.mlpInput, index, mlpNormed, stride: d, inTail: hasTail)
     let gateUp = state.gateUp.floats(n * 2 * f)
@@ -213,16 +258,28 @@ final class BlockStack {
     }
     let out = output(n * d)
     try addProduct(
-      block.down, x: hidden, rows: n, to: middle, into: out, site: .mlpOutput, index,
-      inTail: hasTail)
+      block.down,
+      x: hidden,
+      rows: n,
+      to: middle,
+      into: out,
+      site: .mlpOutput,
+      index,
+      inTail: hasTail
+    )
     try fire(.blockOutput, index, out, stride: d, inTail: hasTail)
   }
 
   /// into = stream + x Wᵀ; where `site` is edited, the product is edited before it is added.
   private func addProduct(
-    _ weight: StackedWeight, x: UnsafeMutablePointer<Float>, rows n: Int,
-    to stream: UnsafeMutablePointer<Float>, into out: UnsafeMutablePointer<Float>,
-    site: Component, _ index: Int, inTail: Bool
+    _ weight: StackedWeight,
+    x: UnsafeMutablePointer<Float>,
+    rows n: Int,
+    to stream: UnsafeMutablePointer<Float>,
+    into out: UnsafeMutablePointer<Float>,
+    site: Component,
+    _ index: Int,
+    inTail: Bool
   ) throws {
     let d = shape.hiddenSize
     if out != stream {
@@ -241,12 +298,22 @@ final class BlockStack {
   }
 
   private func multiply(
-    _ weight: StackedWeight, rows n: Int, x: UnsafePointer<Float>,
-    y: UnsafeMutablePointer<Float>, accumulate: Bool
+    _ weight: StackedWeight,
+    rows n: Int,
+    x: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>,
+    accumulate: Bool
   ) {
     MatrixProduct.forward(
-      weight, rows: n, x: x, xStride: weight.columns, y: y, yStride: weight.rows,
-      accumulate: accumulate, pool: pool)
+      weight,
+      rows: n,
+      x: x,
+      xStride: weight.columns,
+      y: y,
+      yStride: weight.rows,
+      accumulate: accumulate,
+      pool: pool
+    )
   }
 
   /// Logits of some rows: y = x · headᵀ.
@@ -255,12 +322,21 @@ final class BlockStack {
   }
 
   private func multiplyBack(
-    _ weight: StackedWeight, rows n: Int, dy: UnsafePointer<Float>,
+    _ weight: StackedWeight,
+    rows n: Int,
+    dy: UnsafePointer<Float>,
     dx: UnsafeMutablePointer<Float>
   ) {
     MatrixProduct.backward(
-      weight, rows: n, dy: dy, dyStride: weight.rows, dx: dx, dxStride: weight.columns,
-      accumulate: false, pool: pool)
+      weight,
+      rows: n,
+      dy: dy,
+      dyStride: weight.rows,
+      dx: dx,
+      dxStride: weight.columns,
+      accumulate: false,
+      pool: pool
+    )
   }
 
   /// Rotates queries and keys by their positions (sign 1), or back (sign −1).
@@ -271,8 +347,12 @@ final class BlockStack {
     self.rows(layout.rowCount) { first, count in
       for row in first..<first + count {
         reft_rope_f32(
-          heads, shape.headSize, table.base + Int(layout.positions[row]) * shape.headSize, sign,
-          rows + row * rowWidth)
+          heads,
+          shape.headSize,
+          table.base + Int(layout.positions[row]) * shape.headSize,
+          sign,
+          rows + row * rowWidth
+        )
       }
     }
   }
@@ -291,7 +371,10 @@ final class BlockStack {
     let n = hasTail ? tail?.rows.count ?? 0 : count
     var grad = gradient.floats(n * d)
     func visit(
-      _ component: Component, _ base: UnsafeMutablePointer<Float>, _ stride: Int, tail: Bool = false
+      _ component: Component,
+      _ base: UnsafeMutablePointer<Float>,
+      _ stride: Int,
+      tail: Bool = false
     ) throws -> Bool {
       try fire(component, index, base, stride: stride, inTail: tail, backward: true)
     }
@@ -327,8 +410,17 @@ final class BlockStack {
     let middle = state.middle.floats(n * d)
     rows(n) { first, m in
       reft_rmsnorm_backward_f32(
-        m, d, middle + first * d, d, block.mlpNorm.base, shape.normEpsilon, dNormed + first * d, d,
-        grad + first * d, d)
+        m,
+        d,
+        middle + first * d,
+        d,
+        block.mlpNorm.base,
+        shape.normEpsilon,
+        dNormed + first * d,
+        d,
+        grad + first * d,
+        d
+      )
     }
 
     // Attention.
@@ -341,8 +433,11 @@ final class BlockStack {
     }
     var dMixed = mixed.floats(count * shape.queryWidth)
     multiplyBack(
-      block.attentionOutput, rows: n, dy: branch,
-      dx: hasTail ? tailMixed.floats(n * shape.queryWidth) : dMixed)
+      block.attentionOutput,
+      rows: n,
+      dy: branch,
+      dx: hasTail ? tailMixed.floats(n * shape.queryWidth) : dMixed
+    )
     if hasTail { dMixed = tailMixed.floats(n * shape.queryWidth) }
     _ = try visit(.attentionValueOutput, dMixed, shape.queryWidth, tail: hasTail)
     if sitesLeft == 0 { return }
@@ -351,11 +446,16 @@ final class BlockStack {
     }
     let dRows = slopes.floats(count * rowWidth)
     attention.backward(
-      layout.spans, rows: state.queryKeyValue.floats(count * rowWidth),
-      logSumExp: state.logSumExp.floats(count * shape.heads), gradient: dMixed, result: dRows,
+      layout.spans,
+      rows: state.queryKeyValue.floats(count * rowWidth),
+      logSumExp: state.logSumExp.floats(count * shape.heads),
+      gradient: dMixed,
+      result: dRows,
       prefixCount: layout.prefixCount,
       prefixGradients: prefixGradients.floats(
-        layout.spans.count * shape.keyValueWidth * layout.prefixCount * 2))
+        layout.spans.count * shape.keyValueWidth * layout.prefixCount * 2
+      )
+    )
     rotate(dRows, sign: -1)
     let values = dRows + shape.queryWidth + shape.keyValueWidth
     _ = try visit(.valueOutput, values, rowWidth)
@@ -368,15 +468,27 @@ final class BlockStack {
     let input = state.input.floats(count * d)
     rows(count) { first, m in
       reft_rmsnorm_backward_f32(
-        m, d, input + first * d, d, block.attentionNorm.base, shape.normEpsilon,
-        dNormed + first * d, d, grad + first * d, d)
+        m,
+        d,
+        input + first * d,
+        d,
+        block.attentionNorm.base,
+        shape.normEpsilon,
+        dNormed + first * d,
+        d,
+        grad + first * d,
+        d
+      )
     }
     _ = try visit(.blockInput, grad, d)
   }
 
   /// d loss / d (gate, up) through an edited activation, into `state.gateUp`.
   private func activationBackward(
-    _ index: Int, state: BlockState, rows n: Int, dHidden: UnsafeMutablePointer<Float>,
+    _ index: Int,
+    state: BlockState,
+    rows n: Int,
+    dHidden: UnsafeMutablePointer<Float>,
     inTail: Bool
   ) throws {
     let f = shape.feedForwardSize
@@ -403,7 +515,9 @@ final class BlockStack {
 
   /// Spreads gradients of the tail's rows over all rows, zero elsewhere.
   private func spread(
-    _ tail: TailRows, gradient: inout GrowingBuffer, dMixed: UnsafeMutablePointer<Float>
+    _ tail: TailRows,
+    gradient: inout GrowingBuffer,
+    dMixed: UnsafeMutablePointer<Float>
   ) -> (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) {
     let d = shape.hiddenSize
     let count = layout.rowCount
@@ -416,7 +530,9 @@ final class BlockStack {
     for (place, row) in tail.rows.enumerated() {
       (grad + Int(row) * d).update(from: compact + place * d, count: d)
       (full + Int(row) * shape.queryWidth).update(
-        from: dMixed + place * shape.queryWidth, count: shape.queryWidth)
+        from: dMixed + place * shape.queryWidth,
+        count: shape.queryWidth
+      )
     }
     return (grad, full)
   }

@@ -58,32 +58,42 @@ public final class FrozenModel: Sendable {
           queryKeyValue: StackedWeight(
             try weight(prefix + "attn_q.weight", rows: shape.queryWidth, columns: d),
             try weight(prefix + "attn_k.weight", rows: shape.keyValueWidth, columns: d),
-            try weight(prefix + "attn_v.weight", rows: shape.keyValueWidth, columns: d)),
+            try weight(prefix + "attn_v.weight", rows: shape.keyValueWidth, columns: d)
+          ),
           attentionOutput: StackedWeight(
-            try weight(prefix + "attn_output.weight", rows: d, columns: shape.queryWidth)),
+            try weight(prefix + "attn_output.weight", rows: d, columns: shape.queryWidth)
+          ),
           mlpNorm: try vector(prefix + "ffn_norm.weight", count: d),
           gateUp: StackedWeight(
             try weight(prefix + "ffn_gate.weight", rows: shape.feedForwardSize, columns: d),
-            try weight(prefix + "ffn_up.weight", rows: shape.feedForwardSize, columns: d)),
+            try weight(prefix + "ffn_up.weight", rows: shape.feedForwardSize, columns: d)
+          ),
           down: StackedWeight(
-            try weight(prefix + "ffn_down.weight", rows: d, columns: shape.feedForwardSize))))
+            try weight(prefix + "ffn_down.weight", rows: d, columns: shape.feedForwardSize)
+          )
+        )
+      )
     }
     self.blocks = blocks
     let vocabulary = shape.vocabularySize
     embedding = try weight("token_embd.weight", rows: vocabulary, columns: d)
     let isTied = gguf.tensor("output.weight") == nil
     head = StackedWeight(
-      isTied ? embedding : try weight("output.weight", rows: vocabulary, columns: d))
+      isTied ? embedding : try weight("output.weight", rows: vocabulary, columns: d)
+    )
     outputNorm = try vector("output_norm.weight", count: d)
     let factors = try gguf.tensor("rope_freqs.weight").map { tensor throws(ReFTError) in
       try vector(tensor.name, count: shape.headSize / 2)
     }
     rope = RotaryTable(configuration: shape, factors: factors)
-    tokenizer = try Tokenizer(gguf: gguf)
+    let tokenizer = try Tokenizer(gguf: gguf)
+    self.tokenizer = tokenizer
     if let source = gguf.string("tokenizer.chat_template") {
-      func text(_ id: Int32?) -> String { id.map { tokenizer.piece($0) } ?? "" }
       chatTemplate = try ChatTemplate(
-        source: source, bos: text(tokenizer.bos), eos: text(tokenizer.eos))
+        source: source,
+        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
+        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? ""
+      )
     } else {
       chatTemplate = nil
     }

@@ -17,12 +17,19 @@ struct FrozenWeight: @unchecked Sendable {
   init(_ tensor: GGUFTensor, rows: Int, columns: Int, path: String) throws(ReFTError) {
     guard tensor.dimensions == [columns, rows], let base = tensor.data.baseAddress else {
       throw .tensorShape(
-        tensor.name, found: tensor.dimensions, expected: [columns, rows], path)
+        tensor.name,
+        found: tensor.dimensions,
+        expected: [columns, rows],
+        path
+      )
     }
     guard columns % tensor.type.blockSize == 0 else {
       throw .tensorShape(
-        tensor.name, found: tensor.dimensions,
-        expected: [columns / tensor.type.blockSize * tensor.type.blockSize, rows], path)
+        tensor.name,
+        found: tensor.dimensions,
+        expected: [columns / tensor.type.blockSize * tensor.type.blockSize, rows],
+        path
+      )
     }
     type = tensor.type
     self.rows = rows
@@ -79,7 +86,11 @@ struct StackedWeight: Sendable {
 
   /// Packs Wᵀ[k..<k + run, row..<row + count] for y = x Wᵀ; `scratch` holds 16 × run floats.
   func packTransposed(
-    row: Int, count: Int, k: Int, run: Int, into panels: UnsafeMutablePointer<Float>,
+    row: Int,
+    count: Int,
+    k: Int,
+    run: Int,
+    into panels: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
     for first in stride(from: 0, to: count, by: 16) {
@@ -96,7 +107,11 @@ struct StackedWeight: Sendable {
   ///
   /// - Precondition: `column` and `count` are multiples of the block size, or the row's end.
   func pack(
-    k: Int, run: Int, column: Int, count: Int, into panels: UnsafeMutablePointer<Float>,
+    k: Int,
+    run: Int,
+    column: Int,
+    count: Int,
+    into panels: UnsafeMutablePointer<Float>,
     scratch: UnsafeMutablePointer<Float>
   ) {
     let padded = (count + 15) / 16 * 16

@@ -33,7 +33,8 @@ public final class InferencePass {
   /// - Throws: `badData` for tokens or lengths that do not fit, or what the editor throws; the
   ///   caches are then as they were.
   public func step(
-    _ sequences: [(cache: KVCache, tokens: [Int32])], editor: (any HiddenStateEditor)?
+    _ sequences: [(cache: KVCache, tokens: [Int32])],
+    editor: (any HiddenStateEditor)?
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let shape = model.configuration
     var tokenCount = 0
@@ -46,7 +47,10 @@ public final class InferencePass {
       for (index, token) in tokens.enumerated()
       where token < 0 || token >= shape.vocabularySize {
         throw ReFTError.tokenOutOfRange(
-          token, at: tokenCount + index, vocabularySize: shape.vocabularySize)
+          token,
+          at: tokenCount + index,
+          vocabularySize: shape.vocabularySize
+        )
       }
       tokenCount += tokens.count
     }
@@ -63,7 +67,11 @@ public final class InferencePass {
     stack.embed(into: state.input.floats(tokenCount * d))
     for index in 0..<shape.layers {
       try stack.forward(
-        index, state: state, output: { self.final.floats($0) }, keepsState: false)
+        index,
+        state: state,
+        output: { self.final.floats($0) },
+        keepsState: false
+      )
       swap(&final, &state.input)
     }
     let normed = self.normed.floats(n * d)
@@ -71,7 +79,15 @@ public final class InferencePass {
     for (place, row) in stack.layout.lastRows.enumerated() {
       let source = stack.tail == nil ? Int(row) : place
       reft_rmsnorm_f32(
-        1, d, out + source * d, d, model.outputNorm.base, shape.normEpsilon, normed + place * d, d)
+        1,
+        d,
+        out + source * d,
+        d,
+        model.outputNorm.base,
+        shape.normEpsilon,
+        normed + place * d,
+        d
+      )
     }
     let count = n * shape.vocabularySize
     let logits = self.logits.floats(count)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys and values of one sequence, after rotation and after edits.
 
-public import ReFTTensor
+import ReFTTensor
 
 /// Keys and values of all blocks for up to `capacity` tokens of one sequence.
 public final class KVCache {

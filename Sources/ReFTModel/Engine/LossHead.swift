@@ -35,7 +35,9 @@ final class LossHead {
   ///   - hidden: the normalised hidden states of the label rows, [labels, d].
   ///   - gradient: takes scale × d loss / d hidden, [labels, d]; may not be `hidden`.
   func loss(
-    labels: [Int32], hidden: UnsafePointer<Float>, scale: Float,
+    labels: [Int32],
+    hidden: UnsafePointer<Float>,
+    scale: Float,
     gradient: UnsafeMutablePointer<Float>?
   ) -> [Float] {
     let n = labels.count
@@ -48,8 +50,12 @@ final class LossHead {
     pool.run(Self.partCount) { part in
       let first = min(vocabulary, part * perPart)
       sweep(
-        first..<min(vocabulary, first + perPart), labels: labels, hidden: hidden,
-        statistics: statistics + part * n * 3, average: averages.map { $0 + part * n * d })
+        first..<min(vocabulary, first + perPart),
+        labels: labels,
+        hidden: hidden,
+        statistics: statistics + part * n * 3,
+        average: averages.map { $0 + part * n * d }
+      )
     }
     var losses = [Float](repeating: 0, count: n)
     losses.withUnsafeMutableBufferPointer { losses in
@@ -57,8 +63,14 @@ final class LossHead {
       pool.run((n + 15) / 16) { index in
         for row in index * 16..<min(n, index * 16 + 16) {
           losses[row] = combine(
-            row, of: n, label: labels[row], scale: scale, statistics: statistics,
-            averages: averages, gradient: gradient)
+            row,
+            of: n,
+            label: labels[row],
+            scale: scale,
+            statistics: statistics,
+            averages: averages,
+            gradient: gradient
+          )
         }
       }
     }
@@ -68,8 +80,11 @@ final class LossHead {
   /// Sums over one range of the vocabulary: for each row the maximum, the sum of exponentials, the
   /// label's logit (−∞ when it lies elsewhere), and the unnormalised average of W's rows.
   private func sweep(
-    _ range: Range<Int>, labels: [Int32], hidden: UnsafePointer<Float>,
-    statistics: UnsafeMutablePointer<Float>, average: UnsafeMutablePointer<Float>?
+    _ range: Range<Int>,
+    labels: [Int32],
+    hidden: UnsafePointer<Float>,
+    statistics: UnsafeMutablePointer<Float>,
+    average: UnsafeMutablePointer<Float>?
   ) {
     let n = labels.count
     let d = model.configuration.hiddenSize
@@ -94,11 +109,24 @@ final class LossHead {
         let length = min(run, d - k)
         for row in stride(from: 0, to: width, by: 16) {
           reft_pack_transposed_f32(
-            length, min(16, width - row), expanded + row * d + k, d, panels + row * length)
+            length,
+            min(16, width - row),
+            expanded + row * d + k,
+            d,
+            panels + row * length
+          )
         }
         MatrixProduct.multiply(
-          rows: n, columns: width, run: length, x: hidden + k, xStride: d, panels: panels,
-          y: logits, yStride: Self.chunk, accumulate: k > 0)
+          rows: n,
+          columns: width,
+          run: length,
+          x: hidden + k,
+          xStride: d,
+          panels: panels,
+          y: logits,
+          yStride: Self.chunk,
+          accumulate: k > 0
+        )
       }
       for row in 0..<n {
         let values = logits + row * Self.chunk
@@ -122,15 +150,28 @@ final class LossHead {
         }
       }
       MatrixProduct.multiply(
-        rows: n, columns: d, run: width, x: logits, xStride: Self.chunk, panels: panels,
-        y: average, yStride: d, accumulate: true)
+        rows: n,
+        columns: d,
+        run: width,
+        x: logits,
+        xStride: Self.chunk,
+        panels: panels,
+        y: average,
+        yStride: d,
+        accumulate: true
+      )
     }
   }
 
   /// Joins the parts of one row; returns its loss and writes its gradient.
   private func combine(
-    _ row: Int, of n: Int, label: Int32, scale: Float, statistics: UnsafePointer<Float>,
-    averages: UnsafePointer<Float>?, gradient: UnsafeMutablePointer<Float>?
+    _ row: Int,
+    of n: Int,
+    label: Int32,
+    scale: Float,
+    statistics: UnsafePointer<Float>,
+    averages: UnsafePointer<Float>?,
+    gradient: UnsafeMutablePointer<Float>?
   ) -> Float {
     let d = model.configuration.hiddenSize
     var largest = -Float.infinity
@@ -161,6 +202,10 @@ extension FrozenModel {
   /// Row `label` of the output head, [d].
   fileprivate func embeddingOfLabel(_ label: Int32, into out: UnsafeMutablePointer<Float>) {
     head.parts[0].expand(
-      row: Int(label), column: 0, count: configuration.hiddenSize, into: out)
+      row: Int(label),
+      column: 0,
+      count: configuration.hiddenSize,
+      into: out
+    )
   }
 }

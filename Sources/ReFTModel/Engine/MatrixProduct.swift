@@ -13,8 +13,14 @@ enum MatrixProduct {
 
   /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ. A row's bits depend on no other row.
   static func forward(
-    _ weight: StackedWeight, rows m: Int, x: UnsafePointer<Float>, xStride: Int,
-    y: UnsafeMutablePointer<Float>, yStride: Int, accumulate: Bool, pool: ThreadPool
+    _ weight: StackedWeight,
+    rows m: Int,
+    x: UnsafePointer<Float>,
+    xStride: Int,
+    y: UnsafeMutablePointer<Float>,
+    yStride: Int,
+    accumulate: Bool,
+    pool: ThreadPool
   ) {
     let run = StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
     pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
@@ -25,18 +31,38 @@ enum MatrixProduct {
       for k in stride(from: 0, to: weight.columns, by: run) {
         let length = min(run, weight.columns - k)
         weight.packTransposed(
-          row: first, count: width, k: k, run: length, into: panels, scratch: scratch)
+          row: first,
+          count: width,
+          k: k,
+          run: length,
+          into: panels,
+          scratch: scratch
+        )
         multiply(
-          rows: m, columns: width, run: length, x: x + k, xStride: xStride, panels: panels,
-          y: y + first, yStride: yStride, accumulate: accumulate || k > 0)
+          rows: m,
+          columns: width,
+          run: length,
+          x: x + k,
+          xStride: xStride,
+          panels: panels,
+          y: y + first,
+          yStride: yStride,
+          accumulate: accumulate || k > 0
+        )
       }
     }
   }
 
   /// dx[m, W.columns] (+)= dy[m, W.rows] W.
   static func backward(
-    _ weight: StackedWeight, rows m: Int, dy: UnsafePointer<Float>, dyStride: Int,
-    dx: UnsafeMutablePointer<Float>, dxStride: Int, accumulate: Bool, pool: ThreadPool
+    _ weight: StackedWeight,
+    rows m: Int,
+    dy: UnsafePointer<Float>,
+    dyStride: Int,
+    dx: UnsafeMutablePointer<Float>,
+    dxStride: Int,
+    accumulate: Bool,
+    pool: ThreadPool
   ) {
     let taskWidth = max(taskWidth, weight.blockSize)
     let run = StackedWeight.run(extent: weight.rows, blockSize: 1)
@@ -48,23 +74,53 @@ enum MatrixProduct {
       for k in stride(from: 0, to: weight.rows, by: run) {
         let length = min(run, weight.rows - k)
         weight.pack(
-          k: k, run: length, column: first, count: width, into: panels, scratch: scratch)
+          k: k,
+          run: length,
+          column: first,
+          count: width,
+          into: panels,
+          scratch: scratch
+        )
         multiply(
-          rows: m, columns: width, run: length, x: dy + k, xStride: dyStride, panels: panels,
-          y: dx + first, yStride: dxStride, accumulate: accumulate || k > 0)
+          rows: m,
+          columns: width,
+          run: length,
+          x: dy + k,
+          xStride: dyStride,
+          panels: panels,
+          y: dx + first,
+          yStride: dxStride,
+          accumulate: accumulate || k > 0
+        )
       }
     }
   }
 
   /// y[m, columns] (+)= x[m, run] · panels, in blocks of rows.
   static func multiply(
-    rows m: Int, columns: Int, run: Int, x: UnsafePointer<Float>, xStride: Int,
-    panels: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>, yStride: Int, accumulate: Bool
+    rows m: Int,
+    columns: Int,
+    run: Int,
+    x: UnsafePointer<Float>,
+    xStride: Int,
+    panels: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>,
+    yStride: Int,
+    accumulate: Bool
   ) {
     for row in stride(from: 0, to: m, by: rowBlock) {
       reft_gemm_packed_f32(
-        min(rowBlock, m - row), columns, run, x + row * xStride, xStride, panels, run * 16,
-        y + row * yStride, yStride, accumulate ? 1 : 0)
+        min(rowBlock, m - row),
+        columns,
+        run,
+        x + row * xStride,
+        xStride,
+        panels,
+        run * 16,
+        y + row * yStride,
+        yStride,
+        accumulate ? 1 : 0
+      )
     }
   }
 }

@@ -48,7 +48,8 @@ struct PassLayout {
     if sharedPrefix > 0, let first = batch.segments.first {
       append(batch.tokens[first.start..<first.start + sharedPrefix], position: 0)
       spans.append(
-        RowSpan(start: 0, count: sharedPrefix, position: 0, keys: .rows(prefixCount: 0)))
+        RowSpan(start: 0, count: sharedPrefix, position: 0, keys: .rows(prefixCount: 0))
+      )
       for token in 0..<sharedPrefix { map[first.start + token] = Int32(token) }
     }
     for segment in batch.segments {
@@ -58,8 +59,12 @@ struct PassLayout {
       append(batch.tokens[firstToken..<segment.start + segment.count], position: sharedPrefix)
       spans.append(
         RowSpan(
-          start: start, count: count, position: sharedPrefix,
-          keys: .rows(prefixCount: sharedPrefix)))
+          start: start,
+          count: count,
+          position: sharedPrefix,
+          keys: .rows(prefixCount: sharedPrefix)
+        )
+      )
       for offset in 0..<count { map[firstToken + offset] = Int32(start + offset) }
     }
     if sharedPrefix > 0 { rowOfToken = map }
@@ -70,8 +75,12 @@ struct PassLayout {
     for (cache, tokens) in sequences {
       spans.append(
         RowSpan(
-          start: rowCount, count: tokens.count, position: cache.count,
-          keys: .cache(cache, past: cache.count)))
+          start: rowCount,
+          count: tokens.count,
+          position: cache.count,
+          keys: .cache(cache, past: cache.count)
+        )
+      )
       append(tokens[...], position: cache.count)
     }
   }

@@ -45,14 +45,18 @@ public final class TrainingPass {
   /// - Throws: `badData` for tokens or lengths that the model does not allow, or what the editor
   ///   throws.
   public func loss(
-    _ batch: PackedBatch, editor: (any HiddenStateEditor)?, from start: BlockInput? = nil
+    _ batch: PackedBatch,
+    editor: (any HiddenStateEditor)?,
+    from start: BlockInput? = nil
   ) throws -> [Float] {
     try run(batch, editor: editor, scale: nil, from: start)
   }
 
   /// The same, and the backward pass of scale × Σ nll, which calls `editor.differentiate`.
   public func lossAndGradient(
-    _ batch: PackedBatch, editor: any HiddenStateEditor, scale: Float,
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    scale: Float,
     from start: BlockInput? = nil
   ) throws -> [Float] {
     try run(batch, editor: editor, scale: scale, from: start)
@@ -70,7 +74,11 @@ public final class TrainingPass {
     stack.embed(into: scratchState.input.floats(count))
     for index in 0..<block {
       try stack.forward(
-        index, state: scratchState, output: { self.final.floats($0) }, keepsState: false)
+        index,
+        state: scratchState,
+        output: { self.final.floats($0) },
+        keepsState: false
+      )
       swap(&final, &scratchState.input)
     }
     let rows = FloatBuffer(count: count)
@@ -114,7 +122,10 @@ public final class TrainingPass {
   }
 
   private func run(
-    _ batch: PackedBatch, editor: (any HiddenStateEditor)?, scale: Float?, from start: BlockInput?
+    _ batch: PackedBatch,
+    editor: (any HiddenStateEditor)?,
+    scale: Float?,
+    from start: BlockInput?
   ) throws -> [Float] {
     try check(batch)
     guard !batch.labels.isEmpty else { return [] }
@@ -143,10 +154,18 @@ public final class TrainingPass {
       let next = isLast ? nil : self.state(index + 1, firstKept: firstKept)
       if let next, next !== state {
         try stack.forward(
-          index, state: state, output: { next.input.floats($0) }, keepsState: isKept)
+          index,
+          state: state,
+          output: { next.input.floats($0) },
+          keepsState: isKept
+        )
       } else {
         try stack.forward(
-          index, state: state, output: { self.final.floats($0) }, keepsState: isKept)
+          index,
+          state: state,
+          output: { self.final.floats($0) },
+          keepsState: isKept
+        )
         if !isLast { swap(&final, &state.input) }
       }
       state = next ?? state
@@ -164,7 +183,11 @@ public final class TrainingPass {
     reft_rmsnorm_f32(n, d, rows, d, model.outputNorm.base, shape.normEpsilon, normed, d)
     let dNormed = scale == nil ? nil : labelGradient.floats(n * d)
     let losses = lossHead.loss(
-      labels: batch.labels, hidden: normed, scale: scale ?? 1, gradient: dNormed)
+      labels: batch.labels,
+      hidden: normed,
+      scale: scale ?? 1,
+      gradient: dNormed
+    )
 
     // Backward.
     guard let dNormed, !stack.sites.isEmpty else { return losses }
@@ -174,14 +197,26 @@ public final class TrainingPass {
     for (place, row) in labelRows.enumerated() {
       let target = stack.tail == nil ? Int(row) : place
       reft_rmsnorm_backward_f32(
-        1, d, rows + place * d, d, model.outputNorm.base, shape.normEpsilon, dNormed + place * d,
-        d, grad + target * d, d)
+        1,
+        d,
+        rows + place * d,
+        d,
+        model.outputNorm.base,
+        shape.normEpsilon,
+        dNormed + place * d,
+        d,
+        grad + target * d,
+        d
+      )
     }
     stack.sitesLeft = stack.sites.count
     for index in stride(from: shape.layers - 1, through: firstBlock, by: -1) {
       if stack.sitesLeft == 0 { break }
       try stack.backward(
-        index, state: self.state(index, firstKept: firstKept), gradient: &gradient)
+        index,
+        state: self.state(index, firstKept: firstKept),
+        gradient: &gradient
+      )
     }
     return losses
   }
@@ -192,7 +227,9 @@ public final class TrainingPass {
 
   /// Fills the residual stream entering the first block that runs.
   private func begin(
-    _ layout: PassLayout, start: BlockInput?, into rows: UnsafeMutablePointer<Float>
+    _ layout: PassLayout,
+    start: BlockInput?,
+    into rows: UnsafeMutablePointer<Float>
   ) {
     guard let start else {
       stack.embed(into: rows)
