@@ -9,8 +9,77 @@ struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model",
     abstract: "Look at and fetch frozen models.",
-    subcommands: [Pull.self]
+    subcommands: [Info.self, Pull.self]
   )
+
+  struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show what a model file holds; reads its header only.",
+      discussion: """
+        EXAMPLES
+          reft model info smollm2-135m-instruct
+          reft model info ./model.gguf --json
+        """
+    )
+
+    @Argument(help: "A .gguf file, or the short name of one under $REFT_HOME/models.")
+    var model: String
+    @OptionGroup var common: CommonOptions
+
+    private struct Document: Encodable {
+      var architecture: String
+      var parameters: Int
+      var layers: Int
+      var hidden_size: Int
+      var heads: Int
+      var kv_heads: Int
+      var vocab_size: Int
+      var context_length: Int
+      var file_type: String
+      var fingerprint: String
+      var components: [String]
+    }
+
+    func run() throws {
+      let path = try ModelLibrary().resolve(model)
+      let file = try GGUFFile(path: path)
+      let configuration = try ModelConfiguration(gguf: file)
+      let parameters = file.tensors.reduce(0) { $0 + $1.elementCount }
+      let components = Component.allCases.map(\.rawValue)
+      if common.json {
+        try Output.json(
+          Document(
+            architecture: configuration.architecture,
+            parameters: parameters,
+            layers: configuration.layers,
+            hidden_size: configuration.hiddenSize,
+            heads: configuration.heads,
+            kv_heads: configuration.keyValueHeads,
+            vocab_size: configuration.vocabularySize,
+            context_length: configuration.contextLength,
+            file_type: configuration.fileType,
+            fingerprint: file.fingerprint,
+            components: components
+          )
+        )
+        return
+      }
+      Output.table([
+        ["name", configuration.name],
+        ["architecture", configuration.architecture],
+        ["parameters", Readable.count(parameters)],
+        ["layers", String(configuration.layers)],
+        ["hidden size", String(configuration.hiddenSize)],
+        ["heads", "\(configuration.heads), \(configuration.keyValueHeads) for keys and values"],
+        ["vocabulary", Readable.count(configuration.vocabularySize)],
+        ["context", Readable.count(configuration.contextLength)],
+        ["file type", configuration.fileType],
+        ["fingerprint", file.fingerprint],
+        ["components", components.joined(separator: ", ")],
+        ["file", path],
+      ])
+    }
+  }
 
   struct Pull: ParsableCommand {
     static let configuration = CommandConfiguration(
