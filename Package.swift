@@ -81,7 +81,9 @@ let package = Package(
       swiftSettings: swift),
 
     // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths.
-    .target(name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT"),
+    .target(
+      name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT",
+      exclude: ["README.md"], linkerSettings: [.linkedLibrary("m")]),
     .target(
       name: "DiReFT", dependencies: ["CReFTPlugin"], path: "Plugins/DiReFT",
       exclude: ["README.md"], swiftSettings: swift),

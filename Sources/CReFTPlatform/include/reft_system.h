@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reft_system.h: what loading foreign code needs of the machine and Swift cannot say: sealed memory
- * files, the floating-point control word, signal handlers. */
+ * files, the floating-point control word, signal handlers, and two loops over numbers. */
 #ifndef REFT_SYSTEM_H
 #define REFT_SYSTEM_H
 
@@ -30,5 +30,13 @@ reft_signal_table_t *reft_system_signals_save(void);
 /* Puts back every signal that differs from the copy and frees it. Returns the set of those signals,
  * bit n - 1 for signal n. */
 uint64_t reft_system_signals_restore(reft_signal_table_t *saved);
+
+/* C = alpha op(A) op(B) + beta C, row-major; op transposes when the flag is not 0. */
+void reft_system_gemm(uint32_t transpose_a, uint32_t transpose_b, int64_t m, int64_t n, int64_t k,
+                      float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
+                      float beta, float *c, int64_t ldc);
+
+/* 1 when all n numbers are finite. */
+int reft_system_all_finite(const float *values, int64_t n);
 
 #endif

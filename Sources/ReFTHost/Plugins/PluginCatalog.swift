@@ -132,7 +132,7 @@ public final class PluginCatalog: Sendable {
             entries.append(.plugin(plugin, isShadowed: !isNew))
           }
         case .failure(let error):
-          if folder.isDedicated || true {
+          if folder.isDedicated || !PluginFile.isForeign(path) {
             entries.append(.refused(path: path, error: error))
           }
         }

@@ -3,7 +3,6 @@
 // what is hashed and what is loaded are the same bytes whatever happens to the file.
 
 import CReFTPlatform
-import Crypto
 import Foundation
 public import ReFTTensor
 
@@ -50,8 +49,7 @@ public final class PluginFile: @unchecked Sendable {
     self.path = path
     descriptor = copy
     bytes = UnsafeRawBufferPointer(start: start, count: size)
-    let digest = SHA256.hash(data: bytes)
-    hash = "sha256:" + digest.map { String(format: "%02x", $0) }.joined()
+    hash = "sha256:" + SHA256Digest.hex(of: bytes)
   }
 
   deinit {

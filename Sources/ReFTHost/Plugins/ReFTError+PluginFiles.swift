@@ -85,3 +85,62 @@ extension ReFTError {
 
   private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
 }
+
+extension ReFTError {
+  static func pluginWithoutEntry(_ path: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' exports no function reft_plugin_entry_v1, so it is no plugin; define "
+        + "it with REFT_EXPORT, or write a manifest for a plain C function"
+    )
+  }
+
+  static func pluginOfOtherMajor(_ path: String, found: [String]) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' speaks ABI major \(found.joined(separator: ", ")); this program speaks "
+        + "1; rebuild it against reft_plugin.h 1.x or update reft"
+    )
+  }
+
+  static func pluginBringsRuntime(_ path: String, soname: String, kind: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' is linked with \(soname), a second \(kind) beside the host's; use the "
+        + "host's gemm_f32 and parallel_for and link without it"
+    )
+  }
+
+  static func pluginWithTextRelocations(_ path: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' has text relocations, which need writable code; compile it with -fPIC"
+    )
+  }
+}
+
+extension ReFTError {
+  static func pluginNotLoadable(_ path: String, reason: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' cannot be loaded: \(reason); link what it needs into it statically, or "
+        + "install the missing library"
+    )
+  }
+
+  static func pluginDeclined(_ path: String, reason: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' declines to work here: "
+        + (reason.isEmpty ? "its entry returned NULL without a reason" : reason)
+        + "; ask its author for a build for ABI 1.0"
+    )
+  }
+
+  static func badTable(_ path: String, _ fault: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' breaks the ABI: \(fault); `reft plugin check` tells its author more"
+    )
+  }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the dynamic linker would see in a shared library, read without running anything of it.
+
+package import ReFTTensor
+
+/// The dynamic section of an ELF64 file: what it needs and what it exports.
+package struct ELFImage: Sendable {
+  /// The machine, by its number in the ELF specification.
+  package private(set) var machine: UInt16 = 0
+  /// Libraries that it needs, by soname.
+  package private(set) var needed: [String] = []
+  /// Names of the defined global symbols, in the file's order.
+  package private(set) var exports: [String] = []
+  /// Names of the symbols that it expects from elsewhere.
+  package private(set) var imports: [String] = []
+  /// Folders in which the dynamic linker would look for what it needs.
+  package private(set) var runPath: String?
+  /// Whether code pages would have to be written while it is loaded.
+  package private(set) var hasTextRelocations = false
+
+  /// Symbols of this prefix are entries; what follows is the ABI's major version.
+  package static let entryPrefix = "reft_plugin_entry_v"
+
+  /// The number of the machine that this program was built for.
+  package static var hostMachine: UInt16 {
+    #if arch(x86_64)
+    62
+    #else
+    183
+    #endif
+  }
+
+  /// The major versions of the entries that it exports.
+  package var entryVersions: [String] {
+    exports.filter { $0.hasPrefix(Self.entryPrefix) }.map {
+      String($0.dropFirst(Self.entryPrefix.count))
+    }
+  }
+
+  /// Reads a file.
+  ///
+  /// - Throws: `.pluginRefused`, with what is wrong, for anything but a shared library of 64 bits in
+  ///   little-endian order whose tables lie within the file.
+  package init(_ bytes: UnsafeRawBufferPointer, path: String) throws(ReFTError) {
+    var reader = ELFReader(bytes, path: path)
+    try reader.readHeader()
+    machine = reader.machine
+    let dynamic = try reader.dynamicEntries()
+    let texts = try reader.stringTable(dynamic)
+    for entry in dynamic {
+      switch entry.tag {
+      case ELFReader.Tag.needed: needed.append(try texts.name(at: entry.value))
+      case ELFReader.Tag.runPath, ELFReader.Tag.rPath: runPath = try texts.name(at: entry.value)
+      case ELFReader.Tag.textRelocations: hasTextRelocations = true
+      case ELFReader.Tag.flags: if entry.value & 4 != 0 { hasTextRelocations = true }
+      default: break
+      }
+    }
+    for symbol in try reader.symbols(dynamic) where symbol.isGlobal {
+      let name = try texts.name(at: UInt64(symbol.name))
+      if symbol.isDefined {
+        exports.append(name)
+      } else {
+        imports.append(name)
+      }
+    }
+  }
+}

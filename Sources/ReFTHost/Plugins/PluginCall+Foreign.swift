@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments of a call as the ABI wants them.
+
+import CReFTPlugin
+
+extension PluginCall {
+  /// Hands out the call; valid until the closure returns.
+  func withForeign(
+    dim: Int,
+    record: CallRecord,
+    _ body: (UnsafePointer<reft_args_t>) -> reft_status_t
+  ) -> reft_status_t {
+    var rowTable = reft_rows_t()
+    rowTable.struct_size = UInt32(MemoryLayout<reft_rows_t>.size)
+    rowTable.n = Int64(rows)
+    rowTable.example = source.example
+    rowTable.position = source.position
+    rowTable.length = source.length
+    rowTable.location = source.location
+    rowTable.adapter = source.adapter
+    var arguments = reft_args_t()
+    arguments.struct_size = UInt32(MemoryLayout<reft_args_t>.size)
+    arguments.flags = flags
+    arguments.call = record.handle
+    arguments.x = matrix(x, xStride, dim)
+    arguments.source = matrix(nil, 0, dim)
+    arguments.y = matrix(y, yStride, dim)
+    arguments.dy = matrix(dy, dyStride, dim)
+    arguments.dx = matrix(dx, dxStride, dim)
+    arguments.params = parameters
+    arguments.dparams = parameterGradients
+    arguments.n_params = UInt32(parameterCount)
+    arguments.saved = saved
+    arguments.saved_bytes = UInt64(savedByteCount)
+    arguments.scratch = scratch
+    arguments.scratch_bytes = UInt64(scratchByteCount)
+    arguments.rng_key = randomKey
+    arguments.rng_step = randomStep
+    return withUnsafePointer(to: &rowTable) { rows in
+      arguments.rows = rows
+      return body(&arguments)
+    }
+  }
+
+  private var flags: UInt32 {
+    var flags: UInt32 = isTraining ? REFT_CALL_TRAINING : 0
+    if dx != nil { flags |= REFT_CALL_NEED_DX }
+    if parameterGradients != nil { flags |= REFT_CALL_NEED_DPARAMS }
+    return flags
+  }
+
+  private func matrix(
+    _ data: UnsafeMutablePointer<Float>?,
+    _ stride: Int,
+    _ dim: Int
+  ) -> reft_mat_t {
+    reft_mat_t(
+      struct_size: UInt32(MemoryLayout<reft_mat_t>.size),
+      dtype: REFT_F32,
+      data: UnsafeMutableRawPointer(data),
+      rows: data == nil ? 0 : Int64(rows),
+      cols: Int64(dim),
+      row_stride: Int64(stride),
+      col_stride: 1
+    )
+  }
+}

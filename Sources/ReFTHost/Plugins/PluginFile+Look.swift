@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Look before load: refusals that need nothing of the plugin to run.
+
+package import ReFTTensor
+
+extension PluginFile {
+  /// Sonames, by their beginnings, that bring a second linear algebra or thread runtime.
+  private static let foreignRuntimes: [(prefix: String, kind: String)] = [
+    ("libgomp.", "OpenMP runtime"), ("libomp.", "OpenMP runtime"),
+    ("libiomp5.", "OpenMP runtime"), ("libopenblas", "BLAS"), ("libblas.", "BLAS"),
+    ("libcblas.", "BLAS"), ("libblis", "BLAS"), ("libatlas.", "BLAS"), ("libsatlas.", "BLAS"),
+    ("libtatlas.", "BLAS"), ("libmkl_", "BLAS"), ("libflexiblas", "BLAS"), ("libnvpl_blas", "BLAS"),
+    ("libarmpl", "BLAS"), ("libtbb.", "thread runtime"),
+  ]
+
+  /// Reads the ELF tables and refuses what must not be loaded.
+  ///
+  /// - Returns: what the tables say.
+  /// - Throws: `.pluginRefused`, with the reason in a sentence.
+  @discardableResult
+  package func look() throws(ReFTError) -> ELFImage {
+    let image = try ELFImage(bytes, path: path)
+    let versions = image.entryVersions
+    guard !versions.isEmpty else { throw .pluginWithoutEntry(path) }
+    guard versions.contains("1") else {
+      throw .pluginOfOtherMajor(path, found: versions)
+    }
+    for soname in image.needed {
+      if let runtime = Self.foreignRuntimes.first(where: { soname.hasPrefix($0.prefix) }) {
+        throw .pluginBringsRuntime(path, soname: soname, kind: runtime.kind)
+      }
+    }
+    guard !image.hasTextRelocations else { throw .pluginWithTextRelocations(path) }
+    return image
+  }
+
+  /// Whether a library is no plugin at all: it exports no entry of any version.
+  static func isForeign(_ path: String) -> Bool {
+    guard path.hasSuffix(".so"), let file = try? PluginFile(path: path),
+      let image = try? ELFImage(file.bytes, path: path)
+    else { return false }
+    return image.entryVersions.isEmpty
+  }
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong with an instance of a plugin. Statuses of the ABI become errors here alone.
+
+import CReFTPlugin
+import ReFTTensor
+
+extension ReFTError {
+  /// A failure status, with the plugin's own words where it left some.
+  static func pluginStatus(
+    _ status: reft_status_t,
+    plugin: String,
+    call: String,
+    message: String?
+  ) -> ReFTError {
+    let said = message.map { ": \($0)" } ?? " and gave no reason"
+    let code: ReFTError.Code =
+      switch (status, call) {
+      case (REFT_E_CANCELLED, _): .interrupted
+      case (REFT_E_INVALID, "create"), (REFT_E_UNSUPPORTED, "create"): .badConfiguration
+      default: .misbehaved
+      }
+    return ReFTError(
+      code,
+      "plugin '\(plugin)' failed in \(call) with \(name(of: status))\(said); "
+        + (code == .badConfiguration
+          ? "change its options or where it works" : "`reft plugin check` finds the cause")
+    )
+  }
+
+  static func pluginMisbehaved(_ plugin: String, _ fault: String) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)' breaks its contract: \(fault); `reft plugin check` tells its author more"
+    )
+  }
+
+  static func pluginNotFinite(
+    _ plugin: String,
+    call: String,
+    rows: Int,
+    inputIsFinite: Bool
+  ) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)' left numbers that are not finite in \(call) over \(rows) rows"
+        + (inputIsFinite
+          ? "; lower the learning rate, or check the plugin with `reft plugin check`"
+          : ", and was given such numbers; lower the learning rate")
+    )
+  }
+
+  static func pluginNeedsSource(_ plugin: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin '\(plugin)' needs a second set of rows (REFT_CAP_NEEDS_SOURCE), which this host does "
+        + "not give; use a plugin that edits rows alone"
+    )
+  }
+
+  static func pluginCannotTrain(_ plugin: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "plugin '\(plugin)' has no derivative (REFT_CAP_NO_BACKWARD), so it cannot be trained, nor "
+        + "anything below it; use it for generation only"
+    )
+  }
+
+  private static func name(of status: reft_status_t) -> String {
+    switch status {
+    case REFT_E_INVALID: "REFT_E_INVALID"
+    case REFT_E_UNSUPPORTED: "REFT_E_UNSUPPORTED"
+    case REFT_E_NOMEM: "REFT_E_NOMEM"
+    case REFT_E_NUMERIC: "REFT_E_NUMERIC"
+    case REFT_E_INTERNAL: "REFT_E_INTERNAL"
+    case REFT_E_CANCELLED: "REFT_E_CANCELLED"
+    default: "unknown status \(status)"
+    }
+  }
+}
