@@ -63,7 +63,7 @@ struct Tool {
     // Files, not pipes: no reader is needed for output of any size.
     let paths = ["in", "out", "err"].map { scratch + "/" + $0 }
     try input.write(to: URL(fileURLWithPath: paths[0]))
-    for path in paths[1...] { FileManager.default.createFile(atPath: path, contents: nil) }
+    for path in paths[1...] { try Data().write(to: URL(fileURLWithPath: path)) }
 
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
