@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a YAML file and `--set` arguments to a `RunConfiguration`.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+public import ReFTTensor
+
+extension RunConfiguration {
+  /// The largest configuration file that is read.
+  private static let maximumByteCount = 1 << 20
+
+  /// Reads a configuration file.
+  ///
+  /// Paths in the file are relative to its folder. A model that is no file there is left as it is
+  /// written, for the model library to find.
+  ///
+  /// - Parameters:
+  ///   - path: the YAML file.
+  ///   - overrides: texts such as `train.learning_rate=1e-3`, applied in their order.
+  /// - Returns: the configuration, with defaults and absolute paths.
+  /// - Throws: `inputMissing` when there is no such file; `badConfiguration` with file, line and
+  ///   column for anything in it that is unknown, of the wrong type or impossible.
+  public static func load(
+    path: String,
+    overrides: [String] = []
+  ) throws(ReFTError) -> RunConfiguration {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw .missingConfiguration(path: path)
+    }
+    guard data.count <= maximumByteCount else { throw .hugeConfiguration(path, data.count) }
+    guard let yaml = String(validating: data, as: UTF8.self) else {
+      throw .configurationNotText(path)
+    }
+    return try parse(yaml: yaml, path: path, overrides: overrides)
+  }
+
+  /// Reads a configuration from text, as if it stood in the file at `path`.
+  static func parse(
+    yaml: String,
+    path: String,
+    overrides: [String] = []
+  ) throws(ReFTError) -> RunConfiguration {
+    var root = try ConfigurationNode.parse(yaml: yaml, path: path)
+    for override in overrides { try root.apply(override: override) }
+    let file = URL(fileURLWithPath: path).standardizedFileURL
+    let folder = file.deletingLastPathComponent()
+    var reader = try ConfigurationReader(root, path: "")
+    let origin = reader.origin
+
+    let model = try reader.string("model")
+    let data = reader.node("data")
+    let interventions = reader.node("interventions")
+    let train = reader.node("train")
+    let output = try reader.string("output")
+    let plugins = reader.node("plugin_path")?.items
+    try reader.finish()
+
+    guard let model else {
+      throw .missingKey("model", at: origin, purpose: "name a .gguf file or a model of the library")
+    }
+    guard let data else {
+      throw .missingKey("data", at: origin, purpose: "write data: {train: rows.jsonl}")
+    }
+    guard let interventions else {
+      throw .missingKey(
+        "interventions",
+        at: origin,
+        purpose: "write at least - {plugin: loreft, layers: all}"
+      )
+    }
+    var configuration = RunConfiguration(
+      model: modelPath(model, in: folder),
+      data: try DataOptions(ConfigurationReader(data, path: "data"), folder: folder),
+      interventions: try Self.interventions(interventions),
+      output: absolute(
+        output ?? "runs/" + file.deletingPathExtension().lastPathComponent,
+        in: folder
+      )
+    )
+    if let train {
+      configuration.train = try TrainOptions(
+        ConfigurationReader(train, path: "train"),
+        folder: folder
+      )
+    }
+    for (index, node) in (plugins ?? []).enumerated() {
+      let text = try node.string(key: "plugin_path.\(index)")
+      configuration.pluginPaths.append(absolute(text, in: folder))
+    }
+    if configuration.train.result == .best, configuration.data.validation == .none {
+      throw .configuration(
+        train?.origin ?? origin,
+        "'train.result' is 'best', but there is no 'data.validation' to judge by; add it, or take "
+          + "'last'"
+      )
+    }
+    configuration.path = path
+    return configuration
+  }
+
+  private static func interventions(
+    _ node: ConfigurationNode
+  ) throws(ReFTError) -> [InterventionOptions] {
+    guard case .sequence(let items) = node.content else {
+      throw .wrongType(node, key: "interventions", expected: "a list; start each entry with '- '")
+    }
+    guard !items.isEmpty else {
+      throw .impossibleValue(node, key: "interventions", expected: "at least one entry")
+    }
+    var result: [InterventionOptions] = []
+    for (index, item) in items.enumerated() {
+      result.append(
+        try InterventionOptions(ConfigurationReader(item, path: "interventions.\(index)"))
+      )
+    }
+    return result
+  }
+
+  private static func modelPath(_ text: String, in folder: URL) -> String {
+    let candidate = absolute(text, in: folder)
+    return FileManager.default.fileExists(atPath: candidate) ? candidate : text
+  }
+}
+
+/// A path of a configuration as an absolute one; `~` is the home folder.
+private func absolute(_ text: String, in folder: URL) -> String {
+  let expanded = (text as NSString).expandingTildeInPath
+  return expanded.hasPrefix("/")
+    ? URL(fileURLWithPath: expanded).standardizedFileURL.path
+    : folder.appendingPathComponent(expanded).standardizedFileURL.path
+}
+
+extension DataOptions {
+  fileprivate init(_ reader: consuming ConfigurationReader, folder: URL) throws(ReFTError) {
+    var reader = reader
+    let train = try reader.string("train")
+    guard let train else {
+      throw .missingKey("data.train", at: reader.origin, purpose: "name the file with the rows")
+    }
+    self.init(train: absolute(train, in: folder))
+    if let node = reader.node("validation") {
+      if node.numberValue != nil {
+        validation = .fraction(
+          try node.number(
+            key: "data.validation",
+            expected: "a file, or a fraction above 0 and below 1"
+          ) { $0 > 0 && $0 < 1 }
+        )
+      } else {
+        validation = .file(absolute(try node.string(key: "data.validation"), in: folder))
+      }
+    }
+    if let node = reader.node("template") {
+      do {
+        template = try Template(node.string(key: "data.template"))
+      } catch {
+        throw .configuration(node.origin, "'data.template': \(error.message)")
+      }
+    }
+    maxLength = try reader.integer("max_length", in: 2...1_048_576) ?? maxLength
+    overlong = try reader.choice("overlong") ?? overlong
+    appendsEndOfSequence = try reader.flag("end_of_sequence") ?? appendsEndOfSequence
+    limit = try reader.integer("limit", in: 1...Int.max)
+    validationLimit = try reader.integer("validation_limit", in: 1...Int.max)
+    shuffles = try reader.flag("shuffle") ?? shuffles
+    try reader.finish()
+  }
+}
+
+extension TrainOptions {
+  fileprivate init(_ reader: consuming ConfigurationReader, folder: URL) throws(ReFTError) {
+    var reader = reader
+    self.init()
+    epochs = try reader.integer("epochs", in: 1...1_000_000) ?? epochs
+    maxSteps = try reader.integer("max_steps", in: 1...Int.max)
+    batchSize = try reader.integer("batch_size", in: 1...65_536) ?? batchSize
+    microBatchTokens =
+      try reader.integer("micro_batch_tokens", in: 1...1_048_576) ?? microBatchTokens
+    learningRate =
+      try reader.number("learning_rate", expected: "a number from 0 to 100") {
+        (0...100).contains($0)
+      } ?? learningRate
+    schedule = try reader.choice("schedule") ?? schedule
+    if let node = reader.node("warmup") { warmUp = try Self.warmUp(node) }
+    weightDecay =
+      try reader.number("weight_decay", expected: "a number of at least 0") { $0 >= 0 }
+      ?? weightDecay
+    clipNorm =
+      try reader.number("clip_norm", expected: "a number of at least 0 (0: no clipping)") {
+        $0 >= 0
+      } ?? clipNorm
+    if let node = reader.node("betas") { betas = try Self.betas(node) }
+    epsilon = try reader.number("epsilon", expected: "a number above 0") { $0 > 0 } ?? epsilon
+    seed = UInt64(try reader.integer("seed", in: 0...Int.max) ?? Int(seed))
+    saveEvery = try reader.integer("save_every", in: 0...Int.max) ?? saveEvery
+    evaluateEvery = try reader.integer("eval_every", in: 0...Int.max) ?? evaluateEvery
+    keptCheckpoints = try reader.integer("keep_checkpoints", in: 1...1_000_000) ?? keptCheckpoints
+    result = try reader.choice("result")
+    initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
+    cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes
+    try reader.finish()
+  }
+
+  private static func warmUp(_ node: ConfigurationNode) throws(ReFTError) -> WarmUp {
+    let expected = "a number of steps (10) or a fraction of all steps from 0 and below 1 (0.1)"
+    if let steps = node.integerValue, steps >= 0 { return .steps(steps) }
+    return .fraction(
+      try node.number(key: "train.warmup", expected: expected) { $0 >= 0 && $0 < 1 }
+    )
+  }
+
+  private static func betas(_ node: ConfigurationNode) throws(ReFTError) -> Betas {
+    let expected = "two numbers from 0 and below 1, such as [0.9, 0.999]"
+    guard case .sequence(let items) = node.content, items.count == 2 else {
+      throw .wrongType(node, key: "train.betas", expected: expected)
+    }
+    let isValid: (Double) -> Bool = { $0 >= 0 && $0 < 1 }
+    return Betas(
+      first: try items[0].number(key: "train.betas.0", expected: expected, where: isValid),
+      second: try items[1].number(key: "train.betas.1", expected: expected, where: isValid)
+    )
+  }
+}
+
+extension InterventionOptions {
+  fileprivate init(_ reader: consuming ConfigurationReader) throws(ReFTError) {
+    var reader = reader
+    guard let plugin = try reader.string("plugin") else {
+      throw .missingKey(
+        reader.name("plugin"),
+        at: reader.origin,
+        purpose: "name one of `reft plugin list`"
+      )
+    }
+    self.init(plugin: plugin)
+    place = reader.origin.description
+    if let node = reader.node("layers") {
+      layers = try Self.layers(node, key: reader.name("layers"))
+    }
+    component = try reader.choice("component") ?? component
+    if let node = reader.node("positions") {
+      positions = try Self.positions(node, key: reader.name("positions"))
+    }
+    sharesWeights = try reader.flag("share_weights") ?? sharesWeights
+    if let node = reader.node("isolation") {
+      let text = try node.string(key: reader.name("isolation"))
+      guard let value = Isolation(rawValue: text) else {
+        throw .unknownChoice(node, key: reader.name("isolation"), valid: ["none", "process"])
+      }
+      isolation = value
+    }
+    if let node = reader.node("options") {
+      let path = reader.name("options")
+      for entry in try ConfigurationReader(node, path: path).keys {
+        options[entry.key] = try Self.option(entry.value, key: "\(path).\(entry.key)")
+      }
+    }
+    try reader.finish()
+  }
+
+  /// `all`, one number, a list of numbers, or numbers separated by semicolons.
+  private static func layers(_ node: ConfigurationNode, key: String) throws(ReFTError) -> [Int]? {
+    let expected = "'all', block numbers from 0 such as [2, 10], or \"2;10\""
+    var numbers: [Int] = []
+    if case .scalar(let text, _) = node.content {
+      if text == "all" { return nil }
+      for part in text.split(separator: ";", omittingEmptySubsequences: false) {
+        guard let number = Int(part.trimmingCharacters(in: .whitespaces)), number >= 0 else {
+          throw .wrongType(node, key: key, expected: expected)
+        }
+        numbers.append(number)
+      }
+    } else {
+      guard case .sequence(let items) = node.content, !items.isEmpty else {
+        throw .wrongType(node, key: key, expected: expected)
+      }
+      for (index, item) in items.enumerated() {
+        numbers.append(try item.integer(key: "\(key).\(index)", in: 0...1_000_000))
+      }
+    }
+    if let twice = numbers.first(where: { n in numbers.count(where: { $0 == n }) > 1 }) {
+      throw .configuration(node.origin, "'\(key)' names block \(twice) twice; name it once")
+    }
+    return numbers.sorted()
+  }
+
+  private static func positions(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> PositionRule {
+    var text = ""
+    if case .sequence(let items) = node.content {
+      var indices: [String] = []
+      for (index, item) in items.enumerated() {
+        indices.append(
+          String(try item.integer(key: "\(key).\(index)", in: -(1 << 31)...(1 << 31)))
+        )
+      }
+      text = "[" + indices.joined(separator: ",") + "]"
+    } else {
+      text = try node.string(key: key)
+    }
+    do {
+      return try PositionRule(text)
+    } catch {
+      throw .configuration(node.origin, "'\(key)': \(error.message)")
+    }
+  }
+
+  private static func option(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> OptionValue {
+    if let value = node.integerValue { return .int(Int64(value)) }
+    if let value = node.numberValue { return .float(value) }
+    if case .scalar(let text, quoted: false) = node.content, text == "true" || text == "false" {
+      return .flag(text == "true")
+    }
+    return .string(try node.string(key: key))
+  }
+}

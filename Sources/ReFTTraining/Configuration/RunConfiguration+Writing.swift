@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// The resolved configuration as YAML for the run folder, and as keys and values for comparison.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+
+extension RunConfiguration {
+  /// The configuration with all defaults written out; reading it gives an equal configuration.
+  public func yaml() -> String { SettingTree.mapping(settings).yaml() }
+
+  /// Every value by its full key, such as `train.betas.0`, as text.
+  public func flattened() -> [(key: String, value: String)] {
+    SettingTree.mapping(settings).flattened(at: "")
+  }
+
+  private var settings: [(String, SettingTree)] {
+    var top: [(String, SettingTree)] = [
+      ("model", .text(model)), ("data", .mapping(data.settings)),
+      ("interventions", .list(interventions.map { .mapping($0.settings) })),
+      ("train", .mapping(train.settings)), ("output", .text(output)),
+    ]
+    if !pluginPaths.isEmpty { top.append(("plugin_path", .list(pluginPaths.map { .text($0) }))) }
+    return top
+  }
+}
+
+extension DataOptions {
+  fileprivate var settings: [(String, SettingTree)] {
+    var result: [(String, SettingTree)] = [("train", .text(train))]
+    switch validation {
+    case .none: break
+    case .file(let path): result.append(("validation", .text(path)))
+    case .fraction(let value): result.append(("validation", .plain("\(value)")))
+    }
+    result += [
+      ("template", .text(template.description)), ("max_length", .plain("\(maxLength)")),
+      ("overlong", .plain(overlong.rawValue)),
+      ("end_of_sequence", .plain("\(appendsEndOfSequence)")),
+    ]
+    if let limit { result.append(("limit", .plain("\(limit)"))) }
+    if let validationLimit { result.append(("validation_limit", .plain("\(validationLimit)"))) }
+    return result + [("shuffle", .plain("\(shuffles)"))]
+  }
+}
+
+extension InterventionOptions {
+  fileprivate var settings: [(String, SettingTree)] {
+    var result: [(String, SettingTree)] = [
+      ("plugin", .text(plugin)),
+      ("layers", layers.map { .list($0.map { .plain("\($0)") }) } ?? .plain("all")),
+      ("component", .plain(component.rawValue)), ("positions", .text(positions.description)),
+      ("share_weights", .plain("\(sharesWeights)")),
+    ]
+    if let isolation { result.append(("isolation", .plain(isolation.rawValue))) }
+    let pairs = options.sorted { $0.key < $1.key }.map { key, value -> (String, SettingTree) in
+      if case .string(let text) = value { return (key, .text(text)) }
+      return (key, .plain(value.description))
+    }
+    if !pairs.isEmpty { result.append(("options", .mapping(pairs))) }
+    return result
+  }
+}
+
+extension TrainOptions {
+  fileprivate var settings: [(String, SettingTree)] {
+    var result: [(String, SettingTree)] = [("epochs", .plain("\(epochs)"))]
+    if let maxSteps { result.append(("max_steps", .plain("\(maxSteps)"))) }
+    let rise =
+      switch warmUp {
+      case .steps(let steps): "\(steps)"
+      case .fraction(let fraction): "\(fraction)"
+      }
+    result += [
+      ("batch_size", .plain("\(batchSize)")), ("micro_batch_tokens", .plain("\(microBatchTokens)")),
+      ("learning_rate", .plain("\(learningRate)")), ("schedule", .plain(schedule.rawValue)),
+      ("warmup", .plain(rise)), ("weight_decay", .plain("\(weightDecay)")),
+      ("clip_norm", .plain("\(clipNorm)")),
+      ("betas", .list([.plain("\(betas.first)"), .plain("\(betas.second)")])),
+      ("epsilon", .plain("\(epsilon)")), ("seed", .plain("\(seed)")),
+      ("save_every", .plain("\(saveEvery)")), ("eval_every", .plain("\(evaluateEvery)")),
+      ("keep_checkpoints", .plain("\(keptCheckpoints)")),
+    ]
+    if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
+    if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
+    return result + [("cache_megabytes", .plain("\(cacheMegabytes)"))]
+  }
+}
+
+/// Keys and values in a fixed order, ready to be written.
+private indirect enum SettingTree {
+  case mapping([(String, SettingTree)])
+  case list([SettingTree])
+  case plain(String)
+  case text(String)
+
+  func yaml() -> String { lines().joined(separator: "\n") + "\n" }
+
+  private func lines() -> [String] {
+    switch self {
+    case .plain(let text): [text]
+    case .text(let text): [Self.quoted(text)]
+    case .list(let items):
+      items.flatMap { item in
+        item.lines().enumerated().map { ($0 == 0 ? "- " : "  ") + $1 }
+      }
+    case .mapping(let pairs):
+      pairs.flatMap { key, value -> [String] in
+        switch value {
+        case .plain, .text: ["\(Self.key(key)): \(value.lines()[0])"]
+        case .list(let items) where items.isEmpty: ["\(Self.key(key)): []"]
+        case .list, .mapping: ["\(Self.key(key)):"] + value.lines().map { "  " + $0 }
+        }
+      }
+    }
+  }
+
+  func flattened(at path: String) -> [(key: String, value: String)] {
+    let prefix = path.isEmpty ? "" : path + "."
+    return switch self {
+    case .plain(let text), .text(let text): [(path, text)]
+    case .list(let items):
+      items.enumerated().flatMap { $1.flattened(at: prefix + String($0)) }
+    case .mapping(let pairs): pairs.flatMap { $1.flattened(at: prefix + $0) }
+    }
+  }
+
+  private static func key(_ text: String) -> String {
+    text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "_") } && !text.isEmpty
+      ? text : quoted(text)
+  }
+
+  /// A double-quoted YAML scalar; its escapes are those of JSON.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\t": result += "\\t"
+      case "\r": result += "\\r"
+      case _ where scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value):
+        result += "\\x" + String(format: "%02X", scalar.value)
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

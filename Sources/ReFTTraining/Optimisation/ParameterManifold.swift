@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a parameter's constraint asks of the optimiser.
+
+import ReFTHost
+
+/// The set that a constrained tensor lives in.
+enum ParameterManifold: Equatable {
+  /// All values.
+  case free
+  /// Orthonormal rows of a [rows, columns] matrix.
+  case orthonormalRows(Int, Int)
+  /// Orthonormal columns of a [rows, columns] matrix.
+  case orthonormalColumns(Int, Int)
+  /// Rows of length 1.
+  case unitRows(Int, Int)
+  /// Values within bounds.
+  case box(Float, Float)
+
+  /// The set that a layout declares.
+  ///
+  /// A tensor of more than two dimensions is a matrix of its last dimension's rows. More rows than
+  /// columns cannot all be orthonormal; then the columns are, as in the initialisation.
+  init(_ info: ParameterInfo) {
+    let columns = info.shape.last ?? 1
+    let rows = columns > 0 ? info.count / columns : 0
+    switch info.constraint {
+    case .none: self = .free
+    case .orthonormalRows:
+      self =
+        rows <= columns ? .orthonormalRows(rows, columns) : .orthonormalColumns(rows, columns)
+    case .orthonormalColumns:
+      self =
+        columns <= rows ? .orthonormalColumns(rows, columns) : .orthonormalRows(rows, columns)
+    case .unitRows: self = .unitRows(rows, columns)
+    case .box(let lower, let upper): self = .box(Float(lower), Float(upper))
+    }
+  }
+
+  /// Takes from a direction what leads off the set.
+  func project(
+    _ direction: UnsafeMutablePointer<Float>,
+    at point: UnsafeMutablePointer<Float>
+  ) {
+    switch self {
+    case .free, .box: break
+    case .orthonormalRows(let rows, let columns):
+      Orthonormal.project(.rows(direction, (rows, columns)), at: .rows(point, (rows, columns)))
+    case .orthonormalColumns(let rows, let columns):
+      Orthonormal.project(
+        .columns(direction, (rows, columns)),
+        at: .columns(point, (rows, columns))
+      )
+    case .unitRows(let rows, let columns):
+      for row in 0..<rows {
+        Orthonormal.project(
+          .rows(direction + row * columns, (1, columns)),
+          at: .rows(point + row * columns, (1, columns))
+        )
+      }
+    }
+  }
+
+  /// Brings values back into the set after a step.
+  func retract(_ values: UnsafeMutableBufferPointer<Float>) {
+    guard let base = values.baseAddress else { return }
+    switch self {
+    case .free: break
+    case .orthonormalRows(let rows, let columns):
+      Orthonormal.retract(.rows(base, (rows, columns)))
+    case .orthonormalColumns(let rows, let columns):
+      Orthonormal.retract(.columns(base, (rows, columns)))
+    case .unitRows(let rows, let columns):
+      for row in 0..<rows { Orthonormal.retract(.rows(base + row * columns, (1, columns))) }
+    case .box(let lower, let upper):
+      for index in values.indices { values[index] = min(max(values[index], lower), upper) }
+    }
+  }
+}
