@@ -68,7 +68,9 @@ final class InstanceHarness {
         try instance.forward(call)
       }
     }
-    #expect(strided(x).values.elementsEqual(input.values), "the input was changed")
+    withExtendedLifetime(scratch) {
+      expectIdentical(packed(input, rows), x, "the input was changed")
+    }
     return Outcome(y: packed(output, rows), saved: Array(saved.bytes))
   }
 
@@ -107,7 +109,7 @@ final class InstanceHarness {
         }
       }
     }
-    return packed(output, rows)
+    return withExtendedLifetime((input, seed, kept, scratch)) { packed(output, rows) }
   }
 
   private func withParameters(_ body: (UnsafePointer<UnsafeRawPointer?>?) throws -> Void) rethrows {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What training makes: interventions, where they work, and their parameters.
+
+import Foundation
+package import ReFTModel
+public import ReFTTensor
+import Synchronization
+
+/// A set of interventions with one store of parameters, for one frozen model.
+///
+/// Several edit sessions may use one adapter at a time, as long as nobody writes its parameters
+/// meanwhile.
+public final class Adapter: Sendable {
+  /// The interventions, in the order in which they apply at a common site.
+  public let specs: [InterventionSpec]
+  /// The parameters of all of them.
+  public let parameters: ParameterStore
+  /// The model that it was made for.
+  public let baseModel: BaseModelReference
+  /// Which build of each intervention's plugin made the parameters.
+  public let provenance: [PluginProvenance]
+  /// What loading found worth a word, in sentences.
+  public let warnings: [String]
+  /// One for each intervention, layer and group, in the order of the parameters.
+  package let units: [AdapterUnit]
+  /// Tells the text of tokens, for positions that look for one.
+  package let tokenizer: Tokenizer?
+
+  private struct Notes {
+    var template: String?
+    var training: [String: JSONValue] = [:]
+  }
+  private let notes: Mutex<Notes>
+
+  init(
+    specs: [InterventionSpec],
+    parameters: ParameterStore,
+    base: BaseModelReference,
+    provenance: [PluginProvenance],
+    units: [AdapterUnit],
+    tokenizer: Tokenizer?,
+    template: String? = nil,
+    training: [String: JSONValue] = [:],
+    warnings: [String] = []
+  ) {
+    self.specs = specs
+    self.parameters = parameters
+    baseModel = base
+    self.provenance = provenance
+    self.units = units
+    self.tokenizer = tokenizer
+    self.warnings = warnings
+    notes = Mutex(Notes(template: template, training: training))
+  }
+
+  /// The template that turns instructions into prompts; nil: none.
+  public var template: String? {
+    get { notes.withLock { $0.template } }
+    set { notes.withLock { $0.template = newValue } }
+  }
+
+  /// What the training wants to tell, as it stands in `adapter_config.json`.
+  public var trainingInfo: [String: JSONValue] {
+    get { notes.withLock { $0.training } }
+    set { notes.withLock { $0.training = newValue } }
+  }
+
+  /// The lowest block that is edited; everything below it computes what the frozen model does.
+  public var lowestBlock: Int { units.map(\.site.block).min() ?? 0 }
+
+  /// The cost of each plugin so far, by name.
+  public var usage: [String: PluginUsage] {
+    var result: [String: PluginUsage] = [:]
+    for unit in units { result[unit.plugin.name, default: PluginUsage()].add(unit.instance.usage) }
+    return result
+  }
+
+  /// Makes sure that every plugin has a derivative.
+  ///
+  /// - Throws: `.usage`, naming the plugin that serves inference only.
+  public func checkTrainable() throws(ReFTError) {
+    for unit in units where unit.plugin.capabilities.contains(.noBackward) {
+      throw .pluginCannotTrain(unit.plugin.name)
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// From interventions to units with memory: what creating and loading an adapter have in common.
+
+import ReFTModel
+import ReFTTensor
+
+/// Checks interventions against a model, finds their plugins and lays their parameters out.
+struct AdapterBuilder {
+  let base: BaseModel
+  let catalog: PluginCatalog
+
+  struct Result {
+    var specs: [InterventionSpec] = []
+    var plugins: [Plugin] = []
+    var units: [AdapterUnit] = []
+    var store = ParameterStore([])
+  }
+
+  func build(_ specs: [InterventionSpec]) throws(ReFTError) -> Result {
+    guard !specs.isEmpty else { throw .noInterventions() }
+    var result = Result()
+    var drafts: [AdapterUnit.Draft] = []
+    for (index, spec) in specs.enumerated() {
+      try check(spec, index: index)
+      let plugin = try catalog.find(spec.plugin, isolation: spec.isolation)
+      var resolved = spec
+      resolved.options = try plugin.resolvedOptions(spec.options)
+      result.specs.append(resolved)
+      result.plugins.append(plugin)
+      drafts += try makeUnits(resolved, index: index, plugin: plugin)
+    }
+    result.store = try Self.layOut(drafts)
+    var next = 0
+    for draft in drafts {
+      let range = next..<next + draft.instance.parameters.count
+      result.units.append(AdapterUnit(draft, parameters: range, store: result.store))
+      next = range.upperBound
+    }
+    return result
+  }
+
+  private func check(_ spec: InterventionSpec, index: Int) throws(ReFTError) {
+    let layers = base.configuration.layers
+    guard !spec.layers.isEmpty else { throw .noLayers(intervention: index) }
+    for (place, layer) in spec.layers.enumerated() {
+      guard (0..<layers).contains(layer) else {
+        throw .layerOutOfRange(layer, intervention: index, layers: layers)
+      }
+      guard !spec.layers[..<place].contains(layer) else {
+        throw .layerTwice(layer, intervention: index)
+      }
+    }
+    if spec.positions.selection == .none, !spec.positions.editsDecodedTokens {
+      throw .editsNothing(intervention: index)
+    }
+  }
+
+  private func makeUnits(
+    _ spec: InterventionSpec,
+    index: Int,
+    plugin: Plugin
+  ) throws(ReFTError) -> [AdapterUnit.Draft] {
+    var drafts: [AdapterUnit.Draft] = []
+    let dim = base.configuration.width(of: spec.component)
+    for layer in spec.layers {
+      let place = PluginSite(dim: dim, layer: layer, component: spec.component.rawValue)
+      for group in spec.groups {
+        drafts.append(
+          AdapterUnit.Draft(
+            intervention: index,
+            site: Site(block: layer, component: spec.component),
+            group: group,
+            dim: dim,
+            plugin: plugin,
+            instance: try plugin.makeInstance(at: place, options: spec.options)
+          )
+        )
+      }
+    }
+    return drafts
+  }
+
+  /// Memory for all parameters; the sum is checked here, each one was when it was read.
+  private static func layOut(_ drafts: [AdapterUnit.Draft]) throws(ReFTError) -> ParameterStore {
+    let infos = drafts.flatMap(\.infos)
+    let limit = 1 << 33
+    var total = 0
+    for info in infos {
+      total += info.count
+      guard total <= limit else { throw .tooManyParameters(limit: limit) }
+    }
+    return ParameterStore(infos)
+  }
+}

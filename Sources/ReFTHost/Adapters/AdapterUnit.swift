@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// One instance of a plugin at its place in an adapter.
+
+package import ReFTModel
+import ReFTTensor
+
+/// One intervention at one site, for one group of positions, with its part of the parameters.
+package final class AdapterUnit: @unchecked Sendable {
+  // Sendable: everything is fixed in init; the parameters' memory belongs to the store.
+
+  /// Index of the intervention in the adapter.
+  package let intervention: Int
+  /// Where it works.
+  package let site: Site
+  /// The end of the prompt that it edits, or all.
+  package let group: PositionGroup
+  /// Floats in a row.
+  package let dim: Int
+  /// The plugin.
+  package let plugin: Plugin
+  /// The plugin's instance.
+  package let instance: any PluginInstance
+  /// The indices of its parameters in the adapter's store.
+  package let parameters: Range<Int>
+  /// One pointer per parameter, into the store.
+  package let pointers: UnsafePointer<UnsafeRawPointer?>
+
+  init(_ draft: Draft, parameters: Range<Int>, store: ParameterStore) {
+    intervention = draft.intervention
+    site = draft.site
+    group = draft.group
+    dim = draft.dim
+    plugin = draft.plugin
+    instance = draft.instance
+    self.parameters = parameters
+    let memory = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(
+      capacity: max(1, parameters.count)
+    )
+    for (place, index) in parameters.enumerated() {
+      (memory + place).initialize(to: UnsafeRawPointer(store.tensor(index).baseAddress))
+    }
+    pointers = UnsafePointer(memory)
+  }
+
+  deinit { UnsafeMutablePointer(mutating: pointers).deallocate() }
+
+  /// A unit whose parameters have no memory yet.
+  struct Draft {
+    var intervention: Int
+    var site: Site
+    var group: PositionGroup
+    var dim: Int
+    var plugin: Plugin
+    var instance: any PluginInstance
+
+    /// The names of its parameters in files: `interventions.0.layers.2.prefix.rotate.weight`.
+    var infos: [ParameterInfo] {
+      let end = group == .all ? "" : ".\(group.rawValue)"
+      return instance.parameters.map { info in
+        var named = info
+        named.name = "interventions.\(intervention).layers.\(site.block)\(end).\(info.name)"
+        return named
+      }
+    }
+  }
+}

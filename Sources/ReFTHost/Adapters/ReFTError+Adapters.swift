@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be wrong with the interventions of a configuration.
+
+import ReFTTensor
+
+extension ReFTError {
+  static func noInterventions() -> ReFTError {
+    ReFTError(.badConfiguration, "there are no interventions; name at least one plugin")
+  }
+
+  static func noLayers(intervention: Int) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).layers is empty; write all, or a list such as [2, 10]"
+    )
+  }
+
+  static func layerOutOfRange(_ layer: Int, intervention: Int, layers: Int) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).layers names layer \(layer); the model has \(layers) blocks, "
+        + "0 to \(layers - 1)"
+    )
+  }
+
+  static func layerTwice(_ layer: Int, intervention: Int) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).layers names layer \(layer) twice; name it once, or write a "
+        + "second intervention"
+    )
+  }
+
+  static func editsNothing(intervention: Int) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).positions is none, so nothing would be edited; name positions, "
+        + "or write none+decode to edit generated tokens alone"
+    )
+  }
+
+  static func tooManyParameters(limit: Int) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "the interventions have more than \(limit) parameters; lower the rank or name fewer layers"
+    )
+  }
+}

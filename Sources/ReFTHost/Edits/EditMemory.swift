@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory that all calls of a session share, since they happen one after the other.
+
+import ReFTTensor
+
+/// Buffers large enough for the largest call of a session.
+final class EditMemory {
+  let x: FloatBuffer
+  let y: FloatBuffer
+  let scratch: FloatBuffer
+  /// For each row of a tensor, the last search that met it.
+  private var stamps: [UInt32] = []
+  private var stamp: UInt32 = 0
+
+  init(floats: Int, scratchBytes: Int) {
+    x = FloatBuffer(count: floats)
+    y = FloatBuffer(count: floats)
+    scratch = FloatBuffer(count: (scratchBytes + 3) / 4)
+  }
+
+  /// Begins a search through the rows of one tensor.
+  func beginRows() { stamp += 1 }
+
+  /// Whether a row is computed and was not met in this search yet.
+  func isNewRow(_ row: Int32) -> Bool {
+    guard row >= 0 else { return false }
+    let index = Int(row)
+    while stamps.count <= index { stamps.append(0) }
+    if stamps[index] == stamp { return false }
+    stamps[index] = stamp
+    return true
+  }
+}

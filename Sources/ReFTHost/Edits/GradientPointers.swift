@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the gradient of each parameter of an adapter goes.
+
+import ReFTTensor
+
+/// One pointer per parameter tensor, into a buffer in the layout of the adapter's parameters.
+final class GradientPointers {
+  let base: UnsafePointer<UnsafeMutableRawPointer?>
+  private let buffer: FloatBuffer
+
+  /// - Throws: `.usage` unless the sequences carry one adapter, which can be trained and has the
+  ///   layout of the buffer.
+  init(_ buffer: FloatBuffer, adapters: [Adapter]) throws(ReFTError) {
+    guard adapters.count <= 1 else { throw .severalAdaptersInTraining(adapters.count) }
+    let store = adapters.first?.parameters ?? ParameterStore([])
+    guard adapters.isEmpty || buffer.count == store.values.count else {
+      throw .gradientLayout(found: buffer.count, expected: store.values.count)
+    }
+    try adapters.first?.checkTrainable()
+    self.buffer = buffer
+    let count = store.infos.count
+    let memory = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: max(1, count))
+    for index in 0..<count {
+      (memory + index).initialize(to: UnsafeMutableRawPointer(buffer.base + store.offsets[index]))
+    }
+    base = UnsafePointer(memory)
+  }
+
+  deinit { UnsafeMutablePointer(mutating: base).deallocate() }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong between a model and an edit session.
+
+import ReFTModel
+import ReFTTensor
+
+extension ReFTError {
+  static func severalAdaptersInTraining(_ count: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "a training batch carries \(count) adapters; train one adapter at a time"
+    )
+  }
+
+  static func gradientLayout(found: Int, expected: Int) -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "the gradient buffer has \(found) values and the adapter \(expected); make it with "
+        + "ParameterStore.makeGradients()"
+    )
+  }
+
+  static func notTraining() -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "a backward pass reached an edit session made for inference; make it in training mode"
+    )
+  }
+
+  static func widthMismatch(site: Site, found: Int, expected: Int) -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "the rows at \(site) have \(found) numbers and the adapter was made for \(expected); load it "
+        + "with the model that the pass runs"
+    )
+  }
+}

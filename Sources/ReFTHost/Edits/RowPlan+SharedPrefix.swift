@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// How many leading tokens of a batch's sequences are edited alike, so that equal tokens can share
+// one row of the pass.
+
+extension RowPlan {
+  /// The row sets of a unit, in the order of the sequences.
+  func sets(adapter: Int, unit: AdapterUnit) -> [(key: Key, rows: RowSet)] {
+    rows.filter {
+      $0.key.adapter == adapter && $0.key.intervention == unit.intervention
+        && $0.key.group == unit.group
+    }.sorted { $0.key.sequence < $1.key.sequence }.map { ($0.key, $0.value) }
+  }
+
+  /// The first position that is not edited alike in all sequences; `Int.max` where there is none.
+  ///
+  /// An edit depends on its sequence when the plugin mixes rows, or when training drops out: an
+  /// option named `dropout` above 0 says so.
+  func sharedPrefixLimit(isTraining: Bool) -> Int {
+    guard sequenceCount > 1 else { return Int.max }
+    var edits: [[Int32: Set<Int>]] = Array(repeating: [:], count: sequenceCount)
+    let ordered = rows.sorted { left, right in
+      (left.key.adapter, left.key.intervention, left.key.group.rawValue, left.key.sequence)
+        < (right.key.adapter, right.key.intervention, right.key.group.rawValue, right.key.sequence)
+    }
+    for (number, (key, set)) in ordered.enumerated() {
+      let spec = adapters[key.adapter].specs[key.intervention]
+      let dependsOnSequence = key.sequence >= 0 || (isTraining && spec.dropsOut)
+      for index in 0..<set.count {
+        let sequence = set.sequences[index]
+        let name = dependsOnSequence ? -1 - sequence : number
+        edits[sequence][set.positions[index], default: []].insert(name)
+      }
+    }
+    var limit = Int.max
+    for other in edits.dropFirst() {
+      for position in Set(edits[0].keys).union(other.keys)
+      where edits[0][position] != other[position] {
+        limit = min(limit, Int(position))
+      }
+    }
+    return limit
+  }
+}
+
+extension InterventionSpec {
+  /// Whether training draws random numbers for each token.
+  fileprivate var dropsOut: Bool {
+    switch options["dropout"] {
+    case .float(let share): share > 0
+    case .int(let share): share > 0
+    default: false
+    }
+  }
+}

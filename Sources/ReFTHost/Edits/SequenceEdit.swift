@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an edit session must know of each sequence of a batch.
+
+/// One sequence of a batch, and the adapter that edits it.
+public struct SequenceEdit: Sendable {
+  /// The adapter; nil leaves the sequence alone.
+  public var adapter: Adapter?
+  /// Index in the batch of the sequence's first token there.
+  public var start: Int
+  /// Number of its tokens in the batch.
+  public var count: Int
+  /// Number of tokens of the whole prompt, wherever in it the batch's tokens lie.
+  public var promptLength: Int
+  /// The prompt's tokens; only positions that look for a text read them.
+  public var promptTokens: ArraySlice<Int32>
+  /// Position in the sequence of its first token in the batch: 0 when the prompt begins there.
+  public var position: Int
+  /// Names the sequence for dropout, whose mask then does not depend on how a batch is split; nil:
+  /// its index.
+  public var example: Int32?
+
+  /// Describes a sequence.
+  public init(
+    adapter: Adapter?,
+    start: Int,
+    count: Int,
+    promptLength: Int,
+    promptTokens: ArraySlice<Int32> = [],
+    position: Int = 0,
+    example: Int32? = nil
+  ) {
+    self.adapter = adapter
+    self.start = start
+    self.count = count
+    self.promptLength = promptLength
+    self.promptTokens = promptTokens
+    self.position = position
+    self.example = example
+  }
+}
