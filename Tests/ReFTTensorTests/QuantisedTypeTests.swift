@@ -19,7 +19,7 @@ struct QuantisedTypeTests {
     #expect(raw.count == type.byteCount(elements: expected.count))
     let start = try #require(raw.baseAddress)
     var actual = [Float](repeating: .nan, count: expected.count)
-    type.dequantize(start, count: expected.count, into: &actual)
+    withExtendedLifetime(file) { type.dequantize(start, count: expected.count, into: &actual) }
     // One rounding: half a unit in the last place of the result, or of the larger term before the
     // subtraction of the minimum.
     expectClose(actual, expected, tolerance: 1e-6, relative: 0x1p-23, "\(type)")

@@ -23,7 +23,8 @@ public func withTemporaryDirectory<Result>(
 }
 
 private func makeTemporaryDirectory() throws -> String {
-  let path = NSTemporaryDirectory() + "/reft-test-" + UUID().uuidString
+  let path = FileManager.default.temporaryDirectory
+    .appendingPathComponent("reft-test-" + UUID().uuidString).path
   try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   return path
 }

@@ -33,15 +33,18 @@ public enum AtomicFile {
         rest = rest.dropFirst(written)
       }
     }
+
+    /// Adds the bytes of an array; throws as the version for raw memory.
+    public func write(_ bytes: [UInt8]) throws(ReFTError) {
+      try bytes.withBytes { bytes throws(ReFTError) in try write(bytes) }
+    }
   }
 
   /// Writes an array of bytes.
   ///
   /// - Throws: `inputOutput` with the system's reason; the old file is then as it was.
   public static func write(_ bytes: [UInt8], to path: String) throws(ReFTError) {
-    try write(to: path) { writer throws(ReFTError) in
-      try bytes.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
-    }
+    try write(to: path) { writer throws(ReFTError) in try writer.write(bytes) }
   }
 
   /// Writes data; throws as the version for arrays.

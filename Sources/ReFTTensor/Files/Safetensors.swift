@@ -163,7 +163,7 @@ public enum Safetensors {
     let sorted = tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     let header = try SafetensorsHeader.encode(sorted, metadata, path)
     try AtomicFile.write(to: path) { writer throws(ReFTError) in
-      try header.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
+      try writer.write(header)
       for tensor in sorted {
         // Every platform of Swift's is little-endian, as the format is.
         try tensor.values.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
