@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTConformance
 import ReFTTensor
 
 /// The root command; everything that works is a subcommand.
@@ -36,6 +37,7 @@ struct Reft: ParsableCommand {
 @main
 enum Entry {
   static func main() {
+    ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
     do {
       var command = try Reft.parseAsRoot()
       try command.run()

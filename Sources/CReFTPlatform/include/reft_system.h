@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reft_probe.h"
+
 /* Copies `size` bytes of a file into memory that is sealed against every change.
  * Returns a descriptor, or -errno. */
 int reft_system_sealed_copy(int source, size_t size, const char *name);
