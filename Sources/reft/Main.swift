@@ -29,7 +29,8 @@ struct Reft: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, DoctorCommand.self,
+      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, BenchCommand.self,
+      DoctorCommand.self,
     ]
   )
 }
