@@ -66,8 +66,7 @@ let package = Package(
       swiftSettings: swift),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
-      name: "ReFTConformance",
-      dependencies: ["CReFTPlugin", "CReFTPlatform", "ReFTHost", "ReFTTensor"],
+      name: "ReFTConformance", dependencies: ["CReFTPlugin", "ReFTHost", "ReFTTensor"],
       swiftSettings: swift),
     .executableTarget(
       name: "reft",

@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import Foundation
-import ReFTConformance
 import ReFTTensor
 
 /// The root command; everything that works is a subcommand.
@@ -29,8 +28,7 @@ struct Reft: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, BenchCommand.self,
-      DoctorCommand.self,
+      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, DoctorCommand.self,
     ]
   )
 }
@@ -38,7 +36,6 @@ struct Reft: ParsableCommand {
 @main
 enum Entry {
   static func main() {
-    ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
     do {
       var command = try Reft.parseAsRoot()
       try command.run()

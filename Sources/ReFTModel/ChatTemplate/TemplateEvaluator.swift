@@ -4,7 +4,7 @@
 /// One rendering of a template, with limits that no honest template reaches.
 struct TemplateEvaluator {
   /// Statements and expressions that one rendering may evaluate.
-  private static let mostSteps = 5_000_000
+  private static let mostSteps = 1_000_000
   /// Bytes that one text may have.
   private static let longestText = 64 << 20
   /// How deep the evaluation of an expression may nest.
@@ -37,16 +37,20 @@ struct TemplateEvaluator {
 
   /// Counts a step and a level of nesting.
   mutating func enter(line: Int) throws(TemplateFault) {
-    steps += 1
     depth += 1
+    try countStep(line: line)
+    guard depth <= Self.deepest else {
+      throw TemplateFault(line: line, message: "the template nests deeper than \(Self.deepest)")
+    }
+  }
+
+  private mutating func countStep(line: Int) throws(TemplateFault) {
+    steps += 1
     guard steps <= Self.mostSteps else {
       throw TemplateFault(
         line: line,
         message: "the template takes more than \(Self.mostSteps) steps"
       )
-    }
-    guard depth <= Self.deepest else {
-      throw TemplateFault(line: line, message: "the template nests deeper than \(Self.deepest)")
     }
   }
 
@@ -170,6 +174,7 @@ struct TemplateEvaluator {
       return
     }
     for index in items.indices {
+      try countStep(line: line)
       scopes[scopes.count - 1] = ["loop": Self.loopValue(items, index)]
       try bind(items[index], to: loop.names, line: line)
       if try perform(loop.body) == .breakLoop { break }

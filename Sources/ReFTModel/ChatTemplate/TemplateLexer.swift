@@ -21,6 +21,9 @@ struct TemplateToken {
 
 /// Reads a template from front to back.
 struct TemplateLexer {
+  /// Bounds the size of one expression, and with it how deep its parts can lie.
+  private static let mostTokensInTag = 4_000
+
   private let source: [Unicode.Scalar]
   private var index = 0
   private var line = 1
@@ -146,6 +149,7 @@ struct TemplateLexer {
     end: TemplateToken.Kind
   ) throws(TemplateFault) {
     emit(begin)
+    let first = tokens.count
     var depth = 0
     while true {
       while index < source.count, source[index].properties.isWhitespace { advance(to: index + 1) }
@@ -160,6 +164,9 @@ struct TemplateLexer {
         return
       }
       try lexToken()
+      guard tokens.count - first <= Self.mostTokensInTag else {
+        throw fault("a tag has more than \(Self.mostTokensInTag) tokens")
+      }
       if case .symbol(let symbol) = tokens[tokens.count - 1].kind {
         if ["(", "[", "{"].contains(symbol) { depth += 1 }
         if [")", "]", "}"].contains(symbol) { depth -= 1 }
@@ -215,6 +222,11 @@ struct TemplateLexer {
       end += 1
       skipDigits()
     }
+    if let exponent = exponentStart(at: end) {
+      isWhole = false
+      end = exponent
+      skipDigits()
+    }
     let digits = text(index..<end)
     if isWhole {
       guard let value = Int(digits) else { throw fault("the number \(digits) is too large") }
@@ -224,6 +236,14 @@ struct TemplateLexer {
       emit(.double(value))
     }
     advance(to: end)
+  }
+
+  /// Where the digits of an exponent begin whose "e" is at `index`, or nil.
+  private func exponentStart(at index: Int) -> Int? {
+    guard index < source.count, source[index] == "e" || source[index] == "E" else { return nil }
+    var start = index + 1
+    if start < source.count, source[start] == "-" || source[start] == "+" { start += 1 }
+    return start < source.count && Self.isDigit(source[start]) ? start : nil
   }
 
   private func text(_ range: Range<Int>) -> String {

@@ -90,7 +90,7 @@ struct TemplateParser {
     guard depth <= Self.deepest else {
       throw fault("the template nests deeper than \(Self.deepest)")
     }
-    let start = current.line
+    let start = tokens[max(0, index - 1)].line
     var body: [TemplateStatement] = []
     while true {
       let line = current.line

@@ -3,7 +3,7 @@
 // per family of regular expressions; each states the expression that it is equal to.
 
 /// The way in which a vocabulary cuts text before merging.
-struct PreTokenizer: Sendable {
+package struct PreTokenizer: Sendable {
   /// The family of the regular expression.
   private enum Rule: Sendable {
     /// GPT-2's expression; with `singleDigits`, each `\p{N}` is first cut off by itself.
@@ -22,7 +22,7 @@ struct PreTokenizer: Sendable {
   static let supportedNames = ["smollm", "gpt-2", "llama-bpe", "qwen2", "mpt"]
 
   /// The pre-tokenizer of a name in `tokenizer.ggml.pre`; nil for an unknown one.
-  init?(named name: String) {
+  package init?(named name: String) {
     switch name {
     case "smollm", "starcoder", "refact", "codeshell":
       self.init(rule: .gpt2(singleDigits: true))
@@ -41,6 +41,17 @@ struct PreTokenizer: Sendable {
     self.rule = rule
     self.takesWholePieces = takesWholePieces
     self.addsBOSByDefault = addsBOSByDefault
+  }
+
+  /// The pieces of a text, in order.
+  package func pieces(of text: String) -> [String] {
+    var pieces: [String] = []
+    Array(text.utf8).withUnsafeBufferPointer { bytes in
+      forEachPiece(of: ByteText(bytes: bytes), from: 0, to: bytes.count) { start, end in
+        pieces.append(String(decoding: bytes[start..<end], as: UTF8.self))
+      }
+    }
+    return pieces
   }
 
   /// Calls `body` with the start and end of each piece of `text[start..<end]`, in order.
