@@ -7,6 +7,7 @@ import ReFTTensor
 struct DataOrder {
   /// Streams of the run's seed that are no epochs.
   static let splitStream: UInt64 = .max
+  static let dropoutStream: UInt64 = .max - 1
 
   let exampleCount: Int
   let batchSize: Int

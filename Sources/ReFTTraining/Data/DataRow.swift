@@ -25,7 +25,7 @@ enum DataRow: Equatable {
   ///   - value: what stands in the file.
   ///   - place: `file:line`, for messages.
   /// - Throws: `badData` naming the place, when it is in none of the formats.
-  init(_ value: JSONValue, place: String) throws(ReFTError) {
+  init(_ value: RowValue, place: String) throws(ReFTError) {
     guard case .object(let members) = value else {
       throw .wrongRow(place, "expected an object such as {\"prompt\":…}, found \(value.kind)")
     }
@@ -67,10 +67,10 @@ enum DataRow: Equatable {
 
 /// The members of a row's object, read by type.
 private struct Fields {
-  let members: [JSONValue.Member]
+  let members: [RowValue.Member]
   let place: String
 
-  private func value(_ key: String) -> JSONValue? { members.first { $0.key == key }?.value }
+  private func value(_ key: String) -> RowValue? { members.first { $0.key == key }?.value }
 
   func text(_ key: String) throws(ReFTError) -> String {
     guard case .text(let text)? = value(key) else {

@@ -39,7 +39,7 @@ struct JSONScanner {
   }
 
   /// The next value.
-  mutating func value(depth: Int = 0) throws(Fault) -> JSONValue {
+  mutating func value(depth: Int = 0) throws(Fault) -> RowValue {
     skipSpace()
     guard depth <= Self.maximumDepth else {
       throw fault("lists and objects nested deeper than \(Self.maximumDepth)")
@@ -77,9 +77,9 @@ struct JSONScanner {
     }
   }
 
-  private mutating func object(depth: Int) throws(Fault) -> JSONValue {
+  private mutating func object(depth: Int) throws(Fault) -> RowValue {
     index += 1
-    var members: [JSONValue.Member] = []
+    var members: [RowValue.Member] = []
     if take("}") { return .object(members) }
     repeat {
       skipSpace()
@@ -99,17 +99,17 @@ struct JSONScanner {
     return .object(members)
   }
 
-  private mutating func list(depth: Int) throws(Fault) -> JSONValue {
+  private mutating func list(depth: Int) throws(Fault) -> RowValue {
     index += 1
-    var items: [JSONValue] = []
+    var items: [RowValue] = []
     if take("]") { return .list(items) }
     repeat { items.append(try value(depth: depth + 1)) } while take(",")
     guard take("]") else { throw fault("expected ',' or ']', found \(nextInWords())") }
     return .list(items)
   }
 
-  private mutating func word() throws(Fault) -> JSONValue {
-    let words: [(StaticString, JSONValue)] = [
+  private mutating func word() throws(Fault) -> RowValue {
+    let words: [(StaticString, RowValue)] = [
       ("true", .flag(true)), ("false", .flag(false)), ("null", .null),
     ]
     for (word, value) in words {
@@ -126,7 +126,7 @@ struct JSONScanner {
     throw fault("expected a JSON value, found \(nextInWords())")
   }
 
-  private mutating func number() throws(Fault) -> JSONValue {
+  private mutating func number() throws(Fault) -> RowValue {
     let start = index
     while index < bytes.count, Self.numberBytes.contains(bytes[index]) { index += 1 }
     let text = String(decoding: bytes[start..<index], as: UTF8.self)

@@ -92,7 +92,7 @@ enum RowReader {
   private static func value(
     _ scanner: inout JSONScanner,
     path: String
-  ) throws(ReFTError) -> JSONValue {
+  ) throws(ReFTError) -> RowValue {
     do throws(JSONScanner.Fault) {
       return try scanner.value()
     } catch {

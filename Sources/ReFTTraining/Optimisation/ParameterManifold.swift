@@ -7,9 +7,9 @@ import ReFTHost
 enum ParameterManifold: Equatable {
   /// All values.
   case free
-  /// Orthonormal rows of a [rows, columns] matrix.
+  /// StiefelManifold rows of a [rows, columns] matrix.
   case orthonormalRows(Int, Int)
-  /// Orthonormal columns of a [rows, columns] matrix.
+  /// StiefelManifold columns of a [rows, columns] matrix.
   case orthonormalColumns(Int, Int)
   /// Rows of length 1.
   case unitRows(Int, Int)
@@ -44,15 +44,15 @@ enum ParameterManifold: Equatable {
     switch self {
     case .free, .box: break
     case .orthonormalRows(let rows, let columns):
-      Orthonormal.project(.rows(direction, (rows, columns)), at: .rows(point, (rows, columns)))
+      StiefelManifold.project(.rows(direction, (rows, columns)), at: .rows(point, (rows, columns)))
     case .orthonormalColumns(let rows, let columns):
-      Orthonormal.project(
+      StiefelManifold.project(
         .columns(direction, (rows, columns)),
         at: .columns(point, (rows, columns))
       )
     case .unitRows(let rows, let columns):
       for row in 0..<rows {
-        Orthonormal.project(
+        StiefelManifold.project(
           .rows(direction + row * columns, (1, columns)),
           at: .rows(point + row * columns, (1, columns))
         )
@@ -66,11 +66,11 @@ enum ParameterManifold: Equatable {
     switch self {
     case .free: break
     case .orthonormalRows(let rows, let columns):
-      Orthonormal.retract(.rows(base, (rows, columns)))
+      StiefelManifold.retract(.rows(base, (rows, columns)))
     case .orthonormalColumns(let rows, let columns):
-      Orthonormal.retract(.columns(base, (rows, columns)))
+      StiefelManifold.retract(.columns(base, (rows, columns)))
     case .unitRows(let rows, let columns):
-      for row in 0..<rows { Orthonormal.retract(.rows(base + row * columns, (1, columns))) }
+      for row in 0..<rows { StiefelManifold.retract(.rows(base + row * columns, (1, columns))) }
     case .box(let lower, let upper):
       for index in values.indices { values[index] = min(max(values[index], lower), upper) }
     }

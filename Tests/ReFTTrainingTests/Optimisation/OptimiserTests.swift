@@ -144,11 +144,11 @@ struct OptimiserTests {
     guard let base = values.baseAddress else { return .infinity }
     let size = (shape.rows, shape.columns)
     switch manifold {
-    case .orthonormalRows: return Orthonormal.defect(.rows(base, size))
-    case .orthonormalColumns: return Orthonormal.defect(.columns(base, size))
+    case .orthonormalRows: return StiefelManifold.defect(.rows(base, size))
+    case .orthonormalColumns: return StiefelManifold.defect(.columns(base, size))
     default:
       return (0..<shape.rows).map {
-        Orthonormal.defect(.rows(base + $0 * shape.columns, (1, shape.columns)))
+        StiefelManifold.defect(.rows(base + $0 * shape.columns, (1, shape.columns)))
       }.max() ?? .infinity
     }
   }
@@ -188,8 +188,8 @@ struct OptimiserTests {
   @Test("completes rows that became dependent, and clamps boxes")
   func degenerate() {
     let values = FloatBuffer([1, 0, 0, 2, 0, 0])
-    Orthonormal.retract(.rows(values.base, (2, 3)))
-    #expect(Orthonormal.defect(.rows(values.base, (2, 3))) < 1e-6)
+    StiefelManifold.retract(.rows(values.base, (2, 3)))
+    #expect(StiefelManifold.defect(.rows(values.base, (2, 3))) < 1e-6)
     let box = FloatBuffer([-5, 0.5, 5])
     ParameterManifold.box(-1, 2).retract(box.values)
     expectIdentical(box.values, [-1, 0.5, 2])

@@ -58,7 +58,7 @@ struct VectorFrame {
 }
 
 /// The Stiefel manifold: matrices R [r, d] with R Rᵀ = I.
-enum Orthonormal {
+enum StiefelManifold {
   /// Replaces a direction G by its tangent part G − ½ (G Rᵀ + R Gᵀ) R.
   ///
   /// What is taken away would only change lengths and angles between the rows of R, and so be undone
@@ -185,7 +185,7 @@ enum Orthonormal {
     return z.map { $0 / root }
   }
 
-  /// Orthonormal rows from any rows: twice modified Gram-Schmidt, unit vectors where a row vanishes.
+  /// StiefelManifold rows from any rows: twice modified Gram-Schmidt, unit vectors where a row vanishes.
   private static func gramSchmidt(_ rows: [Double], _ r: Int, _ d: Int) -> [Double] {
     var q = rows.map { $0.isFinite ? $0 : 0 }
     var nextUnit = 0

@@ -2,18 +2,18 @@
 // JSON values as data files hold them. Reading them is in `JSONScanner`.
 
 /// A JSON value whose objects keep the order of their keys.
-indirect enum JSONValue: Equatable {
+indirect enum RowValue: Equatable {
   case null
   case flag(Bool)
   case integer(Int64)
   case number(Double)
   case text(String)
-  case list([JSONValue])
+  case list([RowValue])
   case object([Member])
 
   struct Member: Equatable {
     var key: String
-    var value: JSONValue
+    var value: RowValue
   }
 
   /// What stands here, in words, without the data itself.

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints: all that a run needs to go on bit for bit, written so that a kill at any moment leaves
+// either the old ones or the old ones and a whole new one.
+
+import Foundation
+import ReFTHost
+import ReFTTensor
+
+/// The part of a checkpoint that is no tensor.
+struct CheckpointState: Codable, Equatable {
+  static let currentVersion = 1
+
+  struct Best: Codable, Equatable {
+    var step: Int
+    var loss: Double
+  }
+
+  /// The version of this format.
+  var version = currentVersion
+  /// Optimiser steps done; order, rate and random numbers are functions of it.
+  var step = 0
+  /// Sums over the running epoch, for its mean loss.
+  var epochLossSum = 0.0
+  var epochLabels = 0
+  /// Tokens and wall time of all steps.
+  var tokens = 0
+  var seconds = 0.0
+  /// The best validation so far.
+  var best: Best?
+  /// What must not change when the run goes on, by key.
+  var settings: [String: String] = [:]
+}
+
+/// The checkpoints of a run folder.
+struct CheckpointStore {
+  let folder: RunFolder
+
+  /// The path of the checkpoint after a step.
+  func path(step: Int) -> String { "\(folder.checkpoints)/step-\(Self.digits(step))" }
+
+  private static func digits(_ step: Int) -> String {
+    let text = String(step)
+    return String(repeating: "0", count: max(0, 8 - text.count)) + text
+  }
+
+  /// The steps that have a checkpoint, ascending; leftovers of killed writers are removed.
+  func steps() throws(ReFTError) -> [Int] {
+    var result: [Int] = []
+    for name in try folder.names(in: folder.checkpoints) {
+      if name.hasPrefix(".") {
+        try folder.remove(folder.checkpoints + "/" + name)
+      } else if name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) {
+        result.append(step)
+      }
+    }
+    return result.sorted()
+  }
+
+  /// Writes a checkpoint.
+  func save(_ state: CheckpointState, adapter: Adapter, optimiser: AdamW) throws {
+    let target = path(step: state.step)
+    let temporary = "\(folder.checkpoints)/.step-\(state.step).tmp-\(getpid())"
+    try folder.remove(temporary)
+    do {
+      try FileManager.default.createDirectory(
+        atPath: temporary,
+        withIntermediateDirectories: false
+      )
+    } catch {
+      throw ReFTError(
+        .inputOutput,
+        "cannot make '\(temporary)'; check the disk and permissions",
+        cause: error
+      )
+    }
+    try adapter.save(to: temporary + "/adapter")
+    try Safetensors.write(
+      Self.moments(optimiser, adapter.parameters),
+      metadata: ["steps": "\(optimiser.stepCount)"],
+      to: temporary + "/optimizer.safetensors"
+    )
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try AtomicFile.write(try encoder.encode(state), to: temporary + "/state.json")
+    try AtomicFile.synchronize(folder: temporary)
+    if FileManager.default.fileExists(atPath: target) { try discard(step: state.step) }
+    guard rename(temporary, target) == 0 else { throw ReFTError.cannotWrite(target, errno: errno) }
+    try AtomicFile.synchronize(folder: folder.checkpoints)
+  }
+
+  /// Reads the state of a checkpoint.
+  func state(step: Int) throws(ReFTError) -> CheckpointState {
+    let path = path(step: step)
+    guard let data = FileManager.default.contents(atPath: path + "/state.json") else {
+      throw .brokenCheckpoint(path, "it has no state.json")
+    }
+    let state: CheckpointState
+    do {
+      state = try JSONDecoder().decode(CheckpointState.self, from: data)
+    } catch {
+      throw .brokenCheckpoint(path, "its state.json is not of this program", cause: error)
+    }
+    guard state.version == CheckpointState.currentVersion, state.step == step else {
+      throw .brokenCheckpoint(
+        path,
+        "it is of version \(state.version) and step \(state.step), expected version "
+          + "\(CheckpointState.currentVersion) and step \(step)"
+      )
+    }
+    return state
+  }
+
+  /// Puts the parameters of a checkpoint into a store, bit for bit.
+  func restoreParameters(step: Int, into store: ParameterStore) throws(ReFTError) {
+    let file = try Safetensors.read(path: path(step: step) + "/adapter/adapter_model.safetensors")
+    for (index, info) in store.infos.enumerated() {
+      try fill(store.tensor(index), from: file, info.name, step: step)
+    }
+  }
+
+  /// Puts the moments of a checkpoint into an optimiser, bit for bit.
+  func restore(_ optimiser: AdamW, _ store: ParameterStore, step: Int) throws(ReFTError) {
+    let file = try Safetensors.read(path: path(step: step) + "/optimizer.safetensors")
+    guard let count = file.metadata["steps"].flatMap(Int.init), count == step else {
+      throw .brokenCheckpoint(path(step: step), "its optimiser is of another step")
+    }
+    for (index, info) in store.infos.enumerated() {
+      try fill(
+        store.slice(of: optimiser.first, index),
+        from: file,
+        "first." + info.name,
+        step: step
+      )
+      try fill(
+        store.slice(of: optimiser.second, index),
+        from: file,
+        "second." + info.name,
+        step: step
+      )
+    }
+    optimiser.stepCount = count
+  }
+
+  /// Removes all checkpoints but the latest ones and the best.
+  func prune(keeping count: Int, best: Int?) throws(ReFTError) {
+    for step in try steps().dropLast(count) where step != best { try discard(step: step) }
+  }
+
+  /// Removes a checkpoint; a kill halfway leaves none, not a half one.
+  private func discard(step: Int) throws(ReFTError) {
+    let grave = "\(folder.checkpoints)/.removed-\(step)-\(getpid())"
+    try folder.remove(grave)
+    guard rename(path(step: step), grave) == 0 else {
+      throw .cannotWrite(path(step: step), errno: errno)
+    }
+    try folder.remove(grave)
+  }
+
+  private func fill(
+    _ target: UnsafeMutableBufferPointer<Float>,
+    from file: SafetensorsFile,
+    _ name: String,
+    step: Int
+  ) throws(ReFTError) {
+    guard let tensor = file.tensor(name), tensor.elementCount == target.count else {
+      throw .brokenCheckpoint(
+        path(step: step),
+        "tensor '\(name)' of \(target.count) values is not there"
+      )
+    }
+    let values = try file.floats(name)
+    for index in target.indices { target[index] = values[index] }
+  }
+
+  private static func moments(_ optimiser: AdamW, _ store: ParameterStore) -> [NamedTensor] {
+    store.infos.enumerated().flatMap { index, info in
+      [("first.", optimiser.first), ("second.", optimiser.second)].map { prefix, buffer in
+        NamedTensor(
+          name: prefix + info.name,
+          shape: info.shape,
+          values: Array(store.slice(of: buffer, index))
+        )
+      }
+    }
+  }
+}

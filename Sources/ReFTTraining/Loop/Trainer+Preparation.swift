@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run starts from: data, adapter, folder, and the checkpoint that it goes on from.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+extension Trainer {
+  /// Reads and checks everything, so that a mistake shows before the first step; then claims the
+  /// folder.
+  func prepare(
+    mode: Mode,
+    observer: (TrainingEvent) -> Void
+  ) throws -> TrainingRun {
+    let options = configuration.train
+    let data = try TrainingData(configuration, model: model)
+    let adapter = try makeAdapter(observer: observer)
+    try data.check(adapter.specs, tokenizer: model.tokenizer)
+    let order = DataOrder(
+      exampleCount: data.training.examples.count,
+      batchSize: options.batchSize,
+      seed: configuration.data.shuffles ? options.seed : nil
+    )
+    let totalSteps = try Self.totalSteps(options, stepsPerEpoch: order.stepsPerEpoch)
+    let optimiser = AdamW(adapter.parameters, options)
+
+    let settings = self.settings(data: data, adapter: adapter)
+    let done = try claimFolder(mode: mode, settings: settings, observer: observer)
+    var state = CheckpointState()
+    if let done {
+      state = done
+      try checkpoints.restoreParameters(step: done.step, into: adapter.parameters)
+      try checkpoints.restore(optimiser, adapter.parameters, step: done.step)
+    }
+    state.settings = settings
+    guard state.step <= totalSteps else {
+      throw ReFTError.otherRun(
+        folder.path,
+        differences: ["it has done \(state.step) steps of now \(totalSteps)"]
+      )
+    }
+    try AtomicFile.write(configuration.yaml(), to: folder.configuration)
+    let metrics = try MetricsFile(path: folder.metrics, keepingThrough: state.step)
+
+    let cache = makeCache(adapter: adapter, order: order, totalSteps: totalSteps, data: data)
+    let plan = TrainingPlan(
+      training: data.training.account,
+      validation: data.validation?.account,
+      stepsPerEpoch: order.stepsPerEpoch,
+      totalSteps: totalSteps,
+      doneSteps: state.step,
+      trainableParameters: adapter.parameters.trainableCount,
+      cachedBlock: cache?.block,
+      output: folder.path
+    )
+    let run = TrainingRun(
+      plan: plan,
+      data: data,
+      adapter: adapter,
+      order: order,
+      rate: LearningRate(options, totalSteps: totalSteps),
+      optimiser: optimiser,
+      runner: BatchRunner(
+        model: model,
+        adapter: adapter,
+        budget: options.microBatchTokens,
+        cache: cache
+      ),
+      metrics: metrics,
+      seed: options.seed,
+      state: state
+    )
+    try writeManifest(run, status: "running")
+    observer(.prepared(plan))
+    return run
+  }
+
+  private static func totalSteps(
+    _ options: TrainOptions,
+    stepsPerEpoch: Int
+  ) throws(ReFTError) -> Int {
+    if let steps = options.maxSteps { return steps }
+    let (steps, overflow) = options.epochs.multipliedReportingOverflow(by: stepsPerEpoch)
+    guard !overflow else {
+      throw ReFTError(.badConfiguration, "'train.epochs' \(options.epochs) are too many")
+    }
+    return steps
+  }
+
+  // MARK: Adapter
+
+  private func makeAdapter(observer: (TrainingEvent) -> Void) throws(ReFTError) -> Adapter {
+    var specs: [InterventionSpec] = []
+    for options in configuration.interventions {
+      specs.append(try options.spec(layers: model.configuration.layers))
+    }
+    let adapter = try Adapter.create(
+      specs: specs,
+      model: model,
+      catalog: catalog,
+      seed: configuration.train.seed
+    )
+    try adapter.checkTrainable()
+    guard adapter.parameters.trainableCount > 0 else { throw .nothingToTrain() }
+    adapter.template = configuration.data.template.description
+    if let path = configuration.train.initialAdapter {
+      let start = try Adapter.load(path: path, model: model, catalog: catalog)
+      for warning in start.warnings { observer(.warning(warning)) }
+      try Self.copy(start.parameters, into: adapter.parameters, from: path)
+    }
+    for warning in adapter.warnings { observer(.warning(warning)) }
+    return adapter
+  }
+
+  private static func copy(
+    _ source: ParameterStore,
+    into target: ParameterStore,
+    from path: String
+  ) throws(ReFTError) {
+    let describe = { (info: ParameterInfo) in info.shape.map(String.init).joined(separator: "x") }
+    for (index, info) in target.infos.enumerated() {
+      let other = source.index(of: info.name)
+      guard let other, source.infos[other].shape == info.shape else {
+        throw .startDoesNotFit(
+          path,
+          tensor: info.name,
+          found: other.map { describe(source.infos[$0]) } ?? "not there",
+          expected: describe(info)
+        )
+      }
+      let (from, to) = (source.tensor(other), target.tensor(index))
+      for place in to.indices { to[place] = from[place] }
+    }
+    if let extra = source.infos.first(where: { target.index(of: $0.name) == nil }) {
+      throw .startDoesNotFit(
+        path,
+        tensor: extra.name,
+        found: describe(extra),
+        expected: "not there"
+      )
+    }
+  }
+
+  // MARK: Folder
+
+  /// Takes the run folder, and reads the checkpoint to go on from.
+  private func claimFolder(
+    mode: Mode,
+    settings: [String: String],
+    observer: (TrainingEvent) -> Void
+  ) throws -> CheckpointState? {
+    try folder.open()
+    let last = try checkpoints.steps().last
+    switch mode {
+    case .overwrite:
+      try folder.clear()
+      return nil
+    case .fresh:
+      guard !folder.hasRun else {
+        throw folder.isFinished
+          ? ReFTError.runFinished(folder.path)
+          : ReFTError.runUnfinished(folder.path, step: last ?? 0)
+      }
+      try folder.clear()
+      return nil
+    case .resume:
+      guard let last else {
+        if !folder.hasRun {
+          observer(.warning("'\(folder.path)' holds no run to go on with; starting anew"))
+        }
+        return nil
+      }
+      let state = try checkpoints.state(step: last)
+      let differences = Self.differences(then: state.settings, now: settings)
+      guard differences.isEmpty else {
+        throw ReFTError.otherRun(folder.path, differences: differences)
+      }
+      return state
+    }
+  }
+
+  /// What decides the result of a run, by key: changing any of it makes another run.
+  private func settings(data: TrainingData, adapter: Adapter) -> [String: String] {
+    var result: [String: String] = [:]
+    for (key, value) in configuration.flattened() where !Self.isFree(key) { result[key] = value }
+    if case .file = configuration.data.validation { result["data.validation"] = nil }
+    result["model fingerprint"] = model.fingerprint
+    result["data.train hash"] = data.training.hash
+    if let validation = data.validation { result["data.validation hash"] = validation.hash }
+    for (index, plugin) in adapter.provenance.enumerated() {
+      result["interventions.\(index).plugin hash"] = plugin.hash
+    }
+    return result
+  }
+
+  /// Whether a key may change while a run is interrupted; files are compared by their hashes.
+  private static func isFree(_ key: String) -> Bool {
+    key.hasPrefix("plugin_path") || free.contains(key)
+  }
+
+  private static let free: Set = [
+    "model", "output", "data.train", "train.init_adapter", "train.save_every", "train.eval_every",
+    "train.keep_checkpoints", "train.result", "train.cache_megabytes", "train.micro_batch_tokens",
+  ]
+
+  private static func differences(then: [String: String], now: [String: String]) -> [String] {
+    Set(then.keys).union(now.keys).sorted().filter { then[$0] != now[$0] }.prefix(4).map {
+      "\($0) was \(then[$0] ?? "not set") and is \(now[$0] ?? "not set")"
+    }
+  }
+
+  // MARK: Cache
+
+  /// A cache, where something lies below the lowest edit and is computed more than once.
+  private func makeCache(
+    adapter: Adapter,
+    order: DataOrder,
+    totalSteps: Int,
+    data: TrainingData
+  ) -> ActivationCache? {
+    let megabytes = configuration.train.cacheMegabytes
+    let isRepeated = totalSteps > order.stepsPerEpoch || data.validation != nil
+    guard megabytes > 0, isRepeated, adapter.lowestBlock >= 1 else { return nil }
+    return ActivationCache(
+      block: adapter.lowestBlock,
+      width: model.configuration.hiddenSize,
+      memoryLimit: megabytes << 20,
+      folder: folder.path
+    )
+  }
+}

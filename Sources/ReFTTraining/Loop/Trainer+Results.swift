@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run leaves behind: the adapter, the manifest, the report.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+extension Trainer {
+  /// Writes the adapter and the report, and marks the run as finished.
+  func finish(_ run: TrainingRun) throws -> TrainingSummary {
+    let options = configuration.train
+    let wantsBest = (options.result ?? (run.data.validation == nil ? .last : .best)) == .best
+    if wantsBest, let best = run.state.best, best.step != run.state.step {
+      try checkpoints.restoreParameters(step: best.step, into: run.adapter.parameters)
+    }
+    describeTraining(run)
+    if wantsBest, let best = run.state.best {
+      run.adapter.trainingInfo["step"] = .int(Int64(best.step))
+    }
+    try run.adapter.save(to: folder.adapter)
+    let summary = summary(of: run)
+    let records = try MetricsFile.read(path: folder.metrics)
+    try AtomicFile.write(
+      RunReport(configuration: configuration, records: records, summary: summary).html(),
+      to: folder.report
+    )
+    try writeManifest(run, status: "finished")
+    return summary
+  }
+
+  /// Puts facts of the training into the adapter; none of them may depend on time or machine.
+  func describeTraining(_ run: TrainingRun) {
+    let options = configuration.train
+    var info: [String: JSONValue] = [
+      "step": .int(Int64(run.state.step)), "steps": .int(Int64(run.plan.totalSteps)),
+      "batch_size": .int(Int64(options.batchSize)), "learning_rate": .double(options.learningRate),
+      "schedule": .string(options.schedule.rawValue), "seed": .int(Int64(options.seed)),
+      "rows": .int(Int64(run.data.training.examples.count)),
+      "data_hash": .string(run.data.training.hash), "epoch_loss": .double(run.epochLoss),
+    ]
+    if let best = run.state.best {
+      info["best_validation_loss"] = .double(best.loss)
+      info["best_step"] = .int(Int64(best.step))
+    }
+    run.adapter.trainingInfo = info
+  }
+
+  private func summary(of run: TrainingRun) -> TrainingSummary {
+    let shares = run.adapter.usage.mapValues { usage in
+      Double(usage.forwardNanoseconds + usage.backwardNanoseconds) * 1e-9
+        / max(run.ownSeconds, .leastNormalMagnitude)
+    }
+    return TrainingSummary(
+      steps: run.state.step,
+      loss: run.epochLoss,
+      bestLoss: run.state.best?.loss,
+      bestStep: run.state.best?.step,
+      seconds: run.state.seconds,
+      tokensPerSecond: run.state.seconds > 0 ? Double(run.state.tokens) / run.state.seconds : 0,
+      peakRssBytes: ProcessMemory.peak(),
+      adapter: folder.adapter,
+      trainableParameters: run.plan.trainableParameters,
+      pluginShares: run.ownSeconds > 0 ? shares : [:]
+    )
+  }
+
+  /// Writes what went in and what came out, with hashes.
+  func writeManifest(_ run: TrainingRun, status: String) throws {
+    var data: [String: JSONValue] = [
+      "train": describe(run.data.training),
+      "template": .string(configuration.data.template.description),
+    ]
+    if let validation = run.data.validation { data["validation"] = describe(validation) }
+    let plugins = zip(run.adapter.specs, run.adapter.provenance).map { spec, provenance in
+      JSONValue.object([
+        "name": .string(spec.plugin), "id": text(provenance.id),
+        "version": text(provenance.version), "abi": text(provenance.abi),
+        "hash": text(provenance.hash),
+      ])
+    }
+    var manifest: [String: JSONValue] = [
+      "format": .string("reft-run"), "format_version": .int(1), "status": .string(status),
+      "updated": .string(Date().formatted(.iso8601)),
+      "model": .object([
+        "path": .string(model.path), "name": .string(model.configuration.name),
+        "fingerprint": .string(model.fingerprint),
+      ]),
+      "data": .object(data), "plugins": .array(plugins),
+      "configuration_hash": .string("sha256:" + SHA256Digest.hex(of: configuration.yaml().utf8)),
+      "step": .int(Int64(run.state.step)), "steps": .int(Int64(run.plan.totalSteps)),
+      "trainable_parameters": .int(Int64(run.plan.trainableParameters)),
+    ]
+    if status == "finished" {
+      let tensors = folder.adapter + "/adapter_model.safetensors"
+      let summary = summary(of: run)
+      manifest["adapter_hash"] = .string("sha256:" + (try SHA256Digest.hex(ofFile: tensors)))
+      manifest["loss"] = .double(summary.loss)
+      manifest["best_loss"] = summary.bestLoss.map { .double($0) } ?? .null
+      manifest["seconds"] = .double(summary.seconds)
+      manifest["tokens_per_second"] = .double(summary.tokensPerSecond)
+      manifest["plugin_shares"] = .object(summary.pluginShares.mapValues { .double($0) })
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try AtomicFile.write(try encoder.encode(manifest), to: folder.manifest)
+  }
+
+  private func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
+
+  private func describe(_ data: DataSet) -> JSONValue {
+    .object([
+      "path": .string(data.path), "hash": .string(data.hash),
+      "rows": .int(Int64(data.account.rows)), "examples": .int(Int64(data.examples.count)),
+      "cut": .int(Int64(data.account.cut)), "skipped": .int(Int64(data.account.skipped)),
+      "tokens": .int(Int64(data.account.tokens)), "labels": .int(Int64(data.account.labels)),
+    ])
+  }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training loop. What a run starts from is in `Trainer+Preparation`, what it leaves behind in
+// `Trainer+Results`.
+
+import Foundation
+public import ReFTHost
+public import ReFTModel
+import ReFTTensor
+
+/// Trains one adapter as a configuration says.
+///
+/// Everything that a step does is a function of the configuration, the data, and the number of the
+/// step, so that a run that was ended anywhere goes on from its last checkpoint bit for bit.
+public final class Trainer {
+  /// What to do where the run folder holds a run already.
+  public enum Mode: Sendable {
+    /// Refuse.
+    case fresh
+    /// Go on from its last checkpoint, or start when there is none.
+    case resume
+    /// Remove it and start.
+    case overwrite
+  }
+
+  let configuration: RunConfiguration
+  let model: FrozenModel
+  let catalog: PluginCatalog
+  let folder: RunFolder
+  let checkpoints: CheckpointStore
+
+  /// Prepares a run; nothing is read or written before `run`.
+  ///
+  /// - Parameters:
+  ///   - configuration: what to do.
+  ///   - model: the model that the configuration names, opened.
+  ///   - catalog: where plugins are found.
+  public init(configuration: RunConfiguration, model: FrozenModel, catalog: PluginCatalog) {
+    self.configuration = configuration
+    self.model = model
+    self.catalog = catalog
+    folder = RunFolder(configuration.output)
+    checkpoints = CheckpointStore(folder: folder)
+  }
+
+  /// Trains to the end.
+  ///
+  /// - Parameters:
+  ///   - mode: what to do where the run folder holds a run.
+  ///   - resumeCommand: how the user goes on after an interruption, for the message.
+  ///   - stop: set by whoever wants the run to save and end.
+  ///   - observer: receives events, on the calling thread.
+  /// - Returns: what the run came to.
+  /// - Throws: `interrupted` after saving when `stop` is set; `usage` when the folder holds a run;
+  ///   errors of configuration, data, plugins and disk, with all finished steps saved.
+  public func run(
+    mode: Mode = .fresh,
+    resumeCommand: String? = nil,
+    stop: StopFlag = StopFlag(),
+    observer: (TrainingEvent) -> Void = { _ in }
+  ) throws -> TrainingSummary {
+    let run = try prepare(mode: mode, observer: observer)
+    var lastSaved = run.plan.doneSteps
+    while run.state.step < run.plan.totalSteps {
+      do {
+        if stop.isSet { throw EndedEarly() }
+        try step(run, stop: stop, lastSaved: &lastSaved, observer: observer)
+      } catch let error as Diverged {
+        // What led here is in the parameters already: the older checkpoints are worth more.
+        throw error.reason
+      } catch {
+        if lastSaved != run.state.step || run.state.step == 0 { try save(run, observer: observer) }
+        guard error is EndedEarly else { throw error }
+        throw ReFTError.interruptedRun(
+          step: run.state.step,
+          totalSteps: run.plan.totalSteps,
+          command: resumeCommand ?? "reft train \(configuration.path) --resume"
+        )
+      }
+    }
+    return try finish(run)
+  }
+
+  /// A loss or gradient that is no number.
+  private struct Diverged: Error { var reason: ReFTError }
+
+  /// One optimiser step, with the validation and the checkpoint that it is due.
+  private func step(
+    _ run: TrainingRun,
+    stop: StopFlag,
+    lastSaved: inout Int,
+    observer: (TrainingEvent) -> Void
+  ) throws {
+    let options = configuration.train
+    let clock = ContinuousClock()
+    let begin = clock.now
+    let index = run.state.step
+    let keys = run.order.batch(step: index)
+    let batch = keys.map { run.data.training.examples[$0] }
+    let labels = batch.reduce(0) { $0 + $1.labelCount }
+    let tokens = batch.reduce(0) { $0 + $1.ids.count }
+    let rate = run.rate.rate(step: index)
+
+    run.gradients.values.update(repeating: 0)
+    let losses = try run.runner.lossesAndGradients(
+      batch,
+      keys: keys,
+      gradients: run.gradients,
+      scale: Float(1 / Double(labels)),
+      random: (run.randomKey, UInt64(index)),
+      stop: stop
+    )
+    let sum = losses.reduce(0.0) { $0 + $1.sum }
+    let loss = sum / Double(labels)
+    let norm = run.optimiser.prepare(run.gradients)
+    for (what, value) in [("loss", loss), ("gradient norm", norm)] where !value.isFinite {
+      throw Diverged(
+        reason: .diverged(step: index + 1, what: what, value: value, rate: rate)
+      )
+    }
+    run.optimiser.clip(run.gradients, norm: norm)
+    run.optimiser.step(run.gradients, rate: rate)
+    let seconds = begin.duration(to: clock.now) / .seconds(1)
+
+    run.state.step += 1
+    run.state.tokens += tokens
+    run.state.seconds += seconds
+    run.ownSeconds += seconds
+    run.countLoss(sum, labels: labels, beginsEpoch: index % run.order.stepsPerEpoch == 0)
+    var record = StepRecord(
+      step: index + 1,
+      epoch: Double(index + 1) / Double(run.order.stepsPerEpoch),
+      loss: loss,
+      gradNorm: norm,
+      learningRate: rate,
+      tokens: tokens,
+      labelTokens: labels,
+      seconds: seconds,
+      tokensPerSecond: Double(tokens) / seconds,
+      peakRssBytes: ProcessMemory.peak()
+    )
+
+    let isLast = run.state.step == run.plan.totalSteps
+    let isBest =
+      isLast || isDue(run, options.evaluateEvery, orEpoch: true)
+      ? try validate(run, into: &record, observer: observer) : false
+    try run.metrics.append(record)
+    observer(.step(record, remainingSeconds: run.remainingSeconds))
+    if isLast || isBest || isDue(run, options.saveEvery, orEpoch: false) {
+      try save(run, observer: observer)
+      lastSaved = run.state.step
+    }
+  }
+
+  /// Whether something that happens every so many steps happens now; 0 may mean each epoch.
+  private func isDue(_ run: TrainingRun, _ every: Int, orEpoch: Bool) -> Bool {
+    if every > 0 { return run.state.step % every == 0 }
+    return orEpoch && run.state.step % run.order.stepsPerEpoch == 0
+  }
+
+  /// Measures the validation loss; true when it is the lowest so far.
+  private func validate(
+    _ run: TrainingRun,
+    into record: inout StepRecord,
+    observer: (TrainingEvent) -> Void
+  ) throws -> Bool {
+    guard let data = run.data.validation else { return false }
+    let first = run.data.training.examples.count
+    let losses = try run.runner.losses(
+      data.examples,
+      keys: data.examples.indices.map { first + $0 }
+    )
+    let loss = losses.reduce(0.0) { $0 + $1.sum } / Double(losses.reduce(0) { $0 + $1.labels })
+    guard loss.isFinite else {
+      throw Diverged(
+        reason: .diverged(
+          step: run.state.step,
+          what: "validation loss",
+          value: loss,
+          rate: record.learningRate
+        )
+      )
+    }
+    record.validationLoss = loss
+    let isBest = run.state.best.map { loss < $0.loss } ?? true
+    if isBest { run.state.best = .init(step: run.state.step, loss: loss) }
+    observer(.validated(step: run.state.step, loss: loss, isBest: isBest))
+    return isBest
+  }
+
+  private func save(_ run: TrainingRun, observer: (TrainingEvent) -> Void) throws {
+    try run.metrics.synchronize()
+    describeTraining(run)
+    try checkpoints.save(run.state, adapter: run.adapter, optimiser: run.optimiser)
+    try checkpoints.prune(
+      keeping: configuration.train.keptCheckpoints,
+      best: run.state.best?.step
+    )
+    observer(.saved(step: run.state.step, path: checkpoints.path(step: run.state.step)))
+  }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rows of a run: read, split, and checked against its positions.
+
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+/// The training and validation rows of a run.
+struct TrainingData {
+  let training: DataSet
+  let validation: DataSet?
+
+  /// Reads the files that a configuration names.
+  init(_ configuration: RunConfiguration, model: FrozenModel) throws(ReFTError) {
+    let options = configuration.data
+    var reading = DataSet.Options()
+    reading.template = options.template
+    reading.maxLength = min(options.maxLength, model.configuration.contextLength)
+    reading.overlong = options.overlong
+    reading.appendsEndOfSequence = options.appendsEndOfSequence
+    reading.limit = options.limit
+    let all = try DataSet(
+      path: options.train,
+      options: reading,
+      coder: model.tokenizer,
+      chatTemplate: model.chatTemplate
+    )
+    switch options.validation {
+    case .none:
+      (training, validation) = (all, nil)
+    case .fraction(let fraction):
+      (training, validation) = try all.split(fraction: fraction, seed: configuration.train.seed)
+    case .file(let path):
+      reading.limit = options.validationLimit
+      training = all
+      validation = try DataSet(
+        path: path,
+        options: reading,
+        coder: model.tokenizer,
+        chatTemplate: model.chatTemplate
+      )
+    }
+  }
+
+  /// Makes sure that every position rule finds its tokens in every row, before the first step.
+  ///
+  /// - Throws: what the rule says, with the place of the row.
+  func check(_ specs: [InterventionSpec], tokenizer: Tokenizer) throws(ReFTError) {
+    for rule in Set(specs.map(\.positions)) {
+      switch rule.selection {
+      case .indices, .after: break
+      case .none, .all, .every, .ends: continue
+      }
+      for data in [training, validation] {
+        guard let data else { continue }
+        for (index, example) in data.examples.enumerated() {
+          do throws(ReFTError) {
+            _ = try rule.rows(
+              promptLength: example.promptLength,
+              tokens: example.ids.prefix(example.promptLength),
+              tokenizer: tokenizer
+            )
+          } catch {
+            throw .wrongRow(data.place(of: index), error.message)
+          }
+        }
+      }
+    }
+  }
+}
+
+extension InterventionOptions {
+  /// The intervention at the layers of a model.
+  func spec(layers count: Int) throws(ReFTError) -> InterventionSpec {
+    if let layer = layers?.first(where: { $0 >= count }) {
+      throw ReFTError(
+        .badConfiguration,
+        "\(place): 'layers' names block \(layer), but the model has blocks 0 to \(count - 1)"
+      )
+    }
+    return InterventionSpec(
+      plugin: plugin,
+      layers: layers ?? Array(0..<count),
+      component: component,
+      positions: positions,
+      shareWeights: sharesWeights,
+      options: options,
+      isolation: isolation
+    )
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run tells while it runs, and at its end.
+
+/// Something that happened in a run; the command line turns it into lines.
+public enum TrainingEvent: Sendable {
+  /// Data, adapter and folder are ready.
+  case prepared(TrainingPlan)
+  /// A step is done; estimated seconds until the last one.
+  case step(StepRecord, remainingSeconds: Double)
+  /// A validation is done.
+  case validated(step: Int, loss: Double, isBest: Bool)
+  /// A checkpoint was written.
+  case saved(step: Int, path: String)
+  /// Something worth a word.
+  case warning(String)
+}
+
+/// What a run is about to do.
+public struct TrainingPlan: Sendable {
+  /// What became of the training rows.
+  public var training: DataSet.Account
+  /// What became of the validation rows.
+  public var validation: DataSet.Account?
+  /// Steps of one epoch.
+  public var stepsPerEpoch: Int
+  /// All steps, those done before included.
+  public var totalSteps: Int
+  /// Steps done before, of a run that goes on.
+  public var doneSteps: Int
+  /// Values that the optimiser changes.
+  public var trainableParameters: Int
+  /// The block below which results are kept across epochs; nil: none are.
+  public var cachedBlock: Int?
+  /// The run folder.
+  public var output: String
+}
+
+/// What a finished run came to.
+public struct TrainingSummary: Sendable {
+  /// Optimiser steps.
+  public var steps: Int
+  /// The mean training loss per label token over the last epoch.
+  public var loss: Double
+  /// The lowest validation loss; nil without validation.
+  public var bestLoss: Double?
+  /// The step of the lowest validation loss.
+  public var bestStep: Int?
+  /// Wall time of all steps, of earlier processes too; validation and saving are not in it.
+  public var seconds: Double
+  /// Training tokens over that time.
+  public var tokensPerSecond: Double
+  /// The most memory that the process has held.
+  public var peakRssBytes: Int
+  /// The adapter folder.
+  public var adapter: String
+  /// Values that the optimiser changed.
+  public var trainableParameters: Int
+  /// The part of the steps' wall time that each plugin took, by name.
+  public var pluginShares: [String: Double]
+}

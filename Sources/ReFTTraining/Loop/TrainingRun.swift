@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that a run holds while it runs.
+
+import ReFTHost
+import ReFTTensor
+
+/// The parts of a running training.
+final class TrainingRun {
+  let plan: TrainingPlan
+  let data: TrainingData
+  let adapter: Adapter
+  let order: DataOrder
+  let rate: LearningRate
+  let optimiser: AdamW
+  let gradients: FloatBuffer
+  let runner: BatchRunner
+  let metrics: MetricsFile
+  /// Names the random numbers of dropout.
+  let randomKey: UInt64
+  var state: CheckpointState
+  /// Wall time of this process's steps.
+  var ownSeconds = 0.0
+
+  init(
+    plan: TrainingPlan,
+    data: TrainingData,
+    adapter: Adapter,
+    order: DataOrder,
+    rate: LearningRate,
+    optimiser: AdamW,
+    runner: BatchRunner,
+    metrics: MetricsFile,
+    seed: UInt64,
+    state: CheckpointState
+  ) {
+    self.plan = plan
+    self.data = data
+    self.adapter = adapter
+    self.order = order
+    self.rate = rate
+    self.optimiser = optimiser
+    gradients = adapter.parameters.makeGradients()
+    self.runner = runner
+    self.metrics = metrics
+    randomKey = CounterRandom(key: seed, step: DataOrder.dropoutStream).bits(offset: 0)
+    self.state = state
+  }
+
+  /// Adds a step to the mean loss of its epoch.
+  func countLoss(_ sum: Double, labels: Int, beginsEpoch: Bool) {
+    if beginsEpoch { (state.epochLossSum, state.epochLabels) = (0, 0) }
+    state.epochLossSum += sum
+    state.epochLabels += labels
+  }
+
+  /// The mean loss of the running epoch, or of the last one.
+  var epochLoss: Double { state.epochLossSum / Double(max(1, state.epochLabels)) }
+
+  /// How long the steps that are left will take at the pace so far.
+  var remainingSeconds: Double {
+    let done = state.step - plan.doneSteps
+    guard done > 0 else { return 0 }
+    return ownSeconds / Double(done) * Double(plan.totalSteps - state.step)
+  }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// report.html: one small file without scripts or links, for eyes and for attachments.
+
+import Foundation
+
+/// The report of a finished run.
+struct RunReport {
+  let configuration: RunConfiguration
+  let records: [StepRecord]
+  let summary: TrainingSummary
+
+  /// The whole page.
+  func html() -> String {
+    let name = Self.escaped((configuration.output as NSString).lastPathComponent)
+    let validation = records.compactMap { record in
+      record.validationLoss.map { (Double(record.step), $0) }
+    }
+    let lossChart = Chart(
+      title: "Loss (nats per token)",
+      series: [
+        .init(name: "training", color: "#4269d0", points: points(\.loss)),
+        .init(name: "validation", color: "#ff725c", points: validation, hasDots: true),
+      ]
+    )
+    let charts = [
+      lossChart,
+      Chart(
+        title: "Gradient norm",
+        series: [.init(name: "before clipping", color: "#6cc5b0", points: points(\.gradNorm))]
+      ),
+      Chart(
+        title: "Learning rate",
+        series: [.init(name: "rate", color: "#97bbf5", points: points(\.learningRate))]
+      ),
+    ]
+    return """
+      <!DOCTYPE html>
+      <html lang="en"><head><meta charset="utf-8"><title>\(name)</title>
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <style>
+      :root { color-scheme: light dark }
+      body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
+      table { border-collapse: collapse; margin: 1rem 0 } td { padding: .15rem 1.5rem .15rem 0 }
+      td + td { font-variant-numeric: tabular-nums } h2 { font-size: 1rem; margin: 1.5rem 0 0 }
+      svg { width: 100%; height: auto } pre { overflow-x: auto; font-size: 13px }
+      </style></head><body>
+      <h1>\(name)</h1>
+      <table>\(facts)</table>
+      \(charts.map { $0.svg() }.joined(separator: "\n"))
+      <h2>Configuration</h2>
+      <pre>\(Self.escaped(configuration.yaml()))</pre>
+      </body></html>
+
+      """
+  }
+
+  private func points(_ value: KeyPath<StepRecord, Double>) -> [(Double, Double)] {
+    records.map { (Double($0.step), $0[keyPath: value]) }
+  }
+
+  private var facts: String {
+    var rows = [
+      ("steps", "\(summary.steps)"), ("loss of the last epoch", Self.number(summary.loss)),
+      ("trainable parameters", "\(summary.trainableParameters)"),
+      ("wall time of the steps", Self.number(summary.seconds) + " s"),
+      ("tokens per second", Self.number(summary.tokensPerSecond)),
+      ("peak memory", Self.number(Double(summary.peakRssBytes) / 1e6) + " MB"),
+    ]
+    if let best = summary.bestLoss, let step = summary.bestStep {
+      rows.insert(("best validation loss", "\(Self.number(best)) at step \(step)"), at: 2)
+    }
+    for (plugin, share) in summary.pluginShares.sorted(by: { $0.key < $1.key }) {
+      rows.append(("time in \(Self.escaped(plugin))", Self.number(share * 100) + " %"))
+    }
+    return rows.map { "<tr><td>\($0)</td><td>\($1)</td></tr>" }.joined()
+  }
+
+  /// A number with four significant digits.
+  static func number(_ value: Double) -> String { String(format: "%.4g", value) }
+
+  /// Text that means itself in HTML.
+  static func escaped(_ text: String) -> String {
+    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+      .replacing("\"", with: "&quot;")
+  }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// How well a model, with or without an adapter, predicts given rows.
+
+import Foundation
+public import ReFTHost
+public import ReFTModel
+public import ReFTTensor
+
+/// The losses of the rows of a file.
+public struct Score: Sendable {
+  /// The loss of one row.
+  public struct Row: Codable, Sendable, Equatable {
+    /// The mean over its label tokens, in nats.
+    public var loss: Double
+    /// The number of its label tokens.
+    public var tokens: Int
+  }
+
+  /// The mean over all label tokens of the file, in nats.
+  public var loss: Double
+  /// The number of label tokens.
+  public var tokens: Int
+  /// The rows, in the order of the file; rows that were skipped are missing.
+  public var rows: [Row]
+
+  /// e to the loss.
+  public var perplexity: Double { exp(loss) }
+
+  init(_ losses: [ExampleLoss]) {
+    tokens = losses.reduce(0) { $0 + $1.labels }
+    loss = losses.reduce(0.0) { $0 + $1.sum } / Double(max(1, tokens))
+    rows = losses.map { Row(loss: $0.sum / Double(max(1, $0.labels)), tokens: $0.labels) }
+  }
+}
+
+/// The derivative of a score by each parameter of the adapter.
+public struct ScoreGradients: Sendable {
+  /// d loss / d parameter, with the names of the adapter file.
+  public var tensors: [NamedTensor]
+  /// The L2 norm of each tensor, by name.
+  public var norms: [String: Double]
+}
+
+/// Scores data.
+public struct Scorer {
+  private let runner: BatchRunner
+  private let adapter: Adapter?
+
+  /// Prepares scoring.
+  ///
+  /// - Parameters:
+  ///   - model: the frozen model.
+  ///   - adapter: its edits; nil scores the model as it is.
+  ///   - microBatchTokens: the most tokens of one pass; a longer row has a pass of its own.
+  public init(model: FrozenModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
+    self.adapter = adapter
+    runner = BatchRunner(model: model, adapter: adapter, budget: microBatchTokens)
+  }
+
+  /// Scores rows.
+  ///
+  /// - Parameters:
+  ///   - data: the rows.
+  ///   - progress: receives the number of rows done.
+  /// - Returns: the losses.
+  /// - Throws: what the model or a plugin throws.
+  public func score(_ data: DataSet, progress: (Int) -> Void = { _ in }) throws -> Score {
+    var losses: [ExampleLoss] = []
+    for chunk in chunks(of: data) {
+      losses += try runner.losses(Array(data.examples[chunk]), keys: Array(chunk))
+      progress(chunk.upperBound)
+    }
+    return Score(losses)
+  }
+
+  /// Scores rows, and differentiates the loss by the adapter's parameters.
+  ///
+  /// - Parameters:
+  ///   - data: the rows.
+  ///   - progress: receives the number of rows done.
+  /// - Returns: the losses and the derivatives of their mean over all label tokens.
+  /// - Throws: `usage` without an adapter, or with one that drops out at random; what the model or a
+  ///   plugin throws.
+  public func scoreWithGradients(
+    _ data: DataSet,
+    progress: (Int) -> Void = { _ in }
+  ) throws -> (Score, ScoreGradients) {
+    guard let adapter else { throw ReFTError.gradientsNeedAdapter() }
+    for spec in adapter.specs {
+      if let dropout = spec.options["dropout"], dropout != .float(0), dropout != .int(0) {
+        throw ReFTError.gradientsWithDropout(plugin: spec.plugin, dropout: dropout.description)
+      }
+    }
+    let store = adapter.parameters
+    let gradients = store.makeGradients()
+    let labels = data.account.labels
+    var losses: [ExampleLoss] = []
+    for chunk in chunks(of: data) {
+      losses += try runner.lossesAndGradients(
+        Array(data.examples[chunk]),
+        keys: Array(chunk),
+        gradients: gradients,
+        scale: Float(1 / Double(labels))
+      )
+      progress(chunk.upperBound)
+    }
+    var norms: [String: Double] = [:]
+    let tensors = store.infos.enumerated().map { index, info in
+      let values = Array(store.slice(of: gradients, index))
+      norms[info.name] = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+      return NamedTensor(name: info.name, shape: info.shape, values: values)
+    }
+    return (Score(losses), ScoreGradients(tensors: tensors, norms: norms))
+  }
+
+  /// Runs of rows that are scored between two reports of progress.
+  private func chunks(of data: DataSet) -> [Range<Int>] {
+    stride(from: 0, to: data.examples.count, by: 32).map {
+      $0..<min($0 + 32, data.examples.count)
+    }
+  }
+}
