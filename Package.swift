@@ -66,7 +66,8 @@ let package = Package(
       swiftSettings: swift),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
-      name: "ReFTConformance", dependencies: ["CReFTPlugin", "ReFTHost", "ReFTTensor"],
+      name: "ReFTConformance",
+      dependencies: ["CReFTPlugin", "CReFTPlatform", "ReFTHost", "ReFTTensor"],
       swiftSettings: swift),
     .executableTarget(
       name: "reft",

@@ -19,4 +19,14 @@ public enum Machine {
 
   /// Bytes of main memory.
   public static var memoryByteCount: Int { Int(ProcessInfo.processInfo.physicalMemory) }
+
+  /// The most bytes of main memory that this process has held so far.
+  public static var peakResidentByteCount: Int {
+    let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap {
+      Int($0)
+    }
+    return (kibibytes ?? 0) * 1024
+  }
 }

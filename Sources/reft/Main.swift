@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTConformance
 import ReFTTensor
 
 /// The root command; everything that works is a subcommand.
@@ -28,7 +29,8 @@ struct Reft: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, DoctorCommand.self,
+      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, BenchCommand.self,
+      DoctorCommand.self,
     ]
   )
 }
@@ -36,6 +38,7 @@ struct Reft: ParsableCommand {
 @main
 enum Entry {
   static func main() {
+    ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
     do {
       var command = try Reft.parseAsRoot()
       try command.run()

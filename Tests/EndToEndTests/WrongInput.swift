@@ -54,7 +54,11 @@ struct WrongInputTests {
       let bench = Workbench(folder: folder)
       try wrong.prepare(bench)
       let call = wrong.call.map { $0.replacing("$T", with: folder) }
-      let tool = try Tool.reft(call, folder: folder)
+      let tool = try Tool.reft(
+        call,
+        environment: ["REFT_HOME": folder + "/home"],
+        folder: folder
+      )
       let errors = tool.errors.replacing(folder, with: "$T").replacing(Tool.products, with: "$B")
       #expect(tool.status == wrong.status)
       #expect(errors == "error: \(wrong.message)\n")

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reft_probe.h"
+
 /* Copies `size` bytes of a file into memory that is sealed against every change.
  * Returns a descriptor, or -errno. */
 int reft_system_sealed_copy(int source, size_t size, const char *name);
@@ -30,6 +32,10 @@ reft_signal_table_t *reft_system_signals_save(void);
 /* Puts back every signal that differs from the copy and frees it. Returns the set of those signals,
  * bit n - 1 for signal n. */
 uint64_t reft_system_signals_restore(reft_signal_table_t *saved);
+
+/* Swaps two files or folders in one step. Returns 0 or -errno; -EINVAL or -ENOSYS where the file
+ * system cannot. */
+int reft_system_exchange(const char *one, const char *other);
 
 /* C = alpha op(A) op(B) + beta C, row-major; op transposes when the flag is not 0. */
 void reft_system_gemm(uint32_t transpose_a, uint32_t transpose_b, int64_t m, int64_t n, int64_t k,

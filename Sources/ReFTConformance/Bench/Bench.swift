@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a rule works with: the file, the loaded library, a host table, random numbers, and ways to
+// make instances of each intervention.
+
+import CReFTPlugin
+import Glibc
+
+/// The workbench of one rule.
+final class Bench {
+  let file: String
+  let seed: UInt64
+  let ruleID: String
+  private let reporter: Reporter
+  private(set) var warnings: [String] = []
+  private(set) var foundPlugins: [String] = []
+  var random: BenchRandom
+
+  init(file: String, seed: UInt64, ruleID: String, reporter: Reporter) {
+    self.file = file
+    self.seed = seed
+    self.ruleID = ruleID
+    self.reporter = reporter
+    random = BenchRandom(seed: seed ^ UInt64(ruleID.utf8.reduce(0) { $0 &* 31 &+ Int($1) }))
+  }
+
+  /// Says what is going on, for the message of a crash or a time-out.
+  func doing(_ text: String) { reporter.send("@", text) }
+
+  /// Notes something that the author should know, without failing the rule.
+  func warn(_ text: String) {
+    if !warnings.contains(text) { warnings.append(text) }
+  }
+
+  private var opened: LoadedLibrary?
+  private var sharedHost: HostServices?
+
+  /// The library, loaded as the host loads it.
+  func library() throws -> LoadedLibrary {
+    if let opened { return opened }
+    doing("dlopen")
+    let library = try LoadedLibrary(path: file)
+    opened = library
+    return library
+  }
+
+  /// The interventions of the library.
+  func interventions() throws -> [Intervention] {
+    let library = try library()
+    doing("reft_plugin_entry_v1")
+    let list = try library.interventions()
+    foundPlugins = list.map(\.id)
+    return list
+  }
+
+  /// The host table that instances receive unless a rule gives another.
+  func host() throws -> HostServices {
+    if let sharedHost { return sharedHost }
+    let host = try HostServices()
+    sharedHost = host
+    return host
+  }
+
+  /// Makes an instance, or says that the plugin refuses this width and these options.
+  func subject(
+    _ plugin: Intervention,
+    dim: Int,
+    options: [OptionSetting] = [],
+    maxRows: Int = 64,
+    layer: Int = 3,
+    host: HostServices? = nil,
+    randomised: Bool = true,
+    future: Bool = false
+  ) throws -> Subject {
+    doing("create of \(plugin.id) at width \(dim)\(options.isEmpty ? "" : " with \(options)")")
+    let subject = try Subject(
+      plugin,
+      dim: dim,
+      options: options,
+      maxRows: maxRows,
+      layer: layer,
+      host: host ?? self.host(),
+      bench: self,
+      future: future
+    )
+    try subject.initialise(seed: seed)
+    if randomised { subject.randomise() }
+    return subject
+  }
+
+  /// Options that make the plugin serve a narrow row, such as rank 1 at width 1; nil when none do.
+  func acceptedOptions(_ plugin: Intervention, dim: Int) throws -> [OptionSetting]? {
+    var tries: [[OptionSetting]] = [[]]
+    for option in try plugin.options() where option.type == REFT_OPTION_INT {
+      let low = option.hasRange ? Int64(max(1, option.minimum)) : 1
+      tries.append([OptionSetting(option.name, .int(low))])
+    }
+    for options in tries {
+      doing("create of \(plugin.id) at width \(dim)")
+      let creation = try Creation(
+        plugin,
+        dim: dim,
+        dtype: REFT_F32,
+        options: options,
+        host: host(),
+        layer: 3
+      )
+      if let instance = creation.instance {
+        plugin.destroy(instance)
+        return options
+      }
+    }
+    return nil
+  }
+
+  /// Widths to look at, small and odd ones among them.
+  static let widths = [1, 3, 7, 24, 64, 577]
+
+  /// A width that the plugin serves, small enough for differences to be seen.
+  func usualWidth(_ plugin: Intervention) throws -> (dim: Int, options: [OptionSetting]) {
+    for dim in [24, 64, 128, 577, 576, 1024] {
+      if let options = try acceptedOptions(plugin, dim: dim) { return (dim, options) }
+    }
+    throw NotApplicable("\(plugin.id) cannot be created at any width that was tried; see ABI-201.")
+  }
+
+  /// Runs a body on an ordinary instance of each intervention.
+  func eachUsual(
+    maxRows: Int = 64,
+    randomised: Bool = true,
+    _ body: (Subject) throws -> Void
+  ) throws {
+    for plugin in try interventions() {
+      let (dim, options) = try usualWidth(plugin)
+      let subject = try subject(
+        plugin,
+        dim: dim,
+        options: options,
+        maxRows: maxRows,
+        randomised: randomised
+      )
+      try body(subject)
+    }
+  }
+
+  /// Runs a body on each intervention that promises a capability; skips when none does.
+  func eachClaiming(
+    _ capability: UInt64,
+    _ name: String,
+    _ body: (Intervention) throws -> Void
+  ) throws {
+    let claiming = try interventions().filter { $0.has(capability) }
+    guard !claiming.isEmpty else { throw NotApplicable("Does not claim \(name).") }
+    for plugin in claiming { try body(plugin) }
+  }
+}

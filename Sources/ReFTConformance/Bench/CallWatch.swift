@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sees what a plugin asks of the C library. The slots through which the loaded plugin calls malloc,
+// pthread_mutex_lock, fork and their kin are pointed at counting functions that pass the call on.
+
+import CReFTPlatform
+import Glibc
+import Synchronization
+
+private let allocations = Atomic<Int>(0)
+private let locks = Atomic<Int>(0)
+private let threads = Atomic<Int>(0)
+private let processes = Atomic<Int>(0)
+
+/// Counts what the plugin called since it was armed.
+final class CallWatch {
+  /// How often the plugin itself called the functions of each kind.
+  struct Counts: Equatable {
+    var allocations = 0
+    var locks = 0
+    var threads = 0
+    var processes = 0
+  }
+
+  /// Points the plugin's slots at the counters.
+  ///
+  /// - Throws: when the file's relocations cannot be read.
+  init(_ library: LoadedLibrary) throws {
+    let elf = try ElfFile(path: library.path)
+    guard let base = CallWatch.loadAddress(library.entry) else {
+      throw Breach("The loaded library is not in the loader's list.")
+    }
+    let page = UInt(GuardedBuffer.pageSize)
+    for slot in elf.slots {
+      guard let (replacement, original) = CallWatch.replacement(slot.symbol) else { continue }
+      let address = base &+ UInt(slot.offset)
+      guard let target = UnsafeMutablePointer<UInt>(bitPattern: address),
+        let start = UnsafeMutableRawPointer(bitPattern: address / page * page)
+      else { continue }
+      // With RELRO the page is read-only by now.
+      guard mprotect(start, Int(page), PROT_READ | PROT_WRITE) == 0 else { continue }
+      if original != 0 { target.pointee = replacement }
+    }
+  }
+
+  /// What was called since the last reading.
+  func take() -> Counts {
+    Counts(
+      allocations: allocations.exchange(0, ordering: .relaxed),
+      locks: locks.exchange(0, ordering: .relaxed),
+      threads: threads.exchange(0, ordering: .relaxed),
+      processes: processes.exchange(0, ordering: .relaxed)
+    )
+  }
+
+  private static func loadAddress(_ entry: LoadedLibrary.Entry) -> UInt? {
+    let base = reft_probe_load_address(unsafeBitCast(entry, to: UnsafeRawPointer.self))
+    return base == 0 ? nil : UInt(base)
+  }
+
+  private typealias OneSize = @convention(c) (Int) -> UnsafeMutableRawPointer?
+  private typealias TwoSizes = @convention(c) (Int, Int) -> UnsafeMutableRawPointer?
+  private typealias OnePointer = @convention(c) (UnsafeMutableRawPointer?) -> Int32
+
+  // The address to put into a slot, and the function's own (0 when this process has none).
+  private static func replacement(_ name: String) -> (UInt, UInt)? {
+    let own = UInt(bitPattern: dlsym(nil, name))
+    switch name {
+    case "malloc":
+      let f: OneSize = { size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return malloc(size)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "calloc":
+      let f: TwoSizes = { count, size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return calloc(count, size)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "aligned_alloc":
+      let f: TwoSizes = { alignment, size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return aligned_alloc(alignment, size)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "realloc":
+      let f: @convention(c) (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer? = {
+        old,
+        size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return realloc(old, size)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "posix_memalign":
+      let f: @convention(c) (UnsafeMutablePointer<UnsafeMutableRawPointer?>?, Int, Int) -> Int32 = {
+        out,
+        alignment,
+        size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        guard let out else { return EINVAL }
+        return posix_memalign(out, alignment, size)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "_Znwm", "_Znam":
+      // C++ new throws where malloc fails; under the checker it does not get that far.
+      let f: OneSize = { size in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return malloc(max(1, size))
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "swift_slowAlloc":
+      swiftSlowAlloc = own
+      let f: TwoSizes = { size, mask in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        return unsafeBitCast(swiftSlowAlloc, to: TwoSizes.self)(size, mask)
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "swift_allocObject":
+      swiftAllocObject = own
+      let f: @convention(c) (UnsafeMutableRawPointer?, Int, Int) -> UnsafeMutableRawPointer? = {
+        metadata,
+        size,
+        mask in
+        allocations.wrappingAdd(1, ordering: .relaxed)
+        typealias Function =
+          @convention(c) (UnsafeMutableRawPointer?, Int, Int) ->
+          UnsafeMutableRawPointer?
+        return unsafeBitCast(swiftAllocObject, to: Function.self)(
+          metadata,
+          size,
+          mask
+        )
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "pthread_mutex_lock":
+      let f: OnePointer = { lock in
+        locks.wrappingAdd(1, ordering: .relaxed)
+        guard let lock else { return EINVAL }
+        return pthread_mutex_lock(lock.assumingMemoryBound(to: pthread_mutex_t.self))
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "pthread_create":
+      let f:
+        @convention(c) (
+          UnsafeMutableRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?, UnsafeMutableRawPointer?
+        ) -> Int32 = { thread, attributes, start, argument in
+          threads.wrappingAdd(1, ordering: .relaxed)
+          typealias Function =
+            @convention(c) (
+              UnsafeMutableRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?,
+              UnsafeMutableRawPointer?
+            ) -> Int32
+          return unsafeBitCast(pthreadCreate, to: Function.self)(
+            thread,
+            attributes,
+            start,
+            argument
+          )
+        }
+      pthreadCreate = own
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "fork", "vfork":
+      // The plugin learns that it cannot: a second checker must not run on.
+      let f: @convention(c) () -> pid_t = {
+        processes.wrappingAdd(1, ordering: .relaxed)
+        errno = EAGAIN
+        return -1
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "system":
+      let f: @convention(c) (UnsafePointer<CChar>?) -> Int32 = { _ in
+        processes.wrappingAdd(1, ordering: .relaxed)
+        return -1
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    case "popen":
+      let f: @convention(c) (UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> OpaquePointer? = {
+        _,
+        _ in
+        processes.wrappingAdd(1, ordering: .relaxed)
+        return nil
+      }
+      return (unsafeBitCast(f, to: UInt.self), own)
+    default: return nil
+    }
+  }
+}
+
+// Written while the slots are pointed, before the plugin runs; read by the counters.
+nonisolated(unsafe) private var swiftSlowAlloc: UInt = 0
+nonisolated(unsafe) private var swiftAllocObject: UInt = 0
+nonisolated(unsafe) private var pthreadCreate: UInt = 0

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// An instance under test: its parameter layout, its parameter values, and its working memory. The
+// calls themselves are in `Subject+Calls.swift`.
+
+import CReFTPlugin
+import Glibc
+
+/// A parameter as the plugin describes it.
+struct Parameter: Equatable {
+  var name: String
+  var dims: [Int]
+  var flags: UInt32
+  var initKind: UInt32
+  var initA: Double
+  var initB: Double
+  var constraint: UInt32
+  var constraintA: Double
+  var constraintB: Double
+
+  var count: Int { dims.reduce(1, *) }
+  var isTrainable: Bool { flags & REFT_PARAM_TRAINABLE != 0 }
+}
+
+/// One instance of an intervention with everything that the host owes it.
+final class Subject {
+  let plugin: Intervention
+  let dim: Int
+  let maxRows: Int
+  let options: [OptionSetting]
+  let host: HostServices
+  let bench: Bench
+  let instance: OpaquePointer
+  let parameters: [Parameter]
+  let workspace: reft_workspace_t
+  /// The values of each parameter, in order.
+  var values: [[Float]] { didSet { sharedParameters = nil } }
+  var sharedParameters: ParameterMemory?
+  private var isAlive = true
+
+  init(
+    _ plugin: Intervention,
+    dim: Int,
+    options: [OptionSetting],
+    maxRows: Int,
+    layer: Int,
+    host: HostServices,
+    bench: Bench,
+    future: Bool = false
+  ) throws {
+    self.plugin = plugin
+    self.dim = dim
+    self.maxRows = maxRows
+    self.options = options
+    self.host = host
+    self.bench = bench
+    let creation = try Creation(
+      plugin,
+      dim: dim,
+      dtype: REFT_F32,
+      options: options,
+      host: host,
+      layer: layer,
+      maxRows: maxRows,
+      future: future
+    )
+    guard let made = creation.instance else {
+      throw Refusal(status: creation.status, sentence: creation.sentence)
+    }
+    instance = made
+    parameters = try Subject.layout(plugin, made)
+    workspace = try Subject.plan(
+      plugin,
+      made,
+      dim: dim,
+      maxRows: maxRows,
+      layer: layer,
+      future: future
+    )
+    values = parameters.map { [Float](repeating: 0, count: $0.count) }
+  }
+
+  /// `create` said no, in order.
+  struct Refusal: Error, CustomStringConvertible {
+    let status: Int32
+    let sentence: String?
+    var description: String { "refused with status \(status): \(sentence ?? "no reason given")" }
+  }
+
+  deinit { if isAlive { plugin.destroy(instance) } }
+
+  /// Destroys the instance now.
+  func end() {
+    if isAlive { plugin.destroy(instance) }
+    isAlive = false
+  }
+
+  /// Asks for the parameter layout; a layout that cannot be allocated is a breach.
+  static func layout(_ plugin: Intervention, _ instance: OpaquePointer) throws -> [Parameter] {
+    var list: [Parameter] = []
+    var total = 0
+    for index in 0..<UInt32(4096) {
+      guard let info = try parameterInfo(plugin, instance, index) else { return list }
+      let dims = [info.dims.0, info.dims.1, info.dims.2, info.dims.3]
+      guard (1...4).contains(info.rank) else {
+        throw Breach("Parameter \(index) has rank \(info.rank); 1 to 4 is allowed.")
+      }
+      var count = 1
+      for dim in dims.prefix(Int(info.rank)) {
+        let (product, overflow) = count.multipliedReportingOverflow(by: Int(dim))
+        guard dim > 0, !overflow, product < 1 << 32 else {
+          throw Breach(
+            "Parameter \(index) has the dimensions \(dims.prefix(Int(info.rank))): not a size "
+              + "that can be allocated."
+          )
+        }
+        count = product
+      }
+      total += count
+      guard total < 1 << 32 else {
+        throw Breach("The parameters together have \(total) numbers at this width.")
+      }
+      list.append(
+        Parameter(
+          name: readText(info.name) ?? "",
+          dims: dims.prefix(Int(info.rank)).map { Int($0) },
+          flags: info.flags,
+          initKind: info.init_kind,
+          initA: info.init_a,
+          initB: info.init_b,
+          constraint: info.constraint,
+          constraintA: info.constraint_a,
+          constraintB: info.constraint_b
+        )
+      )
+    }
+    throw Breach("`param_info` never ends: index 4095 is still a parameter.")
+  }
+
+  /// One answer of `param_info`, nil past the end.
+  static func parameterInfo(
+    _ plugin: Intervention,
+    _ instance: OpaquePointer,
+    _ index: UInt32
+  ) throws -> reft_param_info_t? {
+    let memory = try GuardedBuffer(
+      "param_info.out",
+      byteCount: MemoryLayout<reft_param_info_t>.size,
+      alignment: 8
+    )
+    let out = memory.base.bindMemory(to: reft_param_info_t.self, capacity: 1)
+    var empty = reft_param_info_t()
+    empty.struct_size = UInt32(MemoryLayout<reft_param_info_t>.size)
+    out.initialize(to: empty)
+    guard let describe = plugin.table.pointee.param_info else {
+      throw Breach("`param_info` is NULL.")
+    }
+    let status = describe(instance, index, out)
+    if status == REFT_OK { return out.pointee }
+    return nil
+  }
+
+  /// Asks for the working memory of calls of up to `maxRows` rows.
+  static func plan(
+    _ plugin: Intervention,
+    _ instance: OpaquePointer,
+    dim: Int,
+    maxRows: Int,
+    layer: Int = 3,
+    future: Bool = false
+  ) throws -> reft_workspace_t {
+    let shape = try ShapeMemory(
+      dim: Int64(dim),
+      dtype: REFT_F32,
+      maxRows: Int64(maxRows),
+      layer: Int64(layer),
+      future: future
+    )
+    let memory = try GuardedBuffer(
+      "plan.out",
+      byteCount: MemoryLayout<reft_workspace_t>.size,
+      alignment: 8
+    )
+    let out = memory.base.bindMemory(to: reft_workspace_t.self, capacity: 1)
+    var empty = reft_workspace_t()
+    empty.struct_size = UInt32(MemoryLayout<reft_workspace_t>.size)
+    out.initialize(to: empty)
+    guard let plan = plugin.table.pointee.plan else { throw Breach("`plan` is NULL.") }
+    let status = plan(instance, shape.pointer, out)
+    guard status == REFT_OK else {
+      throw Breach("`plan` for \(maxRows) rows of width \(dim) returned status \(status).")
+    }
+    let answer = out.pointee
+    let sizes = [
+      answer.saved_bytes_per_row, answer.saved_bytes_fixed, answer.scratch_bytes_per_row,
+      answer.scratch_bytes_fixed,
+    ]
+    guard sizes.allSatisfy({ $0 < 1 << 32 }) else {
+      throw Breach(
+        "`plan` asks for \(sizes[0]) + \(sizes[1]) saved and \(sizes[2]) + \(sizes[3]) scratch "
+          + "bytes (per row + fixed) at width \(dim): more than 4 GiB is not served."
+      )
+    }
+    return answer
+  }
+
+  func savedBytes(rows: Int) -> Int {
+    Int(workspace.saved_bytes_per_row) * rows + Int(workspace.saved_bytes_fixed)
+  }
+
+  func scratchBytes(rows: Int) -> Int {
+    Int(workspace.scratch_bytes_per_row) * rows + Int(workspace.scratch_bytes_fixed)
+  }
+
+  /// Fills the parameters as the layout says, as the host does.
+  func initialise(seed: UInt64) throws {
+    var random = BenchRandom(seed: seed &+ 17)
+    var filled = values
+    for (index, parameter) in parameters.enumerated() {
+      switch parameter.initKind {
+      case REFT_INIT_CONSTANT:
+        filled[index] = [Float](repeating: Float(parameter.initA), count: parameter.count)
+      case REFT_INIT_UNIFORM:
+        for at in 0..<parameter.count {
+          let span = parameter.initB - parameter.initA
+          filled[index][at] = Float(parameter.initA + span * random.uniform())
+        }
+      case REFT_INIT_NORMAL:
+        for at in 0..<parameter.count {
+          filled[index][at] = Float(parameter.initA + parameter.initB * random.normal())
+        }
+      case REFT_INIT_ORTHOGONAL:
+        filled[index] = orthonormal(random.normals(parameter.count), dims: parameter.dims)
+      case REFT_INIT_COPY:
+        let from = Int(parameter.initA)
+        if (0..<index).contains(from), parameters[from].count == parameter.count {
+          filled[index] = filled[from]
+        }
+      default: break
+      }
+    }
+    values = filled
+    if parameters.contains(where: { $0.flags & REFT_PARAM_CUSTOM_INIT != 0 }) {
+      values = try customInitialised(seed: seed)
+    }
+  }
+
+  /// What `init_params` makes of the present values.
+  func customInitialised(seed: UInt64) throws -> [[Float]] {
+    guard let fill = plugin.table.pointee.init_params else {
+      throw Breach("A parameter asks for REFT_PARAM_CUSTOM_INIT, but `init_params` is NULL.")
+    }
+    let memory = try ParameterMemory(values, writable: true)
+    let call = try GuardedBuffer("call", byteCount: 0)
+    call.forbid()
+    bench.doing("init_params")
+    let status = memory.pointers.base.withMemoryRebound(
+      to: UnsafeMutableRawPointer?.self,
+      capacity: values.count
+    ) { fill(instance, seed, $0, UInt32(values.count), OpaquePointer(call.base)) }
+    guard status == REFT_OK else { throw Breach("`init_params` returned status \(status).") }
+    return memory.buffers.map(\.array)
+  }
+
+  /// Moves the parameters to a point where every term of the formula counts; constraints hold.
+  func randomise() {
+    var random = bench.random
+    for (index, parameter) in parameters.enumerated() {
+      let width = Double(parameter.dims.last ?? 1)
+      let noise = random.normals(parameter.count, scale: 0.7 / width.squareRoot().squareRoot())
+      switch parameter.constraint {
+      case REFT_CONSTRAINT_ORTHONORMAL_ROWS, REFT_CONSTRAINT_ORTHONORMAL_COLUMNS:
+        values[index] = orthonormal(noise, dims: parameter.dims)
+      case REFT_CONSTRAINT_UNIT_ROWS:
+        values[index] = unitRows(noise, width: parameter.dims.last ?? 1)
+      case REFT_CONSTRAINT_BOX:
+        let low = max(parameter.constraintA, -10)
+        let high = min(parameter.constraintB, 10)
+        values[index] = noise.indices.map { _ in
+          Float(low + (high - low) * (0.25 + 0.5 * random.uniform()))
+        }
+      default: values[index] = noise
+      }
+    }
+    bench.random = random
+  }
+
+  /// Its id and shape, for messages.
+  var label: String {
+    "\(plugin.id) at width \(dim)\(options.isEmpty ? "" : " with \(options.map(\.description).joined(separator: ", "))")"
+  }
+}
+
+/// Orthonormal rows, or columns where there are more rows, by Gram-Schmidt in double.
+func orthonormal(_ source: [Float], dims: [Int]) -> [Float] {
+  guard dims.count == 2 else { return unitRows(source, width: dims.last ?? 1) }
+  let (rows, columns) = (dims[0], dims[1])
+  let byRows = rows <= columns
+  let (count, length) = byRows ? (rows, columns) : (columns, rows)
+  var vectors = (0..<count).map { v in
+    (0..<length).map { i in Double(source[byRows ? v * columns + i : i * columns + v]) }
+  }
+  for v in 0..<count {
+    for _ in 0..<2 {
+      for u in 0..<v {
+        let dot = zip(vectors[u], vectors[v]).reduce(0) { $0 + $1.0 * $1.1 }
+        for i in 0..<length { vectors[v][i] -= dot * vectors[u][i] }
+      }
+    }
+    let norm = vectors[v].reduce(0) { $0 + $1 * $1 }.squareRoot()
+    for i in 0..<length { vectors[v][i] /= max(norm, 1e-12) }
+  }
+  var out = source
+  for v in 0..<count {
+    for i in 0..<length { out[byRows ? v * columns + i : i * columns + v] = Float(vectors[v][i]) }
+  }
+  return out
+}
+
+private func unitRows(_ source: [Float], width: Int) -> [Float] {
+  var out = source
+  for start in stride(from: 0, to: source.count - width + 1, by: max(1, width)) {
+    let norm = out[start..<start + width].reduce(Float(0)) { $0 + $1 * $1 }.squareRoot()
+    for i in start..<start + width { out[i] /= max(norm, 1e-12) }
+  }
+  return out
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs one rule in a child process with its own process group, reads what it reports, and kills the
+// group when time is up. The child's side is `ConformanceChild`.
+
+import CReFTPlatform
+import Glibc
+import ReFTTensor
+
+/// What a child process reported and how it ended.
+struct RuleProcess {
+  var outcome: (status: RuleStatus, message: String)?
+  var breadcrumb = ""
+  var crashNote = ""
+  var plugins: [String] = []
+  var output = ""
+  var exitStatus: Int32?
+  var signal: Int32?
+  var timedOut = false
+  var seconds = 0.0
+
+  /// Runs the executable with arguments and collects its report.
+  static func run(
+    executable: String,
+    arguments: [String],
+    timeoutSeconds: Double
+  ) throws(ReFTError) -> RuleProcess {
+    let report = try Pipe()
+    let output = try Pipe()
+    var pid: pid_t = 0
+    let code = spawn(executable, arguments, report: report, output: output, pid: &pid)
+    report.closeWriter()
+    output.closeWriter()
+    guard code == 0 else {
+      throw ReFTError(
+        .internalFault,
+        "Cannot start \(executable) for a rule of the plugin check: \(errorText(code))."
+      )
+    }
+    return collect(pid, report: report, output: output, timeoutSeconds: timeoutSeconds)
+  }
+
+  private static func spawn(
+    _ executable: String,
+    _ arguments: [String],
+    report: Pipe,
+    output: Pipe,
+    pid: inout pid_t
+  ) -> Int32 {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    posix_spawn_file_actions_adddup2(&actions, output.writer, 1)
+    posix_spawn_file_actions_adddup2(&actions, output.writer, 2)
+    posix_spawn_file_actions_adddup2(&actions, report.writer, ConformanceChild.reportDescriptor)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    sigemptyset(&none)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setpgroup(&attributes, 0)
+    posix_spawnattr_setflags(
+      &attributes,
+      Int16(POSIX_SPAWN_SETPGROUP) | Int16(POSIX_SPAWN_SETSIGMASK)
+    )
+    let environment = childEnvironment()
+    return withCStrings([executable] + arguments) { arguments in
+      withCStrings(environment) { environment in
+        posix_spawn(&pid, executable, &actions, &attributes, arguments, environment)
+      }
+    }
+  }
+
+  // The child must crash plainly and quickly: no backtrace helper, and a fixed locale.
+  private static func childEnvironment() -> [String] {
+    var list = ["SWIFT_BACKTRACE=enable=no", "LC_ALL=C"]
+    var entry = environ
+    while let text = entry.pointee {
+      let line = String(cString: text)
+      if !line.hasPrefix("SWIFT_BACKTRACE=") && !line.hasPrefix("LC_ALL=") { list.append(line) }
+      entry += 1
+    }
+    return list
+  }
+
+  private static func collect(
+    _ pid: pid_t,
+    report: Pipe,
+    output: Pipe,
+    timeoutSeconds: Double
+  ) -> RuleProcess {
+    var result = RuleProcess()
+    let start = monotonicSeconds()
+    var status: Int32 = 0
+    while true {
+      var polls = [
+        pollfd(fd: report.reader, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: output.reader, events: Int16(POLLIN), revents: 0),
+      ]
+      // A closed pipe must not make the loop spin.
+      if report.isClosed { polls[0].fd = -1 }
+      if output.isClosed { polls[1].fd = -1 }
+      poll(&polls, 2, report.isClosed && output.isClosed ? 1 : 20)
+      report.drain()
+      output.drain()
+      if waitpid(pid, &status, WNOHANG) == pid { break }
+      if monotonicSeconds() - start > timeoutSeconds {
+        result.timedOut = true
+        kill(-pid, SIGKILL)
+        waitpid(pid, &status, 0)
+        break
+      }
+    }
+    kill(-pid, SIGKILL)  // Whatever the plugin started goes with its rule.
+    report.drain()
+    output.drain()
+    result.seconds = monotonicSeconds() - start
+    if status & 0x7f == 0 {
+      result.exitStatus = (status >> 8) & 0xff
+    } else {
+      result.signal = status & 0x7f
+    }
+    result.output = String(decoding: output.bytes, as: UTF8.self)
+    result.read(report.bytes)
+    return result
+  }
+
+  private mutating func read(_ bytes: [UInt8]) {
+    for line in bytes.split(separator: 10) {
+      guard let kind = line.first else { continue }
+      let text = String(decoding: line.dropFirst(), as: UTF8.self)
+      switch kind {
+      case UInt8(ascii: "@"): breadcrumb = text
+      case UInt8(ascii: "!"): crashNote = text
+      case UInt8(ascii: "+"): plugins.append(text)
+      case UInt8(ascii: "="):
+        let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
+        if let name = parts.first, let status = RuleStatus(rawValue: name) {
+          outcome = (status, parts.count > 1 ? parts[1] : "")
+        }
+      default: break
+      }
+    }
+  }
+}
+
+/// A pipe whose reading end never blocks.
+private final class Pipe {
+  let reader: Int32
+  private(set) var writer: Int32
+  private(set) var bytes: [UInt8] = []
+  private(set) var isClosed = false
+
+  init() throws(ReFTError) {
+    var ends: [Int32] = [-1, -1]
+    let code = reft_probe_pipe(&ends)
+    guard code == 0 else {
+      throw ReFTError(.internalFault, "Cannot make a pipe for a rule: \(errorText(-code)).")
+    }
+    reader = ends[0]
+    writer = ends[1]
+  }
+
+  func closeWriter() {
+    if writer >= 0 { close(writer) }
+    writer = -1
+  }
+
+  func drain() {
+    guard !isClosed else { return }
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let n = read(reader, &chunk, chunk.count)
+      if n > 0 {
+        if bytes.count < 1 << 22 { bytes += chunk[..<n] }
+      } else {
+        if n == 0 { isClosed = true }
+        return
+      }
+    }
+  }
+
+  deinit {
+    closeWriter()
+    close(reader)
+  }
+}
+
+private func withCStrings<R>(
+  _ list: [String],
+  _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
+) -> R {
+  var pointers: [UnsafeMutablePointer<CChar>?] = list.map { strdup($0) }
+  pointers.append(nil)
+  defer { for pointer in pointers { free(pointer) } }
+  return body(pointers)
+}
+
+func monotonicSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+}
+
+func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }

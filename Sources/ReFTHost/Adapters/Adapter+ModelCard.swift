@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The README.md of an adapter folder, as hubs of models show it.
+
+import Foundation
+import ReFTModel
+
+extension Adapter {
+  /// A model card: what the adapter is, where it works, how to use it.
+  func modelCard() -> String {
+    let count = parameters.parameterCount
+    return """
+      ---
+      library_name: reft
+      base_model: \(Self.quoted(baseModel.name))
+      tags:
+      - reft
+      - representation-finetuning
+      ---
+      # An adapter for \(baseModel.name)
+
+      It edits hidden representations of the frozen model (Representation Finetuning,
+      [arXiv 2404.03592](https://arxiv.org/abs/2404.03592)) with \(count) parameters.
+
+      | plugin | version | layers | component | positions | shared | options |
+      |---|---|---|---|---|---|---|
+      \(rows.joined(separator: "\n"))
+
+      Base model: \(baseModel.architecture), \(baseModel.layers) blocks, width \
+      \(baseModel.hiddenSize), fingerprint `\(baseModel.fingerprint ?? "unknown")`.
+      \(templateLine)
+      \(trainingTable)
+      ## Use
+
+          reft generate --model MODEL --adapter THIS_FOLDER --instruction "…"
+
+      """
+  }
+
+  private var rows: [String] {
+    zip(specs, provenance).map { spec, provenance in
+      let options = spec.options.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+      let layers = spec.layers.map(String.init).joined(separator: " ")
+      let cells = [
+        spec.plugin, provenance.version ?? "", layers, spec.component.rawValue,
+        "`\(spec.positions)`", spec.shareWeights ? "yes" : "no",
+        options.joined(separator: ", "),
+      ]
+      return "| " + cells.map(Self.cell).joined(separator: " | ") + " |"
+    }
+  }
+
+  private var templateLine: String {
+    template.map { "Template of instructions: `\(Self.cell($0))`.\n" } ?? ""
+  }
+
+  private var trainingTable: String {
+    let facts = trainingInfo.sorted { $0.key < $1.key }.compactMap { key, value -> String? in
+      switch value {
+      case .string(let text): "| \(key) | \(Self.cell(text)) |"
+      case .int(let number): "| \(key) | \(number) |"
+      case .double(let number): "| \(key) | \(number) |"
+      case .bool(let flag): "| \(key) | \(flag) |"
+      case .null, .array, .object: nil
+      }
+    }
+    guard !facts.isEmpty else { return "" }
+    return "## Training\n\n| | |\n|---|---|\n" + facts.joined(separator: "\n") + "\n"
+  }
+
+  private static func cell(_ text: String) -> String {
+    text.replacingOccurrences(of: "|", with: "\\|").replacingOccurrences(of: "\n", with: " ")
+  }
+
+  private static func quoted(_ text: String) -> String {
+    "\""
+      + text.replacingOccurrences(of: "\\", with: "\\\\")
+      .replacingOccurrences(of: "\"", with: "\\\"").replacingOccurrences(of: "\n", with: " ")
+      + "\""
+  }
+}

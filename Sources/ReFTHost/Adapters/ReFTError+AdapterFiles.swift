@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be wrong with an adapter folder.
+
+import Foundation
+import ReFTTensor
+
+extension ReFTError {
+  static func adapterMissing(_ path: String) -> ReFTError {
+    ReFTError(
+      .inputMissing,
+      "'\(path)' is no adapter: it is no folder with a file adapter_config.json; name the folder "
+        + "that `reft train` or `reft adapter import` wrote"
+    )
+  }
+
+  static func adapterFileUnreadable(_ path: String, cause: any Error) -> ReFTError {
+    ReFTError(
+      .inputOutput,
+      "'\(path)' cannot be read; check its permissions",
+      cause: cause
+    )
+  }
+
+  static func adapterNotJSON(_ path: String, cause: any Error) -> ReFTError {
+    ReFTError(
+      .badData,
+      "'\(path)' is not a JSON document; restore it from where the adapter came from",
+      cause: cause
+    )
+  }
+
+  static func adapterValue(
+    _ path: String,
+    place: String,
+    found: String,
+    expected: String
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "'\(path)': \(place) is \(found); it must be \(expected); mend the file"
+    )
+  }
+
+  static func adapterPositions(_ path: String, place: String, cause: ReFTError) -> ReFTError {
+    ReFTError(.badData, "'\(path)': \(place): \(cause.message)", cause: cause)
+  }
+
+  static func adapterUnknownKey(_ path: String, place: String, nearest: String?) -> ReFTError {
+    let remedy = nearest.map { "did you mean '\($0)'?" } ?? "remove it, or update reft"
+    return ReFTError(
+      .badData,
+      "'\(path)': \(place) is a key that this version does not know; \(remedy)"
+    )
+  }
+
+  static func adapterVersion(_ path: String, found: Int, known: Int) -> ReFTError {
+    ReFTError(
+      .badData,
+      "'\(path)' is of format_version \(found); this program reads \(known); update reft"
+    )
+  }
+
+  static func adapterForOtherModel(
+    _ path: String,
+    model: String,
+    what: String,
+    found: String,
+    expected: String,
+    here: String
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "the adapter '\(path)' was made for '\(model)' with \(what) \(found); the model '\(here)' has "
+        + "\(expected); use it with the model that it was made for"
+    )
+  }
+
+  static func adapterTensorNames(
+    _ path: String,
+    missing: [String],
+    extra: [String]
+  ) -> ReFTError {
+    var faults: [String] = []
+    if !missing.isEmpty { faults.append("lacks \(listed(missing))") }
+    if !extra.isEmpty { faults.append("has \(listed(extra)), which no intervention owns") }
+    return ReFTError(
+      .badData,
+      "'\(path)' \(faults.joined(separator: " and ")); it does not belong to the "
+        + "adapter_config.json beside it"
+    )
+  }
+
+  static func adapterTensorShape(
+    _ path: String,
+    _ name: String,
+    found: [Int],
+    expected: [Int]
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "'\(path)': '\(name)' has the shape \(found); its intervention needs \(expected); it does "
+        + "not belong to the adapter_config.json beside it"
+    )
+  }
+
+  static func adapterNotFinite(_ path: String, _ name: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "'\(path)': '\(name)' holds numbers that are not finite; take an earlier checkpoint"
+    )
+  }
+
+  static func adapterNotWritable(_ path: String, cause: any Error) -> ReFTError {
+    ReFTError(
+      .inputOutput,
+      "adapter folder '\(path)' cannot be written; check the path, permissions and free space",
+      cause: cause
+    )
+  }
+
+  static func adapterNotReplaced(_ path: String, errno: Int32) -> ReFTError {
+    ReFTError(
+      .inputOutput,
+      "adapter folder '\(path)' cannot be replaced: \(String(cString: strerror(errno))); the old "
+        + "one is as it was"
+    )
+  }
+
+  private static func listed(_ names: [String]) -> String {
+    let shown = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
+    return names.count > 4 ? "\(shown) and \(names.count - 4) more tensors" : shown
+  }
+}

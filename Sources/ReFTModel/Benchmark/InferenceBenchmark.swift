@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// How fast prompts are read and tokens are made, without edits.
+
+import Foundation
+import ReFTTensor
+
+/// Measures generation with a model on this machine.
+public struct InferenceBenchmark {
+  /// One measured rate.
+  public struct Result: Sendable {
+    /// Tokens that one run processed.
+    public var tokens: Int
+    /// The median seconds of a run.
+    public var seconds: Double
+    /// Tokens per second of the median run.
+    public var tokensPerSecond: Double
+    /// Floating-point operations per second, by the model's shape.
+    public var flops: Double
+    /// Bytes of weights read per second; zero where a run reads them for many tokens at once.
+    public var bytesPerSecond: Double
+  }
+
+  private let model: FrozenModel
+  private let pass: InferencePass
+
+  /// Prepares measurements of a model.
+  public init(model: FrozenModel) {
+    self.model = model
+    pass = InferencePass(model: model)
+  }
+
+  /// Measures how fast a prompt of `tokens` is read, to its first logits.
+  ///
+  /// - Throws: `badData` when the model's context is shorter.
+  public func prefill(tokens: Int, runs: Int = 5) throws -> Result {
+    let cache = KVCache(model: model, capacity: tokens)
+    let prompt = promptTokens(tokens)
+    let seconds = try median(runs: runs) {
+      cache.truncate(to: 0)
+      _ = try pass.step([(cache, prompt)], editor: nil)
+    }
+    let work = ModelArithmetic(model.configuration).prefill(tokens: tokens)
+    return Result(
+      tokens: tokens,
+      seconds: seconds,
+      tokensPerSecond: Double(tokens) / seconds,
+      flops: work / seconds,
+      bytesPerSecond: 0
+    )
+  }
+
+  /// Measures how fast `tokens` tokens are made after a prompt, for several sequences at once.
+  ///
+  /// - Throws: `badData` when the model's context is shorter.
+  public func decode(
+    after past: Int,
+    tokens: Int,
+    sequences: Int = 1,
+    runs: Int = 5
+  ) throws -> Result {
+    let caches = (0..<sequences).map { _ in KVCache(model: model, capacity: past + tokens) }
+    let prompt = promptTokens(past)
+    for cache in caches { _ = try pass.step([(cache, prompt)], editor: nil) }
+    let seconds = try median(runs: runs) {
+      for cache in caches { cache.truncate(to: past) }
+      for index in 0..<tokens {
+        let token = prompt[index % prompt.count]
+        _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
+      }
+    }
+    let arithmetic = ModelArithmetic(model.configuration)
+    let work = (0..<tokens).reduce(0.0) { $0 + arithmetic.decode(past: past + $1) }
+    let count = tokens * sequences
+    return Result(
+      tokens: count,
+      seconds: seconds,
+      tokensPerSecond: Double(count) / seconds,
+      flops: work * Double(sequences) / seconds,
+      bytesPerSecond: Double(model.weightByteCount * tokens) / seconds
+    )
+  }
+
+  private func promptTokens(_ count: Int) -> [Int32] {
+    let vocabulary = model.configuration.vocabularySize
+    return (0..<count).map { Int32(($0 * 7919 + 17) % vocabulary) }
+  }
+
+  /// The median seconds of several runs after one that warms up.
+  private func median(runs: Int, _ body: () throws -> Void) throws -> Double {
+    try body()
+    var times: [Double] = []
+    for _ in 0..<max(1, runs) {
+      let start = DispatchTime.now().uptimeNanoseconds
+      try body()
+      times.append(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
+    }
+    return times.sorted()[times.count / 2]
+  }
+}
+
+extension FrozenModel {
+  /// Bytes of all weights in the file's own formats; a tied output matrix counts once.
+  public var weightByteCount: Int {
+    gguf.tensors.reduce(0) { $0 + $1.data.count }
+  }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// How fast one optimiser step's passes are, with an edit through a plugin at chosen layers.
+
+import Foundation
+public import ReFTHost
+public import ReFTModel
+import ReFTTensor
+
+/// Measures training with a model on this machine.
+public struct TrainingBenchmark {
+  /// What is measured.
+  public struct Options: Sendable {
+    /// Sequences of a step.
+    public var sequences = 8
+    /// Tokens of a sequence; the first half is the prompt.
+    public var tokens = 192
+    /// The plugin that edits.
+    public var plugin = "loreft"
+    /// Its rank.
+    public var rank = 4
+    /// The edited layers; nil edits all.
+    public var layers: [Int]?
+    /// How many steps are measured.
+    public var steps = 5
+
+    /// The defaults: eight sequences of 192 tokens, LoReFT of rank 4 at all layers.
+    public init() {}
+  }
+
+  /// A measured rate.
+  public struct Result: Sendable {
+    /// Tokens of one step.
+    public var tokens: Int
+    /// Label rows of one step.
+    public var labels: Int
+    /// Trainable numbers.
+    public var parameters: Int
+    /// The median seconds of a step.
+    public var seconds: Double
+    /// Tokens per second of the median step.
+    public var tokensPerSecond: Double
+    /// Floating-point operations per second, by the model's shape.
+    public var flops: Double
+    /// The part of a step's time that is spent in each plugin.
+    public var pluginShare: [String: Double]
+  }
+
+  private let model: FrozenModel
+  private let catalog: PluginCatalog
+
+  /// Prepares measurements of a model with the plugins of a catalogue.
+  public init(model: FrozenModel, catalog: PluginCatalog) {
+    self.model = model
+    self.catalog = catalog
+  }
+
+  /// Measures forward and backward passes.
+  ///
+  /// - Throws: what the adapter or the passes throw for layers, ranks or lengths that do not fit.
+  public func run(_ options: Options = Options()) throws -> Result {
+    let spec = InterventionSpec(
+      plugin: options.plugin,
+      layers: options.layers ?? Array(0..<model.configuration.layers),
+      positions: PositionRule(.ends(first: 7, last: 7)),
+      options: ["rank": .int(Int64(options.rank))]
+    )
+    let adapter = try Adapter.create(specs: [spec], model: model, catalog: catalog, seed: 1)
+    let gradients = adapter.parameters.makeGradients()
+    let pass = TrainingPass(model: model)
+    let (batch, edits) = batch(options, adapter: adapter)
+    var times: [Double] = []
+    var before: [String: PluginUsage] = [:]
+    for step in 0...max(1, options.steps) {
+      // The first step warms up.
+      if step == 1 { before = adapter.usage }
+      let session = try EditSession(
+        edits,
+        mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
+      )
+      let start = DispatchTime.now().uptimeNanoseconds
+      _ = try pass.lossAndGradient(batch, editor: session, scale: 1 / Float(batch.labels.count))
+      if step > 0 { times.append(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9) }
+    }
+    let seconds = times.sorted()[times.count / 2]
+    let total = times.reduce(0, +)
+    let share = adapter.usage.map { name, usage in
+      (name, (Self.seconds(usage) - Self.seconds(before[name] ?? PluginUsage())) / total)
+    }
+    let work = ModelArithmetic(model.configuration).training(
+      lengths: batch.segments.map(\.count),
+      labels: batch.labels.count,
+      lowest: adapter.lowestBlock
+    )
+    return Result(
+      tokens: batch.tokens.count,
+      labels: batch.labels.count,
+      parameters: adapter.parameters.trainableCount,
+      seconds: seconds,
+      tokensPerSecond: Double(batch.tokens.count) / seconds,
+      flops: work / seconds,
+      pluginShare: Dictionary(uniqueKeysWithValues: share)
+    )
+  }
+
+  private static func seconds(_ usage: PluginUsage) -> Double {
+    Double(usage.forwardNanoseconds + usage.backwardNanoseconds) / 1e9
+  }
+
+  private func batch(_ options: Options, adapter: Adapter) -> (PackedBatch, [SequenceEdit]) {
+    var batch = PackedBatch()
+    var edits: [SequenceEdit] = []
+    let count = max(2, options.tokens)
+    let vocabulary = model.configuration.vocabularySize
+    for sequence in 0..<max(1, options.sequences) {
+      let ids = (0..<count).map { Int32((($0 + sequence * 131) * 7919 + 17) % vocabulary) }
+      let labels = ids.enumerated().map { $0 < count / 2 ? Example.noLabel : $1 }
+      edits.append(
+        SequenceEdit(
+          adapter: adapter,
+          start: batch.tokens.count,
+          count: count,
+          promptLength: count / 2,
+          promptTokens: ids[..<(count / 2)]
+        )
+      )
+      batch.append(ids: ids, labels: labels)
+    }
+    return (batch, edits)
+  }
+}
