@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// One text while it is being generated.
+
+import ReFTModel
+import ReFTTensor
+
+/// The state of one request between steps.
+final class GeneratingSequence {
+  let number: Int
+  let request: GenerationRequest
+  let promptIds: [Int32]
+  /// Keys and values; memory is taken when the first step asks for them.
+  private(set) lazy var cache = KVCache(
+    model: model,
+    capacity: promptIds.count + request.maxTokens
+  )
+  private let model: FrozenModel
+  private let stopIds: Set<Int32>
+
+  private var sampler: Sampler
+  private var decoder: Tokenizer.Decoder
+  private var filter: StopTextFilter
+  /// The prompt and all generated tokens.
+  private var history: [Int32]
+  private var text = ""
+  private(set) var finishReason: GenerationResult.FinishReason?
+
+  private var promptSeconds = 0.0
+  private var firstToken: ContinuousClock.Instant?
+  private var lastToken: ContinuousClock.Instant?
+
+  init(number: Int, request: GenerationRequest, promptIds: [Int32], model: FrozenModel) {
+    self.number = number
+    self.request = request
+    self.promptIds = promptIds
+    self.model = model
+    stopIds = request.ignoresEnd ? [] : model.tokenizer.stopIds
+    sampler = Sampler(request.sampling)
+    decoder = Tokenizer.Decoder(model.tokenizer)
+    filter = StopTextFilter(request.stop)
+    history = promptIds
+    history.reserveCapacity(promptIds.count + request.maxTokens)
+  }
+
+  /// How many tokens have been generated.
+  private var count: Int { history.count - promptIds.count }
+
+  /// The tokens that the model has not read yet: the prompt at first, then the last one.
+  var unreadTokens: [Int32] { Array(history[cache.count...]) }
+
+  /// What the edits of the next step must know, with this sequence at `start` of the batch.
+  func edit(at start: Int) -> SequenceEdit {
+    let isPrompt = cache.count == 0
+    let isEdited =
+      isPrompt || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
+    return SequenceEdit(
+      adapter: isEdited ? request.adapter : nil,
+      start: start,
+      count: history.count - cache.count,
+      promptLength: promptIds.count,
+      promptTokens: promptIds[...],
+      position: cache.count
+    )
+  }
+
+  /// Notes how long the step took that read the prompt.
+  func notePrompt(seconds: Double) { promptSeconds = seconds }
+
+  /// Chooses the next token and returns the text that it lets be shown.
+  ///
+  /// - Throws: `internalFault` when the logits are no numbers.
+  func advance(logits: UnsafeMutableBufferPointer<Float>) throws(ReFTError) -> String {
+    let id = sampler.next(logits: logits, history: history)
+    guard logits[Int(id)].isFinite else {
+      throw .logitsNotFinite(request: number, token: history.count)
+    }
+    history.append(id)
+    lastToken = .now
+    firstToken = firstToken ?? lastToken
+    if stopIds.contains(id) { return finish(.stop) }
+    let shown = filter.feed(decoder.feed(id))
+    text += shown
+    if filter.isStopped { finishReason = .stopString }
+    if finishReason == nil, count == request.maxTokens { return shown + finish(.length) }
+    return shown
+  }
+
+  /// Ends the text and returns what was held back.
+  private func finish(_ reason: GenerationResult.FinishReason) -> String {
+    let rest = filter.feed(decoder.finish()) + filter.finish()
+    text += rest
+    finishReason = filter.isStopped ? .stopString : reason
+    return rest
+  }
+
+  /// The result, once there is a reason to finish.
+  func result(_ reason: GenerationResult.FinishReason, loadSeconds: Double) -> GenerationResult {
+    var seconds = 0.0
+    if let firstToken, let lastToken { seconds = (lastToken - firstToken).seconds }
+    return GenerationResult(
+      text: text,
+      ids: Array(history[promptIds.count...]),
+      promptIds: promptIds,
+      finishReason: reason,
+      timings: GenerationResult.Timings(
+        loadSeconds: loadSeconds,
+        promptTokens: promptIds.count,
+        promptTokensPerSecond: promptSeconds > 0 ? Double(promptIds.count) / promptSeconds : 0,
+        tokens: count,
+        tokensPerSecond: seconds > 0 ? Double(count - 1) / seconds : 0
+      )
+    )
+  }
+}
+
+extension Duration {
+  /// The duration in seconds.
+  var seconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

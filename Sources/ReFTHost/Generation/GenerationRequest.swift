@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a text is to be generated from, how, and how far.
+
+public import ReFTModel
+public import ReFTTensor
+
+/// One text to generate.
+public struct GenerationRequest: Sendable {
+  /// What the model reads before it writes.
+  public enum Prompt: Sendable {
+    /// Text as it is; the texts of special tokens stand for these tokens.
+    case text(String)
+    /// A conversation, written out by the model's chat template, up to the beginning of a reply.
+    case chat([ChatMessage])
+    /// Token ids, taken as they are.
+    case ids([Int32])
+  }
+
+  /// What the model reads.
+  public var prompt: Prompt
+  /// How many tokens are generated at most; at least 1.
+  public var maxTokens: Int
+  /// How tokens are drawn.
+  public var sampling: SamplingOptions
+  /// Texts that end the generation; they and what follows are no part of the result.
+  public var stop: [String]
+  /// The adapter that edits the hidden states; nil leaves the model alone.
+  public var adapter: Adapter?
+  /// Whether tokens that end a reply are passed over, so that `maxTokens` come out in any case.
+  public var ignoresEnd: Bool
+
+  /// Describes a text to generate; greedy unless `sampling` says otherwise.
+  public init(
+    _ prompt: Prompt,
+    maxTokens: Int = 256,
+    sampling: SamplingOptions = SamplingOptions(),
+    stop: [String] = [],
+    adapter: Adapter? = nil,
+    ignoresEnd: Bool = false
+  ) {
+    self.prompt = prompt
+    self.maxTokens = maxTokens
+    self.sampling = sampling
+    self.stop = stop
+    self.adapter = adapter
+    self.ignoresEnd = ignoresEnd
+  }
+
+  /// The prompt as token ids of a model.
+  ///
+  /// - Throws: `usage` for a chat with a model that has no chat template, `badData` where the
+  ///   template refuses the messages.
+  public func promptIds(for model: FrozenModel) throws(ReFTError) -> [Int32] {
+    switch prompt {
+    case .ids(let ids): return ids
+    case .text(let text): return model.tokenizer.encode(text)
+    case .chat(let messages):
+      guard let template = model.chatTemplate else { throw .chatTemplateMissing(model.path) }
+      let text = try template.render(messages, addGenerationPrompt: true)
+      // Many templates write the start token themselves.
+      let bos = model.tokenizer.bos.map { model.tokenizer.piece($0) } ?? ""
+      let hasStart = !bos.isEmpty && text.utf8.starts(with: bos.utf8)
+      return model.tokenizer.encode(text, addBOS: hasStart ? false : nil)
+    }
+  }
+
+  /// Checks the request and returns the prompt's ids.
+  func checkedPromptIds(for model: FrozenModel) throws(ReFTError) -> [Int32] {
+    try sampling.validate()
+    guard maxTokens >= 1 else { throw .tooFewTokens(maxTokens) }
+    guard !stop.contains("") else { throw .emptyStopText() }
+    let ids = try promptIds(for: model)
+    guard !ids.isEmpty else { throw .emptyPrompt() }
+    let size = model.configuration.vocabularySize
+    if let index = ids.firstIndex(where: { $0 < 0 || $0 >= size }) {
+      throw .promptTokenOutOfRange(ids[index], index: index, vocabularySize: size)
+    }
+    let context = model.configuration.contextLength
+    guard ids.count <= context, maxTokens <= context - ids.count else {
+      throw .contextExceeded(prompt: ids.count, maxTokens: maxTokens, contextLength: context)
+    }
+    for spec in adapter?.specs ?? [] {
+      _ = try spec.positions.rows(
+        promptLength: ids.count,
+        tokens: ids[...],
+        tokenizer: model.tokenizer
+      )
+    }
+    return ids
+  }
+}

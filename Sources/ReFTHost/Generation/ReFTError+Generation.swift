@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be wrong with a request for text.
+
+import ReFTTensor
+
+extension ReFTError {
+  static func chatTemplateMissing(_ path: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "\(path) has no chat template; use a chat model, or write the prompt out and give it as it is"
+    )
+  }
+
+  static func emptyPrompt() -> ReFTError {
+    ReFTError(
+      .usage,
+      "the prompt has no token, and the model adds no start token of its own; give some text"
+    )
+  }
+
+  static func emptyStopText() -> ReFTError {
+    ReFTError(.usage, "a stop text is empty, which would end every text at once; leave it out")
+  }
+
+  static func tooFewTokens(_ count: Int) -> ReFTError {
+    ReFTError(.usage, "max-tokens is \(count); expected 1 or more")
+  }
+
+  static func batchTooSmall(_ size: Int) -> ReFTError {
+    ReFTError(.usage, "batch-size is \(size); expected 1 or more")
+  }
+
+  static func promptTokenOutOfRange(
+    _ id: Int32,
+    index: Int,
+    vocabularySize: Int
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "token \(index) of the prompt is \(id); expected 0 to \(vocabularySize - 1), the ids of the "
+        + "model; were these ids made for another model?"
+    )
+  }
+
+  static func contextExceeded(
+    prompt: Int,
+    maxTokens: Int,
+    contextLength: Int
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "the prompt has \(prompt) tokens and \(maxTokens) more may follow, but the model's context "
+        + "holds \(contextLength); "
+        + (prompt < contextLength
+          ? "ask for at most \(contextLength - prompt) tokens" : "shorten the prompt")
+    )
+  }
+
+  static func logitsNotFinite(request: Int, token: Int) -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "the model's output for token \(token) of request \(request) is not finite; check the model "
+        + "file, and the adapter if there is one"
+    )
+  }
+
+  static func ofRequest(_ index: Int, _ error: ReFTError) -> ReFTError {
+    ReFTError(error.code, "request \(index): \(error.message)", cause: error)
+  }
+}

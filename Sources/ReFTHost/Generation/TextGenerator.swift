@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Prompts in, texts out: what `reft generate` and `reft chat` call.
+
+public import ReFTModel
+public import ReFTTensor
+
+/// Generates texts with a frozen model, with or without adapters.
+public final class TextGenerator {
+  /// The frozen model.
+  public let model: FrozenModel
+  /// How long opening it took, for the results' timings.
+  public let loadSeconds: Double
+
+  /// Takes a model that is open.
+  public init(model: FrozenModel, loadSeconds: Double = 0) {
+    self.model = model
+    self.loadSeconds = loadSeconds
+  }
+
+  /// Opens a model and measures how long that takes.
+  ///
+  /// - Throws: what opening a model file throws.
+  public convenience init(path: String) throws(ReFTError) {
+    let start = ContinuousClock.now
+    let model = try FrozenModel(path: path)
+    self.init(model: model, loadSeconds: (ContinuousClock.now - start).seconds)
+  }
+
+  /// Generates one text for each request.
+  ///
+  /// All requests are checked before the first one starts. A text depends on its own request alone,
+  /// not on `batchSize` or on the other requests.
+  ///
+  /// - Parameters:
+  ///   - requests: what to generate.
+  ///   - batchSize: how many texts are generated at once; at least 1.
+  ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
+  ///     generation.
+  /// - Returns: the results, in the order of the requests.
+  /// - Throws: `usage` or `badData` naming the request that cannot be, what interventions report,
+  ///   and what `onEvent` throws.
+  public func generate(
+    _ requests: [GenerationRequest],
+    batchSize: Int = 1,
+    onEvent: ((GenerationEvent) throws -> Void)? = nil
+  ) throws -> [GenerationResult] {
+    let batch = try GenerationBatch(model: model, size: batchSize, loadSeconds: loadSeconds)
+    for (index, request) in requests.enumerated() {
+      do {
+        try batch.submit(request)
+      } catch {
+        throw requests.count > 1 ? .ofRequest(index, error) : error
+      }
+    }
+    var results = [GenerationResult?](repeating: nil, count: requests.count)
+    while !batch.isIdle {
+      for event in try batch.step() {
+        if case .finished(let number, let result) = event { results[number] = result }
+        try onEvent?(event)
+      }
+    }
+    return results.compactMap { $0 }
+  }
+}
