@@ -68,14 +68,18 @@ public final class ThreadPool: @unchecked Sendable {
         wake.broadcast()
         wake.unlock()
       }
-      drain(body)
+      drain()
       while working.load(ordering: .acquiring) > 0 { reft_pause() }
       self.body = nil
     }
     isBusy.store(false, ordering: .releasing)
   }
 
-  private func drain(_ body: (Int) -> Void) {
+  // Not inlined: every reference to the closure is released before the worker says that it is done,
+  // else the caller could find its non-escaping closure still in use.
+  @inline(never)
+  private func drain() {
+    guard let body else { return }
     while true {
       let index = next.add(1, ordering: .relaxed).oldValue
       if index >= count { return }
@@ -96,7 +100,7 @@ public final class ThreadPool: @unchecked Sendable {
         }
       }
       seen += 1
-      if let body { drain(body) }
+      drain()
       working.subtract(1, ordering: .releasing)
     }
   }
