@@ -2,13 +2,13 @@
 // Our own plugins, as the build puts them beside the test bundle.
 
 import Foundation
-import ReFTHost
+public import ReFTHost
 import Testing
 
 /// The plugins of this build, found and loaded as a user's program does it.
-enum BuiltPlugins {
+public enum BuiltPlugins {
   /// The folder of the test bundle, which is the build's.
-  static let folder: String? = {
+  public static let folder: String? = {
     let places = [PluginCatalog.executableFolder].compactMap { $0 } + bundleFolders
     return places.first { FileManager.default.fileExists(atPath: $0 + "/libLoReFT.so") }
   }()
@@ -20,7 +20,9 @@ enum BuiltPlugins {
   }
 
   /// A catalog that looks nowhere else.
-  static func catalog() throws -> PluginCatalog {
+  ///
+  /// - Throws: an issue, when the build has no plugins beside it.
+  public static func catalog() throws -> PluginCatalog {
     let folder = try #require(folder, "no libLoReFT.so beside the test bundle")
     return PluginCatalog(extraPaths: [folder], environment: [:], executableFolder: folder)
   }
