@@ -14,6 +14,15 @@ final class InstanceHarness {
   /// The stride of every matrix; larger than `dim` to show that it is honoured.
   let stride: Int
 
+  init(_ instance: any PluginInstance, dim: Int, seed: UInt64 = 1, gap: Int = 3) {
+    self.instance = instance
+    self.dim = dim
+    stride = dim + gap
+    store = ParameterStore(instance.parameters)
+    var generator = SeededGenerator(seed: seed)
+    for index in store.values.values.indices { store.values[index] = generator.normal() * 0.3 }
+  }
+
   init(
     _ name: String,
     dim: Int,

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// `NAME.reft.json`: functions of a library that never heard of us, described so that they can be an
+// intervention. docs/abi.md has the format; everything is checked here, before anything is called.
+
+import Foundation
+import ReFTTensor
+
+/// A manifest that was read and checked.
+struct Manifest: Sendable {
+  /// Memory beside the parameters, in float32 numbers.
+  struct Memory: Sendable {
+    var perRow = ManifestSize.zero
+    var fixed = ManifestSize.zero
+  }
+
+  var path: String
+  var id: String
+  var version = "0"
+  var summary = ""
+  var license = ""
+  /// As written: absolute, or relative to the manifest's folder.
+  var library: String
+  var capabilities: PluginCapabilities = []
+  var options: [PluginOption] = []
+  var parameters: [ManifestParameter] = []
+  var saved = Memory()
+  var scratch = Memory()
+  var forward: ManifestFunction
+  var backward: ManifestFunction?
+
+  /// The absolute path of the library.
+  var libraryPath: String {
+    if library.hasPrefix("/") { return library }
+    return (path as NSString).deletingLastPathComponent + "/" + library
+  }
+
+  /// Reads and checks the text of a manifest.
+  ///
+  /// - Throws: `.pluginRefused`, naming the place in the file.
+  init(_ text: UnsafeRawBufferPointer, path: String) throws(ReFTError) {
+    let value: ManifestValue
+    do {
+      value = try JSONDecoder().decode(ManifestValue.self, from: Data(text))
+    } catch {
+      throw .manifestNotJSON(path, cause: error)
+    }
+    let root = ManifestNode(value: value, place: "the manifest", path: path)
+    let members = try root.members(
+      required: ["reft_manifest", "id", "library", "forward"],
+      optional: [
+        "version", "summary", "license", "capabilities", "options", "parameters", "saved",
+        "scratch", "backward",
+      ]
+    )
+    guard let format = members["reft_manifest"], let idNode = members["id"],
+      let libraryNode = members["library"], let forwardNode = members["forward"]
+    else { throw root.fail("lacks a required key") }
+    guard try format.number() == 1 else {
+      throw format.fail(
+        "is \(try format.number()), expected 1: this version of reft knows no other"
+      )
+    }
+    self.path = path
+    id = try idNode.text()
+    guard id.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ !$0.isEmpty })
+    else { throw idNode.fail("is '\(id)', expected a reverse domain such as org.example.clip") }
+    library = try libraryNode.text()
+    guard !library.isEmpty else { throw libraryNode.fail("is empty") }
+    version = try members["version"]?.text() ?? version
+    summary = try members["summary"]?.text() ?? summary
+    license = try members["license"]?.text() ?? license
+    for node in try members["options"]?.list() ?? [] {
+      let option = try PluginOption(node)
+      guard !options.contains(where: { $0.name == option.name }) else {
+        throw node.fail("declares '\(option.name)' a second time")
+      }
+      options.append(option)
+    }
+    for node in try members["parameters"]?.list() ?? [] {
+      parameters.append(
+        try ManifestParameter(node, options: options, earlier: parameters.map(\.name))
+      )
+    }
+    saved = try Self.memory(members["saved"], options: options)
+    scratch = try Self.memory(members["scratch"], options: options)
+    forward = try ManifestFunction(
+      forwardNode,
+      isBackward: false,
+      options: options,
+      parameters: parameters
+    )
+    if let node = members["backward"] {
+      backward = try ManifestFunction(
+        node,
+        isBackward: true,
+        options: options,
+        parameters: parameters
+      )
+    }
+    capabilities = try Self.capabilities(members["capabilities"])
+    if backward == nil { capabilities.insert(.noBackward) }
+  }
+
+  private static func memory(
+    _ node: ManifestNode?,
+    options: [PluginOption]
+  ) throws(ReFTError) -> Memory {
+    guard let node else { return Memory() }
+    let members = try node.members(required: [], optional: ["per_row", "fixed"])
+    var memory = Memory()
+    if let size = members["per_row"] { memory.perRow = try ManifestSize(size, options: options) }
+    if let size = members["fixed"] { memory.fixed = try ManifestSize(size, options: options) }
+    return memory
+  }
+
+  private static func capabilities(_ node: ManifestNode?) throws(ReFTError) -> PluginCapabilities {
+    var result: PluginCapabilities = []
+    let allowed: PluginCapabilities = [
+      .rowwise, .reentrant, .inPlace, .bitwise, .identityAtStart, .affine,
+    ]
+    for item in try node?.list() ?? [] {
+      let name = try item.text()
+      guard let bit = PluginCapabilities.names.first(where: { $0.1 == name })?.0,
+        allowed.contains(bit)
+      else {
+        let known = allowed.names.joined(separator: ", ")
+        throw item.fail("is the unknown capability '\(name)'; known: \(known)")
+      }
+      result.insert(bit)
+    }
+    return result
+  }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON of a manifest, read strictly: every error names the file and the place in it.
+
+import Foundation
+import ReFTTensor
+
+/// Any JSON value.
+enum ManifestValue: Decodable, Sendable {
+  case null
+  case flag(Bool)
+  case number(Double)
+  case text(String)
+  case list([ManifestValue])
+  case object([String: ManifestValue])
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if container.decodeNil() {
+      self = .null
+    } else if let value = try? container.decode(Bool.self) {
+      self = .flag(value)
+    } else if let value = try? container.decode(Double.self) {
+      self = .number(value)
+    } else if let value = try? container.decode(String.self) {
+      self = .text(value)
+    } else if let value = try? container.decode([ManifestValue].self) {
+      self = .list(value)
+    } else {
+      self = .object(try container.decode([String: ManifestValue].self))
+    }
+  }
+
+  var kind: String {
+    switch self {
+    case .null: "null"
+    case .flag: "true or false"
+    case .number: "a number"
+    case .text: "a text"
+    case .list: "a list"
+    case .object: "an object"
+    }
+  }
+}
+
+/// A value of a manifest with its place, such as `forward.arguments[2]`.
+struct ManifestNode {
+  let value: ManifestValue
+  let place: String
+  let path: String
+
+  func fail(_ reason: String) -> ReFTError { .badManifest(path, place: place, reason: reason) }
+
+  private func wrong(_ expected: String) -> ReFTError {
+    fail("is \(value.kind), expected \(expected)")
+  }
+
+  func text() throws(ReFTError) -> String {
+    guard case .text(let text) = value else { throw wrong("a text") }
+    return text
+  }
+
+  func number() throws(ReFTError) -> Double {
+    guard case .number(let number) = value else { throw wrong("a number") }
+    return number
+  }
+
+  func flag() throws(ReFTError) -> Bool {
+    guard case .flag(let flag) = value else { throw wrong("true or false") }
+    return flag
+  }
+
+  func list() throws(ReFTError) -> [ManifestNode] {
+    guard case .list(let values) = value else { throw wrong("a list") }
+    return values.enumerated().map {
+      ManifestNode(value: $1, place: "\(place)[\($0)]", path: path)
+    }
+  }
+
+  /// The members of an object.
+  ///
+  /// - Throws: `.badData` for a key that is not in `required` or `optional`, or a missing one.
+  func members(
+    required: [String],
+    optional: [String] = []
+  ) throws(ReFTError) -> [String: ManifestNode] {
+    guard case .object(let values) = value else { throw wrong("an object") }
+    let known = required + optional
+    var result: [String: ManifestNode] = [:]
+    for (key, value) in values.sorted(by: { $0.key < $1.key }) {
+      guard known.contains(key) else {
+        let nearest = NearestName.find(key, in: known).map { "; did you mean '\($0)'?" } ?? ""
+        throw fail("has an unknown key '\(key)'; known: \(known.joined(separator: ", "))\(nearest)")
+      }
+      let child = place == "the manifest" ? key : "\(place).\(key)"
+      result[key] = ManifestNode(value: value, place: child, path: path)
+    }
+    for key in required where result[key] == nil { throw fail("lacks '\(key)'") }
+    return result
+  }
+}
