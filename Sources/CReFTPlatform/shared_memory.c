@@ -2,6 +2,7 @@
 // Anonymous memory files, and waking the other side of a shared word.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -13,6 +14,14 @@
 int reft_memory_file(const char *name) {
   int fd = memfd_create(name, MFD_CLOEXEC);
   return fd < 0 ? -errno : fd;
+}
+
+int reft_pipe(int *read_end, int *write_end) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+  *read_end = ends[0];
+  *write_end = ends[1];
+  return 0;
 }
 
 uint32_t reft_word_load(const void *word) {

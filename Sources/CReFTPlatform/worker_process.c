@@ -15,11 +15,18 @@
 #include "reft_platform.h"
 
 int reft_worker_spawn(const char *path, char *const *arguments, char *const *environment,
-                      int memory_fd, int life_fd, pid_t *out) {
+                      const int *descriptors, int count, pid_t *out) {
+  enum { MAXIMUM = 8, FIRST = 3 };
+  int copies[MAXIMUM];
+  int made = 0, error = count > MAXIMUM ? EINVAL : 0;
   // The sources must not be among the targets, or one dup2 would overwrite the next one's source.
-  int memory = fcntl(memory_fd, F_DUPFD_CLOEXEC, 16);
-  int life = fcntl(life_fd, F_DUPFD_CLOEXEC, 16);
-  int error = memory < 0 || life < 0 ? errno : 0;
+  for (; error == 0 && made < count; made++) {
+    copies[made] = fcntl(descriptors[made], F_DUPFD_CLOEXEC, FIRST + MAXIMUM);
+    if (copies[made] < 0) {
+      error = errno;
+      break;
+    }
+  }
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -37,16 +44,21 @@ int reft_worker_spawn(const char *path, char *const *arguments, char *const *env
                                               POSIX_SPAWN_SETSIGDEF);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 2, 1);
-    posix_spawn_file_actions_adddup2(&actions, memory, REFT_WORKER_MEMORY_FD);
-    posix_spawn_file_actions_adddup2(&actions, life, REFT_WORKER_LIFE_FD);
-    posix_spawn_file_actions_addclosefrom_np(&actions, REFT_WORKER_LIFE_FD + 1);
+    for (int i = 0; i < count; i++) {
+      posix_spawn_file_actions_adddup2(&actions, copies[i], FIRST + i);
+    }
+    posix_spawn_file_actions_addclosefrom_np(&actions, FIRST + count);
     error = posix_spawn(out, path, &actions, &attributes, arguments, environment);
   }
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
-  if (memory >= 0) close(memory);
-  if (life >= 0) close(life);
+  for (int i = 0; i < made; i++) close(copies[i]);
   return -error;
+}
+
+void reft_worker_no_core(void) {
+  struct rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
 }
 
 int reft_worker_reap(pid_t pid, int wait, int *status) {

@@ -52,6 +52,23 @@ public final class PluginFile: @unchecked Sendable {
     hash = "sha256:" + SHA256Digest.hex(of: bytes)
   }
 
+  /// Takes over a copy that another process of this program has sealed and checked.
+  ///
+  /// - Parameters:
+  ///   - descriptor: the copy, which belongs to this object from now on.
+  ///   - path: the file that it was made from, for messages.
+  package init(sealed descriptor: Int32, path: String) throws(ReFTError) {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_size > 0,
+      let start = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0),
+      start != MAP_FAILED
+    else { throw .pluginUnreadable(path, errno: errno) }
+    self.path = path
+    self.descriptor = descriptor
+    bytes = UnsafeRawBufferPointer(start: start, count: Int(status.st_size))
+    hash = "sha256:" + SHA256Digest.hex(of: bytes)
+  }
+
   deinit {
     munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
     if !isKept.value { close(descriptor) }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making the call of a capsule again, in a worker.
+
+import Foundation
+public import ReFTTensor
+
+extension Capsule {
+  /// Makes the call once, in a worker of its own.
+  ///
+  /// - Parameters:
+  ///   - pluginPath: the plugin's file; nil: the one that the capsule names. Another build is allowed.
+  ///   - settings: how the worker is run.
+  /// - Throws: what the call throws: `.misbehaved` when it ends the worker again; `.pluginRefused` when
+  ///   the plugin cannot be loaded.
+  public func replay(
+    pluginPath: String? = nil,
+    settings: IsolationSettings
+  ) throws(ReFTError) {
+    var settings = settings
+    settings.attempts = 1
+    settings.capsuleFolder = nil
+    let plugins = try IsolatedLoader.load(
+      try PluginFile(path: pluginPath ?? path),
+      settings: settings
+    )
+    guard let plugin = plugins.first(where: { $0.id == self.plugin }) else {
+      throw .badCapsule(
+        pluginPath ?? path,
+        reason: "the file has no plugin '\(self.plugin)'"
+      )
+    }
+    try call(try plugin.makeInstance(at: site, options: options))
+  }
+
+  private func call(_ instance: any PluginInstance) throws(ReFTError) {
+    _ = try instance.plan(maxRows: rows)
+    let names = instance.parameters.map(\.name)
+    let x = FloatBuffer(tensors["x"]?.values ?? [])
+    let dy = FloatBuffer(tensors["dy"]?.values ?? [])
+    let out = FloatBuffer(count: rows * site.dim)
+    let saved = FloatBuffer(
+      tensors["saved"]?.values ?? [Float](repeating: 0, count: (savedByteCount + 3) / 4)
+    )
+    let scratch = FloatBuffer(count: (scratchByteCount + 3) / 4)
+    let values = names.map { FloatBuffer(tensors["parameter.\($0)"]?.values ?? []) }
+    let gradients = names.map { FloatBuffer(tensors["gradient.\($0)"]?.values ?? []) }
+    for (index, info) in instance.parameters.enumerated() {
+      guard values[index].count == info.count,
+        !wantsParameterGradients || gradients[index].count == info.count
+      else { throw .badCapsule(path, reason: "parameter '\(info.name)' has another size now") }
+    }
+    var call = PluginCall(rows: rows, x: x.base, xStride: site.dim)
+    if isBackward {
+      (call.dy, call.dyStride) = (dy.base, site.dim)
+      if wantsInputGradient { (call.dx, call.dxStride) = (out.base, site.dim) }
+    } else {
+      (call.y, call.yStride) = (out.base, site.dim)
+    }
+    call.isTraining = isTraining
+    if savedByteCount > 0 {
+      (call.saved, call.savedByteCount) = (.init(saved.base), savedByteCount)
+    }
+    if scratchByteCount > 0 {
+      (call.scratch, call.scratchByteCount) = (.init(scratch.base), scratchByteCount)
+    }
+    (call.randomKey, call.randomStep) = (randomKey, randomStep)
+    let result = withPointers(values.map { UnsafeRawPointer($0.base) }) { parameters in
+      withPointers(gradients.map { UnsafeMutableRawPointer($0.base) }) { targets in
+        withOrigins { source in
+          call.source = source
+          call.parameters = parameters
+          call.parameterGradients = wantsParameterGradients ? targets : nil
+          call.parameterCount = names.count
+          return Result { () throws(ReFTError) in
+            if isBackward { try instance.backward(call) } else { try instance.forward(call) }
+          }
+        }
+      }
+    }
+    withExtendedLifetime((x, dy, out, saved, scratch, values, gradients)) {}
+    try result.get()
+  }
+
+  private func withPointers<Pointer, Value>(
+    _ pointers: [Pointer],
+    _ body: (UnsafePointer<Pointer?>?) -> Value
+  ) -> Value {
+    pointers.map(Optional.some).withUnsafeBufferPointer { body($0.baseAddress) }
+  }
+
+  private func withOrigins<Value>(_ body: (PluginRows) -> Value) -> Value {
+    let buffers = origins.mapValues { values in
+      let buffer = UnsafeMutableBufferPointer<Int32>.allocate(capacity: values.count)
+      _ = buffer.initialize(from: values)
+      return buffer
+    }
+    defer { for buffer in buffers.values { buffer.deallocate() } }
+    var source = PluginRows()
+    source.example = UnsafePointer(buffers["example"]?.baseAddress)
+    source.position = UnsafePointer(buffers["position"]?.baseAddress)
+    source.length = UnsafePointer(buffers["length"]?.baseAddress)
+    source.location = UnsafePointer(buffers["location"]?.baseAddress)
+    source.adapter = UnsafePointer(buffers["adapter"]?.baseAddress)
+    return body(source)
+  }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// An instance whose calls are made in a worker.
+
+import CReFTPlatform
+import Foundation
+import ReFTTensor
+import Synchronization
+
+/// One use of an isolated plugin, with its options and width.
+final class IsolatedInstance: PluginInstance, @unchecked Sendable {
+  // Sendable: fixed after init but for what is behind locks.
+
+  /// What it takes to make the instance once more in a new worker.
+  struct Identity: Sendable {
+    let number: UInt32
+    let create: WorkerCreate
+    /// The encoded `create`.
+    let request: Data
+    /// What the first worker said of its parameters.
+    var answer = Data()
+
+    /// How configurations name the plugin.
+    var name: String { create.plugin.split(separator: ".").last.map(String.init) ?? create.plugin }
+  }
+
+  let parameters: [ParameterInfo]
+  private let plugin: IsolatedPlugin
+  private let description: PluginDescription
+  private let site: PluginSite
+  private let options: [String: OptionValue]
+  private let identity: Identity
+  private let counts: [Int]
+  private let planned = Mutex<(rows: Int, workspace: PluginWorkspace)?>(nil)
+  private let counted = Mutex(PluginUsage())
+
+  init(
+    _ plugin: IsolatedPlugin,
+    _ description: PluginDescription,
+    at site: PluginSite,
+    options: [String: OptionValue]
+  ) throws(ReFTError) {
+    let create = WorkerCreate(plugin: description.id, site: site, options: options)
+    guard let request = try? WorkerJSON.encode(create) else {
+      throw .workerProtocol("options that cannot be sent")
+    }
+    var identity = Identity(number: plugin.nextInstance(), create: create, request: request)
+    let answer = try plugin.perform(
+      REFT_COMMAND_CREATE,
+      identity,
+      what: "create",
+      write: { $0.message = request },
+      read: { $0.message }
+    )
+    guard let infos = try? WorkerJSON.decode([WorkerParameter].self, answer) else {
+      throw .workerProtocol("parameters that cannot be read")
+    }
+    identity.answer = answer
+    parameters = infos.map(\.info)
+    counts = parameters.map(\.count)
+    self.identity = identity
+    self.plugin = plugin
+    self.description = description
+    self.site = site
+    self.options = options
+  }
+
+  deinit {
+    // Nothing is lost when the worker is gone already.
+    _ = try? plugin.perform(REFT_COMMAND_DESTROY, identity, what: "destroy", read: { _ in })
+  }
+
+  var usage: PluginUsage { counted.withLock { $0 } }
+
+  /// The worker's process and how often it was started, for tests and reports.
+  var worker: (process: Int32?, starts: Int) { (plugin.processIdentifier, plugin.starts) }
+
+  /// What the worker has given up.
+  var confinement: WorkerConfinement { plugin.confinement }
+
+  func initialize(_ parameters: [UnsafeMutableRawPointer], seed: UInt64) throws(ReFTError) {
+    var layout = WorkerLayout()
+    let places = counts.map { layout.place(4 * $0) }
+    try plugin.perform(
+      REFT_COMMAND_INITIALIZE,
+      identity,
+      what: "init_params",
+      byteCount: layout.end,
+      write: { memory in
+        memory.channel.pointee.parameters = places.first ?? 0
+        memory.channel.pointee.gradients = 0
+        memory.channel.pointee.random_key = seed
+        for (index, place) in places.enumerated() {
+          memcpy(memory.base + Int(place), parameters[index], 4 * counts[index])
+        }
+      },
+      read: { memory in
+        for (index, place) in places.enumerated() {
+          memcpy(parameters[index], memory.base + Int(place), 4 * counts[index])
+        }
+      }
+    )
+  }
+
+  func plan(maxRows: Int) throws(ReFTError) -> PluginWorkspace {
+    if let known = planned.withLock({ $0 }), known.rows >= maxRows { return known.workspace }
+    // Powers of two, as in process, so that both plan for the same numbers of rows.
+    var rows = 64
+    while rows < maxRows { rows *= 2 }
+    let answer = try plugin.perform(
+      REFT_COMMAND_PLAN,
+      identity,
+      what: "plan",
+      write: { $0.channel.pointee.rows = Int64(rows) },
+      read: { $0.message }
+    )
+    guard let workspace = try? WorkerJSON.decode(WorkerWorkspace.self, answer) else {
+      throw .workerProtocol("a workspace that cannot be read")
+    }
+    planned.withLock { $0 = (rows, workspace.workspace) }
+    return workspace.workspace
+  }
+
+  func forward(_ call: PluginCall) throws(ReFTError) {
+    let start = DispatchTime.now().uptimeNanoseconds
+    try perform(call, isBackward: false)
+    let time = Int(DispatchTime.now().uptimeNanoseconds - start)
+    counted.withLock {
+      $0.forwardCalls += 1
+      $0.forwardNanoseconds += time
+      $0.rows += call.rows
+    }
+  }
+
+  func backward(_ call: PluginCall) throws(ReFTError) {
+    let start = DispatchTime.now().uptimeNanoseconds
+    try perform(call, isBackward: true)
+    let time = Int(DispatchTime.now().uptimeNanoseconds - start)
+    counted.withLock {
+      $0.backwardCalls += 1
+      $0.backwardNanoseconds += time
+    }
+  }
+
+  private func perform(_ call: PluginCall, isBackward: Bool) throws(ReFTError) {
+    // A worker that was started again plans as the first one did.
+    let request = WorkerCall(call, isBackward: isBackward, dim: site.dim, counts: counts)
+    let name = isBackward ? "backward" : "forward"
+    try plugin.perform(
+      isBackward ? REFT_COMMAND_BACKWARD : REFT_COMMAND_FORWARD,
+      identity,
+      what: "\(name) of layer \(site.layer) over \(call.rows) rows",
+      byteCount: request.byteCount,
+      capsule: { failure in self.keep(request, name, failure) },
+      write: { request.write(to: $0) },
+      read: { request.read(from: $0) }
+    )
+  }
+
+  private func keep(_ request: WorkerCall, _ name: String, _ failure: WorkerFailure) -> String? {
+    Capsule(
+      request,
+      description: description,
+      site: site,
+      options: options,
+      parameters: parameters,
+      reason: "in \(name) its process \(failure.description)"
+    ).save(in: plugin.capsuleFolder)
+  }
+}

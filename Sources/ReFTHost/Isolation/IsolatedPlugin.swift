@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+// The host's side of a plugin in a process of its own: one worker for all its instances, started
+// again when it ends, and the same call made again, once.
+
+import CReFTPlatform
+import Foundation
+import Logging
+package import ReFTTensor
+
+/// A plugin's file in a worker.
+final class IsolatedPlugin: @unchecked Sendable {
+  // Sendable: everything that changes is used under `turn`.
+  let bytes: PluginBytes
+  private let settings: IsolationSettings
+  private let store: TrustStore?
+  private let turn = NSLock()
+  private let logger = Logger(label: "reft.plugins")
+  private var process: WorkerProcess?
+  private var ending: ReFTError?
+  private var created: UInt32 = 0
+  private var startCount = 0
+  private var noted: Set<UInt32> = []
+  private(set) var descriptions: [PluginDescription] = []
+  private(set) var confinement: WorkerConfinement = []
+
+  init(_ bytes: PluginBytes, settings: IsolationSettings, store: TrustStore?) throws(ReFTError) {
+    self.bytes = bytes
+    self.settings = settings
+    self.store = store
+    var last: WorkerFailure?
+    for attempt in 1...settings.attempts {
+      do throws(WorkerFailure) {
+        try start()
+        break
+      } catch {
+        process = nil
+        if case .notStarted(let reason) = error {
+          throw .workerNotStarted(bytes.file.path, reason: "could not be started: \(reason)")
+        }
+        if attempt == settings.attempts { last = error }
+      }
+    }
+    if let last { throw .workerDiedLoading(bytes.file.path, failure: last) }
+    if let ending { throw ending }
+    if !confinement.contains(.systemCalls) {
+      logger.warning(
+        """
+        plugin '\(bytes.file.path)' runs in a process of its own that is not confined: this kernel \
+        offers no system call filter, so the plugin could open files and connections
+        """
+      )
+    }
+  }
+
+  /// The number of the running worker's process, for tests and `reft plugin list`.
+  var processIdentifier: Int32? { turn.withLock { process?.identifier } }
+
+  /// Where calls that went wrong are kept.
+  var capsuleFolder: String? { settings.capsuleFolder }
+
+  /// How often the worker was started.
+  var starts: Int { turn.withLock { startCount } }
+
+  /// Starts a worker and lets it load the plugin; `ending` is set when the plugin refuses.
+  private func start() throws(WorkerFailure) {
+    startCount += 1
+    let process = try WorkerProcess(bytes, settings: settings)
+    try process.perform(REFT_COMMAND_HELLO)
+    if process.memory.channel.pointee.failed != 0 {
+      ending = error(in: process)
+      return
+    }
+    let path = bytes.file.path
+    let hash = bytes.hash
+    guard let hello = try? WorkerJSON.decode(WorkerHello.self, process.memory.message) else {
+      ending = .workerProtocol("a greeting that cannot be read")
+      return
+    }
+    descriptions = hello.plugins.map { $0.description(path: path, hash: hash) }
+    confinement = WorkerConfinement(
+      rawValue: Int(process.memory.channel.pointee.confinement)
+    )
+    process.boundAfterLoading()
+    self.process = process
+  }
+
+  private func error(in process: WorkerProcess) -> ReFTError {
+    let answer = try? WorkerJSON.decode(WorkerError.self, process.memory.message)
+    return answer?.error ?? .workerProtocol("an error that cannot be read")
+  }
+
+  func nextInstance() -> UInt32 {
+    turn.withLock {
+      created += 1
+      return created
+    }
+  }
+
+  /// Makes one request, and once more in a new worker when the first one ends.
+  ///
+  /// The instance is made first where the worker does not have it; `capsule` keeps the call in a file at the last failure.
+  func perform<Result>(
+    _ command: UInt32,
+    _ instance: IsolatedInstance.Identity,
+    what: String,
+    byteCount: Int = 0,
+    capsule: ((WorkerFailure) -> String?)? = nil,
+    write: (WorkerMemory) -> Void = { _ in },
+    read: (WorkerMemory) throws(ReFTError) -> Result
+  ) throws(ReFTError) -> Result {
+    turn.lock()
+    defer { turn.unlock() }
+    if let ending { throw ending }
+    var failure: WorkerFailure?
+    for attempt in 1...settings.attempts {
+      do throws(WorkerFailure) {
+        if process == nil { try start() }
+        guard let process, ending == nil else { break }
+        try process.reserve(max(byteCount, WorkerMemory.dataOffset))
+        if command != REFT_COMMAND_CREATE, !process.instances.contains(instance.number) {
+          try recreate(instance, in: process)
+          if let ending { throw .notStarted(ending.message) }
+        }
+        write(process.memory)
+        try process.perform(command, instance: instance.number)
+      } catch {
+        process = nil
+        failure = error
+        if case .notStarted = error { break }
+        if attempt < settings.attempts {
+          logger.warning(
+            """
+            plugin '\(instance.name)': in \(what) its process \(error.description); it is \
+            started again and the same call is made again
+            """
+          )
+        }
+        continue
+      }
+      failure = nil
+      break
+    }
+    if let failure { throw conclude(failure, instance, what, capsule) }
+    if let ending { throw ending }
+    guard let process else { throw .workerProtocol("no worker") }
+    noteRefusal(process, what)
+    if process.memory.channel.pointee.failed != 0 { throw error(in: process) }
+    if command == REFT_COMMAND_CREATE { process.instances.insert(instance.number) }
+    if command == REFT_COMMAND_DESTROY { process.instances.remove(instance.number) }
+    return try read(process.memory)
+  }
+
+  /// Makes an instance in a new worker as it was in the old one.
+  private func recreate(
+    _ instance: IsolatedInstance.Identity,
+    in process: WorkerProcess
+  ) throws(WorkerFailure) {
+    process.memory.message = instance.request
+    try process.perform(REFT_COMMAND_CREATE, instance: instance.number)
+    if process.memory.channel.pointee.failed != 0 {
+      ending = error(in: process)
+      return
+    }
+    guard process.memory.message == instance.answer else {
+      ending = .workerDisagrees(instance.name)
+      return
+    }
+    process.instances.insert(instance.number)
+  }
+
+  /// The second failure: the plugin is not called again.
+  private func conclude(
+    _ failure: WorkerFailure,
+    _ instance: IsolatedInstance.Identity,
+    _ what: String,
+    _ capsule: ((WorkerFailure) -> String?)?
+  ) -> ReFTError {
+    if let ending { return ending }
+    if case .notStarted(let reason) = failure {
+      return .workerNotStarted(bytes.file.path, reason: "could not be started again: \(reason)")
+    }
+    let name = instance.name
+    let path = capsule?(failure)
+    let error = ReFTError.workerDied(name, call: what, failure: failure, capsule: path)
+    ending = error
+    if let path, let store {
+      do throws(ReFTError) {
+        try store.quarantine(
+          hash: bytes.hash,
+          name: name,
+          path: bytes.file.path,
+          capsule: path,
+          reason: "in \(what) its process \(failure.description)"
+        )
+      } catch {
+        logger.error("the quarantine of plugin '\(name)' is not recorded: \(error.message)")
+      }
+    }
+    return error
+  }
+
+  /// Says once for each system call that the plugin tried it in vain.
+  private func noteRefusal(_ process: WorkerProcess, _ what: String) {
+    let word = process.memory.channel.pointee.refused
+    guard word != 0, noted.insert(word).inserted else { return }
+    let name = reft_system_call_name(word - 1).map { String(cString: $0) } ?? "number \(word - 1)"
+    logger.warning(
+      """
+      plugin '\(bytes.file.path)' tried the system call '\(name)' by the end of \(what); it was refused: a \
+      plugin in a process of its own has no network, no new files and no new processes
+      """
+    )
+  }
+}
+
+/// What a worker has given up.
+package struct WorkerConfinement: OptionSet, Sendable {
+  package let rawValue: Int
+  package init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// It cannot gain rights by running other programs.
+  package static let noNewPrivileges = WorkerConfinement(rawValue: 1)
+  /// A filter leaves it memory, threads and clocks.
+  package static let systemCalls = WorkerConfinement(rawValue: 2)
+}
+
+/// Loads plugins into workers.
+package enum IsolatedLoader {
+  static func load(
+    _ bytes: PluginBytes,
+    settings: IsolationSettings,
+    store: TrustStore?
+  ) throws(ReFTError) -> [Plugin] {
+    // What can be refused without running anything is refused here.
+    if bytes.library == nil { try bytes.file.look() }
+    let shared = try IsolatedPlugin(bytes, settings: settings, store: store)
+    return shared.descriptions.map { description in
+      Plugin(description, isolation: .process) { site, options throws(ReFTError) in
+        try IsolatedInstance(shared, description, at: site, options: options)
+      }
+    }
+  }
+
+  /// The process of an instance's worker and how often it was started; nil for other instances.
+  package static func worker(of instance: any PluginInstance) -> (process: Int32?, starts: Int)? {
+    (instance as? IsolatedInstance)?.worker
+  }
+
+  /// What the worker of an instance has given up; nil for other instances.
+  package static func confinement(of instance: any PluginInstance) -> WorkerConfinement? {
+    (instance as? IsolatedInstance)?.confinement
+  }
+
+  /// Loads a plugin or a manifest into a worker of its own.
+  package static func load(
+    _ file: PluginFile,
+    settings: IsolationSettings,
+    store: TrustStore? = nil
+  ) throws(ReFTError) -> [Plugin] {
+    try load(try PluginBytes(file), settings: settings, store: store)
+  }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// How workers are run.
+
+import Foundation
+
+/// The bounds of a worker and the place of its executable.
+public struct IsolationSettings: Sendable {
+  /// Seconds after which a call counts as hanging.
+  public var timeoutSeconds: Double
+  /// Bytes of address space that the plugin may take beyond what loading it took.
+  public var memoryLimit: Int
+  /// The executable; nil: `reft-plugin-worker` beside the running program.
+  public var workerPath: String?
+  /// The folder for capsules of calls that went wrong; nil: none are written.
+  public var capsuleFolder: String?
+  /// How often a side looks at the shared word before it sleeps: about 20 µs.
+  public var spins: UInt32
+  /// How often a call is made before its plugin is quarantined.
+  var attempts = 2
+
+  /// Bounds with the defaults of `docs/environment.md`.
+  public init(
+    timeoutSeconds: Double = 30,
+    memoryLimit: Int = 2 << 30,
+    workerPath: String? = nil,
+    capsuleFolder: String? = nil,
+    spins: UInt32 = 1000
+  ) {
+    self.timeoutSeconds = timeoutSeconds
+    self.memoryLimit = memoryLimit
+    self.workerPath = workerPath
+    self.capsuleFolder = capsuleFolder
+    self.spins = spins
+  }
+
+  /// The defaults, changed by `REFT_ISOLATION_TIMEOUT` (seconds), `REFT_ISOLATION_MEMORY` (MiB) and
+  /// `REFT_PLUGIN_WORKER` (absolute path).
+  public init(environment: [String: String]) {
+    self.init(capsuleFolder: UserFolder.path(environment: environment).map { $0 + "/quarantine" })
+    if let text = environment["REFT_ISOLATION_TIMEOUT"], let value = Double(text), value > 0 {
+      timeoutSeconds = value
+    }
+    if let text = environment["REFT_ISOLATION_MEMORY"], let value = Int(text),
+      (1...1 << 20).contains(value)
+    {
+      memoryLimit = value << 20
+    }
+    if let path = environment["REFT_PLUGIN_WORKER"], path.hasPrefix("/") { workerPath = path }
+  }
+
+  var executable: String? {
+    workerPath ?? PluginCatalog.executableFolder.map { $0 + "/reft-plugin-worker" }
+  }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the numbers of a call lie in the shared memory, and their copying there and back.
+
+import CReFTPlatform
+import Foundation
+import ReFTTensor
+
+/// The places of one call's data.
+struct WorkerLayout {
+  private(set) var end = WorkerMemory.dataOffset
+
+  static func rounded(_ byteCount: Int) -> Int { (byteCount + 63) & ~63 }
+
+  mutating func place(_ byteCount: Int) -> UInt64 {
+    defer { end += Self.rounded(byteCount) }
+    return UInt64(end)
+  }
+}
+
+/// One call on its way to the worker and back; the caller's memory is written after success alone,
+/// so that the same call can be made again.
+struct WorkerCall {
+  let call: PluginCall
+  let isBackward: Bool
+  let dim: Int
+  let counts: [Int]
+  private let layout: WorkerLayout
+  private let x, y, dy, dx, parameters, gradients, saved: UInt64
+  private let origins: [UInt64]
+
+  /// Bytes of shared memory that it needs.
+  var byteCount: Int { layout.end }
+
+  init(_ call: PluginCall, isBackward: Bool, dim: Int, counts: [Int]) {
+    self.call = call
+    self.isBackward = isBackward
+    self.dim = dim
+    self.counts = counts
+    var layout = WorkerLayout()
+    let rowBytes = call.rows * dim * 4
+    let parameterBytes = counts.reduce(0) { $0 + WorkerLayout.rounded(4 * $1) }
+    x = layout.place(rowBytes)
+    parameters = counts.isEmpty ? 0 : layout.place(parameterBytes)
+    saved = call.saved == nil ? 0 : layout.place(max(1, call.savedByteCount))
+    if isBackward {
+      dy = layout.place(rowBytes)
+      // What is one memory for the caller is one memory for the plugin.
+      dx = call.dx == nil ? 0 : call.dx == call.dy ? dy : layout.place(rowBytes)
+      gradients =
+        call.parameterGradients == nil || counts.isEmpty ? 0 : layout.place(parameterBytes)
+      y = 0
+    } else {
+      y = call.y == call.x ? x : layout.place(rowBytes)
+      (dy, dx, gradients) = (0, 0, 0)
+    }
+    origins = Self.sources(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
+    self.layout = layout
+  }
+
+  private static func sources(_ call: PluginCall) -> [UnsafePointer<Int32>?] {
+    [
+      call.source.example, call.source.position, call.source.length, call.source.location,
+      call.source.adapter,
+    ]
+  }
+
+  /// Copies everything that the plugin reads.
+  func write(to memory: WorkerMemory) {
+    let channel = memory.channel
+    channel.pointee.rows = Int64(call.rows)
+    channel.pointee.is_training = call.isTraining ? 1 : 0
+    (channel.pointee.x, channel.pointee.y) = (x, y)
+    (channel.pointee.dy, channel.pointee.dx) = (dy, dx)
+    (channel.pointee.parameters, channel.pointee.gradients) = (parameters, gradients)
+    channel.pointee.saved = saved
+    channel.pointee.saved_bytes = UInt64(call.savedByteCount)
+    channel.pointee.scratch_bytes = UInt64(call.scratchByteCount)
+    channel.pointee.example = origins[0]
+    channel.pointee.position = origins[1]
+    channel.pointee.length = origins[2]
+    channel.pointee.location = origins[3]
+    channel.pointee.adapter = origins[4]
+    channel.pointee.random_key = call.randomKey
+    channel.pointee.random_step = call.randomStep
+    copyRows(call.x, call.xStride, to: memory.base + Int(x))
+    if let dy = call.dy { copyRows(dy, call.dyStride, to: memory.base + Int(self.dy)) }
+    if isBackward, let saved = call.saved {
+      memcpy(memory.base + Int(self.saved), saved, call.savedByteCount)
+    }
+    copyTensors(at: parameters, in: memory) { call.parameters?[$0] }
+    copyTensors(at: gradients, in: memory) { call.parameterGradients?[$0].map { .init($0) } }
+    for (offset, source) in zip(origins, Self.sources(call)) {
+      if let source { memcpy(memory.base + Int(offset), source, 4 * call.rows) }
+    }
+  }
+
+  /// Copies everything that the plugin wrote.
+  func read(from memory: WorkerMemory) {
+    if isBackward {
+      if let dx = call.dx { copyRows(from: memory.base + Int(self.dx), to: dx, call.dxStride) }
+      guard gradients != 0 else { return }
+      var offset = Int(gradients)
+      for (index, count) in counts.enumerated() {
+        if let target = call.parameterGradients?[index] {
+          memcpy(target, memory.base + offset, 4 * count)
+        }
+        offset += WorkerLayout.rounded(4 * count)
+      }
+    } else {
+      if let y = call.y { copyRows(from: memory.base + Int(self.y), to: y, call.yStride) }
+      if let saved = call.saved {
+        memcpy(saved, memory.base + Int(self.saved), call.savedByteCount)
+      }
+    }
+  }
+
+  private func copyTensors(
+    at start: UInt64,
+    in memory: WorkerMemory,
+    _ source: (Int) -> UnsafeRawPointer?
+  ) {
+    guard start != 0 else { return }
+    var offset = Int(start)
+    for (index, count) in counts.enumerated() {
+      if let source = source(index) {
+        memcpy(memory.base + offset, source, 4 * count)
+      } else {
+        memset(memory.base + offset, 0, 4 * count)
+      }
+      offset += WorkerLayout.rounded(4 * count)
+    }
+  }
+
+  private func copyRows(
+    _ rows: UnsafeMutablePointer<Float>,
+    _ stride: Int,
+    to target: UnsafeMutableRawPointer
+  ) {
+    if stride == dim {
+      memcpy(target, rows, 4 * call.rows * dim)
+    } else {
+      for row in 0..<call.rows { memcpy(target + 4 * row * dim, rows + row * stride, 4 * dim) }
+    }
+  }
+
+  private func copyRows(
+    from source: UnsafeMutableRawPointer,
+    to rows: UnsafeMutablePointer<Float>,
+    _ stride: Int
+  ) {
+    if stride == dim {
+      memcpy(rows, source, 4 * call.rows * dim)
+    } else {
+      for row in 0..<call.rows { memcpy(rows + row * stride, source + 4 * row * dim, 4 * dim) }
+    }
+  }
+}

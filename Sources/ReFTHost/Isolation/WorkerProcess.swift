@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// One running worker, from the host's side: started with exactly what it needs, bounded, and killed
+// when it does not answer.
+
+import CReFTPlatform
+import Foundation
+import ReFTTensor
+
+/// Why a worker gave no answer.
+enum WorkerFailure: Error {
+  /// It ended: exited or was killed.
+  case ended(status: Int32)
+  /// It did not answer in time and was killed.
+  case timedOut(seconds: Double)
+  /// It could not be started or given memory.
+  case notStarted(String)
+
+  /// What happened, in words that follow "its process".
+  var description: String {
+    switch self {
+    case .timedOut(let seconds): return "did not answer for \(seconds) s and was killed"
+    case .notStarted(let reason): return "could not be started: \(reason)"
+    case .ended(let status):
+      var value: Int32 = 0
+      if reft_worker_status(status, &value) == 0 { return "exited with status \(value)" }
+      let name = strsignal(value).map { String(cString: $0) } ?? "unknown"
+      return "was killed by signal \(value) (\(name.lowercased()))"
+    }
+  }
+}
+
+/// A worker process with its shared memory; it ends with this object, and with the host.
+final class WorkerProcess {
+  let memory: WorkerMemory
+  let identifier: pid_t
+  /// Instances that exist in it, by number.
+  var instances: Set<UInt32> = []
+  private let memoryFile: Int32
+  private let lifePipe: Int32
+  private let settings: IsolationSettings
+  private var isRunning = true
+  private var loadedBytes = 4 << 30
+  private var requests: UInt32 = 0
+
+  /// Variables that change numbers or the search for libraries; the others stay with the host.
+  private static let passedOn = ["LD_LIBRARY_PATH", "TZ", "LANG"]
+
+  init(_ bytes: PluginBytes, settings: IsolationSettings) throws(WorkerFailure) {
+    guard let executable = settings.executable, access(executable, X_OK) == 0 else {
+      throw .notStarted(
+        "'\(settings.executable ?? "reft-plugin-worker")' is not there; it belongs beside reft, or "
+          + "name it with REFT_PLUGIN_WORKER"
+      )
+    }
+    self.settings = settings
+    let size = WorkerMemory.dataOffset
+    let file = reft_memory_file("reft-worker")
+    guard file >= 0 else { throw .notStarted("no shared memory: \(Self.text(-file))") }
+    guard ftruncate(file, off_t(size)) == 0,
+      let memory = WorkerMemory(descriptor: file, byteCount: size)
+    else {
+      let reason = Self.text(errno)
+      close(file)
+      throw .notStarted("no shared memory: \(reason)")
+    }
+    var (life, lifeOfWorker): (Int32, Int32) = (-1, -1)
+    let piped = reft_pipe(&lifeOfWorker, &life)
+    guard piped == 0 else {
+      close(file)
+      throw .notStarted("no pipe: \(Self.text(-piped))")
+    }
+    defer { close(lifeOfWorker) }
+    var descriptors = [file, lifeOfWorker, bytes.file.descriptor]
+    if let library = bytes.library { descriptors.append(library.descriptor) }
+    var process: pid_t = 0
+    let status = Self.withStrings(
+      [executable, bytes.file.path, bytes.library?.path ?? ""]
+    ) { arguments in
+      Self.withStrings(Self.environment()) { environment in
+        reft_worker_spawn(
+          executable,
+          arguments,
+          environment,
+          descriptors,
+          Int32(descriptors.count),
+          &process
+        )
+      }
+    }
+    guard status == 0 else {
+      close(file)
+      close(life)
+      throw .notStarted(Self.text(-status))
+    }
+    self.memory = memory
+    memoryFile = file
+    lifePipe = life
+    identifier = process
+    bound()
+  }
+
+  deinit {
+    close(lifePipe)
+    if isRunning {
+      _ = reft_worker_kill(identifier)
+      var status: Int32 = 0
+      _ = reft_worker_reap(identifier, 1, &status)
+    }
+    close(memoryFile)
+  }
+
+  /// Counts what is mapped now as the plugin's own need, and bounds what it may add.
+  func boundAfterLoading() {
+    loadedBytes = max(0, Int(reft_worker_mapped_bytes(identifier)))
+    bound()
+  }
+
+  private func bound() {
+    let limit = loadedBytes + settings.memoryLimit + 2 * memory.byteCount
+    _ = reft_worker_limit_memory(identifier, UInt64(limit))
+  }
+
+  /// Sees to it that the shared memory has room for a call.
+  func reserve(_ byteCount: Int) throws(WorkerFailure) {
+    guard byteCount > memory.byteCount else { return }
+    var size = memory.byteCount
+    while size < byteCount { size *= 2 }
+    guard ftruncate(memoryFile, off_t(size)) == 0, memory.grow(to: size) else {
+      throw .notStarted("no \(size) bytes of shared memory: \(Self.text(errno))")
+    }
+    memory.channel.pointee.memory_bytes = UInt64(size)
+    bound()
+  }
+
+  /// Gives a command and waits for its answer.
+  func perform(_ command: UInt32, instance: UInt32 = 0) throws(WorkerFailure) {
+    memory.channel.pointee.command = command
+    memory.channel.pointee.instance = instance
+    memory.channel.pointee.memory_bytes = UInt64(memory.byteCount)
+    requests &+= 1
+    let before = requests &- 1
+    reft_word_store_and_wake(memory.requestWord, requests)
+    if reft_word_wait(memory.replyWord, before, settings.spins, 20_000) == 1 { return }
+    // Not at once: look now and then whether it is still alive.
+    let start = DispatchTime.now().uptimeNanoseconds
+    while true {
+      var status: Int32 = 0
+      if reft_worker_reap(identifier, 0, &status) != 0 {
+        isRunning = false
+        // It may have answered and ended after that.
+        if reft_word_load(memory.replyWord) == requests { return }
+        throw .ended(status: status)
+      }
+      if Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 > settings.timeoutSeconds {
+        _ = reft_worker_kill(identifier)
+        _ = reft_worker_reap(identifier, 1, &status)
+        isRunning = false
+        throw .timedOut(seconds: settings.timeoutSeconds)
+      }
+      if reft_word_wait(memory.replyWord, before, 0, 20_000) == 1 { return }
+    }
+  }
+
+  private static func environment() -> [String] {
+    var result = ["SWIFT_BACKTRACE=enable=no"]
+    for (key, value) in ProcessInfo.processInfo.environment.sorted(by: { $0.key < $1.key })
+    where passedOn.contains(key) || key.hasPrefix("REFT_") || key.hasPrefix("OPENBLAS_") {
+      result.append("\(key)=\(value)")
+    }
+    return result
+  }
+
+  private static func withStrings<Result>(
+    _ strings: [String],
+    _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+  ) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return body(copies + [nil])
+  }
+
+  private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
+}

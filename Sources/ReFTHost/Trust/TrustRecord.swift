@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known on this machine about the bytes of one plugin.
+
+/// Why a plugin may run in this process, or may not.
+public enum PluginTrust: Sendable, Hashable {
+  /// Its bytes passed `reft plugin check` here at a level of at least 3.
+  case checked(level: Int)
+  /// The user said so.
+  case trusted
+  /// It lies where this program was installed.
+  case installed
+  /// A call ended its worker twice.
+  case quarantined(capsule: String, reason: String)
+  /// Nothing is known.
+  case unknown
+
+  /// Whether calls may be made in this process.
+  public var allowsInProcess: Bool {
+    switch self {
+    case .checked, .trusted, .installed: true
+    case .quarantined, .unknown: false
+    }
+  }
+
+  /// One or two words, for lists.
+  public var description: String {
+    switch self {
+    case .checked(let level): "checked (level \(level))"
+    case .trusted: "trusted"
+    case .installed: "installed"
+    case .quarantined: "quarantined"
+    case .unknown: "unknown"
+    }
+  }
+}
+
+/// An entry of the record of trust.
+public struct TrustRecord: Codable, Sendable, Hashable {
+  /// A call that ended the worker twice.
+  public struct Quarantine: Codable, Sendable, Hashable {
+    /// The file that `reft plugin check --replay` runs again.
+    public var capsule: String
+    /// What happened.
+    public var reason: String
+  }
+
+  /// The plugin's name when the entry was made.
+  public var name: String
+  /// Where it was when the entry was made.
+  public var path: String
+  /// Whether the user said that it may run in process.
+  public var isTrusted: Bool
+  /// The highest level of a check that it passed.
+  public var checkedLevel: Int?
+  /// When it passed, as ISO 8601.
+  public var checkedAt: String?
+  /// Why it may not run any more.
+  public var quarantine: Quarantine?
+
+  private enum CodingKeys: String, CodingKey {
+    case name, path, quarantine
+    case isTrusted = "trusted"
+    case checkedLevel = "checked_level"
+    case checkedAt = "checked_at"
+  }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local record of trust: a JSON file by hash of the plugin's bytes.
+
+import Foundation
+public import ReFTTensor
+
+/// The record of which plugins passed a check here, which the user trusts, and which failed.
+public final class TrustStore: Sendable {
+  /// The lowest level of `reft plugin check` that lets a plugin into the process.
+  public static let requiredLevel = 3
+
+  /// The file; nil when there is no place for one, and then nothing is known.
+  public let path: String?
+  /// Folders whose plugins came with this program.
+  public let installedFolders: [String]
+
+  private struct File: Codable {
+    var version: Int
+    var plugins: [String: TrustRecord]
+
+    enum CodingKeys: String, CodingKey {
+      case plugins
+      case version = "reft_trust"
+    }
+  }
+
+  /// Opens the record of this user.
+  public convenience init() {
+    let folder = PluginCatalog.executableFolder
+    let parent = folder.map { ($0 as NSString).deletingLastPathComponent }
+    self.init(
+      path: UserFolder.path().map { $0 + "/trust.json" },
+      installedFolders: [folder, parent.map { $0 + "/lib/reft/plugins" }, "/usr/lib/reft/plugins"]
+        .compactMap(\.self)
+    )
+  }
+
+  /// Opens a record in a file, which need not exist.
+  public init(path: String?, installedFolders: [String] = []) {
+    self.path = path
+    self.installedFolders = installedFolders
+  }
+
+  /// What is known about a file with a hash.
+  ///
+  /// - Throws: `.badData` or `.inputOutput` when the record cannot be read or be believed.
+  public func trust(hash: String, path: String) throws(ReFTError) -> PluginTrust {
+    let record = try read().plugins[hash]
+    if let quarantine = record?.quarantine {
+      return .quarantined(capsule: quarantine.capsule, reason: quarantine.reason)
+    }
+    if record?.isTrusted == true { return .trusted }
+    if let level = record?.checkedLevel, level >= Self.requiredLevel {
+      return .checked(level: level)
+    }
+    return isInstalled(path) ? .installed : .unknown
+  }
+
+  /// The entry of a hash, if there is one.
+  public func record(hash: String) throws(ReFTError) -> TrustRecord? { try read().plugins[hash] }
+
+  /// Notes that a plugin passed a check; ends its quarantine.
+  public func noteCheck(
+    hash: String,
+    name: String,
+    path: String,
+    level: Int
+  ) throws(ReFTError) {
+    try change(hash, name, path) { record in
+      record.checkedLevel = max(level, record.checkedLevel ?? 0)
+      record.checkedAt = Date().ISO8601Format()
+      record.quarantine = nil
+    }
+  }
+
+  /// Notes that a plugin failed a check, so that an earlier success no longer counts.
+  public func noteFailedCheck(hash: String, name: String, path: String) throws(ReFTError) {
+    try change(hash, name, path) { record in
+      record.checkedLevel = nil
+      record.checkedAt = nil
+    }
+  }
+
+  /// Notes that the user trusts a plugin, or no longer does; trusting ends its quarantine.
+  public func setTrusted(
+    _ isTrusted: Bool,
+    hash: String,
+    name: String,
+    path: String
+  ) throws(ReFTError) {
+    try change(hash, name, path) { record in
+      record.isTrusted = isTrusted
+      if isTrusted { record.quarantine = nil }
+    }
+  }
+
+  /// Notes that a call ended the worker twice: the plugin is not run again until it is checked,
+  /// trusted or rebuilt.
+  public func quarantine(
+    hash: String,
+    name: String,
+    path: String,
+    capsule: String,
+    reason: String
+  ) throws(ReFTError) {
+    try change(hash, name, path) { record in
+      record.checkedLevel = nil
+      record.isTrusted = false
+      record.quarantine = TrustRecord.Quarantine(capsule: capsule, reason: reason)
+    }
+  }
+
+  private func isInstalled(_ path: String) -> Bool {
+    let folder = (path as NSString).deletingLastPathComponent
+    return installedFolders.contains { folder == $0 }
+  }
+
+  private func read() throws(ReFTError) -> File {
+    guard let path else { return File(version: 1, plugins: [:]) }
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return File(version: 1, plugins: [:]) }
+      throw .trustUnreadable(path, reason: String(cString: strerror(errno)))
+    }
+    guard status.st_mode & (S_IWOTH | S_IWGRP) == 0,
+      status.st_uid == geteuid() || status.st_uid == 0
+    else { throw .trustWritableByOthers(path) }
+    do {
+      let file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(filePath: path)))
+      guard file.version == 1 else {
+        throw ReFTError.trustUnreadable(path, reason: "it has version \(file.version), expected 1")
+      }
+      return file
+    } catch let error as ReFTError {
+      throw error
+    } catch {
+      throw .trustUnreadable(path, reason: "\(error)")
+    }
+  }
+
+  /// Reads, changes and replaces the file while no other process does.
+  private func change(
+    _ hash: String,
+    _ name: String,
+    _ pluginPath: String,
+    _ body: (inout TrustRecord) -> Void
+  ) throws(ReFTError) {
+    guard let path else { throw .trustWithoutHome() }
+    let folder = (path as NSString).deletingLastPathComponent
+    do {
+      try FileManager.default.createDirectory(
+        atPath: folder,
+        withIntermediateDirectories: true,
+        attributes: [.posixPermissions: 0o700]
+      )
+    } catch {
+      throw .trustUnreadable(
+        path,
+        reason: "its folder cannot be made: \(error.localizedDescription)"
+      )
+    }
+    let lock = open(path + ".lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+    guard lock >= 0, flock(lock, LOCK_EX) == 0 else {
+      throw .trustUnreadable(path, reason: String(cString: strerror(errno)))
+    }
+    defer { close(lock) }
+    var file = try read()
+    var record =
+      file.plugins[hash]
+      ?? TrustRecord(
+        name: name,
+        path: pluginPath,
+        isTrusted: false,
+        checkedLevel: nil,
+        checkedAt: nil,
+        quarantine: nil
+      )
+    record.name = name
+    record.path = pluginPath
+    body(&record)
+    file.plugins[hash] = record
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let data: Data
+    do {
+      data = try encoder.encode(file)
+    } catch {
+      throw .trustUnreadable(path, reason: "it cannot be written: \(error)")
+    }
+    try AtomicFile.write(data, to: path)
+    chmod(path, 0o600)
+  }
+}

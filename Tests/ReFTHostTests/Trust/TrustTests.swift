@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may run in this process, and what is remembered about it.
+
+import Foundation
+import ReFTHost
+import ReFTTensor
+import Testing
+import _ReFTTestSupport
+
+@Suite("Trust", .serialized)
+struct TrustTests {
+  private func catalog(
+    _ folder: String,
+    _ store: TrustStore,
+    alsoTrusted: Set<String> = []
+  ) throws -> PluginCatalog {
+    let build = try #require(BuiltPlugins.folder)
+    return PluginCatalog(
+      extraPaths: [folder],
+      environment: [:],
+      executableFolder: folder,
+      loader: PluginCatalog.trustingLoader(
+        store: store,
+        settings: IsolationSettings(
+          workerPath: build + "/reft-plugin-worker",
+          capsuleFolder: folder + "/capsules"
+        ),
+        alsoTrusted: alsoTrusted
+      )
+    )
+  }
+
+  @Test("an unknown plugin is isolated, a checked or trusted one runs in process")
+  func levels() throws {
+    try withTemporaryDirectory { folder in
+      let path = try TroublePlugin.compile(in: folder)
+      let store = TrustStore(path: folder + "/record/trust.json")
+      let plugin = try catalog(folder, store).find("trouble")
+      #expect(plugin.isolation == .process)
+      let hash = plugin.hash
+      #expect(try catalog(folder, store, alsoTrusted: [path]).find("trouble").isolation == .none)
+      #expect(try catalog(folder, store, alsoTrusted: [hash]).find("trouble").isolation == .none)
+
+      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 2)
+      #expect(try catalog(folder, store).find("trouble").isolation == .process)
+      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 3)
+      #expect(try store.trust(hash: hash, path: path) == .checked(level: 3))
+      #expect(try catalog(folder, store).find("trouble").isolation == .none)
+      #expect(
+        try catalog(folder, store).find("trouble", isolation: .process).isolation == .process
+      )
+      try store.noteFailedCheck(hash: hash, name: "trouble", path: path)
+      #expect(try store.trust(hash: hash, path: path) == .unknown)
+
+      try store.setTrusted(true, hash: hash, name: "trouble", path: path)
+      #expect(try catalog(folder, store).find("trouble").isolation == .none)
+      try store.setTrusted(false, hash: hash, name: "trouble", path: path)
+      #expect(try catalog(folder, store).find("trouble").isolation == .process)
+    }
+  }
+
+  @Test("asking for 'isolation: none' does not replace trust")
+  func noneIsNotTrust() throws {
+    try withTemporaryDirectory { folder in
+      _ = try TroublePlugin.compile(in: folder)
+      let store = TrustStore(path: folder + "/trust.json")
+      let error = #expect(throws: ReFTError.self) {
+        _ = try catalog(folder, store).find("trouble", isolation: Isolation.none)
+      }
+      #expect(error?.message.contains("may not run in this process") == true)
+    }
+  }
+
+  @Test("another build of a checked plugin is unknown")
+  func anotherBuild() throws {
+    try withTemporaryDirectory { folder in
+      let path = try TroublePlugin.compile(in: folder)
+      let store = TrustStore(path: folder + "/trust.json")
+      let hash = try PluginFile(path: path).hash
+      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 4)
+      #expect(try catalog(folder, store).find("trouble").isolation == .none)
+      let handle = try #require(FileHandle(forWritingAtPath: path))
+      try handle.seekToEnd()
+      try handle.write(contentsOf: Data([0]))
+      try handle.close()
+      #expect(try catalog(folder, store).find("trouble").isolation == .process)
+    }
+  }
+
+  @Test("a quarantined plugin is refused until it is trusted or passes a check")
+  func quarantine() throws {
+    try withTemporaryDirectory { folder in
+      let path = try TroublePlugin.compile(in: folder)
+      let store = TrustStore(path: folder + "/trust.json")
+      let plugin = try catalog(folder, store).find("trouble")
+      let harness = InstanceHarness(
+        try plugin.makeInstance(
+          at: PluginSite(dim: 8, layer: 1, component: "block_output"),
+          options: [:]
+        ),
+        dim: 8
+      )
+      #expect(throws: ReFTError.self) {
+        _ = try harness.forward([TroublePlugin.crash] + [Float](repeating: 0, count: 7))
+      }
+      let error = #expect(throws: ReFTError.self) {
+        _ = try catalog(folder, store).find("trouble")
+      }
+      #expect(error?.message.contains("is quarantined: in forward of layer 1 over 1 rows") == true)
+      #expect(error?.message.contains("--replay \(folder)/capsules/trouble-") == true)
+      try store.noteCheck(hash: plugin.hash, name: "trouble", path: path, level: 3)
+      #expect(try catalog(folder, store).find("trouble").isolation == .none)
+    }
+  }
+
+  @Test("a record that others can write, or that is damaged, is not believed")
+  func damaged() throws {
+    try withTemporaryDirectory { folder in
+      let path = folder + "/trust.json"
+      let store = TrustStore(path: path)
+      try store.setTrusted(true, hash: "sha256:00", name: "a", path: "/a.so")
+      #expect(try store.trust(hash: "sha256:00", path: "/a.so") == .trusted)
+      chmod(path, 0o666)
+      let writable = #expect(throws: ReFTError.self) {
+        try store.trust(hash: "sha256:00", path: "/a.so")
+      }
+      #expect(writable?.message.contains("can be written by others") == true)
+      chmod(path, 0o600)
+      try Data("{\"reft_trust\": 9, \"plugins\": {}}".utf8).write(to: URL(filePath: path))
+      chmod(path, 0o600)
+      let newer = #expect(throws: ReFTError.self) {
+        try store.trust(hash: "sha256:00", path: "/a.so")
+      }
+      #expect(newer?.message.contains("it has version 9, expected 1") == true)
+    }
+  }
+
+  @Test("our own plugins beside the program are trusted as part of the installation")
+  func installed() throws {
+    let folder = try #require(BuiltPlugins.folder)
+    let store = TrustStore(path: nil, installedFolders: [folder])
+    #expect(try store.trust(hash: "sha256:00", path: folder + "/libLoReFT.so") == .installed)
+    #expect(try store.trust(hash: "sha256:00", path: "/elsewhere/libLoReFT.so") == .unknown)
+  }
+}
