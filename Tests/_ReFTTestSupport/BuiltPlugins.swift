@@ -24,6 +24,14 @@ public enum BuiltPlugins {
   /// - Throws: an issue, when the build has no plugins beside it.
   public static func catalog() throws -> PluginCatalog {
     let folder = try #require(folder, "no libLoReFT.so beside the test bundle")
-    return PluginCatalog(extraPaths: [folder], environment: [:], executableFolder: folder)
+    return PluginCatalog(
+      extraPaths: [folder],
+      environment: [:],
+      executableFolder: folder,
+      loader: PluginCatalog.trustingLoader(
+        store: TrustStore(path: nil, installedFolders: [folder]),
+        settings: IsolationSettings(workerPath: folder + "/reft-plugin-worker")
+      )
+    )
   }
 }

@@ -79,10 +79,11 @@ public final class PluginCatalog: Sendable {
     self.loader = loader
   }
 
-  /// Loads plugins into this process.
-  public static let standardLoader: Loader = { file, _ throws(ReFTError) in
-    try InProcessLoader.load(file)
-  }
+  /// Follows the user's record of trust, with workers as `docs/environment.md` says.
+  public static let standardLoader: Loader = trustingLoader(
+    store: TrustStore(),
+    settings: IsolationSettings(environment: ProcessInfo.processInfo.environment)
+  )
 
   /// Finds a plugin by its name or full id.
   ///
