@@ -76,6 +76,8 @@ static const kernels_t avx2 = {
 
 static const kernels_t* active = &reference;
 
+static int has_vnni = 0;
+
 static int offered(void) {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -94,7 +96,15 @@ void reft_kernels_select(int optimised) {
 
 __attribute__((constructor)) static void choose(void) {
   const char* wish = getenv("REFT_KERNELS");
+#if defined(__x86_64__)
+  has_vnni = offered() && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512vl") && !(wish && strcmp(wish, "avx2") == 0);
+#endif
   reft_kernels_select(!(wish && strcmp(wish, "ref") == 0));
+}
+
+int reft_kernels_use_vnni(void) {
+  return has_vnni;
 }
 
 int reft_kernels_use_avx2(void) {

@@ -10,6 +10,8 @@
 
 /* 1 when this processor has AVX2, FMA and F16C and REFT_KERNELS is not "ref". */
 int reft_kernels_use_avx2(void);
+/* 1 when, besides, it has AVX-512 VNNI on 256-bit registers and REFT_KERNELS is not "avx2". */
+int reft_kernels_use_vnni(void);
 /* Switches to the reference kernels (0) or to what the processor offers (1); for tests. */
 void reft_kernels_select(int optimised);
 

@@ -2,6 +2,7 @@
  * The reference kernels: plain loops, the specification of their optimised twins. */
 #ifndef REFT_REF_KERNELS_H
 #define REFT_REF_KERNELS_H
+#include "reft_decode.h"
 #include "reft_kernels.h"
 
 void reft_silu_f32_ref(size_t n, const float* gate, float* a);
@@ -30,4 +31,8 @@ void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y);
 void reft_scale_f32_ref(size_t n, float factor, float* y);
 float reft_dot_f32_ref(size_t n, const float* x, const float* y);
 float reft_max_f32_ref(size_t n, const float* x);
+void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out);
+void reft_rows8_dot_ref(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+                        size_t rows, float* y, size_t stride);
+
 #endif

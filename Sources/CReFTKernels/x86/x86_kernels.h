@@ -2,6 +2,7 @@
  * The AVX2 twins of the reference kernels; dispatch.c puts them into the table. */
 #ifndef REFT_X86_KERNELS_H
 #define REFT_X86_KERNELS_H
+#include "reft_decode.h"
 #include "reft_kernels.h"
 
 void reft_silu_f32_avx2(size_t n, const float* gate, float* a);
@@ -31,4 +32,10 @@ void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x
                                     const float* weight, float epsilon, const float* dy,
                                     size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
+void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out);
+void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+                         size_t rows, float* y, size_t stride);
+void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+                         size_t rows, float* y, size_t stride);
+
 #endif

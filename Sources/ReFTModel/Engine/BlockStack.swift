@@ -54,6 +54,8 @@ final class BlockStack {
   var sites: Set<Site> = []
   /// How many sites the backward pass has still to visit; at 0 it ends.
   var sitesLeft = 0
+  /// Whether decoded rows keep float32 activations, as prompts always do.
+  var isExact = true
 
   private var shape: ModelConfiguration { model.configuration }
   private var rowWidth: Int { shape.queryWidth + 2 * shape.keyValueWidth }
@@ -165,7 +167,7 @@ final class BlockStack {
     }
     try fire(.attentionInput, index, normed, stride: d)
     let qkv = state.queryKeyValue.floats(count * rowWidth)
-    multiply(block.queryKeyValue, rows: count, x: normed, y: qkv, accumulate: false)
+    multiply(block.queryKeyValue, runs: layout.runs, x: normed, y: qkv, accumulate: false)
     try fire(.queryOutput, index, qkv, stride: rowWidth)
     try fire(.keyOutput, index, qkv + shape.queryWidth, stride: rowWidth)
     try fire(
@@ -189,6 +191,7 @@ final class BlockStack {
     let hasTail = tail != nil && index == shape.layers - 1
     var stream = input
     var n = count
+    let runs = hasTail ? layout.tailRuns(tail) : layout.runs
     if hasTail, let tail {
       n = tail.rows.count
       stream = tailInput.floats(n * d)
@@ -207,7 +210,7 @@ final class BlockStack {
     try addProduct(
       block.attentionOutput,
       x: mixed,
-      rows: n,
+      runs: runs,
       to: stream,
       into: middle,
       site: .attentionOutput,
@@ -231,7 +234,7 @@ final class BlockStack {
     }
     try fire(.mlpInput, index, mlpNormed, stride: d, inTail: hasTail)
     let gateUp = state.gateUp.floats(n * 2 * f)
-    multiply(block.gateUp, rows: n, x: mlpNormed, y: gateUp, accumulate: false)
+    multiply(block.gateUp, runs: runs, x: mlpNormed, y: gateUp, accumulate: false)
     let hidden = wide.floats(n * f)
     if wants(.mlpActivation, index) {
       let activation = state.activation.floats(n * f)
@@ -260,7 +263,7 @@ final class BlockStack {
     try addProduct(
       block.down,
       x: hidden,
-      rows: n,
+      runs: runs,
       to: middle,
       into: out,
       site: .mlpOutput,
@@ -274,7 +277,7 @@ final class BlockStack {
   private func addProduct(
     _ weight: StackedWeight,
     x: UnsafeMutablePointer<Float>,
-    rows n: Int,
+    runs: [RowRun],
     to stream: UnsafeMutablePointer<Float>,
     into out: UnsafeMutablePointer<Float>,
     site: Component,
@@ -282,43 +285,86 @@ final class BlockStack {
     inTail: Bool
   ) throws {
     let d = shape.hiddenSize
+    let n = runs.reduce(0) { $0 + $1.count }
     if out != stream {
       rows(n) { first, m in
         (out + first * d).update(from: stream + first * d, count: m * d)
       }
     }
     guard wants(site, index) else {
-      multiply(weight, rows: n, x: x, y: out, accumulate: true)
+      multiply(weight, runs: runs, x: x, y: out, accumulate: true)
       return
     }
     let product = delta.floats(n * d)
-    multiply(weight, rows: n, x: x, y: product, accumulate: false)
+    multiply(weight, runs: runs, x: x, y: product, accumulate: false)
     try fire(site, index, product, stride: d, inTail: inTail)
     rows(n) { first, m in reft_axpy_f32(m * d, 1, product + first * d, out + first * d) }
   }
 
   private func multiply(
     _ weight: StackedWeight,
-    rows n: Int,
+    runs: [RowRun],
     x: UnsafePointer<Float>,
     y: UnsafeMutablePointer<Float>,
     accumulate: Bool
   ) {
-    MatrixProduct.forward(
-      weight,
-      rows: n,
-      x: x,
-      xStride: weight.columns,
-      y: y,
-      yStride: weight.rows,
-      accumulate: accumulate,
-      pool: pool
-    )
+    for run in runs {
+      if run.isDecode {
+        multiplyFew(weight, run: run, x: x, y: y, accumulate: accumulate)
+      } else {
+        MatrixProduct.forward(
+          weight,
+          rows: run.count,
+          x: x + run.start * weight.columns,
+          xStride: weight.columns,
+          y: y + run.start * weight.rows,
+          yStride: weight.rows,
+          accumulate: accumulate,
+          pool: pool
+        )
+      }
+    }
   }
 
-  /// Logits of some rows: y = x · headᵀ.
-  func multiplyHead(rows n: Int, x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>) {
-    multiply(model.head, rows: n, x: x, y: y, accumulate: false)
+  /// Logits of the last row of each sequence: y = x headᵀ.
+  func multiplyHead(x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>) {
+    for run in layout.lastRuns {
+      multiplyFew(model.head, run: run, x: x, y: y, accumulate: false)
+    }
+  }
+
+  /// The rows of one run, few enough that packing the weight does not pay.
+  private func multiplyFew(
+    _ weight: StackedWeight,
+    run: RowRun,
+    x: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>,
+    accumulate: Bool
+  ) {
+    let x = x + run.start * weight.columns
+    let y = y + run.start * weight.rows
+    if run.isDecode, !isExact, let repacked = weight.repacked(pool: pool) {
+      repacked.multiply(
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+    } else {
+      MatrixProduct.forwardFew(
+        weight,
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+    }
   }
 
   private func multiplyBack(

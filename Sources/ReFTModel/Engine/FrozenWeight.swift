@@ -54,6 +54,10 @@ struct StackedWeight: Sendable {
   let parts: [FrozenWeight]
   let rows: Int
   let columns: Int
+  private let repacked = LazyRepackedWeight()
+
+  /// The weight as decoding wants it; nil when its number format has no int8 products.
+  func repacked(pool: ThreadPool) -> RepackedWeight? { repacked.value(of: self, pool: pool) }
 
   init(_ parts: FrozenWeight...) {
     self.parts = parts

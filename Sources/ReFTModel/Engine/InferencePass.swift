@@ -15,13 +15,18 @@ public final class InferencePass {
   private var final = GrowingBuffer()
   private var normed = GrowingBuffer()
   private var logits = GrowingBuffer()
-  private let pool: ThreadPool
 
   /// Prepares passes through a model.
-  public init(model: FrozenModel, pool: ThreadPool = .shared) {
+  ///
+  /// - Parameters:
+  ///   - model: the frozen model.
+  ///   - isExact: keeps float32 activations for decoded tokens too; otherwise they are rounded to
+  ///     int8 with a scale for every 32, which is faster.
+  ///   - pool: the threads to use.
+  public init(model: FrozenModel, isExact: Bool = false, pool: ThreadPool = .shared) {
     self.model = model
-    self.pool = pool
     stack = BlockStack(model: model, pool: pool)
+    stack.isExact = isExact
   }
 
   /// Runs the new tokens of each sequence and appends them to its cache.
@@ -91,7 +96,7 @@ public final class InferencePass {
     }
     let count = n * shape.vocabularySize
     let logits = self.logits.floats(count)
-    stack.multiplyHead(rows: n, x: normed, y: logits)
+    stack.multiplyHead(x: normed, y: logits)
     for (cache, tokens) in sequences { cache.count += tokens.count }
     return UnsafeMutableBufferPointer(start: logits, count: count)
   }

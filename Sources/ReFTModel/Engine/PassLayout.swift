@@ -26,6 +26,26 @@ struct RowSpan {
   var past: Int { position }
 }
 
+/// Neighbouring rows that products treat alike.
+struct RowRun {
+  /// The first row.
+  var start: Int
+  /// How many rows.
+  var count: Int
+  /// Whether they are decoded tokens, one of its sequence each, rather than parts of a prompt.
+  var isDecode: Bool
+
+  /// Joins a run to the end of a list.
+  static func append(_ count: Int, isDecode: Bool, to runs: inout [RowRun]) {
+    if let last = runs.last, last.isDecode == isDecode {
+      runs[runs.count - 1].count += count
+    } else {
+      let start = runs.last.map { $0.start + $0.count } ?? 0
+      runs.append(RowRun(start: start, count: count, isDecode: isDecode))
+    }
+  }
+}
+
 /// The rows of a pass. Tokens that several sequences share are computed once.
 struct PassLayout {
   /// The token id of each row.
@@ -38,6 +58,11 @@ struct PassLayout {
   var rowOfToken: [Int32]?
   /// How many rows the shared prefix has.
   var prefixCount = 0
+  /// The rows by how they are multiplied. What a row is depends on its own sequence alone, so its
+  /// bits do too.
+  var runs: [RowRun] = []
+  /// The same for the last row of each sequence.
+  var lastRuns: [RowRun] = []
 
   var rowCount: Int { ids.count }
 
@@ -68,6 +93,7 @@ struct PassLayout {
       for offset in 0..<count { map[firstToken + offset] = Int32(start + offset) }
     }
     if sharedPrefix > 0 { rowOfToken = map }
+    runs = [RowRun(start: 0, count: rowCount, isDecode: false)]
   }
 
   /// Lays out the next tokens of sequences that have caches.
@@ -82,12 +108,21 @@ struct PassLayout {
         )
       )
       append(tokens[...], position: cache.count)
+      let isDecode = tokens.count == 1 && cache.count > 0
+      RowRun.append(tokens.count, isDecode: isDecode, to: &runs)
+      RowRun.append(1, isDecode: isDecode, to: &lastRuns)
     }
   }
 
   private mutating func append(_ tokens: ArraySlice<Int32>, position: Int) {
     ids += tokens
     positions += (0..<tokens.count).map { Int32(position + $0) }
+  }
+
+  /// How the rows of a tail are multiplied: in inference the tail is the last row of each sequence.
+  func tailRuns(_ tail: TailRows?) -> [RowRun] {
+    lastRuns.isEmpty
+      ? [RowRun(start: 0, count: tail?.rows.count ?? 0, isDecode: false)] : lastRuns
   }
 
   /// The last row of each sequence.

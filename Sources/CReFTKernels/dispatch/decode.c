@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chooses the kernels of reft_decode.h: reference, AVX2, or AVX-512 VNNI.
+#include "../ref/ref_kernels.h"
+#include "../x86/x86_kernels.h"
+#include "reft_decode.h"
+
+void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2()) {
+    reft_quantize_rows_avx2(x, stride, out);
+    return;
+  }
+#endif
+  reft_quantize_rows_ref(x, stride, out);
+}
+
+void reft_rows8_dot(uint32_t layout, const uint8_t* group, const reft_activations_t* x, size_t rows,
+                    float* y, size_t stride) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2()) {
+    if (reft_kernels_use_vnni()) {
+      reft_rows8_dot_vnni(layout, group, x, rows, y, stride);
+    } else {
+      reft_rows8_dot_avx2(layout, group, x, rows, y, stride);
+    }
+    return;
+  }
+#endif
+  reft_rows8_dot_ref(layout, group, x, rows, y, stride);
+}

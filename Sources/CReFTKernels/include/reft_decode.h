@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * reft_decode.h: products of quantised weights with a few rows, for decoding. Weights are repacked
+ * once, eight rows interleaved; activations become int8 with a scale for every 32.
+ */
+#ifndef REFT_DECODE_H
+#define REFT_DECODE_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* Columns that share a scale. */
+#define REFT_DECODE_BLOCK 32
+
+/* How eight interleaved rows of 32 columns are stored. d, m: float16 per row.
+ *   NIBBLES: d[8] m[8] q[128]        value = d q + m, q in 0...15: 160 bytes
+ *   BYTES:   d[8] q[256]             value = d q,     q in -127...127: 272 bytes
+ *   OFFSET:  d[8] m[8] q[256]        value = d q + m: 288 bytes
+ *   HALVES:  d[8] e[8] q[256]        value = d q for the first 16 columns, e q for the others: 288
+ * NIBBLES: q[c * 32 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in its
+ * high half. Others: q[c * 32 + r * 4 + t] holds row r, column 4 c + t. */
+#define REFT_ROWS8_NIBBLES 1u
+#define REFT_ROWS8_BYTES 2u
+#define REFT_ROWS8_OFFSET 3u
+#define REFT_ROWS8_HALVES 4u
+
+/* The layout that a GGUF type (its number in the file format) is repacked to; 0 when there is none.
+ */
+uint32_t reft_rows8_layout(uint32_t type);
+/* Bytes of eight rows of 32 columns in a layout. */
+size_t reft_rows8_block_bytes(uint32_t layout);
+/* Repacks eight rows of `columns` (a multiple of the type's block) from the file's format; a NULL
+ * row is zeros. Scales are rounded to float16; those of types with blocks of 32 are exact. */
+void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8], uint8_t* out);
+
+/* n rows of `columns` as int8: x ~ scale[block] * q; sum[block] = scale * sum of q; count[block] =
+ * the sum of q itself, and counts[2 * block + half] that of its halves. Strides are `columns` and
+ * columns / 32. */
+typedef struct reft_activations {
+  size_t n;
+  size_t columns;
+  int8_t* q;
+  float* scale;
+  float* sum;
+  int32_t* counts;
+} reft_activations_t;
+
+void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out);
+
+/* y[i * stride + r] = x_i . row r of the group, for all n rows of x and the first `rows` of eight.
+ */
+void reft_rows8_dot(uint32_t layout, const uint8_t* group, const reft_activations_t* x, size_t rows,
+                    float* y, size_t stride);
+
+#endif

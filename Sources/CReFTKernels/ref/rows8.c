@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Eight interleaved rows times int8 activations, and the repacking: plain loops, the specification.
+#include <math.h>
+#include <string.h>
+
+#include "ref_kernels.h"
+#include "reft_decode.h"
+
+enum { Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14 };
+
+uint32_t reft_rows8_layout(uint32_t type) {
+  switch (type) {
+    case Q4_0:
+    case Q4_1:
+    case Q4_K:
+      return REFT_ROWS8_NIBBLES;
+    case Q5_0:
+    case Q8_0:
+      return REFT_ROWS8_BYTES;
+    case Q5_1:
+    case Q5_K:
+      return REFT_ROWS8_OFFSET;
+    case Q6_K:
+      return REFT_ROWS8_HALVES;
+    default:
+      return 0;
+  }
+}
+
+size_t reft_rows8_block_bytes(uint32_t layout) {
+  switch (layout) {
+    case REFT_ROWS8_NIBBLES:
+      return 160;
+    case REFT_ROWS8_BYTES:
+      return 272;
+    default:
+      return 288;
+  }
+}
+
+static float half_to_float(uint16_t half) {
+  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
+  float value;
+  if (exponent == 0) {
+    value = ldexpf((float)mantissa, -24);
+  } else if (exponent == 31) {
+    value = mantissa ? NAN : INFINITY;
+  } else {
+    value = ldexpf((float)(mantissa | 1024), (int)exponent - 25);
+  }
+  return sign ? -value : value;
+}
+
+// Rounds to nearest, ties to even; too large becomes infinite.
+static uint16_t float_to_half(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+  float magnitude = fabsf(value);
+  if (isnan(value)) return sign | 0x7e00;
+  if (magnitude >= 65520) return sign | 0x7c00;
+  if (magnitude < ldexpf(1, -14)) return sign | (uint16_t)nearbyintf(ldexpf(magnitude, 24));
+  int exponent;
+  float fraction = frexpf(magnitude, &exponent);
+  uint32_t mantissa = (uint32_t)nearbyintf(ldexpf(fraction, 11));
+  return sign | (uint16_t)(((uint32_t)(exponent + 14) << 10) + mantissa - 1024);
+}
+
+static uint16_t half_at(const uint8_t* p) {
+  return (uint16_t)(p[0] | p[1] << 8);
+}
+
+// Six-bit scale and minimum number `j` of the twelve packed bytes of Q4_K and Q5_K.
+static void scale_and_minimum(const uint8_t* s, int j, int* scale, int* minimum) {
+  if (j < 4) {
+    *scale = s[j] & 63;
+    *minimum = s[j + 4] & 63;
+  } else {
+    *scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
+    *minimum = s[j + 4] >> 4 | (s[j] >> 6) << 4;
+  }
+}
+
+// Integers, scales and minimum of 32 columns: value = d[column / 16] q + m.
+typedef struct piece {
+  int8_t q[32];
+  float d[2];
+  float m;
+} piece_t;
+
+static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
+  piece_t p = {{0}, {0, 0}, 0};
+  if (type == Q8_0) {
+    const uint8_t* b = row + block * 34;
+    p.d[0] = half_to_float(half_at(b));
+    memcpy(p.q, b + 2, 32);
+  } else if (type == Q4_0 || type == Q4_1) {
+    const uint8_t* b = row + block * (type == Q4_0 ? 18 : 20);
+    const uint8_t* q = b + (type == Q4_0 ? 2 : 4);
+    p.d[0] = half_to_float(half_at(b));
+    p.m = type == Q4_0 ? -8 * p.d[0] : half_to_float(half_at(b + 2));
+    for (int j = 0; j < 16; j++) {
+      p.q[j] = (int8_t)(q[j] & 15);
+      p.q[j + 16] = (int8_t)(q[j] >> 4);
+    }
+  } else if (type == Q5_0 || type == Q5_1) {
+    const uint8_t* b = row + block * (type == Q5_0 ? 22 : 24);
+    const uint8_t *high = b + (type == Q5_0 ? 2 : 4), *q = high + 4;
+    p.d[0] = half_to_float(half_at(b));
+    p.m = type == Q5_0 ? 0 : half_to_float(half_at(b + 2));
+    int offset = type == Q5_0 ? 16 : 0;
+    for (int j = 0; j < 16; j++) {
+      p.q[j] = (int8_t)(((q[j] & 15) | (high[j / 8] >> (j % 8) & 1) << 4) - offset);
+      p.q[j + 16] = (int8_t)((q[j] >> 4 | (high[2 + j / 8] >> (j % 8) & 1) << 4) - offset);
+    }
+  } else if (type == Q4_K || type == Q5_K) {
+    const uint8_t* b = row + block / 8 * (type == Q4_K ? 144 : 176);
+    int j = (int)(block % 8), scale, minimum;
+    scale_and_minimum(b + 4, j, &scale, &minimum);
+    p.d[0] = half_to_float(half_at(b)) * (float)scale;
+    p.m = -half_to_float(half_at(b + 2)) * (float)minimum;
+    const uint8_t* q = b + (type == Q4_K ? 16 : 48) + j / 2 * 32;
+    for (int i = 0; i < 32; i++) {
+      int low = j % 2 ? q[i] >> 4 : q[i] & 15;
+      p.q[i] = (int8_t)(type == Q4_K ? low : low | (b[16 + i] >> j & 1) << 4);
+    }
+  } else {  // Q6_K
+    const uint8_t* b = row + block / 8 * 210;
+    int j = (int)(block % 8), half = j / 4, part = j % 4;
+    const uint8_t *low = b + half * 64 + part % 2 * 32, *high = b + 128 + half * 32;
+    const int8_t* scales = (const int8_t*)b + 192 + half * 8 + part * 2;
+    float d = half_to_float(half_at(b + 208));
+    p.d[0] = d * scales[0];
+    p.d[1] = d * scales[1];
+    for (int i = 0; i < 32; i++) {
+      int bits = part < 2 ? low[i] & 15 : low[i] >> 4;
+      p.q[i] = (int8_t)((bits | (high[i] >> (2 * part) & 3) << 4) - 32);
+    }
+  }
+  return p;
+}
+
+void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8], uint8_t* out) {
+  uint32_t layout = reft_rows8_layout(type);
+  size_t bytes = reft_rows8_block_bytes(layout);
+  memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
+  for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
+    uint16_t* scales = (uint16_t*)out;
+    uint8_t* q = out + (layout == REFT_ROWS8_BYTES ? 16 : 32);
+    for (int r = 0; r < 8; r++) {
+      if (!rows[r]) continue;
+      piece_t p = piece_of(type, rows[r], block);
+      scales[r] = float_to_half(p.d[0]);
+      if (layout == REFT_ROWS8_HALVES) scales[8 + r] = float_to_half(p.d[1]);
+      if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
+        scales[8 + r] = float_to_half(p.m);
+      }
+      for (int j = 0; j < 32; j++) {
+        int c = j / 4, t = j % 4;
+        if (layout == REFT_ROWS8_NIBBLES) {
+          q[c % 4 * 32 + r * 4 + t] |= (uint8_t)(c < 4 ? p.q[j] : p.q[j] << 4);
+        } else {
+          q[c * 32 + r * 4 + t] = (uint8_t)p.q[j];
+        }
+      }
+    }
+  }
+}
+
+void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out) {
+  size_t blocks = out->columns / REFT_DECODE_BLOCK;
+  for (size_t i = 0; i < out->n; i++) {
+    for (size_t b = 0; b < blocks; b++) {
+      const float* v = x + i * stride + b * REFT_DECODE_BLOCK;
+      int8_t* q = out->q + i * out->columns + b * REFT_DECODE_BLOCK;
+      float largest = 0;
+      for (int j = 0; j < 32; j++) largest = fmaxf(largest, fabsf(v[j]));
+      float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+      int32_t counts[2] = {0, 0};
+      for (int j = 0; j < 32; j++) {
+        q[j] = (int8_t)nearbyintf(v[j] * inverse);
+        counts[j / 16] += q[j];
+      }
+      out->scale[i * blocks + b] = scale;
+      out->sum[i * blocks + b] = scale * (float)(counts[0] + counts[1]);
+      out->counts[2 * (i * blocks + b)] = counts[0];
+      out->counts[2 * (i * blocks + b) + 1] = counts[1];
+    }
+  }
+}
+
+static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
+  int c = j / 4, t = j % 4;
+  if (layout == REFT_ROWS8_NIBBLES) {
+    uint8_t byte = q[c % 4 * 32 + r * 4 + t];
+    return c < 4 ? byte & 15 : byte >> 4;
+  }
+  return (int8_t)q[c * 32 + r * 4 + t];
+}
+
+void reft_rows8_dot_ref(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+                        size_t rows, float* y, size_t stride) {
+  size_t blocks = x->columns / REFT_DECODE_BLOCK, bytes = reft_rows8_block_bytes(layout);
+  for (size_t i = 0; i < x->n; i++) {
+    for (size_t r = 0; r < rows; r++) {
+      float sum = 0;
+      for (size_t b = 0; b < blocks; b++) {
+        const uint8_t* at = group + b * bytes;
+        const uint16_t* scales = (const uint16_t*)at;
+        const uint8_t* q = at + (layout == REFT_ROWS8_BYTES ? 16 : 32);
+        const int8_t* a = x->q + i * x->columns + b * REFT_DECODE_BLOCK;
+        int32_t dots[2] = {0, 0};
+        for (int j = 0; j < 32; j++) dots[j / 16] += column_value(layout, q, (int)r, j) * a[j];
+        float scale = x->scale[i * blocks + b], d = half_to_float(scales[r]);
+        if (layout == REFT_ROWS8_HALVES) {
+          sum += (float)dots[0] * (d * scale);
+          sum += (float)dots[1] * (half_to_float(scales[8 + r]) * scale);
+        } else {
+          sum += (float)(dots[0] + dots[1]) * (d * scale);
+        }
+        if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
+          sum += half_to_float(scales[8 + r]) * x->sum[i * blocks + b];
+        }
+      }
+      y[i * stride + r] = sum;
+    }
+  }
+}
