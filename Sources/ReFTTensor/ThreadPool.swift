@@ -69,7 +69,12 @@ public final class ThreadPool: @unchecked Sendable {
         wake.unlock()
       }
       drain()
-      while working.load(ordering: .acquiring) > 0 { reft_pause() }
+      var spin = 0
+      while working.load(ordering: .acquiring) > 0 {
+        spin += 1
+        // On a busy machine a worker may be waiting for this very processor.
+        if spin < Self.spins { reft_pause() } else { sched_yield() }
+      }
       self.body = nil
     }
     isBusy.store(false, ordering: .releasing)
