@@ -35,7 +35,10 @@ let package = Package(
   targets: [
     // The ABI and the machine.
     .target(name: "CReFTPlugin"),
-    .target(name: "CReFTKernels"),
+    // Unoptimised kernels would make a debug build's tests take minutes where they take seconds.
+    .target(
+      name: "CReFTKernels",
+      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
     // What Swift cannot say to Linux: sealed memory, futexes, seccomp, spawning a confined worker.
     .target(name: "CReFTPlatform"),
     .systemLibrary(
