@@ -25,6 +25,7 @@ let package = Package(
     .library(name: "LoReFT", type: .dynamic, targets: ["LoReFT"]),
     .library(name: "DiReFT", type: .dynamic, targets: ["DiReFT"]),
     .library(name: "AdditiveSteering", type: .dynamic, targets: ["AdditiveSteering"]),
+    .library(name: "LowRankFamily", type: .dynamic, targets: ["LowRankFamily"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -89,11 +90,14 @@ let package = Package(
       name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT",
       exclude: ["README.md"], linkerSettings: [.linkedLibrary("m")]),
     .target(
-      name: "DiReFT", dependencies: ["CReFTPlugin"], path: "Plugins/DiReFT",
+      name: "DiReFT", dependencies: ["CReFTPlugin", "ReFTPluginKit"], path: "Plugins/DiReFT",
       exclude: ["README.md"], swiftSettings: swift),
     .target(
-      name: "AdditiveSteering", dependencies: ["CReFTPlugin"], path: "Plugins/AdditiveSteering",
-      exclude: ["README.md"], swiftSettings: swift),
+      name: "AdditiveSteering", dependencies: ["CReFTPlugin", "ReFTPluginKit"],
+      path: "Plugins/AdditiveSteering", exclude: ["README.md"], swiftSettings: swift),
+    .target(
+      name: "LowRankFamily", dependencies: ["CReFTPlugin"], path: "Plugins/LowRankFamily",
+      exclude: ["README.md"], linkerSettings: [.linkedLibrary("m")]),
 
     // Tests: one folder per module, and the built tools as processes.
     .target(

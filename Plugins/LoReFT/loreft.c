@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LoReFT (Wu et al. 2024, arXiv 2404.03592, equation 2): y = h + R^T (act(W h + b) - R h), R with
 // orthonormal rows. This file speaks the ABI; the arithmetic is in edit.h.
-#include <stdlib.h>
 #include <string.h>
 
 #include "edit.h"
@@ -100,16 +99,9 @@ static void destroy(reft_instance_t *self) {
   if (self) self->host->free(self->host->context, self);
 }
 
-static double inverse_sqrt(double x) { // Newton's method; libm is not worth a dependency
-  double y = 1;
-  while (y * y * x > 1) y /= 2;
-  for (int i = 0; i < 60; i++) y = y * (1.5 - 0.5 * x * y * y);
-  return y;
-}
-
 static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_param_info_t *out) {
   if (index >= P_COUNT) return REFT_E_INVALID;
-  double bound = inverse_sqrt((double)self->d); // torch.nn.Linear: weight and bias in +-1/sqrt(d)
+  double bound = 1 / sqrt((double)self->d); // torch.nn.Linear: weight and bias in +-1/sqrt(d)
   reft_param_info_t info = {
       .struct_size = out->struct_size < sizeof info ? out->struct_size : (uint32_t)sizeof info,
       .rank = 2, .dims = {self->r, self->d}, .dtype = REFT_F32, .flags = REFT_PARAM_TRAINABLE,
