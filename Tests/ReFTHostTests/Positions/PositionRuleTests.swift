@@ -58,7 +58,7 @@ struct PositionRuleTests {
   @Test("select what follows a text, from the first token that begins after it")
   func after() throws {
     let tokens = WordTokens(words: ["a ", "### ", "In", "put:\n", "x", " y"])
-    let rule = try PositionRule(#"after:"### Input:""#)
+    let rule = try PositionRule("after:\"### Input:\"")
     let rows = try rule.rows(promptLength: 6, tokens: [0, 1, 2, 3, 4, 5], tokenizer: tokens)
     #expect(rows.map(\.position) == [4, 5])
     let end = try rule.rows(promptLength: 4, tokens: [0, 1, 2, 3], tokenizer: tokens)
@@ -81,7 +81,7 @@ struct PositionRuleTests {
   @Test(
     "read back what they write",
     arguments: [
-      "f7+l7", "f3", "l1", "all", "every:4", "[0,5,-1]", #"after:"### Input:""#, "none+decode",
+      "f7+l7", "f3", "l1", "all", "every:4", "[0,5,-1]", "after:\"### Input:\"", "none+decode",
       "f7+l7+decode", #"after:"say \"hi\"\n\t\\"+decode"#, "all+decode",
     ]
   )
