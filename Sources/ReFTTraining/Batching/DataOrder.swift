@@ -23,11 +23,8 @@ struct DataOrder {
     return CounterRandom(key: seed, step: UInt64(epoch)).permutation(of: exampleCount)
   }
 
-  /// The examples of a step, from 0, counted over all epochs.
-  ///
-  /// - Complexity: O(examples), for the epoch's order.
-  func batch(step: Int) -> [Int] {
-    let order = order(epoch: step / stepsPerEpoch)
+  /// The examples of a step, from 0, counted over all epochs; `order` is that of the step's epoch.
+  func batch(step: Int, of order: [Int]) -> [Int] {
     let start = step % stepsPerEpoch * batchSize
     return Array(order[start..<min(start + batchSize, exampleCount)])
   }

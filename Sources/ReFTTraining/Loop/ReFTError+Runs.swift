@@ -31,6 +31,14 @@ extension ReFTError {
     )
   }
 
+  static func runFolderTaken(_ path: String, by item: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "'\(path)' holds '\(item)', which is of no run there and would be replaced; choose another "
+        + "--output, or move it away"
+    )
+  }
+
   static func runFinished(_ path: String) -> ReFTError {
     ReFTError(
       .usage,
@@ -43,13 +51,6 @@ extension ReFTError {
       .usage,
       "'\(path)' holds a run that ended after step \(step); go on with --resume, or start anew "
         + "with --force"
-    )
-  }
-
-  static func nothingToResume(_ path: String) -> ReFTError {
-    ReFTError(
-      .inputMissing,
-      "'\(path)' holds no run to go on with; start one without --resume"
     )
   }
 

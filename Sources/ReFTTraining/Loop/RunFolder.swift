@@ -50,10 +50,23 @@ final class RunFolder {
   /// Whether a run has begun here.
   var hasRun: Bool { FileManager.default.fileExists(atPath: manifest) }
 
-  /// Removes a run, and nothing else that lies in the folder.
+  /// What lies in the folder under a name that a run would use, though no run is here.
+  func strangers() throws(ReFTError) -> [String] {
+    let names = [report, metrics, configuration, adapter].filter {
+      FileManager.default.fileExists(atPath: $0)
+    }
+    return names + (try self.names(in: checkpoints).map { checkpoints + "/" + $0 })
+  }
+
+  /// Marks the folder as one that holds a run, before anything else is written.
+  func mark() throws(ReFTError) {
+    try AtomicFile.write("{\"format\": \"reft-run\", \"status\": \"starting\"}\n", to: manifest)
+  }
+
+  /// Removes a run, and nothing else that lies in the folder; its mark goes last.
   func clear() throws(ReFTError) {
-    for item in [manifest, report, metrics, configuration, adapter] { try remove(item) }
     for name in try names(in: checkpoints) { try remove(checkpoints + "/" + name) }
+    for item in [report, metrics, configuration, adapter, manifest] { try remove(item) }
   }
 
   /// The names in a folder; none where there is no folder.

@@ -155,6 +155,7 @@ extension Trainer {
     switch mode {
     case .overwrite:
       try folder.clear()
+      try folder.mark()
       return nil
     case .fresh:
       guard !folder.hasRun else {
@@ -162,12 +163,19 @@ extension Trainer {
           ? ReFTError.runFinished(folder.path)
           : ReFTError.runUnfinished(folder.path, step: last ?? 0)
       }
-      try folder.clear()
+      if let stranger = try folder.strangers().first {
+        throw ReFTError.runFolderTaken(folder.path, by: stranger)
+      }
+      try folder.mark()
       return nil
     case .resume:
       guard let last else {
         if !folder.hasRun {
           observer(.warning("'\(folder.path)' holds no run to go on with; starting anew"))
+          if let stranger = try folder.strangers().first {
+            throw ReFTError.runFolderTaken(folder.path, by: stranger)
+          }
+          try folder.mark()
         }
         return nil
       }

@@ -52,6 +52,7 @@ public final class Trainer {
   /// - Returns: what the run came to.
   /// - Throws: `interrupted` after saving when `stop` is set; `usage` when the folder holds a run;
   ///   errors of configuration, data, plugins and disk, with all finished steps saved.
+  @discardableResult
   public func run(
     mode: Mode = .fresh,
     resumeCommand: String? = nil,
@@ -68,7 +69,8 @@ public final class Trainer {
         // What led here is in the parameters already: the older checkpoints are worth more.
         throw error.reason
       } catch {
-        if lastSaved != run.state.step || run.state.step == 0 { try save(run, observer: observer) }
+        let isNew = lastSaved != run.state.step || run.state.step == 0
+        if isNew, run.isAtRest { try save(run, observer: observer) }
         guard error is EndedEarly else { throw error }
         throw ReFTError.interruptedRun(
           step: run.state.step,
@@ -94,7 +96,7 @@ public final class Trainer {
     let clock = ContinuousClock()
     let begin = clock.now
     let index = run.state.step
-    let keys = run.order.batch(step: index)
+    let keys = run.batch(step: index)
     let batch = keys.map { run.data.training.examples[$0] }
     let labels = batch.reduce(0) { $0 + $1.labelCount }
     let tokens = batch.reduce(0) { $0 + $1.ids.count }
@@ -117,6 +119,7 @@ public final class Trainer {
         reason: .diverged(step: index + 1, what: what, value: value, rate: rate)
       )
     }
+    run.isAtRest = false
     run.optimiser.clip(run.gradients, norm: norm)
     run.optimiser.step(run.gradients, rate: rate)
     let seconds = begin.duration(to: clock.now) / .seconds(1)
@@ -144,6 +147,7 @@ public final class Trainer {
       isLast || isDue(run, options.evaluateEvery, orEpoch: true)
       ? try validate(run, into: &record, observer: observer) : false
     try run.metrics.append(record)
+    run.isAtRest = true
     observer(.step(record, remainingSeconds: run.remainingSeconds))
     if isLast || isBest || isDue(run, options.saveEvery, orEpoch: false) {
       try save(run, observer: observer)

@@ -18,6 +18,9 @@ final class TrainingRun {
   /// Names the random numbers of dropout.
   let randomKey: UInt64
   var state: CheckpointState
+  /// Whether the last step is done with all that belongs to it, so that it can be saved.
+  var isAtRest = true
+  private var epochOrder: (epoch: Int, order: [Int])?
   /// Wall time of this process's steps.
   var ownSeconds = 0.0
 
@@ -44,6 +47,15 @@ final class TrainingRun {
     self.metrics = metrics
     randomKey = CounterRandom(key: seed, step: DataOrder.dropoutStream).bits(offset: 0)
     self.state = state
+  }
+
+  /// The examples of a step, from 0.
+  func batch(step: Int) -> [Int] {
+    let epoch = step / order.stepsPerEpoch
+    let examples = epochOrder?.epoch == epoch ? epochOrder?.order : nil
+    let current = examples ?? order.order(epoch: epoch)
+    epochOrder = (epoch, current)
+    return order.batch(step: step, of: current)
   }
 
   /// Adds a step to the mean loss of its epoch.

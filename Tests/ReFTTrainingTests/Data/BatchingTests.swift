@@ -5,6 +5,12 @@ import Testing
 
 @testable import ReFTTraining
 
+extension DataOrder {
+  fileprivate func batch(step: Int) -> [Int] {
+    batch(step: step, of: order(epoch: step / stepsPerEpoch))
+  }
+}
+
 struct BatchingTests {
   @Test("sees every example once in each epoch, in another order")
   func order() {

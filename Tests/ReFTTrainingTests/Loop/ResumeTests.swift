@@ -137,6 +137,23 @@ struct ResumeTests {
     }
   }
 
+  @Test("leaves files alone that are of no run")
+  func strangers() throws {
+    try withTinyRun { run in
+      let adapter = run.folder + "/out/adapter"
+      try FileManager.default.createDirectory(atPath: adapter, withIntermediateDirectories: true)
+      for mode in [Trainer.Mode.fresh, .resume] {
+        let error = #expect(throws: ReFTError.self) { try run.train("out", mode: mode) }
+        #expect(error?.code == .usage)
+        #expect(
+          error?.message == "'\(run.folder)/out' holds '\(adapter)', which is of no run there and "
+            + "would be replaced; choose another --output, or move it away"
+        )
+      }
+      #expect(FileManager.default.fileExists(atPath: adapter))
+    }
+  }
+
   @Test("names the settings that changed, and lets those change that decide nothing")
   func settings() throws {
     try withTinyRun { run in
