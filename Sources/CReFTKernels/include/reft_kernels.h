@@ -81,4 +81,13 @@ void reft_scale_f32(size_t n, float factor, float* y);
 /* y += factor * x */
 void reft_axpy_f32(size_t n, float factor, const float* x, float* y);
 float reft_dot_f32(size_t n, const float* x, const float* y);
+
+/* ---- Attention of one row ----
+ * For each of `group` queries (head_size floats apart) over `keys` keys and values, [keys,
+ * head_size]: out[g][0...head_size) = sum_k exp(s_k - m) v_k with s = scale q . k and m = max s,
+ * then m, then the sum of exponentials; out rows are head_size + 2 floats. `scores` takes `keys`
+ * floats. */
+void reft_attend_f32(size_t group, size_t head_size, size_t keys, float scale, const float* q,
+                     const float* k, const float* v, float* scores, float* out);
+
 #endif

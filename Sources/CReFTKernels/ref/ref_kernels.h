@@ -34,5 +34,7 @@ float reft_max_f32_ref(size_t n, const float* x);
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out);
 void reft_rows8_dot_ref(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
                         size_t rows, float* y, size_t stride);
+void reft_attend_f32_ref(size_t group, size_t head_size, size_t keys, float scale, const float* q,
+                         const float* k, const float* v, float* scores, float* out);
 
 #endif

@@ -37,5 +37,7 @@ void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* group, const reft_activ
                          size_t rows, float* y, size_t stride);
 void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
+void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
+                          const float* k, const float* v, float* scores, float* out);
 
 #endif

@@ -18,10 +18,10 @@ struct Attention {
   /// Keys that one packed run of the value product holds.
   private static let keyRun = 256
 
-  private var group: Int { heads / keyValueHeads }
-  private var queryWidth: Int { heads * headSize }
-  private var rowWidth: Int { (heads + 2 * keyValueHeads) * headSize }
-  private var scale: Float { 1 / Float(headSize).squareRoot() }
+  var group: Int { heads / keyValueHeads }
+  var queryWidth: Int { heads * headSize }
+  var rowWidth: Int { (heads + 2 * keyValueHeads) * headSize }
+  var scale: Float { 1 / Float(headSize).squareRoot() }
 
   /// One piece of the work: some query rows of one sequence, for one key-value head.
   private struct Task {
@@ -118,14 +118,12 @@ struct Attention {
     out: UnsafeMutablePointer<Float>,
     logSumExp: UnsafeMutablePointer<Float>?
   ) {
-    let tasks = tasks(spans, rowsPerTask: Self.taskRows)
+    let decoded = spans.filter(\.isDecodedToken)
+    if !decoded.isEmpty { forward(decoded: decoded, block: block, rows: rows, out: out) }
+    let prompts = decoded.isEmpty ? spans : spans.filter { !$0.isDecodedToken }
+    let tasks = tasks(prompts, rowsPerTask: Self.taskRows)
     pool.run(tasks.count) { index in
-      let task = tasks[index]
-      if task.span.count == 1 {
-        forwardOne(task, block: block, rows: rows, out: out)
-      } else {
-        forward(task, block: block, rows: rows, out: out, logSumExp: logSumExp)
-      }
+      forward(tasks[index], block: block, rows: rows, out: out, logSumExp: logSumExp)
     }
   }
 
@@ -204,49 +202,6 @@ struct Attention {
           keyCount: keyCount,
           out: out + (span.start + first) * queryWidth + head * headSize
         )
-      }
-    }
-  }
-
-  /// The same for a span of one row: dot products instead of a packed product.
-  private func forwardOne(
-    _ task: Task,
-    block: Int,
-    rows: UnsafePointer<Float>,
-    out: UnsafeMutablePointer<Float>
-  ) {
-    let span = task.span
-    let keyCount = span.past + 1
-    let keys = gather(
-      0,
-      of: span,
-      head: task.keyValueHead,
-      block: block,
-      count: keyCount,
-      rows: rows,
-      slot: 0
-    )
-    let values = gather(
-      1,
-      of: span,
-      head: task.keyValueHead,
-      block: block,
-      count: keyCount,
-      rows: rows,
-      slot: 1
-    )
-    let scores = ThreadScratch.floats(keyCount, slot: 4)
-    for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
-      let query = rows + span.start * rowWidth + head * headSize
-      for key in 0..<keyCount {
-        scores[key] = reft_dot_f32(headSize, query, keys + key * headSize)
-      }
-      var lse: Float = 0
-      _ = reft_softmax_f32(keyCount, keyCount, scale, scores, &lse)
-      let result = out + span.start * queryWidth + head * headSize
-      result.update(repeating: 0, count: headSize)
-      for key in 0..<keyCount {
-        reft_axpy_f32(headSize, scores[key], values + key * headSize, result)
       }
     }
   }

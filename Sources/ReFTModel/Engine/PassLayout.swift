@@ -22,6 +22,12 @@ struct RowSpan {
   /// Where its keys lie.
   var keys: KeySource
 
+  /// Whether it is one token after others that a cache holds.
+  var isDecodedToken: Bool {
+    guard case .cache = keys else { return false }
+    return count == 1 && position > 0
+  }
+
   /// How many keys precede the first row's own.
   var past: Int { position }
 }
@@ -108,7 +114,7 @@ struct PassLayout {
         )
       )
       append(tokens[...], position: cache.count)
-      let isDecode = tokens.count == 1 && cache.count > 0
+      let isDecode = spans[spans.count - 1].isDecodedToken
       RowRun.append(tokens.count, isDecode: isDecode, to: &runs)
       RowRun.append(1, isDecode: isDecode, to: &lastRuns)
     }

@@ -22,6 +22,8 @@ final class RepackedWeight: @unchecked Sendable {
   private let parts: [Part]
   private let columns: Int
   private let storage: FloatBuffer
+  /// The part and the first group of each task.
+  private let tasks: [(part: Int, group: Int)]
 
   /// Rows of a group.
   private static let groupRows = 8
@@ -60,6 +62,10 @@ final class RepackedWeight: @unchecked Sendable {
       firstRow += part.rows
     }
     self.parts = parts
+    tasks = parts.enumerated().flatMap { index, part in
+      let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
+      return stride(from: 0, to: groups, by: Self.taskGroups).map { (index, $0) }
+    }
     for (source, part) in zip(weight.parts, parts) {
       let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
       pool.run((groups + 15) / 16) { task in
@@ -90,11 +96,6 @@ final class RepackedWeight: @unchecked Sendable {
     pool: ThreadPool
   ) {
     let activations = quantize(rows: n, x: x, xStride: xStride)
-    var tasks: [(part: Int, group: Int)] = []
-    for (index, part) in parts.enumerated() {
-      let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
-      for group in stride(from: 0, to: groups, by: Self.taskGroups) { tasks.append((index, group)) }
-    }
     pool.run(tasks.count) { task in
       let part = parts[tasks[task].part]
       var activations = activations
