@@ -95,7 +95,7 @@ final class DiReFT: Intervention {
     ]
   }
 
-  /// Saved: W1 h + b of each row. Scratch: two vectors of the rank, two of the width.
+  // Saved: W1 h + b of each row. Scratch: two vectors of the rank, two of the width.
   var workspace: Workspace {
     Workspace(savedPerRow: edit.rank, scratchFixed: 2 * edit.rank + 2 * edit.width)
   }
@@ -135,8 +135,8 @@ final class DiReFT: Intervention {
     }
   }
 
-  /// Dropout of a row. Its noise is named by the token, so that it does not depend on how a batch is
-  /// split.
+  // Dropout of a row. Its noise is named by the token, so that it does not depend on how a batch is
+  // split.
   private func drop(
     _ row: Int,
     of context: CallContext,

@@ -41,34 +41,34 @@ struct Row {
   let rank: Int
   let activation: Activation
 
-  /// a = W1 h + b
+  // a = W1 h + b
   func project(_ h: Input, _ source: Input, _ bias: Input, into a: Output) {
     for k in 0..<rank { a[k] = dot(source + k * width, h) + bias[k] }
   }
 
-  /// y = h + W2ᵀ act(a); y may be h
+  // y = h + W2ᵀ act(a); y may be h
   func lift(_ projection: Input, _ a: Output, _ h: Input, into y: Output) {
     if Input(y) != h { y.update(from: h, count: width) }
     for k in 0..<rank { add(activation.value(a[k]), projection + k * width, to: y) }
   }
 
-  /// da = (W2 g) act'(a)
+  // da = (W2 g) act'(a)
   func projectBack(_ projection: Input, _ a: Input, _ g: Input, into da: Output) {
     for k in 0..<rank { da[k] = dot(projection + k * width, g) * activation.slope(a[k]) }
   }
 
-  /// dx = g + W1ᵀ da; dx may be g
+  // dx = g + W1ᵀ da; dx may be g
   func liftBack(_ source: Input, _ da: Output, _ g: Input, into dx: Output) {
     if Input(dx) != g { dx.update(from: g, count: width) }
     for k in 0..<rank { add(da[k], source + k * width, to: dx) }
   }
 
-  /// dW2 += act(a) gᵀ
+  // dW2 += act(a) gᵀ
   func addProjectionGradient(_ a: Input, _ g: Input, to gradient: Output) {
     for k in 0..<rank { add(activation.value(a[k]), g, to: gradient + k * width) }
   }
 
-  /// dW1 += da hᵀ
+  // dW1 += da hᵀ
   func addSourceGradient(_ da: Output, _ h: Input, to gradient: Output) {
     for k in 0..<rank { add(da[k], h, to: gradient + k * width) }
   }

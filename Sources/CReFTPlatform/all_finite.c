@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether numbers are finite, at the speed of memory.
-#include "reft_system.h"
-
 #include <string.h>
+
+#include "reft_system.h"
 
 #if defined(__x86_64__)
 __attribute__((target_clones("arch=haswell", "default")))
 #endif
-int reft_system_all_finite(const float *values, int64_t n) {
+int reft_system_all_finite(const float* values, int64_t n) {
   // Infinities and NaNs are the numbers whose exponent is all ones.
   uint32_t found = 0;
   for (int64_t i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The floating-point control words. A library linked with -Ofast by gcc before 13 sets flush-to-zero
-// in the thread that loads it; later threads inherit it.
+// The floating-point control words. A library linked with -Ofast by gcc before 13 sets
+// flush-to-zero in the thread that loads it; later threads inherit it.
 #include "reft_system.h"
 
 #if defined(__x86_64__)
@@ -21,7 +21,9 @@ void reft_system_set_fp_control(uint64_t control) {
   _mm_setcsr((_mm_getcsr() & ~SIMD_CONTROL) | ((uint32_t)control & SIMD_CONTROL));
 }
 
-int reft_system_fp_flushes(uint64_t control) { return (control & SIMD_FLUSHES) != 0; }
+int reft_system_fp_flushes(uint64_t control) {
+  return (control & SIMD_FLUSHES) != 0;
+}
 
 #elif defined(__aarch64__)
 uint64_t reft_system_fp_control(void) {
@@ -34,7 +36,9 @@ void reft_system_set_fp_control(uint64_t control) {
   __asm__ volatile("msr fpcr, %0" : : "r"(control));
 }
 
-int reft_system_fp_flushes(uint64_t control) { return (control >> 24 & 1) != 0; }
+int reft_system_fp_flushes(uint64_t control) {
+  return (control >> 24 & 1) != 0;
+}
 #else
 #error "reft knows the floating-point control word of x86-64 and arm64 only"
 #endif

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A copy of a file in memory that nobody can change.
 #define _GNU_SOURCE
-#include "reft_system.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "reft_system.h"
+
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
 #endif
 
-int reft_system_sealed_copy(int source, size_t size, const char *name) {
+int reft_system_sealed_copy(int source, size_t size, const char* name) {
   // Kernels from 6.3 on want to be told that the file may be mapped as code; older ones refuse to
   // be told.
   int copy = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);

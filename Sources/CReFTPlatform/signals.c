@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What signals do in this process, before and after foreign code was loaded.
 #define _GNU_SOURCE
-#include "reft_system.h"
-
 #include <signal.h>
 #include <stdlib.h>
+
+#include "reft_system.h"
 
 #define SIGNAL_COUNT 64
 
@@ -13,15 +13,15 @@ struct reft_signal_table {
   int known[SIGNAL_COUNT];
 };
 
-reft_signal_table_t *reft_system_signals_save(void) {
-  reft_signal_table_t *table = calloc(1, sizeof *table);
+reft_signal_table_t* reft_system_signals_save(void) {
+  reft_signal_table_t* table = calloc(1, sizeof *table);
   if (!table) return NULL;
   for (int number = 1; number <= SIGNAL_COUNT; number++)
     table->known[number - 1] = sigaction(number, NULL, &table->actions[number - 1]) == 0;
   return table;
 }
 
-uint64_t reft_system_signals_restore(reft_signal_table_t *saved) {
+uint64_t reft_system_signals_restore(reft_signal_table_t* saved) {
   if (!saved) return 0;
   uint64_t changed = 0;
   for (int number = 1; number <= SIGNAL_COUNT; number++) {

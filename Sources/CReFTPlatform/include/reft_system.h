@@ -11,7 +11,7 @@
 
 /* Copies `size` bytes of a file into memory that is sealed against every change.
  * Returns a descriptor, or -errno. */
-int reft_system_sealed_copy(int source, size_t size, const char *name);
+int reft_system_sealed_copy(int source, size_t size, const char* name);
 
 /* The bits of the floating-point control words of this thread that choose rounding, exceptions and
  * the treatment of tiny numbers; sticky exception flags are left out. */
@@ -27,22 +27,22 @@ int reft_system_fp_flushes(uint64_t control);
 typedef struct reft_signal_table reft_signal_table_t;
 
 /* Takes a copy; NULL when there is no memory. */
-reft_signal_table_t *reft_system_signals_save(void);
+reft_signal_table_t* reft_system_signals_save(void);
 
 /* Puts back every signal that differs from the copy and frees it. Returns the set of those signals,
  * bit n - 1 for signal n. */
-uint64_t reft_system_signals_restore(reft_signal_table_t *saved);
+uint64_t reft_system_signals_restore(reft_signal_table_t* saved);
 
 /* Swaps two files or folders in one step. Returns 0 or -errno; -EINVAL or -ENOSYS where the file
  * system cannot. */
-int reft_system_exchange(const char *one, const char *other);
+int reft_system_exchange(const char* one, const char* other);
 
 /* C = alpha op(A) op(B) + beta C, row-major; op transposes when the flag is not 0. */
 void reft_system_gemm(uint32_t transpose_a, uint32_t transpose_b, int64_t m, int64_t n, int64_t k,
-                      float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
-                      float beta, float *c, int64_t ldc);
+                      float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
+                      float beta, float* c, int64_t ldc);
 
 /* 1 when all n numbers are finite. */
-int reft_system_all_finite(const float *values, int64_t n);
+int reft_system_all_finite(const float* values, int64_t n);
 
 #endif

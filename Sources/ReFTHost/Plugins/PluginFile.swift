@@ -57,6 +57,7 @@ public final class PluginFile: @unchecked Sendable {
   /// - Parameters:
   ///   - descriptor: the copy, which belongs to this object from now on.
   ///   - path: the file that it was made from, for messages.
+  /// - Throws: `.inputOutput` when the copy cannot be mapped.
   package init(sealed descriptor: Int32, path: String) throws(ReFTError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_size > 0,
