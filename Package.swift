@@ -112,7 +112,7 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "ReFTHostTests",
-      dependencies: ["ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "_ReFTTestSupport"],
+      dependencies: ["ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "CReFTPlatform", "_ReFTTestSupport"],
       swiftSettings: swift),
     .testTarget(
       name: "ReFTTrainingTests",

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small plugins that a test compiles itself, as an author would: one line of cc.
+
+import Foundation
+import ReFTHost
+import Testing
+import _ReFTTestSupport
+
+/// Compiles `Tests/Fixtures/loader/plugin.c` with macros that put one fault into it.
+enum CompiledPlugin {
+  /// Compiles into a folder and returns the library's path.
+  static func make(
+    _ macros: [String: String] = [:],
+    in folder: String,
+    name: String = "plain.so",
+    flags: [String] = []
+  ) throws -> String {
+    let output = folder + "/" + name
+    let root = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
+      .deletingLastPathComponent().path
+    var arguments = ["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-w", "-O1"]
+    arguments += ["-I", root + "/Sources/CReFTPlugin/include"]
+    arguments += macros.sorted { $0.key < $1.key }.map { "-D\($0.key)=\($0.value)" }
+    arguments += [Fixture.path("loader/plugin.c"), "-o", output] + flags
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = arguments
+    try process.run()
+    process.waitUntilExit()
+    try #require(process.terminationStatus == 0, "cc failed: \(arguments)")
+    return output
+  }
+
+  /// Loads a file into this process.
+  static func load(_ path: String) throws -> Plugin {
+    let plugins = try InProcessLoader.load(PluginFile(path: path))
+    return try #require(plugins.first)
+  }
+
+  /// Compiles and loads.
+  static func loaded(_ macros: [String: String] = [:], in folder: String) throws -> Plugin {
+    try load(try make(macros, in: folder))
+  }
+}
