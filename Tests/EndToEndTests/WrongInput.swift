@@ -46,8 +46,7 @@ struct Workbench: Sendable {
 @Suite("Wrong input")
 struct WrongInputTests {
   static let cases: [WrongInput] =
-    WrongInput.modelFiles + WrongInput.adapters + WrongInput.configurations + WrongInput.dataFiles
-    + WrongInput.plugins + WrongInput.calls
+    WrongInput.modelFiles
 
   @Test("yields its exit status and one line that names the fault and the remedy", arguments: cases)
   func failsAsPinned(_ wrong: WrongInput) throws {

@@ -54,6 +54,11 @@ public struct GGUFWriter {
   /// Adds a metadata value under a key of any bytes.
   public mutating func set(_ key: [UInt8], _ value: Value) { values.append((key, value)) }
 
+  /// Takes a metadata value out.
+  public mutating func remove(_ key: String) {
+    values.removeAll { $0.key.elementsEqual(key.utf8) }
+  }
+
   /// Adds a tensor, encoded from float32 values; dimensions are in the file's order.
   public mutating func add(
     _ name: String,

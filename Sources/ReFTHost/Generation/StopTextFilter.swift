@@ -5,17 +5,17 @@
 ///
 /// Of several stop texts the one counts that is complete first; so the result does not depend on
 /// the pieces in which the text comes.
-struct StopTextFilter: Sendable {
+package struct StopTextFilter: Sendable {
   private let stops: [[UInt8]]
   private var held: [UInt8] = []
   /// Whether a stop text has come; nothing is let through any more.
-  private(set) var isStopped = false
+  package private(set) var isStopped = false
 
   /// Watches for `stops`, none of which is empty.
-  init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) } }
+  package init(_ stops: [String]) { self.stops = stops.map { Array($0.utf8) } }
 
   /// Takes the next piece of text and returns what may be shown.
-  mutating func feed(_ text: String) -> String {
+  package mutating func feed(_ text: String) -> String {
     guard !isStopped else { return "" }
     guard !stops.isEmpty else { return text }
     let checked = held.count
@@ -37,7 +37,7 @@ struct StopTextFilter: Sendable {
   }
 
   /// Returns what was held back, when no more text comes.
-  mutating func finish() -> String { isStopped ? "" : take(held.count) }
+  package mutating func finish() -> String { isStopped ? "" : take(held.count) }
 
   private mutating func take(_ count: Int) -> String {
     let text = String(decoding: held[..<count], as: UTF8.self)

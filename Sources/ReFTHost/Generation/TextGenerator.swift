@@ -34,6 +34,7 @@ public final class TextGenerator {
   /// - Parameters:
   ///   - requests: what to generate.
   ///   - batchSize: how many texts are generated at once; at least 1.
+  ///   - isExact: keeps float32 activations for generated tokens, see `GenerationBatch`.
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
@@ -42,9 +43,15 @@ public final class TextGenerator {
   public func generate(
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
+    isExact: Bool = true,
     onEvent: ((GenerationEvent) throws -> Void)? = nil
   ) throws -> [GenerationResult] {
-    let batch = try GenerationBatch(model: model, size: batchSize, loadSeconds: loadSeconds)
+    let batch = try GenerationBatch(
+      model: model,
+      size: batchSize,
+      loadSeconds: loadSeconds,
+      isExact: isExact
+    )
     for (index, request) in requests.enumerated() {
       do {
         try batch.submit(request)

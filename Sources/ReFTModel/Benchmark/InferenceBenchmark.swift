@@ -24,13 +24,9 @@ public struct InferenceBenchmark {
   private let pass: InferencePass
 
   /// Prepares measurements of a model.
-  ///
-  /// - Parameters:
-  ///   - model: the frozen model.
-  ///   - isExact: whether decoding keeps float32 activations.
-  public init(model: FrozenModel, isExact: Bool = false) {
+  public init(model: FrozenModel) {
     self.model = model
-    pass = InferencePass(model: model, isExact: isExact)
+    pass = InferencePass(model: model)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generation with adapters: which tokens feel the edit, and that neighbours do not.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+import Testing
+import _ReFTTestSupport
+
+@Suite struct EditedGenerationTests {
+  /// An adapter that pushes the last block's output hard, at the positions of a rule: LoReFT with
+  /// a large bias adds nearly the same vector everywhere.
+  private func steering(_ rule: String, _ model: FrozenModel) throws -> Adapter {
+    let spec = InterventionSpec(
+      plugin: "loreft",
+      layers: [model.configuration.layers - 1],
+      positions: try PositionRule(rule),
+      options: ["rank": .int(4)]
+    )
+    let adapter = try Adapter.create(
+      specs: [spec],
+      model: model,
+      catalog: BuiltPlugins.catalog(),
+      seed: 1
+    )
+    let name = "interventions.0.layers.\(model.configuration.layers - 1).source.bias"
+    let bias = adapter.parameters.tensor(try #require(adapter.parameters.index(of: name)))
+    for (index, value) in [300, -200, 400, 100].enumerated() { bias[index] = Float(value) }
+    return adapter
+  }
+
+  @Test("edits the prompt, the generated tokens, or both, as the rule says")
+  func editsWhatTheRuleSays() throws {
+    try withTemporaryDirectory { folder in
+      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      func ids(_ rule: String?) throws -> [Int32] {
+        var request = GenerationRequest(.text("the man in a"), maxTokens: 8, ignoresEnd: true)
+        if let rule { request.adapter = try steering(rule, model) }
+        return try generator.generate([request])[0].ids
+      }
+      let plain = try ids(nil)
+      let prompt = try ids("l1")
+      let decode = try ids("none+decode")
+      let both = try ids("l1+decode")
+      // The edit is in the last block, so it moves only the token that follows the edited one.
+      #expect(prompt[0] != plain[0])
+      #expect(decode[0] == plain[0] && decode[1] != plain[1])
+      #expect(both[0] == prompt[0] && both[1] != prompt[1])
+      // The vector outweighs everything else: wherever it is added, one token wins.
+      #expect(Set(both).count == 1 && Set(decode.dropFirst()) == Set(both))
+      #expect(try ids("f1") == plain, "an edit of the first token cannot reach the output")
+    }
+  }
+
+  @Test("serves requests with different adapters in one batch as each alone")
+  func mixesAdapters() throws {
+    try withTemporaryDirectory { folder in
+      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      let adapters = [nil, try steering("l1", model), try steering("all+decode", model)]
+      let requests = (0..<6).map { index in
+        GenerationRequest(
+          .text(["the", "a man", "in on of"][index % 3]),
+          maxTokens: 4 + index,
+          sampling: SamplingOptions(temperature: 0.8, seed: UInt64(index)),
+          adapter: adapters[index / 2],
+          ignoresEnd: true
+        )
+      }
+      let alone = try requests.map { try generator.generate([$0])[0].ids }
+      for size in [2, 4, 6] {
+        #expect(try generator.generate(requests, batchSize: size).map(\.ids) == alone)
+      }
+    }
+  }
+
+  @Test("refuses positions that a prompt does not have before it starts")
+  func refusesPositions() throws {
+    try withTemporaryDirectory { folder in
+      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      var request = GenerationRequest(.text("a"), maxTokens: 4)
+      request.adapter = try steering("[7]", model)
+      let error = try #require(throws: ReFTError.self) {
+        try TextGenerator(model: model).generate([request, request])
+      }
+      #expect(error.code == .usage && error.message.hasPrefix("request 0: "))
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Greedy texts of the real model against the reference implementation.
+
+import Foundation
+import ReFTHost
+import ReFTModel
+import Testing
+import _ReFTTestSupport
+
+@Suite struct RealGenerationTests {
+  private struct Talk: Decodable {
+    var user: String
+    var promptIds: [Int32]
+    var newIds: [Int32]
+    var text: String
+  }
+
+  private static func talks() throws -> [Talk] {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    return try decoder.decode([Talk].self, from: Fixture.data("smollm2/greedy.json"))
+  }
+
+  private static func requests(_ talks: [Talk]) -> [GenerationRequest] {
+    talks.map {
+      GenerationRequest(.chat([ChatMessage(role: "user", content: $0.user)]), maxTokens: 60)
+    }
+  }
+
+  @Test(
+    "continues the reference chats token for token, alone and in a batch",
+    .requiresRealModel,
+    arguments: [1, 4]
+  )
+  func continuesChats(batchSize: Int) throws {
+    let talks = try Self.talks()
+    let generator = try TextGenerator(path: RealModel.required())
+    let results = try generator.generate(Self.requests(talks), batchSize: batchSize)
+    #expect(results.count == 4)
+    for (talk, result) in zip(talks, results) {
+      #expect(result.promptIds == talk.promptIds)
+      #expect(result.ids == talk.newIds)
+      #expect(result.text == talk.text)
+      #expect(result.finishReason == .stop)
+    }
+  }
+
+  @Test("rounds activations on request, with the same texts in any batch", .requiresRealModel)
+  func roundsActivations() throws {
+    let talks = try Self.talks()
+    let generator = try TextGenerator(path: RealModel.required())
+    let alone = try generator.generate(Self.requests(talks), isExact: false)
+    let together = try generator.generate(Self.requests(talks), batchSize: 4, isExact: false)
+    #expect(alone.map(\.ids) == together.map(\.ids))
+    // The prompt is read in float32 either way.
+    #expect(alone.map { $0.ids.first } == talks.map { $0.newIds.first })
+  }
+}
