@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import Logging
 import ReFTConformance
 import ReFTTensor
 
@@ -29,8 +30,9 @@ struct Reft: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      ModelCommand.self, TokenizeCommand.self, PluginCommand.self, BenchCommand.self,
-      DoctorCommand.self,
+      ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, GenerateCommand.self,
+      ChatCommand.self, TrainCommand.self, PluginCommand.self, AdapterCommand.self,
+      BenchCommand.self, DoctorCommand.self,
     ]
   )
 }
@@ -39,6 +41,7 @@ struct Reft: ParsableCommand {
 enum Entry {
   static func main() {
     ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
+    LoggingSystem.bootstrap { _ in PlainLog() }
     do {
       var command = try Reft.parseAsRoot()
       try command.run()

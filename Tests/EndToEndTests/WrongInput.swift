@@ -46,7 +46,8 @@ struct Workbench: Sendable {
 @Suite("Wrong input")
 struct WrongInputTests {
   static let cases: [WrongInput] =
-    WrongInput.modelFiles
+    WrongInput.modelFiles + WrongInput.adapters + WrongInput.configurations + WrongInput.dataFiles
+    + WrongInput.plugins + WrongInput.calls
 
   @Test("yields its exit status and one line that names the fault and the remedy", arguments: cases)
   func failsAsPinned(_ wrong: WrongInput) throws {

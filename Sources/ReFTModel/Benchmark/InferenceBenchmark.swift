@@ -24,9 +24,13 @@ public struct InferenceBenchmark {
   private let pass: InferencePass
 
   /// Prepares measurements of a model.
-  public init(model: FrozenModel) {
+  ///
+  /// - Parameters:
+  ///   - model: the frozen model.
+  ///   - isExact: whether decoding keeps float32 activations.
+  public init(model: FrozenModel, isExact: Bool = false) {
     self.model = model
-    pass = InferencePass(model: model)
+    pass = InferencePass(model: model, isExact: isExact)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.

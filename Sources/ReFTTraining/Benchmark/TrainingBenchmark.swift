@@ -13,17 +13,19 @@ public struct TrainingBenchmark {
     /// Sequences of a step.
     public var sequences = 8
     /// Tokens of a sequence; the first half is the prompt.
-    public var tokens = 192
+    public var tokens = 256
     /// The plugin that edits.
     public var plugin = "loreft"
     /// Its rank.
     public var rank = 4
     /// The edited layers; nil edits all.
     public var layers: [Int]?
+    /// The edited tokens of the prompt.
+    public var positions = PositionRule(.ends(first: 7, last: 7))
     /// How many steps are measured.
-    public var steps = 5
+    public var steps = 3
 
-    /// The defaults: eight sequences of 192 tokens, LoReFT of rank 4 at all layers.
+    /// The defaults: eight sequences of 256 tokens, LoReFT of rank 4 at all layers.
     public init() {}
   }
 
@@ -61,7 +63,7 @@ public struct TrainingBenchmark {
     let spec = InterventionSpec(
       plugin: options.plugin,
       layers: options.layers ?? Array(0..<model.configuration.layers),
-      positions: PositionRule(.ends(first: 7, last: 7)),
+      positions: options.positions,
       options: ["rank": .int(Int64(options.rank))]
     )
     let adapter = try Adapter.create(specs: [spec], model: model, catalog: catalog, seed: 1)

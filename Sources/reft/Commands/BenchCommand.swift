@@ -2,6 +2,8 @@
 // `reft bench`: what the engine does on this machine, against the machine's own measured peaks.
 
 import ArgumentParser
+import Foundation
+import ReFTHost
 import ReFTModel
 import ReFTTensor
 import ReFTTraining
@@ -17,10 +19,19 @@ struct BenchCommand: ParsableCommand {
       EXAMPLES
         reft bench train --model smollm2-135m-instruct
         reft bench prefill --model smollm2-135m-instruct --tokens 512
-        reft bench decode --model smollm2-135m-instruct --sequences 8 --json
+        reft bench decode --model smollm2-135m-instruct --batch 8 --json
       """,
     subcommands: [Train.self, Prefill.self, Decode.self]
   )
+
+  /// Limits the thread pool, which reads its size once, before its first use.
+  private static func use(threads: Int?) throws {
+    guard let threads else { return }
+    guard (1...256).contains(threads) else {
+      throw ValidationError("--threads must be 1 to 256")
+    }
+    setenv("REFT_THREADS", String(threads), 1)
+  }
 
   /// What every measurement reports.
   private struct Document: Encodable {
@@ -31,12 +42,12 @@ struct BenchCommand: ParsableCommand {
     var tokens: Int
     var seconds: Double
     var tokens_per_second: Double
-    var flops: Double
-    var peak_flops: Double
-    var fraction_of_peak_flops: Double
+    var flops_per_second: Double
+    var gemm_peak_flops_per_second: Double
+    var fraction_of_gemm_peak: Double
     var bytes_per_second: Double?
-    var peak_bytes_per_second: Double
-    var fraction_of_peak_bytes: Double?
+    var bandwidth_peak_bytes_per_second: Double
+    var fraction_of_bandwidth_peak: Double?
     var peak_rss_bytes: Int
     var plugin_share: [String: Double]?
   }
@@ -60,12 +71,12 @@ struct BenchCommand: ParsableCommand {
       tokens: tokens,
       seconds: seconds,
       tokens_per_second: Double(tokens) / seconds,
-      flops: flops,
-      peak_flops: peaks.flops,
-      fraction_of_peak_flops: flops / peaks.flops,
+      flops_per_second: flops,
+      gemm_peak_flops_per_second: peaks.flops,
+      fraction_of_gemm_peak: flops / peaks.flops,
       bytes_per_second: bytes,
-      peak_bytes_per_second: peaks.bytesPerSecond,
-      fraction_of_peak_bytes: bytes.map { $0 / peaks.bytesPerSecond },
+      bandwidth_peak_bytes_per_second: peaks.bytesPerSecond,
+      fraction_of_bandwidth_peak: bytes.map { $0 / peaks.bytesPerSecond },
       peak_rss_bytes: Machine.peakResidentByteCount,
       plugin_share: share
     )
@@ -76,7 +87,7 @@ struct BenchCommand: ParsableCommand {
       [work, "\(Readable.fixed(document.tokens_per_second, 1)) tokens/s", "\(tokens) tokens"],
       [
         "arithmetic", "\(giga(flops)) GFLOP/s",
-        "\(percent(document.fraction_of_peak_flops)) of \(giga(peaks.flops)) measured",
+        "\(percent(document.fraction_of_gemm_peak)) of \(giga(peaks.flops)) measured",
       ],
     ]
     if let bytes {
@@ -100,32 +111,45 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var common: CommonOptions
-    @Option(help: "Sequences of a step.") var sequences = 8
-    @Option(help: "Tokens of a sequence; the first half is the prompt.") var tokens = 192
-    @Option(help: "Edited layers such as 20,24,28; without it, all.") var layers: String?
+    @Option(name: [.customLong("batch"), .customLong("sequences")], help: "Sequences of a step.")
+    var batch = 8
+    @Option(
+      name: [.customLong("sequence-length"), .customLong("tokens")],
+      help: "Tokens of a sequence; the first half is the prompt."
+    )
+    var sequenceLength = 256
+    @Option(help: "Edited layers: all, or numbers such as 20;24;28.") var layers = "all"
+    @Option(help: "Edited tokens, as in a configuration.") var positions = "f7+l7"
     @Option(help: "The plugin that edits.") var plugin = "loreft"
     @Option(help: "Its rank.") var rank = 4
-    @Option(help: "How many steps are measured.") var steps = 5
+    @Option(help: "How many steps are measured.") var steps = 3
+    @Option(help: "Threads; without it, one per processor.") var threads: Int?
+
+    private var layerNumbers: [Int]? {
+      layers == "all" ? nil : layers.split { ";,".contains($0) }.map { Int($0) ?? -1 }
+    }
 
     func validate() throws {
-      if sequences < 1 || tokens < 2 || steps < 1 {
-        throw ValidationError("--sequences and --steps must be 1 or more, --tokens 2 or more")
+      if batch < 1 || sequenceLength < 2 || steps < 1 {
+        throw ValidationError("--batch and --steps must be 1 or more, --sequence-length 2 or more")
       }
-      if let layers, layers.split(separator: ",").contains(where: { Int($0) == nil }) {
-        throw ValidationError("--layers '\(layers)' must be numbers such as 20,24,28")
+      if let layerNumbers, layerNumbers.isEmpty || layerNumbers.contains(where: { $0 < 0 }) {
+        throw ValidationError("--layers '\(layers)' must be 'all' or numbers such as 20;24;28")
       }
+      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {
-      let frozen = try FrozenModel(path: model.path())
-      let peaks = Machine.measurePeaks()
       var options = TrainingBenchmark.Options()
-      options.sequences = sequences
-      options.tokens = tokens
-      options.layers = layers.map { $0.split(separator: ",").compactMap { Int($0) } }
+      options.sequences = batch
+      options.tokens = sequenceLength
+      options.layers = layerNumbers
+      options.positions = try PositionRule(positions)
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
+      let frozen = try FrozenModel(path: model.path())
+      let peaks = Machine.measurePeaks()
       let result = try TrainingBenchmark(model: frozen, catalog: plugins.catalog()).run(options)
       try report(
         "train",
@@ -148,15 +172,23 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
     @Option(help: "Tokens of the prompt.") var tokens = 512
+    @Option(help: "How many runs are measured; the median counts.") var `repeat` = 5
+    @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
-      if tokens < 1 { throw ValidationError("--tokens must be 1 or more") }
+      if tokens < 1 || `repeat` < 1 {
+        throw ValidationError("--tokens and --repeat must be 1 or more")
+      }
+      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try InferenceBenchmark(model: frozen).prefill(tokens: tokens)
+      let result = try InferenceBenchmark(model: frozen).prefill(
+        tokens: tokens,
+        runs: `repeat`
+      )
       try report(
         "prefill",
         frozen,
@@ -176,23 +208,33 @@ struct BenchCommand: ParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var common: CommonOptions
-    @Option(help: "Tokens of the prompt before.") var after = 512
-    @Option(help: "Tokens to make.") var tokens = 64
-    @Option(help: "Sequences at once.") var sequences = 1
+    @Option(
+      name: [.customLong("context"), .customLong("after")],
+      help: "Tokens of the prompt before."
+    )
+    var context = 512
+    @Option(help: "Tokens to make.") var tokens = 128
+    @Option(name: [.customLong("batch"), .customLong("sequences")], help: "Sequences at once.")
+    var batch = 1
+    @Option(help: "How many runs are measured; the median counts.") var `repeat` = 3
+    @Flag(help: "Keep float32 activations.") var exact = false
+    @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
-      if after < 1 || tokens < 1 || sequences < 1 {
-        throw ValidationError("--after, --tokens and --sequences must be 1 or more")
+      if context < 1 || tokens < 1 || batch < 1 || `repeat` < 1 {
+        throw ValidationError("--context, --tokens, --batch and --repeat must be 1 or more")
       }
+      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try InferenceBenchmark(model: frozen).decode(
-        after: after,
+      let result = try InferenceBenchmark(model: frozen, isExact: exact).decode(
+        after: context,
         tokens: tokens,
-        sequences: sequences
+        sequences: batch,
+        runs: `repeat`
       )
       try report(
         "decode",

@@ -4,6 +4,7 @@
 import ArgumentParser
 import ReFTHost
 import ReFTModel
+import ReFTTensor
 
 /// Options of every command.
 struct CommonOptions: ParsableArguments {
@@ -39,4 +40,66 @@ struct PluginOptions: ParsableArguments {
 
   /// The plugins of this machine.
   func catalog() -> PluginCatalog { PluginCatalog(extraPaths: pluginPath) }
+}
+
+/// The adapter that edits the model.
+struct AdapterOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("An adapter folder, as reft train makes.", valueName: "folder"))
+  var adapter: String?
+
+  /// Loads the adapter, when one is named, and tells what it has to warn of.
+  func load(for model: FrozenModel, catalog: PluginCatalog) throws -> Adapter? {
+    guard let adapter else { return nil }
+    let loaded = try Adapter.load(path: adapter, model: model, catalog: catalog)
+    for warning in loaded.warnings { Output.note("warning: \(warning)") }
+    return loaded
+  }
+}
+
+/// How tokens are drawn, and how many.
+struct SamplingArguments: ParsableArguments {
+  @Option(name: .customLong("max-tokens"), help: "The most tokens to generate.")
+  var maxTokens = 256
+  @Option(help: "Divides the logits before the draw; 0 always takes the most likely token.")
+  var temperature = 0.0
+  @Option(name: .customLong("top-k"), help: "Draw among so many likely tokens; 0: all.")
+  var topK = 0
+  @Option(name: .customLong("top-p"), help: "Draw among tokens of this total probability.")
+  var topP = 1.0
+  @Option(name: .customLong("min-p"), help: "Drop tokens below this part of the likeliest.")
+  var minP = 0.0
+  @Option(name: .customLong("repetition-penalty"), help: "Above 1: fewer repetitions.")
+  var repetitionPenalty = 1.0
+  @Option(help: "Names the random numbers; the same seed gives the same text.")
+  var seed: UInt64 = 0
+  @Option(parsing: .singleValue, help: "A text that ends the generation; may be repeated.")
+  var stop: [String] = []
+
+  /// The options as the sampler takes them, checked.
+  func options() throws -> SamplingOptions {
+    let options = SamplingOptions(
+      temperature: temperature,
+      topK: topK,
+      topP: topP,
+      minP: minP,
+      repetitionPenalty: repetitionPenalty,
+      seed: seed
+    )
+    try options.validate()
+    return options
+  }
+
+  /// A request with these options.
+  func request(
+    _ prompt: GenerationRequest.Prompt,
+    adapter: Adapter?
+  ) throws -> GenerationRequest {
+    GenerationRequest(
+      prompt,
+      maxTokens: maxTokens,
+      sampling: try options(),
+      stop: stop,
+      adapter: adapter
+    )
+  }
 }

@@ -10,7 +10,7 @@ struct PluginCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plugin",
     abstract: "List, describe, check and make plugins.",
-    subcommands: [List.self, Info.self]
+    subcommands: [List.self, Info.self, Check.self, New.self, Trust.self]
   )
 
   struct List: ParsableCommand {
@@ -38,6 +38,8 @@ struct PluginCommand: ParsableCommand {
       var hash: String
       var capabilities: [String]
       var shadowed: Bool
+      var trust: String
+      var isolation: String
     }
     private struct Refusal: Encodable {
       var path: String
@@ -51,6 +53,7 @@ struct PluginCommand: ParsableCommand {
     func run() throws {
       var rows: [Row] = []
       var refused: [Refusal] = []
+      let store = TrustStore()
       for entry in plugins.catalog().list() {
         switch entry {
         case .plugin(let plugin, let isShadowed):
@@ -63,7 +66,9 @@ struct PluginCommand: ParsableCommand {
               path: plugin.path,
               hash: plugin.hash,
               capabilities: plugin.capabilities.names,
-              shadowed: isShadowed
+              shadowed: isShadowed,
+              trust: try store.trust(hash: plugin.hash, path: plugin.path).description,
+              isolation: plugin.isolation.rawValue
             )
           )
         case .refused(let path, let error):
@@ -72,11 +77,13 @@ struct PluginCommand: ParsableCommand {
       }
       if common.json { return try Output.json(Document(plugins: rows, refused: refused)) }
       Output.table(
-        [["NAME", "VERSION", "ABI", "HASH", "FILE"]]
+        [["NAME", "VERSION", "ABI", "HASH", "TRUST", "RUNS", "FILE"]]
           + rows.map { row in
             let hash = String(row.hash.dropFirst("sha256:".count).prefix(12))
             return [
-              row.name, row.version, row.abi, hash, row.path + (row.shadowed ? "  (shadowed)" : ""),
+              row.name, row.version, row.abi, hash, row.trust,
+              row.isolation == "none" ? "in process" : "isolated",
+              row.path + (row.shadowed ? "  (shadowed)" : ""),
             ]
           }
       )

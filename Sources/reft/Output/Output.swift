@@ -21,6 +21,14 @@ enum Output {
     FileHandle.standardError.write(Data((text + "\n").utf8))
   }
 
+  /// Asks for a line of input on the terminal.
+  static func prompt(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+  /// Tells something that only a person at a terminal wants to know.
+  static func remark(_ text: String) {
+    if isatty(STDERR_FILENO) == 1 { note(text) }
+  }
+
   /// Prints the one JSON document of a command.
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
@@ -47,6 +55,18 @@ enum Output {
       }
       line(cells.joined(separator: "  "))
     }
+  }
+}
+
+/// A value of a JSON document that may be null but never absent.
+struct OrNull<Value: Encodable>: Encodable {
+  private let value: Value?
+
+  init(_ value: Value?) { self.value = value }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let value { try container.encode(value) } else { try container.encodeNil() }
   }
 }
 

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft adapter`: what an adapter folder holds.
+
+import ArgumentParser
+import ReFTHost
+import ReFTModel
+
+struct AdapterCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "adapter",
+    abstract: "Look at adapters.",
+    subcommands: [Info.self]
+  )
+
+  struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show what an adapter folder holds; needs neither model nor plugins.",
+      discussion: """
+        EXAMPLES
+          reft adapter info runs/demo/adapter
+          reft adapter info runs/demo/adapter --json
+        """
+    )
+
+    @Argument(help: "An adapter folder.")
+    var adapter: String
+    @OptionGroup var common: CommonOptions
+
+    private struct Base: Encodable {
+      var name: String
+      var architecture: String
+      var hidden_size: Int
+      var layers: Int
+      var fingerprint: String?
+    }
+    private struct Tensor: Encodable {
+      var name: String
+      var shape: [Int]
+    }
+    private struct Document: Encodable {
+      var base_model: Base
+      var interventions: [InterventionSpec]
+      var template: OrNull<String>
+      var training: [String: JSONValue]
+      var parameters: Int
+      var tensors: [Tensor]
+    }
+
+    func run() throws {
+      let summary = try AdapterSummary(path: adapter)
+      for warning in summary.warnings { Output.note("warning: \(warning)") }
+      if common.json { return try Output.json(document(summary)) }
+      let base = summary.base
+      Output.table([
+        ["base model", base.name],
+        ["shape", "\(base.architecture), \(base.layers) layers × \(base.hiddenSize)"],
+        ["template", summary.template ?? "none"],
+        [
+          "parameters",
+          "\(Readable.count(summary.parameterCount)) in \(summary.tensors.count) tensors",
+        ],
+      ])
+      for (index, spec) in summary.specs.enumerated() {
+        Output.line("\nintervention \(index): \(spec.plugin)")
+        let made = summary.provenance[index]
+        Output.table([
+          ["  layers", spec.layers.map(String.init).joined(separator: ", ")],
+          ["  component", spec.component.rawValue],
+          ["  positions", "\(spec.positions)"],
+          ["  weights", spec.shareWeights ? "shared by all positions" : "one set for each end"],
+          [
+            "  options",
+            spec.options.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+              .joined(separator: ", "),
+          ],
+          ["  made by", "version \(made.version ?? "unknown"), ABI \(made.abi ?? "unknown")"],
+        ])
+      }
+    }
+
+    private func document(_ summary: AdapterSummary) -> Document {
+      Document(
+        base_model: Base(
+          name: summary.base.name,
+          architecture: summary.base.architecture,
+          hidden_size: summary.base.hiddenSize,
+          layers: summary.base.layers,
+          fingerprint: summary.base.fingerprint
+        ),
+        interventions: summary.specs,
+        template: OrNull(summary.template),
+        training: summary.training,
+        parameters: summary.parameterCount,
+        tensors: summary.tensors.map { Tensor(name: $0.name, shape: $0.shape) }
+      )
+    }
+  }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft chat`: a conversation in the terminal.
+
+import ArgumentParser
+import Foundation
+import ReFTHost
+import ReFTModel
+
+struct ChatCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chat",
+    abstract: "Talk with a model in the terminal.",
+    discussion: """
+      One message per line; an empty line is passed over. /reset forgets the conversation, /quit or \
+      Ctrl-D ends it.
+
+      EXAMPLES
+        reft chat --model smollm2-135m-instruct
+        reft chat --model smollm2-135m-instruct --adapter runs/demo/adapter
+      """
+  )
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var plugins: PluginOptions
+
+  @Option(help: "A message that sets the scene, before the first one.")
+  var system: String?
+  @Flag(help: "With an error, print where it comes from and its causes.")
+  var verbose = false
+
+  func run() throws {
+    _ = try sampling.options()
+    let generator = try TextGenerator(path: model.path())
+    let adapter = try adapterOptions.load(for: generator.model, catalog: plugins.catalog())
+    let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
+    var messages = opening
+    let isInteractive = isatty(STDIN_FILENO) == 1
+    while true {
+      if isInteractive { Output.prompt("> ") }
+      guard let line = readLine() else { break }
+      let text = line.trimmingCharacters(in: .whitespaces)
+      if text == "/quit" { break }
+      if text == "/reset" {
+        messages = opening
+        continue
+      }
+      if text.isEmpty { continue }
+      messages.append(ChatMessage(role: "user", content: text))
+      let request = try sampling.request(.chat(messages), adapter: adapter)
+      let results = try generator.generate([request]) { event in
+        if case .text(_, let piece) = event { Output.piece(piece) }
+      }
+      Output.line()
+      messages.append(ChatMessage(role: "assistant", content: results[0].text))
+    }
+    if isInteractive { Output.note("") }
+  }
+}

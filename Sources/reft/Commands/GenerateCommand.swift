@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft generate`: texts from prompts.
+
+import ArgumentParser
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+import ReFTTraining
+
+struct GenerateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "generate",
+    abstract: "Generate text with a model, with or without an adapter.",
+    discussion: """
+      --prompt is taken as it is, --chat goes through the model's chat template, --instruction \
+      through the adapter's template or --template. --input takes one JSON object per line with \
+      "prompt", "chat", "instruction", "messages" or "ids".
+
+      EXAMPLES
+        reft generate --model smollm2-135m-instruct --chat "Name three fruits."
+        reft generate --model M --adapter A --instruction "Name three fruits."
+        reft generate --model M --input prompts.jsonl --batch-size 8 --json
+      """
+  )
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var plugins: PluginOptions
+  @OptionGroup var common: CommonOptions
+
+  @Option(help: "A text to go on with, taken as it is.")
+  var prompt: String?
+  @Option(help: "A user's message, through the model's chat template.")
+  var chat: String?
+  @Option(help: "An instruction, through the adapter's template.")
+  var instruction: String?
+  @Option(help: "A file of prompts, one JSON object per line.")
+  var input: String?
+  @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
+  var template: String?
+  @Option(name: .customLong("batch-size"), help: "How many texts are generated at once.")
+  var batchSize = 1
+
+  private struct Document: Encodable {
+    var results: [GenerationResult]
+  }
+
+  func validate() throws {
+    let given = [prompt, chat, instruction, input].compactMap { $0 }.count
+    if given != 1 {
+      throw ValidationError(
+        "give exactly one of --prompt, --chat, --instruction and --input, found \(given)"
+      )
+    }
+    if batchSize < 1 { throw ValidationError("--batch-size must be 1 or more") }
+  }
+
+  func run() throws {
+    _ = try sampling.options()
+    let generator = try TextGenerator(path: model.path())
+    let adapter = try adapterOptions.load(for: generator.model, catalog: plugins.catalog())
+    let requests = try prompts(generator.model, adapter).map {
+      try sampling.request($0, adapter: adapter)
+    }
+    if common.json { return try printJSON(generator, requests) }
+    if input == nil { return try stream(generator, requests) }
+    let results = try generate(generator, requests)
+    for (index, result) in results.enumerated() {
+      Output.line("[\(index)] \(result.text)")
+    }
+  }
+
+  private func prompts(
+    _ model: FrozenModel,
+    _ adapter: Adapter?
+  ) throws -> [GenerationRequest.Prompt] {
+    if let prompt { return [.text(prompt)] }
+    if let chat { return [.chat([ChatMessage(role: "user", content: chat)])] }
+    let wording = try Template(template ?? adapter?.template ?? "none")
+    if let input {
+      return try PromptFile.read(path: input, template: wording, chatTemplate: model.chatTemplate)
+    }
+    return [
+      try PromptFile.instructionPrompt(
+        instruction ?? "",
+        template: wording,
+        chatTemplate: model.chatTemplate
+      )
+    ]
+  }
+
+  private func generate(
+    _ generator: TextGenerator,
+    _ requests: [GenerationRequest]
+  ) throws -> [GenerationResult] {
+    let line = ProgressLine()
+    let clock = RateClock(total: requests.count)
+    defer { line.clear() }
+    var done = 0
+    return try generator.generate(requests, batchSize: batchSize) { event in
+      if case .finished = event { done += 1 }
+      line.show(clock.text(done: done, unit: "texts"))
+    }
+  }
+
+  private func printJSON(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {
+    let results = try generate(generator, requests)
+    if input != nil { return try Output.json(Document(results: results)) }
+    try Output.json(results[0])
+  }
+
+  private func stream(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {
+    let results = try generator.generate(requests) { event in
+      if case .text(_, let piece) = event { Output.piece(piece) }
+    }
+    Output.line()
+    let timings = results[0].timings
+    Output.remark(
+      "prompt: \(timings.promptTokens) tokens, \(Readable.fixed(timings.promptTokensPerSecond, 0)) "
+        + "tokens/s; reply: \(timings.tokens) tokens, "
+        + "\(Readable.fixed(timings.tokensPerSecond, 0)) tokens/s"
+    )
+  }
+}

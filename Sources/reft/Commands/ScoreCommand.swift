@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft score`: how well a model, with or without an adapter, predicts given rows.
+
+import ArgumentParser
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+import ReFTTraining
+
+struct ScoreCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "score",
+    abstract: "Mean loss of a model on the rows of a file.",
+    discussion: """
+      The loss is the mean over all label tokens of the file, in nats: completion tokens and an \
+      end-of-sequence token after them, or all but the first token of a {"text"} row. \
+      Rows with an "instruction" go through --template, by default the adapter's.
+
+      EXAMPLES
+        reft score --model smollm2-135m-instruct --data dev.jsonl --template chat
+        reft score --model M --adapter runs/a/adapter --data dev.jsonl --json
+        reft score --model M --adapter A --data d.jsonl --gradients g.safetensors
+      """
+  )
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var plugins: PluginOptions
+  @OptionGroup var common: CommonOptions
+
+  @Option(help: "Rows, one JSON object per line.")
+  var data: String
+
+  @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
+  var template: String?
+
+  @Flag(name: .customLong("no-eos"), help: "Leave the end-of-sequence token out of the loss.")
+  var noEos = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Also write d loss / d parameter of every adapter tensor.",
+      valueName: "out.safetensors"
+    )
+  )
+  var gradients: String?
+
+  @Option(
+    name: .customLong("micro-batch-tokens"),
+    help: "The most tokens of one pass: the knob of peak memory."
+  )
+  var microBatchTokens = 1024
+
+  private struct Document: Encodable {
+    var loss: Double
+    var tokens: Int
+    var perplexity: Double
+    var rows: [Score.Row]
+    var grad_l2: [String: Double]?
+  }
+
+  func validate() throws {
+    if microBatchTokens < 1 { throw ValidationError("--micro-batch-tokens must be 1 or more") }
+  }
+
+  func run() throws {
+    let frozen = try FrozenModel(path: model.path())
+    let adapter = try adapterOptions.load(for: frozen, catalog: plugins.catalog())
+    var options = DataSet.Options()
+    options.template = try Template(template ?? adapter?.template ?? "none")
+    options.appendsEndOfSequence = !noEos
+    let rows = try DataSet(
+      path: data,
+      options: options,
+      coder: frozen.tokenizer,
+      chatTemplate: frozen.chatTemplate
+    )
+    let scorer = Scorer(model: frozen, adapter: adapter, microBatchTokens: microBatchTokens)
+    let line = ProgressLine()
+    let clock = RateClock(total: rows.examples.count)
+    let progress = { (done: Int) in line.show(clock.text(done: done, unit: "rows")) }
+    defer { line.clear() }
+    var norms: [String: Double]?
+    let score: Score
+    if let gradients {
+      let (result, derivatives) = try scorer.scoreWithGradients(rows, progress: progress)
+      try Safetensors.write(derivatives.tensors, metadata: ["format": "pt"], to: gradients)
+      norms = derivatives.norms
+      score = result
+    } else {
+      score = try scorer.score(rows, progress: progress)
+    }
+    line.clear()
+    if common.json {
+      return try Output.json(
+        Document(
+          loss: score.loss,
+          tokens: score.tokens,
+          perplexity: score.perplexity,
+          rows: score.rows,
+          grad_l2: norms
+        )
+      )
+    }
+    Output.table([
+      ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
+      ["perplexity", Readable.fixed(score.perplexity, 3)],
+      ["tokens", "\(Readable.count(score.tokens)) in \(Readable.count(score.rows.count)) rows"],
+    ])
+    for (name, norm) in (norms ?? [:]).sorted(by: { $0.key < $1.key }) {
+      Output.line("\(name)  gradient L2 \(norm)")
+    }
+  }
+}

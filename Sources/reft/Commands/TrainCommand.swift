@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft train`: from a configuration to an adapter.
+
+import ArgumentParser
+import Foundation
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+import ReFTTraining
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train an adapter as a configuration says.",
+    discussion: """
+      Paths in the configuration are relative to its file. Ctrl-C saves and says how to go on; \
+      --resume goes on bit for bit from the last checkpoint, also after a kill.
+
+      EXAMPLES
+        reft train run.yaml
+        reft train run.yaml --set train.epochs=1 --set interventions.0.options.rank=8
+        reft train run.yaml --output runs/second --json
+        reft train run.yaml --resume
+      """
+  )
+
+  @Argument(help: "The YAML file of the run.")
+  var config: String
+  @Option(
+    name: .customLong("set"),
+    parsing: .singleValue,
+    help: ArgumentHelp("Override one value; may be repeated.", valueName: "a.b=c")
+  )
+  var overrides: [String] = []
+  @Option(help: "The run folder, in place of the configuration's.")
+  var output: String?
+  @Flag(help: "Go on from the last checkpoint of the run folder.")
+  var resume = false
+  @Flag(help: "Remove what the run folder holds, and start.")
+  var overwrite = false
+  @OptionGroup var plugins: PluginOptions
+  @OptionGroup var common: CommonOptions
+
+  private struct Document: Encodable {
+    var steps: Int
+    var loss: Double
+    var best_loss: OrNull<Double>
+    var seconds: Double
+    var tokens_per_second: Double
+    var peak_rss_bytes: Int
+    var adapter: String
+    var trainable_parameters: Int
+    var plugin_shares: [String: Double]
+  }
+
+  func validate() throws {
+    if resume, overwrite { throw ValidationError("give --resume or --overwrite, not both") }
+  }
+
+  func run() throws {
+    var configuration = try RunConfiguration.load(path: config, overrides: overrides)
+    if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
+    let model = try FrozenModel(path: ModelLibrary().resolve(configuration.model))
+    let catalog = PluginCatalog(extraPaths: plugins.pluginPath + configuration.pluginPaths)
+    let trainer = Trainer(configuration: configuration, model: model, catalog: catalog)
+    let stop = StopFlag()
+    let interruption = Interruption { stop.set() }
+    let view = TrainingView()
+    let summary = try withExtendedLifetime(interruption) {
+      defer { view.end() }
+      return try trainer.run(
+        mode: resume ? .resume : overwrite ? .overwrite : .fresh,
+        resumeCommand: resumeCommand,
+        stop: stop,
+        observer: view.show
+      )
+    }
+    if common.json { return try Output.json(document(summary)) }
+    show(summary)
+  }
+
+  /// What the user types to go on after Ctrl-C.
+  private var resumeCommand: String {
+    var words = ["reft", "train", config]
+    for override in overrides { words += ["--set", override] }
+    if let output { words += ["--output", output] }
+    for path in plugins.pluginPath { words += ["--plugin-path", path] }
+    return (words + ["--resume"]).joined(separator: " ")
+  }
+
+  private func document(_ summary: TrainingSummary) -> Document {
+    Document(
+      steps: summary.steps,
+      loss: summary.loss,
+      best_loss: OrNull(summary.bestLoss),
+      seconds: summary.seconds,
+      tokens_per_second: summary.tokensPerSecond,
+      peak_rss_bytes: summary.peakRssBytes,
+      adapter: summary.adapter,
+      trainable_parameters: summary.trainableParameters,
+      plugin_shares: summary.pluginShares
+    )
+  }
+
+  private func show(_ summary: TrainingSummary) {
+    let best = summary.bestLoss.map {
+      Readable.fixed($0, 4) + (summary.bestStep.map { " at step \($0)" } ?? "")
+    }
+    Output.table([
+      ["adapter", summary.adapter],
+      ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
+      ["loss of the last epoch", Readable.fixed(summary.loss, 4)],
+      ["lowest validation loss", best ?? "no validation rows"],
+      ["rate", "\(Readable.fixed(summary.tokensPerSecond, 1)) tokens/s"],
+      ["trainable parameters", Readable.count(summary.trainableParameters)],
+      ["peak memory", Readable.bytes(summary.peakRssBytes)],
+    ])
+    for (name, share) in summary.pluginShares.sorted(by: { $0.key < $1.key }) {
+      Output.line("\(Readable.fixed(100 * share, 1)) % of the time in plugin \(name)")
+    }
+  }
+}
+
+/// Shows a run while it goes on: a line on the terminal, and notes that stay.
+private final class TrainingView {
+  private let line = ProgressLine()
+  private var totalSteps = 0
+
+  func show(_ event: TrainingEvent) {
+    switch event {
+    case .prepared(let plan):
+      totalSteps = plan.totalSteps
+      note(
+        "\(Readable.count(plan.training.rows)) rows, \(Readable.count(plan.training.tokens)) tokens; "
+          + "\(Readable.count(plan.trainableParameters)) trainable parameters; "
+          + "\(plan.totalSteps) steps"
+          + (plan.doneSteps > 0 ? ", \(plan.doneSteps) of them done" : "")
+      )
+    case .step(let record, let remaining):
+      line.show(
+        "step \(record.step)/\(totalSteps)  epoch \(Readable.fixed(record.epoch, 2))  "
+          + "loss \(Readable.fixed(record.loss, 4))  rate \(String(format: "%.3g", record.learningRate))  "
+          + "\(Readable.fixed(record.tokensPerSecond, 0)) tokens/s  "
+          + "\(Readable.duration(remaining)) left"
+      )
+    case .validated(let step, let loss, let isBest):
+      note(
+        "step \(step): validation loss \(Readable.fixed(loss, 4))" + (isBest ? ", the lowest" : "")
+      )
+    case .saved: break
+    case .warning(let text): note("warning: \(text)")
+    }
+  }
+
+  func end() { line.clear() }
+
+  private func note(_ text: String) {
+    line.clear()
+    Output.note(text)
+  }
+}
