@@ -116,6 +116,7 @@ final class DiReFT: Intervention {
   }
 
   func backward(_ call: BackwardCall) throws {
+    guard call.x.count > 0 else { return }  // Then there is no saved memory either.
     guard let saved = call.context.saved, let da = call.context.scratch else {
       throw PluginError.invalid("no saved or scratch memory")
     }

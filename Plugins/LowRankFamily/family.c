@@ -78,7 +78,7 @@ static int set_option(reft_instance_t* self, const reft_option_t* o) {
   }
   if (is_text(o->name, "bias") && o->type == REFT_OPTION_FLAG && self->kind == NOREFT) {
     self->has_bias = o->i != 0;
-    return 1;
+    return o->i == 0 || o->i == 1;
   }
   if (is_text(o->name, "activation") && o->type == REFT_OPTION_STRING && self->kind == NOREFT)
     for (int i = 0; i < 5; i++)

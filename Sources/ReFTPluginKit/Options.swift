@@ -139,6 +139,12 @@ public struct OptionValues {
       }
       let number = value.type == REFT_OPTION_INT ? Double(value.i) : value.f
       let isNumber = value.type == REFT_OPTION_INT || value.type == REFT_OPTION_FLOAT
+      if isNumber, !number.isFinite {
+        throw PluginError.invalid("option '\(name)' is \(number), expected a finite number")
+      }
+      if value.type == REFT_OPTION_FLAG, value.i != 0, value.i != 1 {
+        throw PluginError.invalid("option '\(name)' is \(value.i), expected 0 or 1")
+      }
       if isNumber, text.minimum <= text.maximum, !(text.minimum...text.maximum).contains(number) {
         throw PluginError.invalid(
           "option '\(name)' is \(number), expected \(text.minimum) to \(text.maximum)"

@@ -12,7 +12,8 @@
  * Laws (docs/abi.md has the reasons):
  *  - Every struct but reft_str_t begins with struct_size, set by whoever fills it. Structs only grow
  *    at their end; a longer struct is never refused; a missing tail reads as zero (REFT_HAS).
- *    reft_str_t and reft_mat_t are embedded by value and therefore never grow.
+ *    reft_str_t and reft_mat_t are embedded by value and reft_option_t stands in arrays; these never
+ *    grow.
  *  - Strings are pointer + length, UTF-8, not NUL-terminated unless said so.
  *  - No function may let an exception, a longjmp or a signal leave it, change the floating-point
  *    control word, start a thread, or keep a pointer past the time stated.

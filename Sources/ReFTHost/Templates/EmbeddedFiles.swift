@@ -20,7 +20,8 @@ enum EmbeddedFiles {
  * Laws (docs/abi.md has the reasons):
  *  - Every struct but reft_str_t begins with struct_size, set by whoever fills it. Structs only grow
  *    at their end; a longer struct is never refused; a missing tail reads as zero (REFT_HAS).
- *    reft_str_t and reft_mat_t are embedded by value and therefore never grow.
+ *    reft_str_t and reft_mat_t are embedded by value and reft_option_t stands in arrays; these never
+ *    grow.
  *  - Strings are pointer + length, UTF-8, not NUL-terminated unless said so.
  *  - No function may let an exception, a longjmp or a signal leave it, change the floating-point
  *    control word, start a thread, or keep a pointer past the time stated.
@@ -591,7 +592,8 @@ A plugin that has passed the check runs inside reft; any other runs in a confine
  * Laws (docs/abi.md has the reasons):
  *  - Every struct but reft_str_t begins with struct_size, set by whoever fills it. Structs only grow
  *    at their end; a longer struct is never refused; a missing tail reads as zero (REFT_HAS).
- *    reft_str_t and reft_mat_t are embedded by value and therefore never grow.
+ *    reft_str_t and reft_mat_t are embedded by value and reft_option_t stands in arrays; these never
+ *    grow.
  *  - Strings are pointer + length, UTF-8, not NUL-terminated unless said so.
  *  - No function may let an exception, a longjmp or a signal leave it, change the floating-point
  *    control word, start a thread, or keep a pointer past the time stated.
@@ -1731,6 +1733,12 @@ public struct OptionValues {
       }
       let number = value.type == REFT_OPTION_INT ? Double(value.i) : value.f
       let isNumber = value.type == REFT_OPTION_INT || value.type == REFT_OPTION_FLOAT
+      if isNumber, !number.isFinite {
+        throw PluginError.invalid("option '\(name)' is \(number), expected a finite number")
+      }
+      if value.type == REFT_OPTION_FLAG, value.i != 0, value.i != 1 {
+        throw PluginError.invalid("option '\(name)' is \(value.i), expected 0 or 1")
+      }
       if isNumber, text.minimum <= text.maximum, !(text.minimum...text.maximum).contains(number) {
         throw PluginError.invalid(
           "option '\(name)' is \(number), expected \(text.minimum) to \(text.maximum)"
