@@ -31,6 +31,22 @@ final class Bench {
     if !warnings.contains(text) { warnings.append(text) }
   }
 
+  /// The tables of the file, when it is a shared library.
+  func elf() throws -> ElfFile {
+    guard !ManifestBridge.isManifest(file) else {
+      throw NotApplicable("A manifest; the host looks at the library that it names.")
+    }
+    return try ElfFile(path: file)
+  }
+
+  /// Counters of what the plugin calls, when it is a shared library.
+  func watch() throws -> CallWatch {
+    guard !ManifestBridge.isManifest(file) else {
+      throw NotApplicable("A manifest; what bare functions call is not seen.")
+    }
+    return try CallWatch(try library())
+  }
+
   private var opened: LoadedLibrary?
   private var sharedHost: HostServices?
 

@@ -87,7 +87,16 @@ final class GuardedBuffer {
     return nil
   }
 
+  /// Memory that ends is forbidden instead of unmapped, so that its addresses never serve again.
+  ///
+  /// Set by the rule about kept pointers, before it makes calls; never from two threads.
+  nonisolated(unsafe) static var keepsAddresses = false
+
   deinit {
+    if GuardedBuffer.keepsAddresses {
+      forbid()
+      return
+    }
     CrashReporter.unregister(slot)
     munmap(mapping, pageBytes + 2 * GuardedBuffer.pageSize)
   }

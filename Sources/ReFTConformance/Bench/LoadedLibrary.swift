@@ -13,7 +13,6 @@ final class LoadedLibrary {
     >?
 
   let path: String
-  let handle: UnsafeMutableRawPointer
   let entry: Entry
 
   /// Opens a file as the host does: everything resolved, nothing shared, never closed.
@@ -23,10 +22,13 @@ final class LoadedLibrary {
     }
     defer { free(absolute) }
     self.path = String(cString: absolute)
+    if ManifestBridge.isManifest(self.path) {
+      entry = try ManifestBridge.entry(self.path)
+      return
+    }
     guard let handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
       throw Breach("The dynamic loader refuses it: \(String(cString: dlerror())).")
     }
-    self.handle = handle
     guard let symbol = dlsym(handle, REFT_ENTRY_SYMBOL) else {
       throw Breach("It does not export \(REFT_ENTRY_SYMBOL); declare it with REFT_EXPORT.")
     }

@@ -15,7 +15,7 @@ let environmentRules: [Rule] = [
     return "Unchanged."
   },
   Rule("ABI-412", "No function starts a thread.") { bench in
-    let watch = try CallWatch(try bench.library())
+    let watch = try bench.watch()
     try eachStage(bench) { stage, before, after in
       guard after.threads == before.threads else {
         throw Breach(
@@ -41,7 +41,7 @@ let environmentRules: [Rule] = [
     return "Unchanged."
   },
   Rule("ABI-414", "No function ends the process or starts another.") { bench in
-    let watch = try CallWatch(try bench.library())
+    let watch = try bench.watch()
     try eachStage(bench) { stage, _, _ in
       let count = watch.take().processes
       guard count == 0 else {
@@ -77,14 +77,15 @@ private func eachStage(
   _ bench: Bench,
   _ body: (String, ProcessState, ProcessState) throws -> Void
 ) throws {
-  for plugin in try bench.interventions() {
-    let (dim, options) = try bench.usualWidth(plugin)
+  let plugins = try bench.interventions()
+  let before = ProcessState.now()
+  for plugin in plugins {
     func around<T>(_ stage: String, _ work: () throws -> T) throws -> T {
-      let before = ProcessState.now()
       let result = try work()
       try body("\(stage) of \(plugin.id)", before, ProcessState.now())
       return result
     }
+    let (dim, options) = try around("create") { try bench.usualWidth(plugin) }
     let subject = try around("create, param_info and plan") {
       try bench.subject(plugin, dim: dim, options: options)
     }
@@ -104,7 +105,7 @@ private func eachHotCall(
   _ bench: Bench,
   _ body: (CallWatch.Counts, String) -> Void
 ) throws {
-  let watch = try CallWatch(try bench.library())
+  let watch = try bench.watch()
   try bench.eachUsual { subject in
     let x = bench.random.normals(33 * subject.dim)
     for round in 0..<2 {

@@ -7,7 +7,7 @@ import Glibc
 
 let loadRules: [Rule] = [
   Rule("ABI-101", "The file is an ELF shared library for this machine.") { bench in
-    let elf = try ElfFile(path: bench.file)
+    let elf = try bench.elf()
     guard elf.machine == ElfFile.nativeMachine else {
       throw Breach(
         "It is built for ELF machine \(elf.machine); this one is \(ElfFile.nativeMachine)."
@@ -17,7 +17,7 @@ let loadRules: [Rule] = [
       + (elf.needed.isEmpty ? "nothing." : elf.needed.joined(separator: ", ") + ".")
   },
   Rule("ABI-102", "It exports reft_plugin_entry_v1 and no other symbol of reft.") { bench in
-    let elf = try ElfFile(path: bench.file)
+    let elf = try bench.elf()
     let exported = elf.symbols.filter(\.isExported).map(\.name)
     let ours = exported.filter { $0.hasPrefix("reft_") }
     guard ours.contains(REFT_ENTRY_SYMBOL) else {
@@ -48,7 +48,7 @@ let loadRules: [Rule] = [
     return "Exports the entry."
   },
   Rule("ABI-103", "It has no text relocations, executable stack or writable code.") { bench in
-    let elf = try ElfFile(path: bench.file)
+    let elf = try bench.elf()
     if elf.hasTextRelocations {
       throw Breach("It has text relocations (DT_TEXTREL); compile every object with -fPIC.")
     }
@@ -59,7 +59,7 @@ let loadRules: [Rule] = [
     return "Code is read-only and position-independent."
   },
   Rule("ABI-104", "It brings no BLAS, OpenMP or thread pool of its own.") { bench in
-    let elf = try ElfFile(path: bench.file)
+    let elf = try bench.elf()
     let libraries = [
       "openblas", "libblas", "libcblas", "liblapack", "libmkl", "libgomp", "libomp", "libiomp",
       "libtbb", "libblis",

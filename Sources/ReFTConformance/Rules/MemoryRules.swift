@@ -68,7 +68,9 @@ let memoryRules: [Rule] = [
     return "Nothing is left."
   },
   Rule("ABI-423", "No pointer of a call is used after it returned.") { bench in
-    // Each call's memory is unmapped before the next; what create received is gone as well.
+    // Each call's memory is forbidden before the next; what create received is gone as well.
+    GuardedBuffer.keepsAddresses = true
+    defer { GuardedBuffer.keepsAddresses = false }
     try bench.eachUsual { subject in
       var style = CallStyle()
       style.reuseParameters = false

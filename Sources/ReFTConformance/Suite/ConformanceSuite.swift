@@ -196,6 +196,7 @@ public struct ConformanceSuite: Sendable {
       replay: nil,
       level: rule.level,
       seconds: child.seconds,
+      processorSeconds: child.processorSeconds,
       title: rule.title
     )
     return (finished(result, rule), child.plugins)

@@ -35,8 +35,36 @@ public struct RuleResult: Codable, Sendable, Hashable {
   public var level: Int
   /// Wall time of the rule's process.
   public var seconds: Double
+  /// Processor time of the rule's process; 0 when it ran in the checker's own.
+  public var processorSeconds: Double
   /// The rule itself, in one sentence.
   public var title: String
+
+  /// The names in the JSON document.
+  enum CodingKeys: String, CodingKey {
+    case id, status, message, replay, level, seconds, title
+    case processorSeconds = "processor_seconds"
+  }
+
+  package init(
+    id: String,
+    status: RuleStatus,
+    message: String,
+    replay: String?,
+    level: Int,
+    seconds: Double,
+    processorSeconds: Double = 0,
+    title: String
+  ) {
+    self.id = id
+    self.status = status
+    self.message = message
+    self.replay = replay
+    self.level = level
+    self.seconds = seconds
+    self.processorSeconds = processorSeconds
+    self.title = title
+  }
 }
 
 /// The results of all rules that ran on one file.
@@ -55,6 +83,22 @@ public struct Report: Codable, Sendable {
   public var rules: [RuleResult]
   /// Wall time of the whole run.
   public var seconds: Double
+
+  package init(
+    file: String,
+    level: Int,
+    seed: UInt64,
+    plugins: [String],
+    rules: [RuleResult],
+    seconds: Double
+  ) {
+    self.file = file
+    self.level = level
+    self.seed = seed
+    self.plugins = plugins
+    self.rules = rules
+    self.seconds = seconds
+  }
 
   /// Whether no rule is broken; warnings and skipped rules do not count, but one must have passed.
   public var passed: Bool {

@@ -3,7 +3,7 @@
 
 /// One numbered rule of the ABI law.
 public struct Rule: Sendable {
-  /// Its number, such as `ABI-302`; the first digit is the level. A number never changes its meaning.
+  /// Its number, as `ABI-302`; the first digit is the level. A number never changes its meaning.
   public let id: String
   /// The rule, in one sentence.
   public let title: String
@@ -30,8 +30,9 @@ public struct Rule: Sendable {
 
   /// All rules, by number.
   public static let all: [Rule] =
-    loadRules + layoutRules + createRules + layoutStabilityRules + shapeRules + boundsRules
-    + flagRules + gradientRules + contractRules + claimRules + determinismRules
+    loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
+    + boundsRules
+    + flagRules + gradientRules + contractRules + claimRules + hostCallRules + determinismRules
     + environmentRules + memoryRules + fuzzRules
 
   /// The rule of that number.

@@ -17,6 +17,7 @@ struct RuleProcess {
   var signal: Int32?
   var timedOut = false
   var seconds = 0.0
+  var processorSeconds = 0.0
 
   /// Runs the executable with arguments and collects its report.
   static func run(
@@ -93,6 +94,7 @@ struct RuleProcess {
     var result = RuleProcess()
     let start = monotonicSeconds()
     var status: Int32 = 0
+    var usage = rusage()
     while true {
       var polls = [
         pollfd(fd: report.reader, events: Int16(POLLIN), revents: 0),
@@ -104,11 +106,11 @@ struct RuleProcess {
       poll(&polls, 2, report.isClosed && output.isClosed ? 1 : 20)
       report.drain()
       output.drain()
-      if waitpid(pid, &status, WNOHANG) == pid { break }
+      if wait4(pid, &status, WNOHANG, &usage) == pid { break }
       if monotonicSeconds() - start > timeoutSeconds {
         result.timedOut = true
         kill(-pid, SIGKILL)
-        waitpid(pid, &status, 0)
+        wait4(pid, &status, 0, &usage)
         break
       }
     }
@@ -116,6 +118,9 @@ struct RuleProcess {
     report.drain()
     output.drain()
     result.seconds = monotonicSeconds() - start
+    result.processorSeconds =
+      Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+      + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
     if status & 0x7f == 0 {
       result.exitStatus = (status >> 8) & 0xff
     } else {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * edit.h: the arithmetic of the kit's plugin, y = x + s B^T (m * tanh(A x + b)), and the faults of its
- * forward and backward. A, B are [r, d], b is [r]; m is the dropout mask; tanh(...) is saved.
+ * edit.h: the arithmetic of the kit's plugin, y = x + s B^T (m * tanh(A x + b)), and the faults of
+ * its forward and backward. A, B are [r, d], b is [r]; m is the dropout mask; tanh(...) is saved.
  */
 #ifndef EDIT_H
 #define EDIT_H
 
-#define _GNU_SOURCE
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,12 +15,12 @@
 #include "reft_plugin.h"
 
 struct reft_instance {
-  const reft_host_t *host;
+  const reft_host_t* host;
   int64_t d, r, layer, max_rows;
   float scale, dropout;
   int mode, calls, kept_sign;
   float own[64 * 64];   /* for faults that keep numbers in the instance */
-  const float *pointer; /* for a fault that keeps a pointer */
+  const float* pointer; /* for a fault that keeps a pointer */
   char name[32];
 };
 
@@ -44,18 +43,27 @@ static void set_flush_to_zero(void) {
 #endif
 }
 
-static void *idle(void *argument) {
+/* Memory that the compiler must not optimise away. */
+static void* volatile last_block;
+
+static void* take(size_t size) {
+  last_block = malloc(size);
+  memset(last_block, 1, size);
+  return last_block;
+}
+
+static void* idle(void* argument) {
   pause();
   return argument;
 }
 
-static float *at(const reft_mat_t *m, int64_t row, int64_t column) {
+static float* at(const reft_mat_t* m, int64_t row, int64_t column) {
   int64_t row_stride = FAULTY(IGNORES_ROW_STRIDE) ? m->cols : m->row_stride;
   int64_t col_stride = FAULTY(IGNORES_COL_STRIDE) ? 1 : m->col_stride;
-  return (float *)m->data + row * row_stride + column * col_stride;
+  return (float*)m->data + row * row_stride + column * col_stride;
 }
 
-static float masked(const reft_instance_t *self, const reft_args_t *a, int64_t row, int64_t i) {
+static float masked(const reft_instance_t* self, const reft_args_t* a, int64_t row, int64_t i) {
   if (!(a->flags & REFT_CALL_TRAINING) || self->dropout == 0) return 1;
   float u;
   if (FAULTY(OWN_RANDOM))
@@ -66,7 +74,7 @@ static float masked(const reft_instance_t *self, const reft_args_t *a, int64_t r
   return u < self->dropout ? 0 : 1 / (1 - self->dropout);
 }
 
-static reft_status_t check(const reft_args_t *a) {
+static reft_status_t check(const reft_args_t* a) {
   if (FAULTY(STRICT_ARGS) && a->struct_size != sizeof *a) return REFT_E_INVALID;
   if (FAULTY(NEEDS_ROWS) && a->rows->example[0] < 0) return REFT_E_INVALID;
   if (FAULTY(REFUSES_IGNORABLE_FLAG) && (a->flags & 0xFFF8u)) return REFT_E_INVALID;
@@ -74,9 +82,10 @@ static reft_status_t check(const reft_args_t *a) {
   return REFT_OK;
 }
 
-static void misbehave_in_forward(reft_instance_t *self, const reft_args_t *a) {
+static void misbehave_in_forward(reft_instance_t* self, const reft_args_t* a) {
   if (FAULTY(HANGS))
-    for (volatile int i = 0; i == 0;) {}
+    for (volatile int i = 0; i == 0;) {
+    }
   if (FAULTY(FLUSH_TO_ZERO_IN_FORWARD)) set_flush_to_zero();
   if (FAULTY(EXITS)) exit(3);
   if (FAULTY(FORKS) && fork() == 0) _exit(0);
@@ -88,35 +97,37 @@ static void misbehave_in_forward(reft_instance_t *self, const reft_args_t *a) {
     pthread_t thread;
     pthread_create(&thread, NULL, idle, NULL);
   }
-  if (FAULTY(ALLOCATES)) free(memset(malloc(64), 1, 64));
-  if (FAULTY(LEAKS_IN_CALLS)) memset(malloc(64), 1, 64);
+  if (FAULTY(ALLOCATES)) free(take(64));
+  if (FAULTY(LEAKS_IN_CALLS)) take(64);
   if (FAULTY(LOCKS)) {
     pthread_mutex_lock(&shared_lock);
     pthread_mutex_unlock(&shared_lock);
   }
   if (FAULTY(PRINTS) && write(2, "editing\n", 8) < 0) abort();
-  if (FAULTY(WRITES_INPUT) && a->x.rows > 0) *at(&a->x, 0, 0) *= 1;
+  if (FAULTY(WRITES_INPUT) && a->x.rows > 0) *(volatile float*)at(&a->x, 0, 0) = 1;
   if (FAULTY(LAYOUT_CHANGES)) self->calls++;
+  if (FAULTY(WRONG_AFTER_LONG_CALLS) && a->x.rows > self->calls) self->calls = (int)a->x.rows;
+  if (FAULTY(HANGS_ON_INFINITE_PARAMETERS))
+    while (isinf(*(volatile const float*)a->params[P_A])) {
+    }
 }
 
 /* z = m * tanh(A x + b) for one row. */
-static void encode(reft_instance_t *self, const reft_args_t *a, int64_t row, float *z) {
+static void encode(reft_instance_t* self, const reft_args_t* a, int64_t row, float* z) {
   const float *A = a->params[P_A], *b = a->params[P_BIAS];
   for (int64_t i = 0; i < self->r; i++) {
     float sum = b[i];
     for (int64_t j = 0; j < self->d; j++) sum += A[i * self->d + j] * *at(&a->x, row, j);
-    if (FAULTY(READS_BEFORE)) sum += 0 * ((volatile float *)A)[-1];
+    if (FAULTY(READS_BEFORE)) sum += 0 * ((volatile float*)A)[-1];
     if (FAULTY(HANGS_ON_NAN))
       while (!(sum <= 60)) sum -= fabsf(sum) / 2;
-    if (FAULTY(HANGS_ON_INFINITE_PARAMETERS))
-      while (sum > 1e6f) sum /= 2;
     if (FAULTY(CRASHES_ON_NAN_BITS) && isnan(sum)) sum = A[(int64_t)1 << 40];
     z[i] = tanhf(sum);
   }
 }
 
-static void edit_rows(reft_instance_t *self, const reft_args_t *a, int64_t begin, int64_t end) {
-  const float *B = a->params[P_B];
+static void edit_rows(reft_instance_t* self, const reft_args_t* a, int64_t begin, int64_t end) {
+  const float* B = a->params[P_B];
   const int keep = (a->flags & REFT_CALL_TRAINING) != 0;
   const int64_t d = self->d, r = self->r;
   float scale = FAULTY(SHARED_BETWEEN_INSTANCES) ? shared_scale : self->scale;
@@ -127,22 +138,23 @@ static void edit_rows(reft_instance_t *self, const reft_args_t *a, int64_t begin
     for (int64_t n = 0; n < a->x.rows; n++) mean += *at(&a->x, n, 0) / (float)a->x.rows;
   for (int64_t row = begin; row < end; row++) {
     float local[64];
-    float *z = keep || FAULTY(NEEDS_SAVED) ? (float *)a->saved + row * r : (float *)a->scratch;
+    float* z = keep || FAULTY(NEEDS_SAVED) ? (float*)a->saved + row * r : (float*)a->scratch;
     if (FAULTY(SAVES_IN_INSTANCE) || FAULTY(LIES_REENTRANT)) z = self->own + row % 64 * r;
     if (FAULTY(LIES_REENTRANT)) z = self->own;
     if (FAULTY(ASSUMES_MOST_ROWS) && keep) z += (200 - a->x.rows) * r;
     encode(self, a, row, z);
     if (FAULTY(LIES_REENTRANT)) usleep(50);
     if (FAULTY(USES_DIRTY_SCRATCH)) {
-      float *s = a->scratch;
+      float* s = a->scratch;
       s[0] = s[0] > 1e30f || s[0] < 1e-30f ? 0 : 1;
     }
     for (int64_t i = 0; i < r; i++) local[i] = z[i] * masked(self, a, row, i);
     float bonus = 0;
-    if (FAULTY(USES_DIRTY_SCRATCH)) bonus = 0.01f * ((float *)a->scratch)[0];
+    if (FAULTY(USES_DIRTY_SCRATCH)) bonus = 0.01f * ((float*)a->scratch)[0];
     if (FAULTY(DEPENDS_ON_ROW_INDEX)) bonus = 0.01f * (float)(row % 2);
+    if (FAULTY(DEPENDS_ON_ALIGNMENT) && (uintptr_t)a->x.data % 64 == 0) bonus = 0.01f;
     if (FAULTY(LIES_IDENTITY)) bonus = 0.01f;
-    if (FAULTY(WRONG_FOR_13_ROWS)) bonus = a->x.rows == 13 ? (float)(self->calls++ % 2) : 0;
+    if (FAULTY(WRONG_AFTER_LONG_CALLS)) bonus = self->calls > 12 ? 1 : 0;
     for (int64_t j = 0; j < d; j++) {
       float sum = bonus + mean;
       for (int64_t i = 0; i < r; i++) sum += B[i * d + j] * local[i];
@@ -155,30 +167,30 @@ static void edit_rows(reft_instance_t *self, const reft_args_t *a, int64_t begin
       *at(&a->y, row, d) = 0;
     if (FAULTY(WRITES_PAST_ROW) && row == a->x.rows - 1) *at(&a->y, row, d) = 0;
     if (FAULTY(SAVED_TOO_SMALL) && keep && row == a->x.rows - 1) z[r] = 1;
-    if (FAULTY(SCRATCH_TOO_SMALL)) ((float *)a->scratch)[2 * r] = 1;
+    if (FAULTY(SCRATCH_TOO_SMALL)) ((float*)a->scratch)[2 * r] = 1;
   }
 }
 
 typedef struct job {
-  reft_instance_t *self;
-  const reft_args_t *args;
+  reft_instance_t* self;
+  const reft_args_t* args;
 } job_t;
 
 static float order_memory;
 
-static void edit_piece(void *argument, int64_t begin, int64_t end) {
-  job_t *job = argument;
+static void edit_piece(void* argument, int64_t begin, int64_t end) {
+  job_t* job = argument;
   order_memory = order_memory * 0.5f + (float)begin;
   edit_rows(job->self, job->args, begin, end);
   if (end > begin) *at(&job->args->y, begin, 0) += 1e-3f * order_memory;
 }
 
-static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
+static reft_status_t forward(reft_instance_t* self, const reft_args_t* a) {
   reft_status_t status = check(a);
   if (status != REFT_OK) return status;
   misbehave_in_forward(self, a);
   if (FAULTY(KEEPS_POINTER)) {
-    if (self->pointer) shared_scale += 0 * self->pointer[0];
+    if (self->pointer) (void)*(volatile const float*)self->pointer;
     self->pointer = a->x.rows > 0 ? a->x.data : NULL;
   }
   if (FAULTY(DEPENDS_ON_ORDER)) {
@@ -191,8 +203,8 @@ static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
   return REFT_OK;
 }
 
-static void add_gradients(reft_instance_t *self, const reft_args_t *a, int64_t row, const float *z,
-                          const float *dz) {
+static void add_gradients(reft_instance_t* self, const reft_args_t* a, int64_t row, const float* z,
+                          const float* dz) {
   float *dA = a->dparams[P_A], *dB = a->dparams[P_B], *db = a->dparams[P_BIAS];
   const int64_t d = self->d, r = self->r;
   const float scale = FAULTY(FORGETS_SCALE_IN_BACKWARD) ? 1 : self->scale;
@@ -208,7 +220,7 @@ static void add_gradients(reft_instance_t *self, const reft_args_t *a, int64_t r
   if (FAULTY(GRADIENT_PAST_END)) dA[r * d] += 1;
 }
 
-static reft_status_t backward(reft_instance_t *self, const reft_args_t *a) {
+static reft_status_t backward(reft_instance_t* self, const reft_args_t* a) {
   reft_status_t status = check(a);
   if (status != REFT_OK) return status;
   if (FAULTY(TRAPS)) __builtin_trap();
@@ -218,14 +230,14 @@ static reft_status_t backward(reft_instance_t *self, const reft_args_t *a) {
   const int need_dx = (a->flags & REFT_CALL_NEED_DX) || (FAULTY(DX_UNASKED) && a->dx.data);
   const int need_dp =
       (a->flags & REFT_CALL_NEED_DPARAMS) || (FAULTY(DPARAMS_UNASKED) && a->dparams);
-  float *dz = (float *)a->scratch + r;
+  float* dz = (float*)a->scratch + r;
   if (FAULTY(OVERWRITES_GRADIENTS) && need_dp) {
     memset(a->dparams[P_A], 0, (size_t)(r * d) * 4);
     memset(a->dparams[P_B], 0, (size_t)(r * d) * 4);
     memset(a->dparams[P_BIAS], 0, (size_t)r * 4);
   }
   for (int64_t row = 0; row < a->x.rows; row++) {
-    const float *z = (const float *)a->saved + row * r;
+    const float* z = (const float*)a->saved + row * r;
     if (FAULTY(SAVES_IN_INSTANCE)) z = self->own + row % 64 * r;
     if (FAULTY(LIES_REENTRANT)) {
       encode(self, a, row, self->own);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fault.h: how one plugin becomes a kit of broken ones. Compiled as it is, kit.c is a correct plugin;
- * compiled with -DFAULT_<NAME>=1 it has that one fault, and FAULTY(NAME) is 1. faults.txt names the
- * rule that must catch each.
+ * fault.h: how one plugin becomes a kit of broken ones. Compiled as it is, kit.c is a correct
+ * plugin; compiled with -DFAULT_<NAME>=1 it has that one fault, and FAULTY(NAME) is 1. faults.txt
+ * names the rule that must catch each.
  */
 #ifndef FAULT_H
 #define FAULT_H

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A correct little plugin, org.reft.kit, and with -DFAULT_<NAME>=1 a broken one. This file has its
 // tables, options and layout; edit.h has forward and backward; faults.txt has the list.
-#include "edit.h"
-
-#include <locale.h>
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
+
+#include "edit.h"
 
 #define STR(text) {text, sizeof(text) - 1}
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -14,7 +15,7 @@
 
 #if FAULT_MISSING_SYMBOL
 extern void nobody_defines_this(void);
-void *needs_it = (void *)nobody_defines_this;
+void* needs_it = (void*)nobody_defines_this;
 #endif
 #if FAULT_OPENMP
 extern int omp_get_max_threads(void) __attribute__((weak));
@@ -24,15 +25,20 @@ __attribute__((visibility("default"))) int (*kit_threads)(void) = omp_get_max_th
 __asm__(".text\n.quad reft_plugin_entry_v1\n");
 #endif
 #if FAULT_EXTRA_EXPORT
-__attribute__((visibility("default"))) int reft_helper(void) { return 1; }
+__attribute__((visibility("default"))) int reft_helper(void) {
+  return 1;
+}
 #endif
 #if FAULT_STRAY_EXPORT
-__attribute__((visibility("default"))) int compute(void) { return 1; }
+__attribute__((visibility("default"))) int compute(void) {
+  return 1;
+}
 #endif
 
-#if FAULT_CRASHES_AT_LOAD || FAULT_FLUSH_TO_ZERO_AT_LOAD || FAULT_SIGNAL_AT_LOAD || FAULT_THREAD_AT_LOAD
+#if FAULT_CRASHES_AT_LOAD || FAULT_FLUSH_TO_ZERO_AT_LOAD || FAULT_SIGNAL_AT_LOAD || \
+    FAULT_THREAD_AT_LOAD
 __attribute__((constructor)) static void at_load(void) {
-  if (FAULTY(CRASHES_AT_LOAD)) *(volatile int *)8 = 1;
+  if (FAULTY(CRASHES_AT_LOAD)) *(volatile int*)8 = 1;
   if (FAULTY(FLUSH_TO_ZERO_AT_LOAD)) set_flush_to_zero();
   if (FAULTY(SIGNAL_AT_LOAD)) signal(SIGFPE, SIG_IGN);
   pthread_t thread;
@@ -43,22 +49,44 @@ __attribute__((constructor)) static void at_load(void) {
 // ---- Options ----
 
 static const reft_option_info_t option_list[] = {
-    {.struct_size = sizeof(reft_option_info_t), .type = REFT_OPTION_INT, .name = STR("rank"),
-     .help = STR("number of directions"), .default_i = FAULTY(DEFAULT_OUT_OF_RANGE) ? 99 : 4,
-     .minimum = 1, .maximum = 32},
-    {.struct_size = sizeof(reft_option_info_t), .type = REFT_OPTION_FLOAT, .name = STR("scale"),
-     .help = STR("factor of the edit"), .default_f = 1, .minimum = 0, .maximum = 4},
-    {.struct_size = sizeof(reft_option_info_t), .type = REFT_OPTION_FLOAT, .name = STR("dropout"),
-     .help = STR("share of directions that training leaves out"), .minimum = 0, .maximum = 0.9},
-    {.struct_size = sizeof(reft_option_info_t), .type = REFT_OPTION_STRING, .name = STR("mode"),
-     .help = STR("does nothing"), .choices = STR("plain|fancy"), .default_s = STR("plain"),
+    {.struct_size = sizeof(reft_option_info_t),
+     .type = REFT_OPTION_INT,
+     .name = STR("rank"),
+     .help = STR("number of directions"),
+     .default_i = FAULTY(DEFAULT_OUT_OF_RANGE) ? 99 : 4,
+     .minimum = 1,
+     .maximum = 32},
+    {.struct_size = sizeof(reft_option_info_t),
+     .type = REFT_OPTION_FLOAT,
+     .name = STR("scale"),
+     .help = STR("factor of the edit"),
+     .default_f = 1,
+     .minimum = 0,
+     .maximum = 4},
+    {.struct_size = sizeof(reft_option_info_t),
+     .type = REFT_OPTION_FLOAT,
+     .name = STR("dropout"),
+     .help = STR("share of directions that training leaves out"),
+     .minimum = 0,
+     .maximum = 0.9},
+    {.struct_size = sizeof(reft_option_info_t),
+     .type = REFT_OPTION_STRING,
+     .name = STR("mode"),
+     .help = STR("does nothing"),
+     .choices = STR("plain|fancy"),
+     .default_s = STR("plain"),
      .minimum = 1},
-    {.struct_size = sizeof(reft_option_info_t), .type = REFT_OPTION_FLAG, .name = STR("quiet"),
-     .help = STR("does nothing"), .default_i = 1, .minimum = 1},
+    {.struct_size = sizeof(reft_option_info_t),
+     .type = REFT_OPTION_FLAG,
+     .name = STR("quiet"),
+     .help = STR("does nothing"),
+     .default_i = 1,
+     .minimum = 1},
 };
 
-static reft_status_t option_info(uint32_t index, reft_option_info_t *out) {
-  if (index >= COUNT(option_list)) return FAULTY(OPTION_PAST_END) ? REFT_E_INTERNAL : REFT_E_INVALID;
+static reft_status_t option_info(uint32_t index, reft_option_info_t* out) {
+  if (index >= COUNT(option_list))
+    return FAULTY(OPTION_PAST_END) ? REFT_E_INTERNAL : REFT_E_INVALID;
   uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
   memcpy(out, &option_list[index], size);
   out->struct_size = size;
@@ -66,31 +94,38 @@ static reft_status_t option_info(uint32_t index, reft_option_info_t *out) {
   return REFT_OK;
 }
 
-static int equal(reft_str_t s, const char *text) {
+static int equal(reft_str_t s, const char* text) {
   return s.len == strlen(text) && memcmp(s.ptr, text, s.len) == 0;
 }
 
-static int within(const reft_option_info_t *info, double value) {
+static int within(const reft_option_info_t* info, double value) {
   return FAULTY(IGNORES_RANGE) || (value >= info->minimum && value <= info->maximum);
 }
 
-static int set_option(reft_instance_t *self, const reft_option_t *o) {
+static int set_option(reft_instance_t* self, const reft_option_t* o) {
   if (FAULTY(LONG_STRING_OVERRUN) && o->type == REFT_OPTION_STRING)
     memcpy(self->name, o->s.ptr, o->s.len + (o->s.len > 32 ? 1 << 16 : 0));
   for (size_t i = 0; i < COUNT(option_list); i++) {
-    const reft_option_info_t *info = &option_list[i];
+    const reft_option_info_t* info = &option_list[i];
     if (info->name.len != o->name.len || memcmp(info->name.ptr, o->name.ptr, o->name.len) != 0)
       continue;
     if (o->type != info->type) return FAULTY(IGNORES_TYPE);
     switch (i) {
-    case 0: self->r = o->i; return within(info, (double)o->i);
-    case 1: self->scale = (float)o->f; return within(info, o->f);
-    case 2: self->dropout = (float)o->f; return within(info, o->f);
-    case 3:
-      self->mode = equal(o->s, "fancy");
-      if (FAULTY(CRASHES_ON_CHOICE) && self->mode) abort();
-      return self->mode || equal(o->s, "plain");
-    default: return FAULTY(IGNORES_RANGE) || o->i == 0 || o->i == 1;
+      case 0:
+        self->r = o->i;
+        return within(info, (double)o->i);
+      case 1:
+        self->scale = (float)o->f;
+        return within(info, o->f);
+      case 2:
+        self->dropout = (float)o->f;
+        return within(info, o->f);
+      case 3:
+        self->mode = equal(o->s, "fancy");
+        if (FAULTY(CRASHES_ON_CHOICE) && self->mode) abort();
+        return self->mode || equal(o->s, "plain");
+      default:
+        return FAULTY(IGNORES_RANGE) || o->i == 0 || o->i == 1;
     }
   }
   return FAULTY(ACCEPTS_UNKNOWN_OPTION);
@@ -98,15 +133,15 @@ static int set_option(reft_instance_t *self, const reft_option_t *o) {
 
 // ---- Life ----
 
-static reft_status_t fail(const reft_host_t *host, reft_call_t *call, reft_status_t code,
-                          const char *text) {
+static reft_status_t fail(const reft_host_t* host, reft_call_t* call, reft_status_t code,
+                          const char* text) {
   if (!FAULTY(SILENT_REFUSAL)) host->set_error(host->context, call, code, text, strlen(text));
   return code;
 }
 
-static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape,
-                            const reft_option_t *options, uint32_t n_options, reft_call_t *call,
-                            reft_instance_t **out) {
+static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
+                            const reft_option_t* options, uint32_t n_options, reft_call_t* call,
+                            reft_instance_t** out) {
   *out = NULL;
   if (FAULTY(STRICT_HOST) && (host->abi_minor != 0 || host->struct_size != sizeof *host))
     return fail(host, call, REFT_E_UNSUPPORTED, "another host version");
@@ -123,8 +158,8 @@ static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape,
   if (FAULTY(IGNORES_RANGE) && (made.r < 1 || made.r > 64)) made.r = 1;
   if (FAULTY(SIGNAL_IN_CREATE)) signal(SIGFPE, SIG_IGN);
   if (FAULTY(FLUSH_TO_ZERO_IN_CREATE)) set_flush_to_zero();
-  if (FAULTY(LEAKS_INSTANCES)) memset(malloc(40), 1, 40);
-  reft_instance_t *self = host->alloc(host->context, sizeof *self);
+  if (FAULTY(LEAKS_INSTANCES)) take(40);
+  reft_instance_t* self = host->alloc(host->context, sizeof *self);
   if (!self) return fail(host, call, REFT_E_NOMEM, "no memory");
   *self = made;
   snprintf(self->name, sizeof self->name, "layer%d.b", (int)shape->layer);
@@ -133,21 +168,26 @@ static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape,
   return REFT_OK;
 }
 
-static void destroy(reft_instance_t *self) {
+static void destroy(reft_instance_t* self) {
   if (FAULTY(DESTROYS_NULL)) self->calls = 0;
   if (self && !FAULTY(KEEPS_HOST_MEMORY)) self->host->free(self->host->context, self);
 }
 
-static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_param_info_t *out) {
+static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
   static const reft_str_t names[] = {STR("in.weight"), STR("out.weight"), STR("in.bias")};
   if (index >= P_COUNT) return FAULTY(PARAMETER_PAST_END) ? REFT_E_UNSUPPORTED : REFT_E_INVALID;
   uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
   if (FAULTY(STRICT_OUT) && out->struct_size != sizeof *out) return REFT_E_INVALID;
-  reft_param_info_t info = {
-      .struct_size = size, .rank = index == P_BIAS ? 1 : 2, .name = names[index],
-      .dims = {self->r, self->d}, .dtype = REFT_F32, .flags = REFT_PARAM_TRAINABLE,
-      .init_kind = index == P_A ? REFT_INIT_NORMAL : REFT_INIT_ZEROS, .init_b = 0.02,
-      .learning_rate_scale = 1, .weight_decay_scale = 1};
+  reft_param_info_t info = {.struct_size = size,
+                            .rank = index == P_BIAS ? 1 : 2,
+                            .name = names[index],
+                            .dims = {self->r, self->d},
+                            .dtype = REFT_F32,
+                            .flags = REFT_PARAM_TRAINABLE,
+                            .init_kind = index == P_A ? REFT_INIT_NORMAL : REFT_INIT_ZEROS,
+                            .init_b = 0.02,
+                            .learning_rate_scale = 1,
+                            .weight_decay_scale = 1};
   if (index == P_BIAS) info.dims[1] = 0;
   if (FAULTY(OVERFLOWING_SIZE) && index == P_B) info.dims[0] = INT64_MAX / 2;
   if (FAULTY(UNKNOWN_INIT) && index == P_B) info.init_kind = 77;
@@ -162,19 +202,19 @@ static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_para
   return REFT_OK;
 }
 
-static reft_status_t init_params(reft_instance_t *self, uint64_t seed, void *const *params,
-                                 uint32_t n_params, reft_call_t *call) {
+static reft_status_t init_params(reft_instance_t* self, uint64_t seed, void* const* params,
+                                 uint32_t n_params, reft_call_t* call) {
   (void)seed, (void)n_params, (void)call;
   for (int64_t i = 0; i < self->r * self->d; i++)
-    ((float *)params[P_A])[i] = 0.02f * (float)rand() / (float)RAND_MAX;
+    ((float*)params[P_A])[i] = 0.02f * (float)rand() / (float)RAND_MAX;
   return REFT_OK;
 }
 
-static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
+static reft_status_t plan(reft_instance_t* self, const reft_shape_t* shape, reft_workspace_t* out) {
   const uint64_t row = (uint64_t)self->r * 4;
   uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
-  reft_workspace_t answer = {.struct_size = size, .saved_bytes_per_row = row,
-                             .scratch_bytes_fixed = 2 * row};
+  reft_workspace_t answer = {
+      .struct_size = size, .saved_bytes_per_row = row, .scratch_bytes_fixed = 2 * row};
   self->max_rows = shape->max_rows;
   if (FAULTY(ASSUMES_MOST_ROWS)) answer.saved_bytes_fixed = 0;
   if (FAULTY(PLAN_VARIES)) answer.scratch_bytes_fixed += 64 * (uint64_t)(self->calls++ % 2);
@@ -220,10 +260,11 @@ static const reft_plugin_t plugin = {
     .backward = FAULTY(NULL_BACKWARD) ? NULL : backward,
 };
 
-static const reft_plugin_t *const plugins[] = {&plugin, &plugin};
+static const reft_plugin_t* const plugins[] = {&plugin, &plugin};
 
 static reft_library_t library = {
     .struct_size = sizeof(reft_library_t),
+    .abi_minor = REFT_ABI_MINOR,
     .abi_major = FAULTY(WRONG_MAJOR) ? 2 : 1,
     .n_plugins = FAULTY(DUPLICATE_ID) ? 2 : 1,
     .plugins = plugins,
@@ -231,16 +272,19 @@ static reft_library_t library = {
 
 #if FAULT_NO_ENTRY
 #define reft_plugin_entry_v1 kit_entry
-REFT_EXPORT const reft_library_t *kit_entry(const reft_entry_args_t *args);
+REFT_EXPORT const reft_library_t* kit_entry(const reft_entry_args_t* args);
 #endif
 
-const reft_library_t *reft_plugin_entry_v1(const reft_entry_args_t *args) {
+const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
   if (FAULTY(STRICT_ENTRY) && args->struct_size != sizeof *args) {
     snprintf(args->error, args->error_capacity, "another size of the arguments");
     return NULL;
   }
+  Dl_info info;
+  if (FAULTY(REFUSES_SEALED_COPY) && dladdr(&library, &info) && !strstr(info.dli_fname, ".so"))
+    return NULL;
   if (FAULTY(ENTRY_CHANGES)) {
-    reft_library_t *copy = malloc(sizeof *copy);
+    reft_library_t* copy = malloc(sizeof *copy);
     *copy = library;
     return copy;
   }

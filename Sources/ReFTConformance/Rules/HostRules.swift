@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same plugin seen through the host's own loader and instances, so that what passes here is what
+// runs there.
+
+import CReFTPlugin
+import Glibc
+import ReFTHost
+import ReFTTensor
+
+let hostLoadRules: [Rule] = [
+  Rule("ABI-121", "The host's own loader accepts it, from a sealed copy, and sees the same.") {
+    bench in
+    let raw = try bench.interventions()
+    let plugins = try hostPlugins(bench)
+    guard plugins.map(\.id) == raw.map(\.id) else {
+      throw Breach(
+        "The host sees \(plugins.map(\.id).joined(separator: ", ")), the raw tables hold "
+          + "\(raw.map(\.id).joined(separator: ", "))."
+      )
+    }
+    for (plugin, table) in zip(plugins, raw) {
+      let names = try table.options().map(\.name)
+      guard plugin.options.map(\.name) == names else {
+        throw Breach(
+          "The host sees the options \(plugin.options.map(\.name)) of \(plugin.id), the raw tables "
+            + "hold \(names)."
+        )
+      }
+    }
+    if let first = plugins.first {
+      for warning in first.description.warnings { bench.warn(warning) }
+    }
+    return "Loaded as \(plugins.map { "\($0.name) \($0.version)" }.joined(separator: ", "))."
+  }
+]
+
+let hostCallRules: [Rule] = [
+  Rule("ABI-325", "The host's own instances compute the same numbers, in memory of its alignment.")
+  {
+    bench in
+    let plugins = try hostPlugins(bench)
+    for (plugin, table) in zip(plugins, try bench.interventions()) {
+      if table.has(REFT_CAP_NEEDS_SOURCE) { continue }
+      let (dim, options) = try bench.usualWidth(table)
+      let subject = try bench.subject(table, dim: dim, options: options)
+      let x = bench.random.normals(7 * dim)
+      let expected = try subject.y(x)
+      bench.doing("forward of \(plugin.id) through the host's instance")
+      let found = try hostForward(plugin, subject, x)
+      try requireClose(
+        found,
+        expected,
+        1e-5,
+        "forward of \(plugin.id) through the host's instance",
+        width: dim
+      )
+    }
+    return "The same numbers."
+  }
+]
+
+private func hostPlugins(_ bench: Bench) throws -> [Plugin] {
+  guard let path = realpath(bench.file, nil) else {
+    throw Breach("Cannot open \(bench.file): \(errorText(errno)).")
+  }
+  defer { free(path) }
+  bench.doing("loading through the host")
+  let file: PluginFile
+  do {
+    file = try PluginFile(path: String(cString: path))
+  } catch {
+    throw NotApplicable("The host does not load plugins from this place: \(error.message)")
+  }
+  do {
+    return try UntrustedLoader.load(file)
+  } catch {
+    throw Breach("The host refuses it: \(error.message)")
+  }
+}
+
+private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) throws -> [Float] {
+  let rows = x.count / subject.dim
+  let instance = try plugin.makeInstance(
+    at: PluginSite(dim: subject.dim, layer: 3, component: "block_output"),
+    options: Dictionary(
+      uniqueKeysWithValues: subject.options.map { ($0.name, hostValue($0.value)) }
+    )
+  )
+  let workspace = try instance.plan(maxRows: rows)
+  let memory = HostMemory()
+  let input = memory.floats(x)
+  let output = memory.floats([Float](repeating: .nan, count: x.count))
+  let pointers = memory.pointers(subject.values.map { UnsafeRawPointer(memory.floats($0)) })
+  var call = PluginCall(rows: rows, x: input, xStride: subject.dim)
+  call.y = output
+  call.yStride = subject.dim
+  call.parameters = pointers
+  call.parameterCount = subject.values.count
+  call.isTraining = true
+  call.savedByteCount = workspace.savedByteCount(rows: rows)
+  call.saved = memory.block(call.savedByteCount)
+  call.scratchByteCount = workspace.scratchByteCount(rows: rows)
+  call.scratch = memory.block(call.scratchByteCount)
+  call.randomKey = CallStyle().rngKey
+  call.randomStep = CallStyle().rngStep
+  try instance.forward(call)
+  return Array(UnsafeBufferPointer(start: output, count: x.count))
+}
+
+private func hostValue(_ value: OptionSetting.Value) -> OptionValue {
+  switch value {
+  case .int(let i): .int(i)
+  case .float(let f): .float(f)
+  case .string(let s): .string(s)
+  case .flag(let i): .flag(i != 0)
+  }
+}
+
+/// Aligned memory that lives as long as the object.
+private final class HostMemory {
+  private var blocks: [UnsafeMutableRawPointer] = []
+
+  func block(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let block = UnsafeMutableRawPointer.allocate(byteCount: max(64, byteCount), alignment: 64)
+    blocks.append(block)
+    return block
+  }
+
+  func floats(_ values: [Float]) -> UnsafeMutablePointer<Float> {
+    let start = block(values.count * 4).bindMemory(to: Float.self, capacity: max(1, values.count))
+    start.initialize(from: values, count: values.count)
+    return start
+  }
+
+  func pointers(_ list: [UnsafeRawPointer]) -> UnsafePointer<UnsafeRawPointer?> {
+    let start = block(list.count * 8).bindMemory(
+      to: UnsafeRawPointer?.self,
+      capacity: max(1, list.count)
+    )
+    for (index, pointer) in list.enumerated() { start[index] = pointer }
+    return UnsafePointer(start)
+  }
+
+  deinit { for block in blocks { block.deallocate() } }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runner: gates, time-outs, seeds, reports and wrong questions.
+
+import Foundation
+import ReFTConformance
+import ReFTTensor
+import Testing
+import _ReFTTestSupport
+
+@Suite("The conformance suite")
+struct SuiteTests {
+  @Test("runs what can be run when loading fails, and skips the rest by name")
+  func gates() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(try Kit.build("CRASHES_AT_LOAD", in: folder), level: 5)
+      #expect(!report.passed)
+      #expect(report.plugins.isEmpty)
+      let byID = Dictionary(uniqueKeysWithValues: report.rules.map { ($0.id, $0) })
+      #expect(byID["ABI-101"]?.status == .passed)
+      #expect(byID["ABI-102"]?.status == .passed)
+      #expect(byID["ABI-105"]?.status == .crashed)
+      #expect(byID["ABI-302"]?.status == .skipped)
+      #expect(byID["ABI-302"]?.message == "Not run, because ABI-105 does not hold.")
+    }
+  }
+
+  @Test("refuses a file that is no library without running it")
+  func notALibrary() throws {
+    try withTemporaryDirectory { folder in
+      let file = folder + "/note.so"
+      try Data("hello".utf8).write(to: URL(fileURLWithPath: file))
+      let report = try Kit.check(file, level: 1)
+      #expect(report.rules.first?.status == .failed)
+      #expect(
+        report.rules.first?.message
+          == "Not an ELF file: 5 bytes without the ELF mark at the start."
+      )
+      #expect(report.rules.dropFirst().allSatisfy { $0.status != .passed })
+    }
+  }
+
+  @Test("ends a hanging rule with its whole process group and says where it hung")
+  func hang() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(
+        try Kit.build("HANGS", in: folder),
+        rules: ["ABI-221"],
+        timeoutSeconds: 1
+      )
+      let result = try #require(report.rules.first)
+      #expect(result.status == .timedOut)
+      #expect(result.message.hasPrefix("Did not return within 1 s during forward of "))
+      #expect(result.seconds < 10)
+    }
+  }
+
+  @Test("names the buffer and the distance of a stray access")
+  func stray() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(try Kit.build("WRITES_PAST_ROW", in: folder), rules: ["abi-231"])
+      let message = try #require(report.rules.first).message
+      #expect(message.contains("SIGSEGV during forward of"))
+      #expect(message.contains("0 bytes past the end of `y` of "))
+    }
+  }
+
+  @Test("names the parameter whose gradient is wrong, with both values")
+  func gradient() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(
+        try Kit.build("FORGETS_BIAS_GRADIENT", in: folder),
+        rules: ["ABI-303"]
+      )
+      let message = try #require(report.rules.first).message
+      #expect(message.hasPrefix("The gradient of \"in.bias\" of org.reft.kit at width 24 is wrong"))
+      #expect(message.contains("the plugin says 0, central differences say "))
+    }
+  }
+
+  @Test("gives the same words for the same seed")
+  func replay() throws {
+    try withTemporaryDirectory { folder in
+      let file = try Kit.build("ONE_PER_CENT_OFF", in: folder)
+      let messages = try [7, 7, 8].map { seed in
+        try Kit.check(file, rules: ["ABI-303"], seed: seed).rules.map(\.message)
+      }
+      #expect(messages[0] == messages[1])
+      #expect(messages[0] != messages[2])
+    }
+  }
+
+  @Test("refuses unknown rules, levels and missing files")
+  func wrongQuestions() throws {
+    let missing = #expect(throws: ReFTError.self) { try Kit.check("/nowhere/x.so") }
+    #expect(missing?.code == .inputMissing)
+    let level = #expect(throws: ReFTError.self) { try Kit.check("/nowhere/x.so", level: 6) }
+    #expect(level?.message == "There is no check level 6. Choose 1 to 5.")
+    let rule = #expect(throws: ReFTError.self) {
+      try Kit.check("/nowhere/x.so", rules: ["ABI-999"])
+    }
+    #expect(rule?.code == .usage)
+    #expect(rule?.message.hasPrefix("There is no rule ABI-999.") == true)
+  }
+
+  @Test("writes the report as JSON and as JUnit")
+  func documents() throws {
+    let report = Report(
+      file: "a.so",
+      level: 1,
+      seed: 2,
+      plugins: ["org.a.b"],
+      rules: [
+        RuleResult(
+          id: "ABI-105",
+          status: .timedOut,
+          message: "1 < 2 & \"x\"",
+          replay: "again",
+          level: 1,
+          seconds: 0.5,
+          title: "t"
+        )
+      ],
+      seconds: 1
+    )
+    let data = try JSONEncoder().encode(report)
+    let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    let rules = try #require(object["rules"] as? [[String: Any]])
+    #expect(rules.first?["status"] as? String == "timed_out")
+    #expect(rules.first?["replay"] as? String == "again")
+    #expect(try JSONDecoder().decode(Report.self, from: data).rules == report.rules)
+    #expect(
+      report.junit.contains(
+        "<failure type=\"timed_out\">1 &lt; 2 &amp; &quot;x&quot;</failure>"
+      )
+    )
+    #expect(report.summary == "1 timed out")
+  }
+
+  @Test("numbers its rules by level, each once, and each in one sentence")
+  func numbering() {
+    let ids = Rule.all.map(\.id)
+    #expect(Set(ids).count == ids.count)
+    #expect(ids == ids.sorted())
+    for rule in Rule.all {
+      #expect((1...5).contains(rule.level))
+      #expect(rule.title.hasSuffix(".") && !rule.title.dropLast().contains(". "), "\(rule.id)")
+    }
+  }
+
+  @Test("runs in this process when asked to, for a debugger")
+  func inProcess() throws {
+    try withTemporaryDirectory { folder in
+      let suite = ConformanceSuite(
+        file: try Kit.build(nil, in: folder),
+        rules: ["ABI-105", "ABI-302"],
+        inProcess: true
+      )
+      let report = try suite.run()
+      #expect(report.rules.map(\.status) == [.passed, .passed])
+    }
+  }
+}
