@@ -9,10 +9,10 @@
 int reft_probe_pipe(int ends[2]);
 
 /* Makes an anonymous file in memory, closed on exec. Returns its descriptor or -errno. */
-int reft_probe_memory_file(const char *name);
+int reft_probe_memory_file(const char* name);
 
 /* Where the library that holds `symbol` was loaded, or 0. */
-uint64_t reft_probe_load_address(const void *symbol);
+uint64_t reft_probe_load_address(const void* symbol);
 
 /* Bytes in use in the heap of the C library. */
 uint64_t reft_probe_heap_bytes(void);

@@ -9,7 +9,7 @@ import Synchronization
 /// Runs the rules of the ABI law on one plugin file.
 ///
 ///     let suite = ConformanceSuite(file: "libmine.so", level: 3)
-///     let report = try suite.run { print($0.id, $0.status) }
+///     let report = try suite.run { log.info("\($0.id) \($0.status)") }
 ///
 /// No code of the plugin runs in the calling process, unless `inProcess` is set.
 public struct ConformanceSuite: Sendable {

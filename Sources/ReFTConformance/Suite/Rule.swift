@@ -3,7 +3,9 @@
 
 /// One numbered rule of the ABI law.
 public struct Rule: Sendable {
-  /// Its number, as `ABI-302`; the first digit is the level. A number never changes its meaning.
+  /// Its number, ABI-302 for example; the first digit is the level.
+  ///
+  /// A number never changes its meaning.
   public let id: String
   /// The rule, in one sentence.
   public let title: String
