@@ -67,7 +67,8 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: swift),
+      // Its tests look inside, in release builds too (docs/decisions/0002).
+      swiftSettings: swift + [.unsafeFlags(["-enable-testing"])]),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",

@@ -2,6 +2,7 @@
 // The JSON documents of the commands: exactly the promised keys, and values that agree.
 
 import Foundation
+import ReFTTensor
 import Testing
 import _ReFTTestSupport
 
