@@ -12,6 +12,7 @@ public final class FloatBuffer: @unchecked Sendable {
   public let count: Int
   /// The first value; valid for the life of the buffer.
   public let base: UnsafeMutablePointer<Float>
+  private let memory: UnsafeMutableRawPointer
 
   /// Allocates `count` zeros.
   ///
@@ -19,10 +20,10 @@ public final class FloatBuffer: @unchecked Sendable {
   public init(count: Int) {
     precondition(count >= 0)
     self.count = count
-    let byteCount = max(64, (count * 4 + 63) & ~63)
-    let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 64)
-    memset(memory, 0, byteCount)
-    base = memory.assumingMemoryBound(to: Float.self)
+    // Fresh pages of the system are zero already, so a large buffer costs only what is touched.
+    guard let memory = calloc(count + 32, 4) else { preconditionFailure("no memory") }
+    self.memory = memory
+    base = memory.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Float.self)
   }
 
   /// Copies the values of an array.
@@ -33,7 +34,7 @@ public final class FloatBuffer: @unchecked Sendable {
     }
   }
 
-  deinit { base.deallocate() }
+  deinit { free(memory) }
 
   /// All values as a collection that is valid for the life of the buffer.
   public var values: UnsafeMutableBufferPointer<Float> {

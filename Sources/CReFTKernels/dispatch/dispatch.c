@@ -80,7 +80,7 @@ static const kernels_t avx2 = {
 
 static const kernels_t* active = &reference;
 
-static int has_vnni = 0;
+static int use_vnni = 0;
 
 static int offered(void) {
 #if defined(__x86_64__)
@@ -91,24 +91,27 @@ static int offered(void) {
 #endif
 }
 
-void reft_kernels_select(int optimised) {
+void reft_kernels_select(int level) {
   active = &reference;
+  use_vnni = 0;
 #if defined(__x86_64__)
-  if (optimised && offered()) active = &avx2;
+  if (level == 0 || !offered()) return;
+  active = &avx2;
+  use_vnni = level == 1 && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512vl");
 #endif
 }
 
 __attribute__((constructor)) static void choose(void) {
   const char* wish = getenv("REFT_KERNELS");
-#if defined(__x86_64__)
-  has_vnni = offered() && __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512vl") && !(wish && strcmp(wish, "avx2") == 0);
-#endif
-  reft_kernels_select(!(wish && strcmp(wish, "ref") == 0));
+  int level = 1;
+  if (wish && strcmp(wish, "ref") == 0) level = 0;
+  if (wish && strcmp(wish, "avx2") == 0) level = 2;
+  reft_kernels_select(level);
 }
 
 int reft_kernels_use_vnni(void) {
-  return has_vnni;
+  return use_vnni;
 }
 
 int reft_kernels_use_avx2(void) {

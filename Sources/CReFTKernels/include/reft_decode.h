@@ -31,9 +31,12 @@ size_t reft_rows8_block_bytes(uint32_t layout);
  * row is zeros. Scales are rounded to float16; those of types with blocks of 32 are exact. */
 void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8], uint8_t* out);
 
-/* n rows of `columns` as int8: x ~ scale[block] * q; sum[block] = scale * sum of q; count[block] =
- * the sum of q itself, and counts[2 * block + half] that of its halves. Strides are `columns` and
- * columns / 32. */
+/* Blocks whose largest magnitude is not above this are rounded to zero. */
+#define REFT_DECODE_SMALLEST 1e-30f
+
+/* n rows of `columns` as int8: x ~ scale[block] * q; sum[block] = scale * sum of q;
+ * counts[2 * block + half] = the sum of q in each half. Strides are `columns` and columns / 32.
+ * The scale of a block that holds an infinity or NaN is NaN. */
 typedef struct reft_activations {
   size_t n;
   size_t columns;

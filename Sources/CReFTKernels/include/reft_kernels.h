@@ -12,8 +12,9 @@
 int reft_kernels_use_avx2(void);
 /* 1 when, besides, it has AVX-512 VNNI on 256-bit registers and REFT_KERNELS is not "avx2". */
 int reft_kernels_use_vnni(void);
-/* Switches to the reference kernels (0) or to what the processor offers (1); for tests. */
-void reft_kernels_select(int optimised);
+/* Switches to the reference kernels (0), to what the processor offers (1), or to AVX2 at most (2);
+ * for tests. */
+void reft_kernels_select(int level);
 
 /* Tells the processor that the caller spins. */
 static inline void reft_pause(void) {

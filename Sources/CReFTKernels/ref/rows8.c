@@ -175,11 +175,16 @@ void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activation
       const float* v = x + i * stride + b * REFT_DECODE_BLOCK;
       int8_t* q = out->q + i * out->columns + b * REFT_DECODE_BLOCK;
       float largest = 0;
-      for (int j = 0; j < 32; j++) largest = fmaxf(largest, fabsf(v[j]));
-      float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+      int is_finite = 1;
+      for (int j = 0; j < 32; j++) {
+        largest = fmaxf(largest, fabsf(v[j]));
+        if (!isfinite(v[j])) is_finite = 0;
+      }
+      float scale = is_finite ? largest / 127 : NAN;
+      float inverse = is_finite && largest > REFT_DECODE_SMALLEST ? 127 / largest : 0;
       int32_t counts[2] = {0, 0};
       for (int j = 0; j < 32; j++) {
-        q[j] = (int8_t)nearbyintf(v[j] * inverse);
+        q[j] = is_finite ? (int8_t)nearbyintf(v[j] * inverse) : 0;
         counts[j / 16] += q[j];
       }
       out->scale[i * blocks + b] = scale;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SiLU, SwiGLU and softmax with AVX2 and FMA. exp is a degree-6 polynomial after reduction by
-// ln 2 (relative error below 2e-7 for inputs in [-87, 88], which inputs are clamped to).
+// ln 2 (relative error below 2e-7 for inputs in [-87, 88], which inputs are clamped to; NaN stays).
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <math.h>
@@ -10,7 +10,8 @@
 #define AVX2 __attribute__((target("avx2,fma")))
 
 AVX2 static inline __m256 exp_of(__m256 x) {
-  x = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-87.3f)), _mm256_set1_ps(88.3f));
+  // min and max give their second operand when one is NaN.
+  x = _mm256_min_ps(_mm256_set1_ps(88.3f), _mm256_max_ps(_mm256_set1_ps(-87.3f), x));
   __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)),
                              _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);

@@ -60,7 +60,12 @@ TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_ac
       __m128 h = _mm_max_ps(_mm256_castps256_ps128(m), _mm256_extractf128_ps(m, 1));
       h = _mm_max_ps(h, _mm_movehl_ps(h, h));
       float largest = _mm_cvtss_f32(_mm_max_ss(h, _mm_movehdup_ps(h)));
-      float scale = largest / 127, inverse = largest > 0 ? 127 / largest : 0;
+      // Zero when every number is finite: x - x is NaN for infinities and NaN.
+      __m256 rest = _mm256_add_ps(_mm256_add_ps(_mm256_sub_ps(v0, v0), _mm256_sub_ps(v1, v1)),
+                                  _mm256_add_ps(_mm256_sub_ps(v2, v2), _mm256_sub_ps(v3, v3)));
+      int is_finite = !_mm256_movemask_ps(_mm256_cmp_ps(rest, rest, _CMP_UNORD_Q));
+      float scale = is_finite ? largest / 127 : __builtin_nanf("");
+      float inverse = is_finite && largest > REFT_DECODE_SMALLEST ? 127 / largest : 0;
       __m256 f = _mm256_set1_ps(inverse);
       __m256i i0 = _mm256_cvtps_epi32(_mm256_mul_ps(v0, f));
       __m256i i1 = _mm256_cvtps_epi32(_mm256_mul_ps(v1, f));

@@ -7,7 +7,7 @@ public import ReFTTensor
 public struct ModelConfiguration: Sendable, Equatable {
   /// The model's own name.
   public var name: String
-  /// The family, e.g. "llama".
+  /// The family, such as "llama".
   public var architecture: String
   /// How many blocks there are.
   public var layers: Int
@@ -31,7 +31,7 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var ropeScale: Double
   /// Added to the mean square in normalisations.
   public var normEpsilon: Float
-  /// The most common number format of the weights, e.g. "q4_1".
+  /// The most common number format of the weights, such as "Q4_1".
   public var fileType: String
 
   /// The width of all query heads together.
@@ -69,6 +69,17 @@ public struct ModelConfiguration: Sendable, Equatable {
       guard range.contains(value) else { throw .metadataOutOfRange(key, value, range, path) }
       return value
     }
+    func number(_ key: String, default other: Double, allowsZero: Bool = false)
+      throws(ReFTError) -> Double
+    {
+      let key = "\(architecture).\(key)"
+      guard gguf.metadata[key] != nil else { return other }
+      guard let value = gguf.double(key), value.isFinite, value > 0 || allowsZero && value == 0
+      else {
+        throw .missingMetadata(key, path)
+      }
+      return value
+    }
     self.architecture = architecture
     name = gguf.string("general.name") ?? architecture
     layers = try size("block_count", in: 1...1024)
@@ -89,13 +100,22 @@ public struct ModelConfiguration: Sendable, Equatable {
       throw .missingTensor("token_embd.weight", path)
     }
     vocabularySize = embedding.dimensions[1]
-    ropeBase = gguf.double("\(architecture).rope.freq_base") ?? 10_000
-    ropeScale = gguf.double("\(architecture).rope.scaling.factor") ?? 1
-    normEpsilon = Float(gguf.double("\(architecture).attention.layer_norm_rms_epsilon") ?? 1e-5)
+    guard (1...Int(Int32.max)).contains(vocabularySize) else {
+      throw .tensorShape(
+        embedding.name,
+        found: embedding.dimensions,
+        expected: [hiddenSize, 1],
+        path
+      )
+    }
+    ropeBase = try number("rope.freq_base", default: 10_000)
+    ropeScale = try number("rope.scaling.factor", default: 1)
+    normEpsilon = Float(
+      try number("attention.layer_norm_rms_epsilon", default: 1e-5, allowsZero: true)
+    )
     let rotated = try size("rope.dimension_count", in: 1...4096, default: headSize)
     let scaling = gguf.string("\(architecture).rope.scaling.type") ?? "none"
-    guard rotated == headSize, ["none", "linear"].contains(scaling), ropeBase > 0, ropeScale > 0
-    else {
+    guard rotated == headSize, ["none", "linear"].contains(scaling) else {
       throw .unknownRotation(dimensions: rotated, headSize: headSize, scaling: scaling, path)
     }
     var counts: [TensorType: Int] = [:]

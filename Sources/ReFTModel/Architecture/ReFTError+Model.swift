@@ -59,6 +59,14 @@ extension ReFTError {
     )
   }
 
+  static func rotationFactor(_ factor: Float, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Tensor 'rope_freqs.weight' of model '\(path)' holds the factor \(factor); expected positive "
+        + "numbers. The file is damaged."
+    )
+  }
+
   static func missingTensor(_ name: String, _ path: String) -> ReFTError {
     ReFTError(
       .badData,
@@ -97,5 +105,45 @@ extension ReFTError {
 
   static func emptySequence() -> ReFTError {
     ReFTError(.badData, "A sequence has no tokens; expected at least one. Give a text.")
+  }
+
+  static func siteOutsideModel(_ site: Site, layers: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An edit is asked for at \(site); the model has blocks 0 to \(layers - 1). Choose one of "
+        + "these."
+    )
+  }
+
+  static func blockOutsideModel(_ block: Int, layers: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "A pass is to start at block \(block); the model has blocks 0 to \(layers - 1). Choose one "
+        + "of these."
+    )
+  }
+
+  static func startAboveEdit(_ site: Site, start: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An edit is asked for at \(site), but the pass starts at block \(start). Start at the lowest "
+        + "edited block or below."
+    )
+  }
+
+  static func startOfAnotherBatch(floats: Int, expected: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "A pass is to start from \(floats) numbers; its batch has \(expected). Use the block input "
+        + "of the same batch."
+    )
+  }
+
+  static func cacheUsedTwice() -> ReFTError {
+    ReFTError(
+      .usage,
+      "Two sequences of a step have the same cache; expected one cache for each. Make a cache for "
+        + "every sequence."
+    )
   }
 }

@@ -109,7 +109,10 @@ struct Attention {
   /// out[row, queryWidth] = softmax(q Kᵀ / √headSize) V for all rows of all spans.
   ///
   /// - Parameters:
+  ///   - spans: the sequences.
+  ///   - block: whose caches to read, where keys lie in caches.
   ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
+  ///   - out: takes [rows, queryWidth].
   ///   - logSumExp: takes [rows, heads] when a backward pass follows.
   func forward(
     _ spans: [RowSpan],
@@ -279,8 +282,13 @@ struct Attention {
   /// dV = Pᵀ dO. P is computed again from the scores and their log-sum-exp.
   ///
   /// - Parameters:
+  ///   - spans: the sequences.
+  ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
+  ///   - logSumExp: what `forward` wrote.
   ///   - gradient: d loss / d out, [rows, queryWidth].
   ///   - result: [rows, rowWidth].
+  ///   - prefixCount: how many rows the shared prefix has.
+  ///   - prefixGradients: memory for [spans, keyValueHeads, prefixCount, 2, headSize].
   func backward(
     _ spans: [RowSpan],
     rows: UnsafePointer<Float>,

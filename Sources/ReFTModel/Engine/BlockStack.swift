@@ -5,7 +5,7 @@
 import CReFTKernels
 import ReFTTensor
 
-/// What the backward pass of one block needs from its forward pass. T rows, R rows in the tail.
+/// What the backward pass of one block needs from its forward pass: T rows, R rows in the tail.
 final class BlockState {
   /// The block's input after edits, [T, d].
   var input = GrowingBuffer()
@@ -134,10 +134,15 @@ final class BlockStack {
     }
   }
 
-  /// Runs block `index`. On return `state.input` holds its edited input; the output is written to
-  /// `output`, [T, d], or [tail rows, d] in the last block when there is a tail.
+  /// Runs one block forward.
   ///
-  /// - Parameter keepsState: whether a backward pass will need the state.
+  /// - Parameters:
+  ///   - index: which block.
+  ///   - state: holds the block's input, [T, d], and on return the edited one.
+  ///   - output: gives the memory for the output, [T, d], or [tail rows, d] in the last block when
+  ///     there is a tail.
+  ///   - keepsState: whether a backward pass will need the state.
+  /// - Throws: what the editor throws.
   func forward(
     _ index: Int,
     state: BlockState,
@@ -405,9 +410,12 @@ final class BlockStack {
 
   // MARK: Backward
 
-  /// Turns d loss / d (output of block `index`) in `gradient` into d loss / d (its input), [T, d].
+  /// Turns d loss / d (a block's output) in `gradient` into d loss / d (its input), [T, d].
+  ///
   /// In the last block with a tail the gradient comes as [tail rows, d]. Ends early when no site
   /// is left. The state is used up.
+  ///
+  /// - Throws: what the editor throws.
   func backward(_ index: Int, state: BlockState, gradient: inout GrowingBuffer) throws {
     let block = model.blocks[index]
     let d = shape.hiddenSize

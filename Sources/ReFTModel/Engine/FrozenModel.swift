@@ -85,6 +85,9 @@ public final class FrozenModel: Sendable {
     let factors = try gguf.tensor("rope_freqs.weight").map { tensor throws(ReFTError) in
       try vector(tensor.name, count: shape.headSize / 2)
     }
+    if let factor = factors?.values.first(where: { !($0 > 0 && $0.isFinite) }) {
+      throw .rotationFactor(factor, path)
+    }
     rope = RotaryTable(configuration: shape, factors: factors)
     let tokenizer = try Tokenizer(gguf: gguf)
     self.tokenizer = tokenizer
@@ -117,4 +120,16 @@ public final class FrozenModel: Sendable {
 
   /// The width of a row at a component, in floats.
   public func width(of component: Component) -> Int { configuration.width(of: component) }
+
+  func checkBlock(_ block: Int) throws(ReFTError) {
+    guard (0..<configuration.layers).contains(block) else {
+      throw .blockOutsideModel(block, layers: configuration.layers)
+    }
+  }
+
+  func checkSites(_ sites: Set<Site>) throws(ReFTError) {
+    for site in sites where !(0..<configuration.layers).contains(site.block) {
+      throw .siteOutsideModel(site, layers: configuration.layers)
+    }
+  }
 }

@@ -42,6 +42,10 @@ public final class InferencePass {
     editor: (any HiddenStateEditor)?
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let shape = model.configuration
+    try model.checkSites(editor?.sites ?? [])
+    guard Set(sequences.map { ObjectIdentifier($0.cache) }).count == sequences.count else {
+      throw ReFTError.cacheUsedTwice()
+    }
     var tokenCount = 0
     for (cache, tokens) in sequences {
       guard !tokens.isEmpty else { throw ReFTError.emptySequence() }

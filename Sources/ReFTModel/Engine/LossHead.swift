@@ -32,8 +32,11 @@ final class LossHead {
   /// Negative log likelihoods of `labels`.
   ///
   /// - Parameters:
+  ///   - labels: the token that each row must predict.
   ///   - hidden: the normalised hidden states of the label rows, [labels, d].
+  ///   - scale: a factor of the gradient.
   ///   - gradient: takes scale × d loss / d hidden, [labels, d]; may not be `hidden`.
+  /// - Returns: one number per label.
   func loss(
     labels: [Int32],
     hidden: UnsafePointer<Float>,

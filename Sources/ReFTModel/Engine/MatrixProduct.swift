@@ -11,7 +11,7 @@ enum MatrixProduct {
   /// Rows of the input that stay in the second-level cache while a task goes over its panels.
   private static let rowBlock = 192
 
-  /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ. A row's bits depend on no other row.
+  /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ; a row's bits depend on no other row.
   static func forward(
     _ weight: StackedWeight,
     rows m: Int,
@@ -53,8 +53,10 @@ enum MatrixProduct {
     }
   }
 
-  /// y[n, W.rows] (+)= x[n, W.columns] Wᵀ for few rows, in float32: a weight row is expanded once and
-  /// multiplied with each row of x. A row's bits depend on no other row.
+  /// y[n, W.rows] (+)= x[n, W.columns] Wᵀ for few rows, in float32.
+  ///
+  /// A weight row is expanded once and multiplied with each row of x. A row's bits depend on no
+  /// other row.
   static func forwardFew(
     _ weight: StackedWeight,
     rows n: Int,

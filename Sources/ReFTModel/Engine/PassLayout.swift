@@ -52,7 +52,7 @@ struct RowRun {
   }
 }
 
-/// The rows of a pass. Tokens that several sequences share are computed once.
+/// The rows of a pass; tokens that several sequences share are computed once.
 struct PassLayout {
   /// The token id of each row.
   var ids: [Int32] = []
@@ -64,8 +64,9 @@ struct PassLayout {
   var rowOfToken: [Int32]?
   /// How many rows the shared prefix has.
   var prefixCount = 0
-  /// The rows by how they are multiplied. What a row is depends on its own sequence alone, so its
-  /// bits do too.
+  /// The rows by how they are multiplied.
+  ///
+  /// What a row is depends on its own sequence alone, so its bits do too.
   var runs: [RowRun] = []
   /// The same for the last row of each sequence.
   var lastRuns: [RowRun] = []

@@ -34,6 +34,10 @@ public final class TrainingPass {
   private var gradient = GrowingBuffer()
 
   /// Prepares passes through a model.
+  ///
+  /// - Parameters:
+  ///   - model: the model; kept alive by the pass.
+  ///   - pool: the threads that do the work.
   public init(model: FrozenModel, pool: ThreadPool = .shared) {
     self.model = model
     stack = BlockStack(model: model, pool: pool)
@@ -42,8 +46,13 @@ public final class TrainingPass {
 
   /// Negative log likelihood in nats of each label, in the order of `batch.labels`.
   ///
-  /// - Throws: `badData` for tokens or lengths that the model does not allow, or what the editor
-  ///   throws.
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states; nil for the frozen model.
+  ///   - start: where to start instead of at the embeddings, with the bits of a whole pass.
+  /// - Returns: one number per label; none, without running the model, when there is no label.
+  /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a start
+  ///   or a site that does not fit, or what the editor throws.
   public func loss(
     _ batch: PackedBatch,
     editor: (any HiddenStateEditor)?,
@@ -53,6 +62,14 @@ public final class TrainingPass {
   }
 
   /// The same, and the backward pass of scale × Σ nll, which calls `editor.differentiate`.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - scale: the derivative of the whole with respect to each label's loss.
+  ///   - start: where to start instead of at the embeddings.
+  /// - Returns: as `loss`.
+  /// - Throws: as `loss`.
   public func lossAndGradient(
     _ batch: PackedBatch,
     editor: any HiddenStateEditor,
@@ -63,8 +80,12 @@ public final class TrainingPass {
   }
 
   /// The unedited residual stream entering `block`, to be kept across epochs.
+  ///
+  /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a block
+  ///   that it does not have.
   public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
     try check(batch)
+    try model.checkBlock(block)
     stack.layout = PassLayout(batch, sharedPrefix: 0)
     stack.tail = nil
     stack.editor = nil
@@ -102,6 +123,23 @@ public final class TrainingPass {
     }
   }
 
+  private func check(
+    _ start: BlockInput?,
+    _ batch: PackedBatch,
+    _ sites: Set<Site>
+  ) throws(ReFTError) {
+    try model.checkSites(sites)
+    guard let start else { return }
+    try model.checkBlock(start.block)
+    let expected = batch.tokens.count * model.configuration.hiddenSize
+    guard start.rows.count == expected else {
+      throw .startOfAnotherBatch(floats: start.rows.count, expected: expected)
+    }
+    if let site = sites.min(by: { $0.block < $1.block }), site.block < start.block {
+      throw .startAboveEdit(site, start: start.block)
+    }
+  }
+
   /// How many leading tokens all sequences share, so that their rows need computing only once.
   private func sharedPrefix(_ batch: PackedBatch, editor: (any HiddenStateEditor)?) -> Int {
     guard batch.segments.count > 1, let first = batch.segments.first else { return 0 }
@@ -128,6 +166,7 @@ public final class TrainingPass {
     from start: BlockInput?
   ) throws -> [Float] {
     try check(batch)
+    try check(start, batch, editor?.sites ?? [])
     guard !batch.labels.isEmpty else { return [] }
     let shape = model.configuration
     let d = shape.hiddenSize
