@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What repacked weights and rounded rows mean.
+
+import CReFTKernels
+import ReFTTensor
+import Testing
+import _ReFTTestSupport
+
+@Suite("Decoding kernels")
+struct DecodeKernelTests {
+  @Test(
+    "a repacked product is that of the expanded weights and the rounded rows",
+    arguments: DecodeWeights.types
+  )
+  func meaning(type: TensorType) {
+    var random = SeededGenerator(seed: 5)
+    let (n, rows, columns) = (3, 7, 512)
+    let weights = DecodeWeights(type, columns: columns, rows: rows, &random)
+    let x = random.normals(n * columns)
+    let activations = DecodeActivations(x, n: n, columns: columns, stride: columns)
+    var y = [Float](repeating: .nan, count: n * rows)
+    var raw = activations.raw
+    reft_rows8_dot(weights.layout, weights.group, &raw, rows, &y, rows)
+    let values = activations.values
+    var expected: [Float] = []
+    for i in 0..<n {
+      for row in weights.expanded {
+        var sum = 0.0
+        for j in 0..<columns { sum += Double(row[j]) * values[i * columns + j] }
+        expected.append(Float(sum))
+      }
+    }
+    // Scales of formats with blocks of 256 are rounded to 11 bits.
+    expectCloseNorm(y, expected, relative: type.blockSize == 256 ? 5e-4 : 1e-6, "\(type)")
+    let error = zip(values, x).reduce(0) { max($0, abs($1.0 - Double($1.1))) }
+    #expect(error <= Double(x.map { abs($0) }.max() ?? 0) / 127 / 2 * 1.001)
+  }
+
+  @Test("formats without a layout say so")
+  func withoutLayout() {
+    for type in TensorType.allCases where !DecodeWeights.types.contains(type) {
+      #expect(reft_rows8_layout(type.rawValue) == 0, "\(type)")
+    }
+    #expect(reft_rows8_layout(.max) == 0)
+  }
+}

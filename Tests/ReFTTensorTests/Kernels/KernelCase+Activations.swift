@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The activation and softmax kernels, with their derivatives.
+
+import CReFTKernels
+import _ReFTTestSupport
+
+extension KernelCase {
+  static let activations: [KernelCase] = [
+    KernelCase(name: "silu", family: .activations, sizes: oneSize, warn: 5e-7, fail: 2e-6) {
+      size,
+      offset,
+      random in
+      let gate = gates(size[0], offset, &random)
+      let a = KernelMemory(size[0], offset: offset, &random)
+      reft_silu_f32(size[0], gate.base, a.base)
+      return a.contents
+    },
+    KernelCase(name: "swiglu", family: .activations, sizes: oneSize, warn: 5e-7, fail: 2e-6) {
+      size,
+      offset,
+      random in
+      let gate = gates(size[0], offset, &random)
+      let up = KernelMemory(size[0], offset: offset, &random)
+      let h = KernelMemory(size[0], offset: offset, &random)
+      reft_swiglu_f32(size[0], gate.base, up.base, h.base)
+      return h.contents
+    },
+    KernelCase(
+      name: "swiglu_backward",
+      family: .activations,
+      sizes: combinations(Array(0...70), [0, 1]),
+      warn: 3e-6,
+      fail: 1e-5
+    ) { size, offset, random in
+      let gate = gates(size[0], offset, &random)
+      let up = KernelMemory(size[0], offset: offset, &random)
+      let dh = KernelMemory(size[0], offset: offset, &random)
+      // The results may take the place of the inputs.
+      let isInPlace = size[1] == 1
+      let dgate = isInPlace ? gate : KernelMemory(size[0], offset: offset, &random)
+      let dup = isInPlace ? up : KernelMemory(size[0], offset: offset, &random)
+      reft_swiglu_backward_f32(size[0], gate.base, up.base, dh.base, dgate.base, dup.base)
+      return dgate.contents + dup.contents + dh.contents
+    },
+    KernelCase(
+      name: "silu_backward",
+      family: .activations,
+      sizes: combinations(Array(0...70), [0, 1]),
+      warn: 3e-6,
+      fail: 1e-5
+    ) { size, offset, random in
+      let gate = gates(size[0], offset, &random)
+      let da = KernelMemory(size[0], offset: offset, &random)
+      let dgate = size[1] == 1 ? gate : KernelMemory(size[0], offset: offset, &random)
+      reft_silu_backward_f32(size[0], gate.base, da.base, dgate.base)
+      return dgate.contents
+    },
+  ]
+
+  /// Gates from −∞-like to ∞-like: the exponential is clamped at ±87, and must not show it.
+  private static func gates(
+    _ count: Int,
+    _ offset: Int,
+    _ random: inout SeededGenerator
+  ) -> KernelMemory {
+    let memory = KernelMemory(count, offset: offset, &random, scale: 4)
+    for (index, value) in [-100, 100, 0, -88, 88, -30].enumerated() where index * 11 < count {
+      memory.base[index * 11] = Float(value)
+    }
+    return memory
+  }
+
+  static let softmax: [KernelCase] = [
+    KernelCase(
+      name: "softmax",
+      family: .softmax,
+      sizes: combinations(Array(1...70), [0, 5]),
+      warn: 1e-6,
+      fail: 5e-6
+    ) { size, offset, random in
+      let (n, padded) = (size[0], size[0] + size[1])
+      let s = KernelMemory(padded, offset: offset, &random, scale: 20)
+      var logSumExp: Float = 0
+      let sum = reft_softmax_f32(n, padded, 0.4, s.base, &logSumExp)
+      return s.contents + [sum, logSumExp]
+    },
+    KernelCase(
+      name: "exp_scores",
+      family: .softmax,
+      sizes: combinations(Array(0...70), [0, 5]),
+      warn: 2e-6,
+      fail: 1e-5
+    ) { size, offset, random in
+      let (n, padded) = (size[0], size[0] + size[1])
+      let s = KernelMemory(padded, offset: offset, &random, scale: 20)
+      reft_exp_scores_f32(n, padded, 0.4, 9, s.base)
+      return s.contents
+    },
+    KernelCase(
+      name: "softmax_backward",
+      family: .softmax,
+      sizes: combinations(Array(0...70), [0, 5]),
+      warn: 3e-6,
+      fail: 2e-5
+    ) { size, offset, random in
+      let (n, padded) = (size[0], size[0] + size[1])
+      let p = KernelMemory(padded, offset: offset, &random)
+      let dp = KernelMemory(padded, offset: offset, &random)
+      reft_softmax_backward_f32(n, padded, 0.4, p.base, dp.base)
+      return dp.contents
+    },
+    KernelCase(name: "exp_sum", family: .softmax, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
+      size,
+      offset,
+      random in
+      let x = KernelMemory(size[0], offset: offset, &random, scale: 8)
+      let sum = reft_exp_sum_f32(size[0], 20, x.base)
+      return x.contents + [sum]
+    },
+    KernelCase(
+      name: "attend",
+      family: .softmax,
+      sizes: combinations(
+        [0, 1, 3],
+        [2, 8, 10, 16, 32, 40, 64, 72],
+        [1, 2, 3, 4, 5, 7, 8, 33, 70]
+      ),
+      warn: 1e-5,
+      fail: 5e-5
+    ) { size, offset, random in
+      let (group, headSize, keys) = (size[0], size[1], size[2])
+      let q = KernelMemory(group * headSize, offset: offset, &random)
+      let k = KernelMemory(keys * headSize, offset: offset, &random)
+      let v = KernelMemory(keys * headSize, offset: offset, &random)
+      let scores = KernelMemory(keys, offset: offset, &random)
+      let out = KernelMemory(group * (headSize + 2), offset: offset, &random)
+      reft_attend_f32(
+        group,
+        headSize,
+        keys,
+        0.4,
+        q.base,
+        k.base,
+        v.base,
+        scores.base,
+        out.base
+      )
+      return out.contents + scores.contents.dropFirst(keys)
+    },
+  ]
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The decoding kernels: rows as int8, and their products with eight interleaved rows.
+
+import CReFTKernels
+import ReFTTensor
+import _ReFTTestSupport
+
+extension KernelCase {
+  static let decode: [KernelCase] =
+    [
+      KernelCase(
+        name: "quantize_rows",
+        family: .decode,
+        sizes: combinations([0, 1, 3], [32, 64, 96]),
+        warn: 0,
+        fail: 0
+      ) { size, offset, random in
+        let (n, columns) = (size[0], size[1])
+        let x = KernelMemory(n * (columns + 5), offset: offset, &random)
+        if n == 3 {
+          // A block of zeros, one of numbers too small for a scale, and ties between two codes.
+          for index in 0..<32 { x.base[index] = 0 }
+          for index in 0..<32 { x.base[columns + 5 + index] = 1e-38 }
+          for index in 0..<32 { x.base[2 * (columns + 5) + index] = Float(index) + 0.5 }
+          x.base[2 * (columns + 5)] = 127
+        }
+        return DecodeActivations(x.base, n: n, columns: columns, stride: columns + 5).contents
+      }
+    ]
+    + DecodeWeights.types.map { type in
+      KernelCase(
+        name: "rows8_dot of \(type)",
+        family: .decode,
+        sizes: combinations(
+          Array(0...7),
+          [1, 5, 8],
+          type.blockSize == 256 ? [256, 512] : [32, 64, 224]
+        ),
+        warn: 4e-6,
+        fail: 2e-5
+      ) { size, offset, random in
+        let (n, rows, columns) = (size[0], size[1], size[2])
+        let weights = DecodeWeights(type, columns: columns, rows: rows, &random)
+        let x = KernelMemory(n * columns, offset: offset, &random)
+        let y = KernelMemory(n * (rows + 3), offset: offset, &random)
+        let activations = DecodeActivations(x.base, n: n, columns: columns, stride: columns)
+        var raw = activations.raw
+        withExtendedLifetime(activations) {
+          reft_rows8_dot(weights.layout, weights.group, &raw, rows, y.base, rows + 3)
+        }
+        return y.contents
+      }
+    }
+}

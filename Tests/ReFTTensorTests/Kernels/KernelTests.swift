@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// The optimised kernels against their references. Which kernels run is a switch of the process, so
+// these tests throw it in processes of their own, away from tests that compare bits.
+
+import CReFTKernels
+import ReFTTensor
+import Testing
+import _ReFTTestSupport
+
+@Suite("Kernels", .serialized)
+struct KernelTests {
+  @Test(
+    "every optimised kernel agrees with its reference, for all tails and misaligned",
+    arguments: KernelCase.Family.allCases
+  )
+  func agree(family: KernelCase.Family) async {
+    await #expect(processExitsWith: .success) { [family] in
+      guard offersOptimised() else { return }
+      let cases: [KernelCase] =
+        switch family {
+        case .products: KernelCase.products
+        case .rows: KernelCase.rows
+        case .activations: KernelCase.activations
+        case .softmax: KernelCase.softmax
+        case .decode: KernelCase.decode
+        }
+      for item in cases { item.compare() }
+    }
+  }
+
+  @Test("a row of a product has the same bits alone and among others")
+  func rowsAreIndependent() {
+    var random = SeededGenerator(seed: 3)
+    let (m, columns, kc) = (13, 37, 45)
+    let a = random.normals(m * kc)
+    let panels = random.normals((columns + 15) / 16 * kc * 16)
+    var together = [Float](repeating: 0, count: m * columns)
+    reft_gemm_packed_f32(m, columns, kc, a, kc, panels, kc * 16, &together, columns, 0)
+    for row in 0..<m {
+      let one = Array(a[row * kc..<(row + 1) * kc])
+      var alone = [Float](repeating: 0, count: columns)
+      reft_gemm_packed_f32(1, columns, kc, one, kc, panels, kc * 16, &alone, columns, 0)
+      expectIdentical(alone, together[row * columns..<(row + 1) * columns], "row \(row)")
+    }
+  }
+
+  @Test("not-a-number goes in and comes out, in reference and optimised kernels", arguments: 0...2)
+  func notANumber(level: Int) async {
+    await #expect(processExitsWith: .success) { [level] in
+      reft_kernels_select(Int32(level))
+      let input: [Float] = [1, -2, .nan, 0.5, 1, 2, 3, 4, .nan]
+      let ones = [Float](repeating: 1, count: 9)
+      func expectSpread(_ values: [Float], _ name: String) {
+        #expect(values.map(\.isNaN) == input.map(\.isNaN), "\(name)")
+      }
+      var out = ones
+      reft_silu_f32(9, input, &out)
+      expectSpread(out, "silu")
+      reft_swiglu_f32(9, input, ones, &out)
+      expectSpread(out, "swiglu")
+      reft_silu_backward_f32(9, input, ones, &out)
+      expectSpread(out, "silu_backward")
+      out = input
+      reft_exp_scores_f32(9, 9, 1, 0, &out)
+      expectSpread(out, "exp_scores")
+      out = input
+      #expect(reft_exp_sum_f32(9, 0, &out).isNaN)
+      expectSpread(out, "exp_sum")
+      out = input
+      var logSumExp: Float = 0
+      _ = reft_softmax_f32(9, 9, 1, &out, &logSumExp)
+      #expect(logSumExp.isNaN && out.allSatisfy(\.isNaN), "softmax")
+      for value in [Float.nan, .infinity, -.infinity] {
+        var random = SeededGenerator(seed: 1)
+        let weights = DecodeWeights(.q4_1, columns: 64, rows: 8, &random)
+        var rows = random.normals(2 * 64)
+        rows[64 + 37] = value
+        let activations = DecodeActivations(rows, n: 2, columns: 64, stride: 64)
+        var raw = activations.raw
+        var y = [Float](repeating: 0, count: 16)
+        withExtendedLifetime(activations) {
+          reft_rows8_dot(weights.layout, weights.group, &raw, 8, &y, 8)
+        }
+        #expect(y.map(\.isNaN) == (0..<16).map { $0 >= 8 }, "rows8_dot of \(value)")
+      }
+    }
+  }
+}
+
+/// Switches to the optimised kernels; a warning when this processor has none.
+private func offersOptimised() -> Bool {
+  reft_kernels_select(1)
+  if reft_kernels_use_avx2() != 0 { return true }
+  Issue.record("this processor runs the reference kernels only", severity: .warning)
+  return false
+}
