@@ -7,7 +7,7 @@ public import ReFTTensor
 /// Lays out a GGUF file in memory.
 public struct GGUFWriter {
   /// A metadata value with the type that the file shall have.
-  public enum Value {
+  public enum Value: Sendable {
     /// A number, truth value or text of the type of that name.
     case uint8(UInt8)
     case uint32(UInt32)
@@ -92,6 +92,29 @@ public struct GGUFWriter {
         offset: offset
       )
     )
+  }
+
+  /// Sets a metadata value in the place of the one of that key.
+  public mutating func replace(_ key: String, _ value: Value) {
+    remove(key)
+    set(key, value)
+  }
+
+  /// Takes a tensor out.
+  public mutating func removeTensor(_ name: String) {
+    tensors.removeAll { $0.name == Array(name.utf8) }
+  }
+
+  /// Gives tensors another format and content, where `encode` does not return nil.
+  public mutating func encodeTensors(
+    _ encode: (_ name: String, _ dimensions: [Int]) -> (type: TensorType, data: [UInt8])?
+  ) {
+    for index in tensors.indices {
+      let name = String(decoding: tensors[index].name, as: UTF8.self)
+      guard let tensor = encode(name, tensors[index].dimensions.map { Int($0) }) else { continue }
+      tensors[index].type = tensor.type.rawValue
+      tensors[index].data = tensor.data
+    }
   }
 
   /// The bytes of the file.

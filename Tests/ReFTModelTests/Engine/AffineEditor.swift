@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// An editor for tests: scales chosen rows, adds a vector to them, and sums the vector's gradient.
+
+import ReFTModel
+
+/// h ← factor · h + weight(token) · v(site) at some tokens of some sites.
+final class AffineEditor: HiddenStateEditor {
+  let sites: Set<Site>
+  var needsAllRows = false
+  var sharedPrefixLimit = 0
+  var factor: Float = 1
+  var vectors: [Site: [Float]]
+  /// The edited tokens in order, each with its weight: different ones, so that rows that change
+  /// places are noticed.
+  let weights: [(token: Int, weight: Float)]
+  private(set) var gradients: [Site: [Float]]
+  private(set) var edited: [Site] = []
+  private(set) var differentiated: [Site] = []
+
+  init(vectors: [Site: [Float]], weights: [(token: Int, weight: Float)]) {
+    sites = Set(vectors.keys)
+    self.vectors = vectors
+    self.weights = weights
+    gradients = vectors.mapValues { [Float](repeating: 0, count: $0.count) }
+  }
+
+  func edit(_ hidden: HiddenRows, at site: Site) {
+    edited.append(site)
+    guard let vector = vectors[site] else { return }
+    for (token, weight) in weights {
+      guard let row = hidden.row(ofToken: token) else { continue }
+      for index in 0..<hidden.width { row[index] = factor * row[index] + weight * vector[index] }
+    }
+  }
+
+  func differentiate(_ gradient: HiddenRows, at site: Site) {
+    differentiated.append(site)
+    for (token, weight) in weights {
+      guard let row = gradient.row(ofToken: token) else { continue }
+      for index in 0..<gradient.width {
+        gradients[site]?[index] += weight * row[index]
+        row[index] *= factor
+      }
+    }
+  }
+}
