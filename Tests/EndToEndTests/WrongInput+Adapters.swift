@@ -58,53 +58,165 @@ extension WrongInput {
   }
 
   static let adapters: [WrongInput] = [
-    scored("no such folder", "?", status: 66) { _ in },
-    scored("no configuration in the folder", "?", status: 66) { bench in
+    scored(
+      "no such folder",
+      "'$T/adapter' is no adapter: it is no folder with a file "
+        + "adapter_config.json; name the folder that `reft train` or `reft adapter "
+        + "import` wrote",
+      status: 66
+    ) { _ in },
+    scored(
+      "no configuration in the folder",
+      "'$T/adapter' is no adapter: it is no folder with a file "
+        + "adapter_config.json; name the folder that `reft train` or `reft adapter "
+        + "import` wrote",
+      status: 66
+    ) { bench in
       try bench.write("", to: "adapter/notes.txt")
     },
-    scored("no tensor file in the folder", "?", status: 66) { bench in
+    scored(
+      "no tensor file in the folder",
+      "File '$T/adapter/adapter_model.safetensors' does not exist; check the "
+        + "path.",
+      status: 66
+    ) { bench in
       try bench.write(Workbench.adapterConfig, to: "adapter/adapter_config.json")
     },
-    scored("configuration that is no JSON", "?") { try $0.writeAdapter(config: "{\"format\": ") },
-    config("format of another program", "?", "reft-adapter", "lora"),
-    config("format version from the future", "?", "\"format_version\": 1", "\"format_version\": 9"),
+    scored(
+      "configuration that is no JSON",
+      "'$T/adapter/adapter_config.json' is not a JSON document; restore it "
+        + "from where the adapter came from"
+    ) { try $0.writeAdapter(config: "{\"format\": ") },
+    config(
+      "format of another program",
+      "'$T/adapter/adapter_config.json': format is 'lora'; it must be "
+        + "'reft-adapter'; mend the file",
+      "reft-adapter",
+      "lora"
+    ),
+    config(
+      "format version from the future",
+      "'$T/adapter/adapter_config.json' is of format_version 9; this program "
+        + "reads 1; update reft",
+      "\"format_version\": 1",
+      "\"format_version\": 9"
+    ),
     config(
       "model of another width",
-      "?",
+      "the adapter '$T/adapter' was made for 'Tiny' with hidden_size 576; the "
+        + "model 'Tiny' has 64; use it with the model that it was made for",
       status: 64,
       "\"hidden_size\": 64",
       "\"hidden_size\": 576"
     ),
-    config("model of another depth", "?", status: 64, "\"layers\": 2}", "\"layers\": 30}"),
-    config("layer that the model lacks", "?", status: 78, "\"layers\": [0]", "\"layers\": [7]"),
-    config("unknown component", "?", "block_output", "block_outputs"),
-    config("unknown key of an intervention", "?", "\"share_weights\"", "\"share_weight\""),
-    config("positions that are no rule", "?", status: 78, "f1+l1", "f1+x9"),
-    config("plugin that is not there", "?", status: 69, "\"loreft\"", "\"lorefft\""),
-    scored("tensor that is missing", "?") { bench in
+    config(
+      "model of another depth",
+      "the adapter '$T/adapter' was made for 'Tiny' with layers 30; the model "
+        + "'Tiny' has 2; use it with the model that it was made for",
+      status: 64,
+      "\"layers\": 2}",
+      "\"layers\": 30}"
+    ),
+    config(
+      "layer that the model lacks",
+      "interventions.0.layers names layer 7; the model has 2 blocks, 0 to 1",
+      status: 78,
+      "\"layers\": [0]",
+      "\"layers\": [7]"
+    ),
+    config(
+      "unknown component",
+      "'$T/adapter/adapter_config.json': interventions.0.component is "
+        + "'block_outputs'; it must be one of block_input, block_output, "
+        + "attention_input, query_output, key_output, value_output, "
+        + "attention_value_output, attention_output, mlp_input, mlp_activation, "
+        + "mlp_output; mend the file",
+      "block_output",
+      "block_outputs"
+    ),
+    config(
+      "unknown key of an intervention",
+      "'$T/adapter/adapter_config.json': interventions.0.share_weight is a key "
+        + "that this version does not know; did you mean 'share_weights'?",
+      "\"share_weights\"",
+      "\"share_weight\""
+    ),
+    config(
+      "positions that are no rule",
+      "'$T/adapter/adapter_config.json': interventions.0.positions: positions "
+        + "'f1+x9' cannot be read: it has none of the known forms; the forms are "
+        + "f7+l7, f3, l1, all, every:4, [0,5,-1], after:\"text\" and none, each "
+        + "with +decode at its end if wanted",
+      status: 65,
+      "f1+l1",
+      "f1+x9"
+    ),
+    config(
+      "plugin that is not there",
+      "no plugin is named 'lorefft'; did you mean 'loreft'?; searched $B; put "
+        + "its .so into one of these or name its folder with --plugin-path",
+      status: 69,
+      "\"loreft\"",
+      "\"lorefft\""
+    ),
+    scored(
+      "tensor that is missing",
+      "'$T/adapter/adapter_model.safetensors' lacks "
+        + "'interventions.0.layers.0.source.bias'; it does not belong to the "
+        + "adapter_config.json beside it"
+    ) { bench in
       try bench.writeAdapter(tensors: Array(Workbench.adapterTensors.dropLast()))
     },
-    scored("tensor of another shape", "?") { bench in
+    scored(
+      "tensor of another shape",
+      "'$T/adapter/adapter_model.safetensors': "
+        + "'interventions.0.layers.0.source.bias' has the shape [1, 2]; its "
+        + "intervention needs [2]; it does not belong to the adapter_config.json "
+        + "beside it"
+    ) { bench in
       var tensors = Workbench.adapterTensors
       tensors[2].shape = [1, 2]
       try bench.writeAdapter(tensors: tensors)
     },
-    scored("tensor file cut off", "?") { bench in
+    scored(
+      "tensor file cut off",
+      "Safetensors file '$T/adapter/adapter_model.safetensors': the data of "
+        + "tensor 'interventions.0.layers.0.source.weight' ends at 1032, and the "
+        + "file has 992 bytes of data. The file is damaged or incomplete; fetch or "
+        + "write it again."
+    ) { bench in
       try bench.writeAdapter()
       let name = "adapter/adapter_model.safetensors"
       try bench.write(Array(try bench.read(name).dropLast(40)), to: name)
     },
-    weights("header of 2^63 bytes", "?", length: 1 << 63, header: "{}"),
-    weights("header that is no JSON", "?", header: "not json"),
+    weights(
+      "header of 2^63 bytes",
+      "Safetensors file '$T/adapter/adapter_model.safetensors': announces a "
+        + "header of 9223372036854775808 bytes, more than the 2 possible. The file "
+        + "is damaged or incomplete; fetch or write it again.",
+      length: 1 << 63,
+      header: "{}"
+    ),
+    weights(
+      "header that is no JSON",
+      "Safetensors file '$T/adapter/adapter_model.safetensors': the header has "
+        + "'n' at byte 0, not '{' at the start of the header. The file is damaged "
+        + "or incomplete; fetch or write it again.",
+      header: "not json"
+    ),
     weights(
       "tensor beyond the end",
-      "?",
+      "Safetensors file '$T/adapter/adapter_model.safetensors': the data of "
+        + "tensor 'a' ends at 16, and the file has 8 bytes of data. The file is "
+        + "damaged or incomplete; fetch or write it again.",
       header: "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
       data: 8
     ),
     weights(
       "shape whose product overflows",
-      "?",
+      "Safetensors file '$T/adapter/adapter_model.safetensors': the size of "
+        + "tensor 'a' overflows. The file is damaged or incomplete; fetch or write "
+        + "it again.",
       header:
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}",
       data: 8

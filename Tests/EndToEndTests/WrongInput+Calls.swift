@@ -41,43 +41,75 @@ extension WrongInput {
   }
 
   static let plugins: [WrongInput] = [
-    plugin("missing file", "?", status: 66) { _ in },
-    plugin("no ELF file", "?") { try $0.write("#!/bin/sh\necho hello\n", to: "p.so") },
-    plugin("cut off after the ELF header", "?") { bench in
+    plugin(
+      "missing file",
+      "plugin file '$T/p.so' cannot be read: No such file or directory; check "
+        + "the path and its permissions",
+      status: 66
+    ) { _ in },
+    plugin(
+      "no ELF file",
+      "plugin file '$T/p.so' is no shared library for this machine: it does "
+        + "not begin with the ELF mark; build it with `cc -shared -fPIC`"
+    ) { try $0.write("#!/bin/sh\necho hello\n", to: "p.so") },
+    plugin(
+      "cut off after the ELF header",
+      "plugin file '$T/p.so' is no shared library for this machine: it is "
+        + "damaged: a table at 64 in a file of 64 bytes; build it with `cc -shared "
+        + "-fPIC`"
+    ) { bench in
       try bench.compile("int number = 1;", to: "whole.so")
       try bench.write(Array(try bench.read("whole.so").prefix(64)), to: "p.so")
     },
-    plugin("no entry symbol", "?") { bench in
+    plugin(
+      "no entry symbol",
+      "plugin file '$T/p.so' exports no function reft_plugin_entry_v1, so it "
+        + "is no plugin; define it with REFT_EXPORT, or write a manifest for a "
+        + "plain C function"
+    ) { bench in
       try bench.compile("int number(void) { return 1; }", to: "p.so")
     },
-    plugin("another ABI", "?") { bench in
+    plugin(
+      "another ABI",
+      "plugin file '$T/p.so' speaks ABI major 7; this program speaks 1; "
+        + "rebuild it against reft_plugin.h 1.x or update reft"
+    ) { bench in
       try bench.compile(source(major: "7", table: ""), to: "p.so")
     },
-    plugin("empty slots in its table", "?") { bench in
+    plugin(
+      "empty slots in its table",
+      "plugin file '$T/p.so' breaks the ABI: plugin 'org.example.bad' leaves "
+        + "the required slot create, destroy, param_info, plan, forward, backward "
+        + "null; `reft plugin check` tells its author more"
+    ) { bench in
       try bench.compile(source(table: ""), to: "p.so")
     },
     WrongInput(
       id: "plugin: unknown name",
       status: 69,
-      message: "?",
+      message: "no plugin is named 'no-such'; searched $B; put its .so into one of "
+        + "these or name its folder with --plugin-path",
       call: ["plugin", "info", "no-such"]
     ),
     WrongInput(
       id: "plugin: name that cannot be one",
       status: 64,
-      message: "?",
+      message: "'My_Edit' cannot be the name of a plugin; use up to 64 lower-case "
+        + "letters, digits and single hyphens, beginning with a letter, such as "
+        + "'my-edit'",
       call: ["plugin", "new", "My_Edit"]
     ),
     WrongInput(
       id: "plugin: check of a missing file",
       status: 66,
-      message: "?",
+      message: "Cannot read the plugin file $T/p.so: No such file or directory. Give "
+        + "the path of a .so file.",
       call: ["plugin", "check", "$T/p.so"]
     ),
     WrongInput(
       id: "plugin: check at level 9",
       status: 64,
-      message: "?",
+      message: "There is no check level 9. Choose 1 to 5.",
       call: ["plugin", "check", "$T/p.so", "--level", "9"]
     ),
   ]
@@ -98,20 +130,70 @@ extension WrongInput {
   }
 
   static let calls: [WrongInput] = [
-    WrongInput(id: "call: unknown command", status: 64, message: "?", call: ["trian"]),
-    WrongInput(id: "call: unknown option", status: 64, message: "?", call: ["doctor", "--jsn"]),
-    WrongInput(id: "call: missing argument", status: 64, message: "?", call: ["train"]),
-    generate("two prompts", "?", ["--prompt", "a", "--chat", "b"]),
-    generate("no prompt", "?", []),
-    generate("empty prompt", "?", ["--prompt", ""]),
-    generate("temperature below zero", "?", ["--prompt", "a", "--temperature=-1"]),
-    generate("no tokens", "?", ["--prompt", "a", "--max-tokens", "0"]),
-    generate("more tokens than the context holds", "?", ["--prompt", "a", "--max-tokens", "600"]),
-    generate("unknown template", "?", status: 78, ["--instruction", "a", "--template", "alpacca"]),
+    WrongInput(
+      id: "call: unknown command",
+      status: 64,
+      message: "Unexpected argument 'trian'; see 'reft --help'",
+      call: ["trian"]
+    ),
+    WrongInput(
+      id: "call: unknown option",
+      status: 64,
+      message: "Unknown option '--jsn'. Did you mean '--json'?; see 'reft doctor --help'",
+      call: ["doctor", "--jsn"]
+    ),
+    WrongInput(
+      id: "call: missing argument",
+      status: 64,
+      message: "Missing expected argument '<config>'; see 'reft train --help'",
+      call: ["train"]
+    ),
+    generate(
+      "two prompts",
+      "give exactly one of --prompt, --chat, --instruction and --input, found "
+        + "2; see 'reft generate --help'",
+      ["--prompt", "a", "--chat", "b"]
+    ),
+    generate(
+      "no prompt",
+      "give exactly one of --prompt, --chat, --instruction and --input, found "
+        + "0; see 'reft generate --help'",
+      []
+    ),
+    generate(
+      "empty prompt",
+      "the prompt has no token, and the model adds no start token of its own; "
+        + "give some text",
+      ["--prompt", ""]
+    ),
+    generate(
+      "temperature below zero",
+      "temperature is -1.0; expected 0 or more; choose a value in this range",
+      ["--prompt", "a", "--temperature=-1"]
+    ),
+    generate(
+      "no tokens",
+      "max-tokens is 0; expected 1 or more",
+      ["--prompt", "a", "--max-tokens", "0"]
+    ),
+    generate(
+      "more tokens than the context holds",
+      "the prompt has 1 tokens and 600 more may follow, but the model's "
+        + "context holds 512; ask for at most 511 tokens",
+      ["--prompt", "a", "--max-tokens", "600"]
+    ),
+    generate(
+      "unknown template",
+      "there is no template 'alpacca'; did you mean 'alpaca'? expected none, "
+        + "alpaca, chat, or a text with {instruction}, {input} and {output}",
+      status: 78,
+      ["--instruction", "a", "--template", "alpacca"]
+    ),
     WrongInput(
       id: "call: gradients without an adapter",
       status: 64,
-      message: "?",
+      message: "gradients are those of an adapter's parameters, and there is none; give "
+        + "--adapter",
       call: [
         "score", "--model", "$T/tiny.gguf", "--data", "$T/rows.jsonl", "--gradients", "$T/g",
       ],
@@ -120,7 +202,8 @@ extension WrongInput {
     WrongInput(
       id: "call: run folder that holds a run",
       status: 64,
-      message: "?",
+      message: "'$T/run' holds a finished run; choose another --output, or train it "
+        + "anew with --force",
       call: ["train", "$T/run.yaml"],
       prepare: { bench in
         try bench.writeRun()

@@ -154,7 +154,8 @@ extension WrongInput {
     ) { $0.alignment = 48 },
     model(
       "architecture that is not supported",
-      "GGUF file '$T/m.gguf': the metadata key 'general.architecture' occurs twice. The file is damaged or incomplete; fetch or write it again."
+      "Model '$T/m.gguf' has architecture 'rwkv'; this version runs 'llama'. Convert or choose "
+        + "another model."
     ) { bench in
       var file = GGUFWriter()
       file.set("general.architecture", .string("rwkv"))

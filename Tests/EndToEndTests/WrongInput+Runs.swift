@@ -42,52 +42,207 @@ extension WrongInput {
   }
 
   static let configurations: [WrongInput] = [
-    train("config: missing file", "?", status: 66) { _ in },
-    train("config: empty file", "?", status: 78) { try $0.writeRun(config: "") },
-    train("config: no YAML", "?", status: 78) { try $0.writeRun(config: "model: [tiny\ndata") },
-    train("config: not UTF-8", "?", status: 78) { bench in
+    train(
+      "config: missing file",
+      "there is no configuration '$T/run.yaml'; check the path",
+      status: 66
+    ) { _ in },
+    train(
+      "config: empty file",
+      "$T/run.yaml:1:1: the configuration is empty; it needs at least model, "
+        + "data.train and interventions",
+      status: 78
+    ) { try $0.writeRun(config: "") },
+    train(
+      "config: no YAML",
+      "$T/run.yaml:3:1: not YAML: did not find expected ',' or ']'; check "
+        + "indentation, colons and quotes",
+      status: 78
+    ) { try $0.writeRun(config: "model: [tiny\ndata") },
+    train(
+      "config: not UTF-8",
+      "$T/run.yaml: not UTF-8 text; expected a YAML file in UTF-8",
+      status: 78
+    ) { bench in
       try bench.write([0x6d, 0xff, 0xfe], to: "run.yaml")
     },
-    config("unknown key", "?", "batch_size: 2", "batchsize: 2"),
-    config("wrong type", "?", "epochs: 1", "epochs: many"),
-    config("impossible value", "?", "batch_size: 2", "batch_size: 0"),
-    config("missing key", "?", "model: tiny.gguf", ""),
-    config("model that is not there", "?", status: 66, "tiny.gguf", "lost.gguf"),
-    config("layer that the model lacks", "?", "layers: [0, 1]", "layers: [0, 2]"),
-    config("unknown component", "?", "block_output", "block_outputs"),
-    config("positions that are no rule", "?", "f1+l1", "first"),
-    config("rank above the width", "?", "rank: 2", "rank: 65"),
-    config("rank of zero", "?", "rank: 2", "rank: 0"),
-    config("option that the plugin lacks", "?", "{rank: 2}", "{rnk: 2}"),
-    config("option of another type", "?", "{rank: 2}", "{rank: high}"),
-    config("plugin that is not there", "?", status: 69, "loreft", "lorefft"),
+    config(
+      "unknown key",
+      "$T/run.yaml:13:3: unknown key 'batchsize' in 'train'; did you mean "
+        + "'batch_size'? Valid keys: epochs, max_steps, batch_size, "
+        + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
+        + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
+        + "keep_checkpoints, result, init_adapter, cache_megabytes",
+      "batch_size: 2",
+      "batchsize: 2"
+    ),
+    config(
+      "wrong type",
+      "$T/run.yaml:12:11: 'train.epochs' must be a whole number from 1 to "
+        + "1000000, found 'many'",
+      "epochs: 1",
+      "epochs: many"
+    ),
+    config(
+      "impossible value",
+      "$T/run.yaml:13:15: 'train.batch_size' is '0', which cannot be; expected "
+        + "a whole number from 1 to 65536",
+      "batch_size: 2",
+      "batch_size: 0"
+    ),
+    config(
+      "missing key",
+      "$T/run.yaml:2:1: key 'model' is missing; name a .gguf file or a model "
+        + "of the library",
+      "model: tiny.gguf",
+      ""
+    ),
+    config(
+      "model that is not there",
+      "no model 'lost.gguf' as a path or in $T/home/models; there are none "
+        + "yet, and 'reft model pull smollm2-135m-instruct' fetches a small one",
+      status: 66,
+      "tiny.gguf",
+      "lost.gguf"
+    ),
+    config(
+      "layer that the model lacks",
+      "$T/run.yaml:6:5: 'layers' names block 2, but the model has blocks 0 to 1",
+      "layers: [0, 1]",
+      "layers: [0, 2]"
+    ),
+    config(
+      "unknown component",
+      "$T/run.yaml:8:16: 'interventions.0.component' must be one of "
+        + "block_input, block_output, attention_input, query_output, key_output, "
+        + "value_output, attention_value_output, attention_output, mlp_input, "
+        + "mlp_activation, mlp_output; found 'block_outputs' (did you mean "
+        + "'block_output'?)",
+      "block_output",
+      "block_outputs"
+    ),
+    config(
+      "positions that are no rule",
+      "$T/run.yaml:9:16: 'interventions.0.positions': positions 'first' cannot "
+        + "be read: 'f' wants a whole number from 1 to 2147483647, not 'irst'; the "
+        + "forms are f7+l7, f3, l1, all, every:4, [0,5,-1], after:\"text\" and "
+        + "none, each with +decode at its end if wanted",
+      "f1+l1",
+      "first"
+    ),
+    config(
+      "rank above the width",
+      "plugin 'loreft' failed in create with REFT_E_INVALID: rank must lie "
+        + "between 1 and the width of a row; change its options or where it works",
+      "rank: 2",
+      "rank: 65"
+    ),
+    config(
+      "rank of zero",
+      "option 'rank' of plugin 'loreft' is 0 (a whole number); it must be a "
+        + "whole number from 1 to 65536",
+      "rank: 2",
+      "rank: 0"
+    ),
+    config(
+      "option that the plugin lacks",
+      "plugin 'loreft' has no option 'rnk'; it has activation, dropout, init, "
+        + "rank; did you mean 'rank'?",
+      "{rank: 2}",
+      "{rnk: 2}"
+    ),
+    config(
+      "option of another type",
+      "option 'rank' of plugin 'loreft' is high (a text); it must be a whole "
+        + "number",
+      "{rank: 2}",
+      "{rank: high}"
+    ),
+    config(
+      "plugin that is not there",
+      "no plugin is named 'lorefft'; did you mean 'loreft'?; searched $B; put "
+        + "its .so into one of these or name its folder with --plugin-path",
+      status: 69,
+      "loreft",
+      "lorefft"
+    ),
     train(
       "config: override without a value",
-      "?",
+      "--set train.epochs: expected KEY=VALUE, such as train.learning_rate=1e-3",
       status: 78,
       set: ["train.epochs"]
     ) { try $0.writeRun() },
     train(
       "config: override of an unknown key",
-      "?",
+      "--set train.epoch=2: unknown key 'epoch' in 'train'; did you mean "
+        + "'epochs'? Valid keys: epochs, max_steps, batch_size, "
+        + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
+        + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
+        + "keep_checkpoints, result, init_adapter, cache_megabytes",
       status: 78,
       set: ["train.epoch=2"]
     ) { try $0.writeRun() },
   ]
 
   static let dataFiles: [WrongInput] = [
-    train("data: missing file", "?", status: 66) { bench in
+    train("data: missing file", "File '$T/lost.jsonl' does not exist; check the path.", status: 66)
+    { bench in
       try bench.writeRun(config: Workbench.config.replacing("rows.jsonl", with: "lost.jsonl"))
     },
-    data("empty file", "?", ""),
-    data("no JSON", "?", Workbench.rows + "{\"prompt\": \"a\", \"completion\": \n"),
-    data("list in place of an object", "?", Workbench.rows + "3\n"),
-    data("keys of no format", "?", "{\"question\": \"a\"}\n"),
-    data("number in place of text", "?", "{\"prompt\": 3, \"completion\": \"b\"}\n"),
-    data("token outside the vocabulary", "?", "{\"ids\": [1, 999999], \"labels\": [-100, 5]}\n"),
-    data("labels of another length", "?", "{\"ids\": [1, 2, 3], \"labels\": [-100, 5]}\n"),
-    data("nothing to learn", "?", "{\"ids\": [1, 2], \"labels\": [-100, -100]}\n"),
-    train("data: not UTF-8", "?", status: 65) { bench in
+    data(
+      "empty file",
+      "$T/rows.jsonl:1: no rows; expected one JSON object per line, or a JSON "
+        + "list of them",
+      ""
+    ),
+    data(
+      "no JSON",
+      "$T/rows.jsonl:5: not JSON: the text ends where a value should stand; "
+        + "expected one JSON object per line, or a JSON list of them",
+      Workbench.rows + "{\"prompt\": \"a\", \"completion\": \n"
+    ),
+    data(
+      "list in place of an object",
+      "$T/rows.jsonl:5: expected an object such as {\"prompt\":…}, found a "
+        + "number",
+      Workbench.rows + "3\n"
+    ),
+    data(
+      "keys of no format",
+      "$T/rows.jsonl:1: expected {\"prompt\",\"completion\"}, "
+        + "{\"instruction\",\"input\",\"output\"}, {\"messages\"}, {\"text\"}, "
+        + "{\"question\",\"answer\"} or {\"ids\",\"labels\"}, found the keys "
+        + "\"question\"",
+      "{\"question\": \"a\"}\n"
+    ),
+    data(
+      "number in place of text",
+      "$T/rows.jsonl:1: \"prompt\" must be a text, found a number",
+      "{\"prompt\": 3, \"completion\": \"b\"}\n"
+    ),
+    data(
+      "token outside the vocabulary",
+      "$T/rows.jsonl:1: \"ids\" holds 999999, which is no token of this model; "
+        + "expected 0 to 299",
+      "{\"ids\": [1, 999999], \"labels\": [-100, 5]}\n"
+    ),
+    data(
+      "labels of another length",
+      "$T/rows.jsonl:1: 3 ids and 2 labels; expected as many of both, at least "
+        + "one",
+      "{\"ids\": [1, 2, 3], \"labels\": [-100, 5]}\n"
+    ),
+    data(
+      "nothing to learn",
+      "$T/rows.jsonl: none of its 1 rows keeps a token to learn from within "
+        + "'data.max_length' 64; raise it, or shorten the prompts",
+      "{\"ids\": [1, 2], \"labels\": [-100, -100]}\n"
+    ),
+    train(
+      "data: not UTF-8",
+      "$T/rows.jsonl:1: bytes that are not UTF-8; save the file as UTF-8 text",
+      status: 65
+    ) { bench in
       try bench.writeRun()
       try bench.write(
         Array("{\"prompt\": \"a\", \"completion\": \"".utf8) + [0xff, 0xfe] + Array("\"}\n".utf8),
@@ -97,7 +252,8 @@ extension WrongInput {
     WrongInput(
       id: "data: prompts without a prompt",
       status: 65,
-      message: "?",
+      message: "$T/rows.jsonl:1: not a prompt; expected one JSON object per line with "
+        + "\"prompt\", \"chat\", \"instruction\", \"messages\" or \"ids\"",
       call: ["generate", "--model", "$T/tiny.gguf", "--input", "$T/rows.jsonl"],
       prepare: { try $0.writeRun(rows: "{\"text\": \"a\"}\n") }
     ),

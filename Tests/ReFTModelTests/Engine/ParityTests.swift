@@ -38,7 +38,7 @@ struct ParityTests {
   func forward() throws {
     let model = try FrozenModel(path: try RealModel.required())
     let training = TrainingPass(model: model)
-    let inference = InferencePass(model: model)
+    let inference = InferencePass(model: model, isExact: true)
     let cases: [ForwardCase] = try load("forward.json")
     for item in cases {
       var batch = PackedBatch()
