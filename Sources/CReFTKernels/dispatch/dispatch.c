@@ -97,8 +97,8 @@ void reft_kernels_select(int level) {
 #if defined(__x86_64__)
   if (level == 0 || !offered()) return;
   active = &avx2;
-  use_vnni = level == 1 && __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512vl");
+  use_vnni =
+      level == 1 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
 #endif
 }
 
