@@ -9,8 +9,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(self-test format c-format shell headers leftovers links build plain-plugins test
-  reference-kernels conformance stranger)
+steps=(self-test format c-format shell headers leftovers links templates build plain-plugins test
+  reference-kernels conformance tutorial stranger)
 long_steps=(docs sanitize coverage)
 build=(swift build -c release --build-tests --explicit-target-dependency-import-check error)
 
@@ -24,7 +24,7 @@ step_self-test() { Scripts/checks/self-test.sh; }
 step_format() { files '*.swift' | xargs -0 swift format lint --strict --parallel; }
 
 step_c-format() {
-  files '*.c' '*.h' ':!Tests/Fixtures/abi' | xargs -0 clang-format --dry-run -Werror
+  files '*.c' '*.h' ':!Tests/Fixtures/abi' ':!Templates' | xargs -0 clang-format --dry-run -Werror
 }
 
 step_shell() { files '*.sh' .ci/run | xargs -0 shellcheck; }
@@ -68,6 +68,10 @@ step_conformance() {
     }
   done < <(find "$folder" -maxdepth 1 -name '*.so' -print0 | sort -z)
 }
+
+# What `reft plugin new` hands out is what the sources say, and the tutorial's code does what it says.
+step_templates() { Scripts/embed-templates.py --check; }
+step_tutorial() { Scripts/check-tutorial.sh; }
 
 # Someone who never saw this repository writes, checks and trains with a plugin.
 step_stranger() { Scripts/stranger.sh; }

@@ -23,6 +23,7 @@ kit = sorted((root / "Sources/ReFTPluginKit").glob("*.swift"))
 common = [
     ("reft_plugin.h", "Sources/CReFTPlugin/include/reft_plugin.h"),
     ("test.c", "Templates/test.c"),
+    ("test.h", "Templates/test.h"),
     (".gitignore", "Templates/gitignore"),
 ]
 languages = {

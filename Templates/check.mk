@@ -1,5 +1,5 @@
 .PHONY: test check install clean
-test: @NAME@.so test.c reft_plugin.h
+test: @NAME@.so test.c test.h reft_plugin.h
 	$(CC) -std=c11 -Wall -Wextra -O1 -g -o test test.c -ldl -lm
 	./test ./@NAME@.so
 

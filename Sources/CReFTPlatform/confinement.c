@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A seccomp filter that leaves the worker what computing needs: memory, threads, clocks, waiting, and
-// reading files while it loads. Everything else fails with EPERM, and the number of the refused call
-// is noted where the host can read it.
+// A seccomp filter that leaves the worker what computing needs: memory, threads, clocks, waiting,
+// and reading files while it loads. Everything else fails with EPERM, and the number of the refused
+// call is noted where the host can read it.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
@@ -28,15 +28,15 @@
 
 #ifdef MACHINE
 
-static uint32_t *refused_number;
+static uint32_t* refused_number;
 
 // Runs in the thread that made the refused call: notes it and lets the call return -EPERM.
-static void note_refusal(int signal_number, siginfo_t *info, void *context) {
+static void note_refusal(int signal_number, siginfo_t* info, void* context) {
   (void)signal_number;
   if (refused_number != NULL) {
     __atomic_store_n(refused_number, (uint32_t)info->si_syscall + 1, __ATOMIC_RELAXED);
   }
-  ucontext_t *registers = context;
+  ucontext_t* registers = context;
 #if defined(__x86_64__)
   registers->uc_mcontext.gregs[REG_RAX] = -EPERM;
 #else
@@ -46,13 +46,49 @@ static void note_refusal(int signal_number, siginfo_t *info, void *context) {
 
 // Calls that are allowed whatever their arguments.
 static const int always[] = {
-    SYS_futex, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise, SYS_brk,
-    SYS_read, SYS_pread64, SYS_close, SYS_fstat, SYS_lseek, SYS_rt_sigaction, SYS_rt_sigprocmask,
-    SYS_rt_sigreturn, SYS_sigaltstack, SYS_exit, SYS_exit_group, SYS_getpid, SYS_gettid, SYS_getppid,
-    SYS_sched_yield, SYS_sched_getaffinity, SYS_nanosleep, SYS_clock_nanosleep, SYS_clock_gettime,
-    SYS_clock_getres, SYS_gettimeofday, SYS_getrandom, SYS_set_robust_list, SYS_rseq, SYS_getrusage,
-    SYS_sysinfo, SYS_uname, SYS_restart_syscall, SYS_membarrier, SYS_getuid, SYS_geteuid, SYS_getgid,
-    SYS_getegid, SYS_getcpu, SYS_mincore, SYS_seccomp,
+    SYS_futex,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mprotect,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_brk,
+    SYS_read,
+    SYS_pread64,
+    SYS_close,
+    SYS_fstat,
+    SYS_lseek,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getppid,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_nanosleep,
+    SYS_clock_nanosleep,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_gettimeofday,
+    SYS_getrandom,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_getrusage,
+    SYS_sysinfo,
+    SYS_uname,
+    SYS_restart_syscall,
+    SYS_membarrier,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_getcpu,
+    SYS_mincore,
+    SYS_seccomp,
 #ifdef SYS_arch_prctl
     SYS_arch_prctl,
 #endif
@@ -63,10 +99,10 @@ static const int always[] = {
 
 // Looking at the file system without changing it; only while libraries are being loaded.
 static const int reading[] = {
-    SYS_newfstatat, SYS_statx, SYS_readlinkat, SYS_faccessat, SYS_faccessat2, SYS_getcwd,
-    SYS_getdents64, SYS_statfs, SYS_fstatfs,
+    SYS_newfstatat, SYS_statx,      SYS_readlinkat, SYS_faccessat, SYS_faccessat2,
+    SYS_getcwd,     SYS_getdents64, SYS_statfs,     SYS_fstatfs,
 #ifdef SYS_stat
-    SYS_stat, SYS_lstat, SYS_readlink, SYS_access,
+    SYS_stat,       SYS_lstat,      SYS_readlink,   SYS_access,
 #endif
 };
 
@@ -79,22 +115,26 @@ typedef struct {
   unsigned short count;
 } program_t;
 
-static void emit(program_t *p, unsigned short code, uint32_t k, uint8_t yes, uint8_t no) {
+static void emit(program_t* p, unsigned short code, uint32_t k, uint8_t yes, uint8_t no) {
   if (p->count < MAXIMUM) p->code[p->count] = (struct sock_filter){code, yes, no, k};
   p->count++;
 }
-static void load(program_t *p, uint32_t offset) { emit(p, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0); }
-static void answer(program_t *p, uint32_t action) { emit(p, BPF_RET | BPF_K, action, 0, 0); }
-static void allow_call(program_t *p, int number) {
+static void load(program_t* p, uint32_t offset) {
+  emit(p, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
+}
+static void answer(program_t* p, uint32_t action) {
+  emit(p, BPF_RET | BPF_K, action, 0, 0);
+}
+static void allow_call(program_t* p, int number) {
   emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1);
   answer(p, SECCOMP_RET_ALLOW);
 }
 // Begins a block of `length` instructions for one call; the block must end with an answer.
-static void begin_call(program_t *p, int number, uint8_t length) {
+static void begin_call(program_t* p, int number, uint8_t length) {
   emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, length);
 }
 // Allows a call whose argument is one of two values, refuses it otherwise.
-static void allow_values(program_t *p, int number, int argument, uint32_t a, uint32_t b) {
+static void allow_values(program_t* p, int number, int argument, uint32_t a, uint32_t b) {
   begin_call(p, number, 5);
   load(p, ARGUMENT_LOW(argument));
   emit(p, BPF_JMP | BPF_JEQ | BPF_K, a, 1, 0);
@@ -103,7 +143,7 @@ static void allow_values(program_t *p, int number, int argument, uint32_t a, uin
   answer(p, SECCOMP_RET_TRAP);
 }
 // Allows a call when none of the bits is set in the argument.
-static void allow_without(program_t *p, int number, int argument, uint32_t bits) {
+static void allow_without(program_t* p, int number, int argument, uint32_t bits) {
   begin_call(p, number, 4);
   load(p, ARGUMENT_LOW(argument));
   emit(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
@@ -111,7 +151,7 @@ static void allow_without(program_t *p, int number, int argument, uint32_t bits)
   answer(p, SECCOMP_RET_TRAP);
 }
 
-static void write_program(program_t *p, int allow_reading) {
+static void write_program(program_t* p, int allow_reading) {
   load(p, offsetof(struct seccomp_data, arch));
   emit(p, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
   answer(p, SECCOMP_RET_KILL_PROCESS);
@@ -142,8 +182,8 @@ static void write_program(program_t *p, int allow_reading) {
   // ioctl TCGETS and fcntl F_GETFD/F_GETFL: what stdio asks of its descriptors.
   allow_values(p, SYS_ioctl, 1, 0x5401, 0x5401);
   allow_values(p, SYS_fcntl, 1, 1, 3);
-  // Threads, not processes. The arguments of clone3 are out of a filter's sight: "no such call" makes
-  // the C library use clone.
+  // Threads, not processes. The arguments of clone3 are out of a filter's sight: "no such call"
+  // makes the C library use clone.
   begin_call(p, SYS_clone, 4);
   load(p, ARGUMENT_LOW(0));
   emit(p, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
@@ -152,8 +192,8 @@ static void write_program(program_t *p, int allow_reading) {
   begin_call(p, SYS_clone3, 1);
   answer(p, SECCOMP_RET_ERRNO | ENOSYS);
   if (allow_reading) {
-    const uint32_t writing = 01 | 02 | 0100 | 01000 | 02000; // WRONLY RDWR CREAT TRUNC APPEND
-    allow_without(p, SYS_openat, 2, writing | 020000000);    // O_TMPFILE
+    const uint32_t writing = 01 | 02 | 0100 | 01000 | 02000;  // WRONLY RDWR CREAT TRUNC APPEND
+    allow_without(p, SYS_openat, 2, writing | 020000000);     // O_TMPFILE
 #ifdef SYS_open
     allow_without(p, SYS_open, 1, writing | 020000000);
 #endif
@@ -162,7 +202,7 @@ static void write_program(program_t *p, int allow_reading) {
   answer(p, SECCOMP_RET_TRAP);
 }
 
-int reft_confine(int allow_reading, uint32_t *refused) {
+int reft_confine(int allow_reading, uint32_t* refused) {
   int reached = 0;
   program_t program = {.count = 0};
   write_program(&program, allow_reading);
@@ -183,7 +223,7 @@ int reft_confine(int allow_reading, uint32_t *refused) {
 
 #else
 
-int reft_confine(int allow_reading, uint32_t *refused) {
+int reft_confine(int allow_reading, uint32_t* refused) {
   (void)allow_reading;
   (void)refused;
   return 0;
@@ -191,21 +231,40 @@ int reft_confine(int allow_reading, uint32_t *refused) {
 
 #endif
 
-const char *reft_system_call_name(uint32_t number) {
+const char* reft_system_call_name(uint32_t number) {
   static const struct {
     uint32_t number;
-    const char *name;
+    const char* name;
   } names[] = {
-      {SYS_socket, "socket"}, {SYS_connect, "connect"}, {SYS_execve, "execve"},
-      {SYS_execveat, "execveat"}, {SYS_clone, "clone"}, {SYS_openat, "openat"},
-      {SYS_openat2, "openat2"}, {SYS_ptrace, "ptrace"}, {SYS_kill, "kill"}, {SYS_tgkill, "tgkill"},
-      {SYS_unlinkat, "unlinkat"}, {SYS_mkdirat, "mkdirat"}, {SYS_write, "write"},
-      {SYS_prctl, "prctl"}, {SYS_prlimit64, "prlimit64"}, {SYS_io_uring_setup, "io_uring_setup"},
-      {SYS_memfd_create, "memfd_create"}, {SYS_ioctl, "ioctl"}, {SYS_bpf, "bpf"},
-      {SYS_process_vm_readv, "process_vm_readv"}, {SYS_process_vm_writev, "process_vm_writev"},
+      {SYS_socket, "socket"},
+      {SYS_connect, "connect"},
+      {SYS_execve, "execve"},
+      {SYS_execveat, "execveat"},
+      {SYS_clone, "clone"},
+      {SYS_openat, "openat"},
+      {SYS_openat2, "openat2"},
+      {SYS_ptrace, "ptrace"},
+      {SYS_kill, "kill"},
+      {SYS_tgkill, "tgkill"},
+      {SYS_unlinkat, "unlinkat"},
+      {SYS_mkdirat, "mkdirat"},
+      {SYS_write, "write"},
+      {SYS_prctl, "prctl"},
+      {SYS_prlimit64, "prlimit64"},
+      {SYS_io_uring_setup, "io_uring_setup"},
+      {SYS_memfd_create, "memfd_create"},
+      {SYS_ioctl, "ioctl"},
+      {SYS_bpf, "bpf"},
+      {SYS_process_vm_readv, "process_vm_readv"},
+      {SYS_process_vm_writev, "process_vm_writev"},
 #ifdef SYS_fork
-      {SYS_fork, "fork"}, {SYS_vfork, "vfork"}, {SYS_open, "open"}, {SYS_unlink, "unlink"},
-      {SYS_rename, "rename"}, {SYS_mkdir, "mkdir"}, {SYS_pipe, "pipe"},
+      {SYS_fork, "fork"},
+      {SYS_vfork, "vfork"},
+      {SYS_open, "open"},
+      {SYS_unlink, "unlink"},
+      {SYS_rename, "rename"},
+      {SYS_mkdir, "mkdir"},
+      {SYS_pipe, "pipe"},
 #endif
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -11,12 +11,12 @@
 
 #include "reft_platform.h"
 
-int reft_memory_file(const char *name) {
+int reft_memory_file(const char* name) {
   int fd = memfd_create(name, MFD_CLOEXEC);
   return fd < 0 ? -errno : fd;
 }
 
-int reft_pipe(int *read_end, int *write_end) {
+int reft_pipe(int* read_end, int* write_end) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
   *read_end = ends[0];
@@ -24,17 +24,17 @@ int reft_pipe(int *read_end, int *write_end) {
   return 0;
 }
 
-uint32_t reft_word_load(const void *word) {
-  return __atomic_load_n((const uint32_t *)word, __ATOMIC_ACQUIRE);
+uint32_t reft_word_load(const void* word) {
+  return __atomic_load_n((const uint32_t*)word, __ATOMIC_ACQUIRE);
 }
 
-void reft_word_store_and_wake(void *word, uint32_t value) {
-  __atomic_store_n((uint32_t *)word, value, __ATOMIC_RELEASE);
+void reft_word_store_and_wake(void* word, uint32_t value) {
+  __atomic_store_n((uint32_t*)word, value, __ATOMIC_RELEASE);
   // Not FUTEX_PRIVATE: the waiter is another process.
   syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-int reft_word_wait(const void *word, uint32_t seen, uint32_t spins, int64_t timeout_us) {
+int reft_word_wait(const void* word, uint32_t seen, uint32_t spins, int64_t timeout_us) {
   for (uint32_t i = 0; i < spins; i++) {
     if (reft_word_load(word) != seen) return 1;
 #if defined(__x86_64__)
@@ -51,8 +51,8 @@ int reft_word_wait(const void *word, uint32_t seen, uint32_t spins, int64_t time
   }
   while (reft_word_load(word) == seen) {
     // FUTEX_WAIT_BITSET takes an absolute time, so that interruptions do not lengthen the wait.
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &end, NULL,
-                          FUTEX_BITSET_MATCH_ANY);
+    long result =
+        syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &end, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result < 0 && errno == ETIMEDOUT) return reft_word_load(word) != seen;
   }
   return 1;

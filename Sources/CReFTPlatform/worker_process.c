@@ -14,8 +14,8 @@
 
 #include "reft_platform.h"
 
-int reft_worker_spawn(const char *path, char *const *arguments, char *const *environment,
-                      const int *descriptors, int count, pid_t *out) {
+int reft_worker_spawn(const char* path, char* const* arguments, char* const* environment,
+                      const int* descriptors, int count, pid_t* out) {
   enum { MAXIMUM = 8, FIRST = 3 };
   int copies[MAXIMUM];
   int made = 0, error = count > MAXIMUM ? EINVAL : 0;
@@ -40,8 +40,8 @@ int reft_worker_spawn(const char *path, char *const *arguments, char *const *env
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(
+        &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 2, 1);
     for (int i = 0; i < count; i++) {
@@ -61,7 +61,7 @@ void reft_worker_no_core(void) {
   setrlimit(RLIMIT_CORE, &none);
 }
 
-int reft_worker_reap(pid_t pid, int wait, int *status) {
+int reft_worker_reap(pid_t pid, int wait, int* status) {
   for (;;) {
     pid_t ended = waitpid(pid, status, wait ? 0 : WNOHANG);
     if (ended == pid) return 1;
@@ -70,7 +70,7 @@ int reft_worker_reap(pid_t pid, int wait, int *status) {
   }
 }
 
-int reft_worker_status(int status, int *value) {
+int reft_worker_status(int status, int* value) {
   if (WIFSIGNALED(status)) {
     *value = WTERMSIG(status);
     return 1;
@@ -79,7 +79,9 @@ int reft_worker_status(int status, int *value) {
   return 0;
 }
 
-int reft_worker_kill(pid_t pid) { return kill(pid, SIGKILL) == 0 ? 0 : -errno; }
+int reft_worker_kill(pid_t pid) {
+  return kill(pid, SIGKILL) == 0 ? 0 : -errno;
+}
 
 int reft_worker_limit_memory(pid_t pid, uint64_t bytes) {
   // The hard limit stays, so that the host can raise the soft one when it maps more; the worker
@@ -94,7 +96,7 @@ int reft_worker_limit_memory(pid_t pid, uint64_t bytes) {
 int64_t reft_worker_mapped_bytes(pid_t pid) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-  FILE *file = fopen(path, "re");
+  FILE* file = fopen(path, "re");
   if (file == NULL) return -errno;
   long long pages = 0;
   int read = fscanf(file, "%lld", &pages);
@@ -102,7 +104,7 @@ int64_t reft_worker_mapped_bytes(pid_t pid) {
   return read == 1 ? pages * sysconf(_SC_PAGESIZE) : -EIO;
 }
 
-static void *follow_host(void *argument) {
+static void* follow_host(void* argument) {
   int fd = (int)(intptr_t)argument;
   char byte;
   ssize_t count;
@@ -118,7 +120,7 @@ int reft_worker_follow_host(int life_fd) {
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, 64 * 1024);
-  int error = pthread_create(&thread, &attributes, follow_host, (void *)(intptr_t)life_fd);
+  int error = pthread_create(&thread, &attributes, follow_host, (void*)(intptr_t)life_fd);
   pthread_attr_destroy(&attributes);
   return -error;
 }

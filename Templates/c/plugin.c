@@ -4,16 +4,20 @@
 
 #define TEXT(literal) {literal, sizeof(literal) - 1}
 #define ROW(matrix, i) ((float *)(matrix).data + (i) * (matrix).row_stride)
+#define UNSERVED(a) /* unknown flags, other types, strided columns */ ((a)->flags >> 16 != 0 || \
+  (a)->x.dtype != REFT_F32 || ((a)->x.cols > 1 && (a)->x.col_stride != 1))
 struct reft_instance { int64_t dim; };
 
 static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape, const reft_option_t *o,
                             uint32_t n_options, reft_call_t *call, reft_instance_t **out) {
   *out = NULL;
-  if (n_options > 0 || shape->dim < 1) return REFT_E_INVALID;
-  if (shape->dtype != REFT_F32) return REFT_E_UNSUPPORTED;
-  if ((*out = malloc(sizeof **out)) == NULL) return REFT_E_NOMEM;
-  (*out)->dim = shape->dim;
-  return REFT_OK;
+  if (n_options > 0 || shape->dim < 1 || shape->dtype != REFT_F32) {
+    static const char why[] = "@NAME@ has no options and edits rows of float32";
+    host->set_error(host->context, call, REFT_E_INVALID, why, sizeof why - 1);
+    return shape->dtype != REFT_F32 ? REFT_E_UNSUPPORTED : REFT_E_INVALID;
+  }
+  if ((*out = malloc(sizeof **out)) != NULL) (*out)->dim = shape->dim;
+  return *out == NULL ? REFT_E_NOMEM : REFT_OK;
 }
 static void destroy(reft_instance_t *self) { free(self); }
 
@@ -26,15 +30,11 @@ static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_para
   return REFT_OK;
 }
 static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
-  *out = (reft_workspace_t){.struct_size = sizeof *out}; // no memory beside the parameters
-  return REFT_OK;
-}
-static int unsupported(const reft_args_t *a) { // unknown flags, other types, strided columns
-  return a->flags >> 16 != 0 || a->x.dtype != REFT_F32 || (a->x.cols > 1 && a->x.col_stride != 1);
+  return *out = (reft_workspace_t){.struct_size = sizeof *out}, REFT_OK; // no further memory
 }
 
 static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
-  if (unsupported(a)) return REFT_E_UNSUPPORTED;
+  if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0], *shift = a->params[1];
   for (int64_t i = 0; i < a->x.rows; i++)
     for (int64_t j = 0; j < self->dim; j++)
@@ -42,7 +42,7 @@ static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
   return REFT_OK;
 }
 static reft_status_t backward(reft_instance_t *self, const reft_args_t *a) {
-  if (unsupported(a)) return REFT_E_UNSUPPORTED;
+  if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0];
   for (int64_t i = 0; i < a->x.rows; i++)
     for (int64_t j = 0; j < self->dim; j++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the isolated worker and its host need from Linux and Swift cannot say itself: shared memory,
- * waking one another, spawning a process with exactly the descriptors that it shall have, and giving
- * up rights. Every function returns 0 or a non-negative value on success and -errno on failure.
+ * waking one another, spawning a process with exactly the descriptors that it shall have, and
+ * giving up rights. Every function returns 0 or a non-negative value on success and -errno on
+ * failure.
  */
 #ifndef REFT_PLATFORM_H
 #define REFT_PLATFORM_H
@@ -25,8 +26,8 @@
 #define REFT_COMMAND_FORWARD 6u
 #define REFT_COMMAND_BACKWARD 7u
 
-/* One request and its answer, at the start of the shared memory; the data of calls follow it. Offsets
- * count from the start of the shared memory, 0 means absent. */
+/* One request and its answer, at the start of the shared memory; the data of calls follow it.
+ * Offsets count from the start of the shared memory, 0 means absent. */
 typedef struct reft_channel {
   uint32_t request; /* the host counts up: there is a command */
   uint32_t reply;   /* the worker sets it to `request`: the command is done */
@@ -57,30 +58,30 @@ _Static_assert(offsetof(reft_channel_t, reply) == REFT_CHANNEL_REPLY &&
                "reft_channel_t");
 
 // Makes an anonymous file in memory, closed on exec. Returns its descriptor.
-int reft_memory_file(const char *name);
+int reft_memory_file(const char* name);
 
 // A pipe whose ends are closed on exec.
-int reft_pipe(int *read_end, int *write_end);
+int reft_pipe(int* read_end, int* write_end);
 
 // One word that one side sets and the other waits for. Values only grow.
-uint32_t reft_word_load(const void *word);
-void reft_word_store_and_wake(void *word, uint32_t value);
+uint32_t reft_word_load(const void* word);
+void reft_word_store_and_wake(void* word, uint32_t value);
 // Waits until *word differs from `seen`: looks `spins` times, then sleeps in the kernel for at most
 // `timeout_us` microseconds. Returns 1 when the word changed and 0 when the time is over.
-int reft_word_wait(const void *word, uint32_t seen, uint32_t spins, int64_t timeout_us);
+int reft_word_wait(const void* word, uint32_t seen, uint32_t spins, int64_t timeout_us);
 
-// Starts `path` with the given arguments (NULL-terminated, the first being the program's name) and an
-// environment of its own. Standard input is /dev/null, standard output goes to standard error; the
-// worker is in a process group of its own, so that Ctrl-C in a terminal reaches the host alone.
+// Starts `path` with the given arguments (NULL-terminated, the first being the program's name) and
+// an environment of its own. Standard input is /dev/null, standard output goes to standard error;
+// the worker is in a process group of its own, so that Ctrl-C in a terminal reaches the host alone.
 // `descriptors` become 3, 4, 5, ... in the worker; nothing else stays open.
-int reft_worker_spawn(const char *path, char *const *arguments, char *const *environment,
-                      const int *descriptors, int count, pid_t *out);
+int reft_worker_spawn(const char* path, char* const* arguments, char* const* environment,
+                      const int* descriptors, int count, pid_t* out);
 // Leaves no core file when this process dies.
 void reft_worker_no_core(void);
 // 1 when the process has ended (status in *status as waitpid gives it), 0 while it runs.
-int reft_worker_reap(pid_t pid, int wait, int *status);
+int reft_worker_reap(pid_t pid, int wait, int* status);
 // The sense of a waitpid status: kind 0 = exited with *value, 1 = killed by signal *value.
-int reft_worker_status(int status, int *value);
+int reft_worker_status(int status, int* value);
 int reft_worker_kill(pid_t pid);
 // Bounds the address space of another process.
 int reft_worker_limit_memory(pid_t pid, uint64_t bytes);
@@ -96,8 +97,8 @@ int reft_worker_follow_host(int life_fd);
 // process and for good. `allow_reading` leaves opening files for reading, which the dynamic linker
 // needs; call again without it once everything is loaded. A refused call fails with EPERM in the
 // caller and its number is written to *refused (in shared memory). Returns the bits reached.
-int reft_confine(int allow_reading, uint32_t *refused);
+int reft_confine(int allow_reading, uint32_t* refused);
 // The name of a system call number that confinement refuses, or NULL.
-const char *reft_system_call_name(uint32_t number);
+const char* reft_system_call_name(uint32_t number);
 
 #endif

@@ -61,7 +61,23 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
   func plan(maxRows: Int) throws(ReFTError) -> PluginWorkspace { workspace }
 
   func forward(_ call: PluginCall) throws(ReFTError) {
-    guard let y = call.y else { return }
+    try runForward(call)
+    if let y = call.y { try checkFinite(y, call.yStride, call, "forward") }
+  }
+
+  func backward(_ call: PluginCall) throws(ReFTError) {
+    try runBackward(call)
+    if let dx = call.dx { try checkFinite(dx, call.dxStride, call, "backward") }
+  }
+
+  /// Calls the function and looks at nothing but its status.
+  func runForward(_ given: PluginCall) throws(ReFTError) {
+    guard let y = given.y else { return }
+    var call = given
+    // The function knows nothing of training: what it keeps must have a place in inference too.
+    let unwanted = call.saved == nil ? FloatBuffer(count: savedCount(rows: call.rows)) : nil
+    if let unwanted { call.saved = UnsafeMutableRawPointer(unwanted.base) }
+    defer { withExtendedLifetime(unwanted) {} }
     let start = DispatchTime.now().uptimeNanoseconds
     let function = library.forward
     let status = inTurn(library.manifest.forward.symbol) {
@@ -86,10 +102,10 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
       $0.rows += call.rows
     }
     try check(status, library.manifest.forward.symbol)
-    try checkFinite(y, call.yStride, call, "forward")
   }
 
-  func backward(_ call: PluginCall) throws(ReFTError) {
+  /// Calls the function and looks at nothing but its status.
+  func runBackward(_ call: PluginCall) throws(ReFTError) {
     guard let function = library.backward, let description = library.manifest.backward else {
       throw .manifestHasNoBackward(library.description.name)
     }
@@ -133,8 +149,9 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
       $0.backwardNanoseconds += time
     }
     try check(status, description.symbol)
-    try checkFinite(dx, dxStride, call, "backward")
   }
+
+  private func savedCount(rows: Int) -> Int { (workspace.savedByteCount(rows: rows) + 3) / 4 }
 
   private func inTurn(_ symbol: String, _ body: () -> Int32) -> Int32 {
     if library.description.capabilities.contains(.reentrant) {

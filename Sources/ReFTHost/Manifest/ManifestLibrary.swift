@@ -29,17 +29,17 @@ final class ManifestLibrary: Sendable {
   /// - Returns: the plugin, whose instances run in this process.
   /// - Throws: `.pluginRefused`, with the reason in a sentence.
   static func plugin(_ file: PluginFile, library: PluginFile) throws(ReFTError) -> Plugin {
-    let shared = try ManifestLibrary(try Manifest(file.bytes, path: file.path), file, library)
+    let shared = try ManifestLibrary(file, library: library)
     return Plugin(shared.description, isolation: .none) { site, options throws(ReFTError) in
       try ManifestInstance(shared, at: site, options: options)
     }
   }
 
-  private init(
-    _ manifest: Manifest,
-    _ file: PluginFile,
-    _ library: PluginFile
-  ) throws(ReFTError) {
+  /// Reads the manifest, loads the library and finds the functions.
+  ///
+  /// - Throws: `.pluginRefused`, with the reason in a sentence.
+  init(_ file: PluginFile, library: PluginFile) throws(ReFTError) {
+    let manifest = try Manifest(file.bytes, path: file.path)
     let handle = try Self.handle(of: library, manifest: manifest)
     self.manifest = manifest
     forward = try Self.function(manifest.forward, manifest, handle)

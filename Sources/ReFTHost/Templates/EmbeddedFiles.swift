@@ -394,63 +394,110 @@ REFT_STATIC_ASSERT(sizeof(reft_entry_args_t) == 48, "reft_entry_args_t");
 
 """####),
     ("test.c", ####"""
-// Loads the plugin as the host does and compares two rows with the formula. `make test` runs it;
-// the derivative and the rest of the contract are judged by `make check`.
+// The formula of @NAME@ on two rows of three numbers, computed a second time here. Change it with
+// the formula; test.h loads the plugin and compares. The derivative is judged by `make check`.
+#include "test.h"
+
+enum { rows = 2, dim = 3 };
+static const float x[rows * dim] = {1, -2, 3, 0.5f, 0, -1};
+static const float scale[dim] = {0, 0.5f, -1}, shift[dim] = {0, 1, 2};
+static const void* const parameters[] = {scale, shift};
+
+static float expected(int i, int j) {
+  return x[i * dim + j] * (1 + scale[j]) + shift[j];
+}
+
+int main(int count, char** arguments) {
+  return run(count, arguments, rows, dim, x, parameters, 2, expected);
+}
+
+"""####),
+    ("test.h", ####"""
+// Loads a plugin as the host does, calls its forward once, and compares with a formula.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "reft_plugin.h"
 
-#define EXPECT(condition)                                                              \
-  do {                                                                                 \
-    if (!(condition)) return printf("test.c:%d: not so: %s\n", __LINE__, #condition), 1; \
+#define EXPECT(condition)                                                                \
+  do {                                                                                   \
+    if (!(condition)) return printf("test.h:%d: not so: %s\n", __LINE__, #condition), 1; \
   } while (0)
 
-static void set_error(void *context, reft_call_t *call, reft_status_t code, const char *text,
+static void set_error(void* context, reft_call_t* call, reft_status_t code, const char* text,
                       uint64_t length) {
   (void)context;
   (void)call;
   printf("the plugin says (%d): %.*s\n", (int)code, (int)length, text);
 }
 
-int main(int count, char **arguments) {
+static int run(int count, char** arguments, int rows, int dim, const float* x,
+               const void* const* parameters, int n_parameters, float (*expected)(int, int)) {
   EXPECT(count == 2);
-  void *file = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
+  void* file = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
   if (file == NULL) return printf("%s\n", dlerror()), 1;
-  const reft_library_t *(*entry)(const reft_entry_args_t *);
-  *(void **)&entry = dlsym(file, REFT_ENTRY_SYMBOL);
+  const reft_library_t* (*entry)(const reft_entry_args_t*);
+  *(void**)&entry = dlsym(file, REFT_ENTRY_SYMBOL);
   EXPECT(entry != NULL);
   char error[256] = "";
-  reft_entry_args_t entry_args = {.struct_size = sizeof entry_args, .host_abi_major = REFT_ABI_MAJOR,
-                                  .error = error, .error_capacity = sizeof error};
-  const reft_library_t *library = entry(&entry_args);
+  reft_entry_args_t entry_args = {.struct_size = sizeof entry_args,
+                                  .host_abi_major = REFT_ABI_MAJOR,
+                                  .error = error,
+                                  .error_capacity = sizeof error};
+  const reft_library_t* library = entry(&entry_args);
   EXPECT(library != NULL && library->n_plugins == 1);
-  const reft_plugin_t *plugin = library->plugins[0];
+  const reft_plugin_t* plugin = library->plugins[0];
 
-  enum { rows = 2, dim = 3 };
-  reft_host_t host = {.struct_size = sizeof host, .abi_major = REFT_ABI_MAJOR,
-                      .set_error = set_error};
-  reft_shape_t shape = {.struct_size = sizeof shape, .dtype = REFT_F32, .max_rows = rows, .dim = dim};
-  reft_instance_t *instance = NULL;
+  reft_host_t host = {
+      .struct_size = sizeof host, .abi_major = REFT_ABI_MAJOR, .set_error = set_error};
+  reft_shape_t shape = {
+      .struct_size = sizeof shape, .dtype = REFT_F32, .max_rows = rows, .dim = dim};
+  reft_instance_t* instance = NULL;
   EXPECT(plugin->create(&host, &shape, NULL, 0, NULL, &instance) == REFT_OK);
-  reft_workspace_t workspace = {.struct_size = sizeof workspace};
-  EXPECT(plugin->plan(instance, &shape, &workspace) == REFT_OK);
+  reft_param_info_t info = {.struct_size = sizeof info};
+  int n = 0;
+  while (plugin->param_info(instance, (uint32_t)n, &info) == REFT_OK) n++;
+  EXPECT(n == n_parameters);
+  reft_workspace_t need = {.struct_size = sizeof need};
+  EXPECT(plugin->plan(instance, &shape, &need) == REFT_OK);
 
-  float x[rows][dim] = {{1, -2, 3}, {0.5f, 0, -1}}, y[rows][dim];
-  float scale[dim] = {0, 0.5f, -1}, shift[dim] = {0, 1, 2};
-  const void *parameters[] = {scale, shift};
-  reft_mat_t view = {.struct_size = sizeof view, .dtype = REFT_F32, .data = x, .rows = rows,
-                     .cols = dim, .row_stride = dim, .col_stride = 1};
-  reft_args_t args = {.struct_size = sizeof args, .x = view, .y = view, .params = parameters,
-                      .n_params = 2};
+  float *input = malloc(sizeof(float) * (size_t)(rows * dim)),
+        *y = malloc(sizeof(float) * (size_t)(rows * dim));
+  for (int i = 0; i < rows * dim; i++) input[i] = x[i];
+  reft_mat_t view = {.struct_size = sizeof view,
+                     .dtype = REFT_F32,
+                     .data = input,
+                     .rows = rows,
+                     .cols = dim,
+                     .row_stride = dim,
+                     .col_stride = 1};
+  reft_args_t args = {.struct_size = sizeof args,
+                      .flags = REFT_CALL_TRAINING,
+                      .x = view,
+                      .y = view,
+                      .params = parameters,
+                      .n_params = (uint32_t)n_parameters};
   args.y.data = y;
+  args.saved_bytes = need.saved_bytes_fixed + need.saved_bytes_per_row * (uint64_t)rows;
+  args.scratch_bytes = need.scratch_bytes_fixed + need.scratch_bytes_per_row * (uint64_t)rows;
+  args.saved = aligned_alloc(64, (args.saved_bytes + 64) / 64 * 64);
+  args.scratch = aligned_alloc(64, (args.scratch_bytes + 64) / 64 * 64);
   EXPECT(plugin->forward(instance, &args) == REFT_OK);
   for (int i = 0; i < rows; i++)
-    for (int j = 0; j < dim; j++) EXPECT(fabsf(y[i][j] - (x[i][j] * (1 + scale[j]) + shift[j])) < 1e-6f);
+    for (int j = 0; j < dim; j++)
+      if (!(fabsf(y[i * dim + j] - expected(i, j)) < 1e-5f))
+        return printf("row %d, number %d: the plugin has %g, the formula %g\n", i, j,
+                      (double)y[i * dim + j], (double)expected(i, j)),
+               1;
 
   plugin->destroy(instance);
+  free(args.saved);
+  free(args.scratch);
+  free(input);
+  free(y);
   printf("%s: the formula holds on %d rows\n", arguments[1], rows);
   return 0;
 }
@@ -468,16 +515,20 @@ test
 
 #define TEXT(literal) {literal, sizeof(literal) - 1}
 #define ROW(matrix, i) ((float *)(matrix).data + (i) * (matrix).row_stride)
+#define UNSERVED(a) /* unknown flags, other types, strided columns */ ((a)->flags >> 16 != 0 || \
+  (a)->x.dtype != REFT_F32 || ((a)->x.cols > 1 && (a)->x.col_stride != 1))
 struct reft_instance { int64_t dim; };
 
 static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape, const reft_option_t *o,
                             uint32_t n_options, reft_call_t *call, reft_instance_t **out) {
   *out = NULL;
-  if (n_options > 0 || shape->dim < 1) return REFT_E_INVALID;
-  if (shape->dtype != REFT_F32) return REFT_E_UNSUPPORTED;
-  if ((*out = malloc(sizeof **out)) == NULL) return REFT_E_NOMEM;
-  (*out)->dim = shape->dim;
-  return REFT_OK;
+  if (n_options > 0 || shape->dim < 1 || shape->dtype != REFT_F32) {
+    static const char why[] = "@NAME@ has no options and edits rows of float32";
+    host->set_error(host->context, call, REFT_E_INVALID, why, sizeof why - 1);
+    return shape->dtype != REFT_F32 ? REFT_E_UNSUPPORTED : REFT_E_INVALID;
+  }
+  if ((*out = malloc(sizeof **out)) != NULL) (*out)->dim = shape->dim;
+  return *out == NULL ? REFT_E_NOMEM : REFT_OK;
 }
 static void destroy(reft_instance_t *self) { free(self); }
 
@@ -490,15 +541,11 @@ static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_para
   return REFT_OK;
 }
 static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
-  *out = (reft_workspace_t){.struct_size = sizeof *out}; // no memory beside the parameters
-  return REFT_OK;
-}
-static int unsupported(const reft_args_t *a) { // unknown flags, other types, strided columns
-  return a->flags >> 16 != 0 || a->x.dtype != REFT_F32 || (a->x.cols > 1 && a->x.col_stride != 1);
+  return *out = (reft_workspace_t){.struct_size = sizeof *out}, REFT_OK; // no further memory
 }
 
 static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
-  if (unsupported(a)) return REFT_E_UNSUPPORTED;
+  if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0], *shift = a->params[1];
   for (int64_t i = 0; i < a->x.rows; i++)
     for (int64_t j = 0; j < self->dim; j++)
@@ -506,7 +553,7 @@ static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
   return REFT_OK;
 }
 static reft_status_t backward(reft_instance_t *self, const reft_args_t *a) {
-  if (unsupported(a)) return REFT_E_UNSUPPORTED;
+  if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0];
   for (int64_t i = 0; i < a->x.rows; i++)
     for (int64_t j = 0; j < self->dim; j++) {
@@ -541,7 +588,7 @@ PLUGINS ?= $(HOME)/.local/share/reft/plugins
 	  -o $@ $< -lm
 
 .PHONY: test check install clean
-test: @NAME@.so test.c reft_plugin.h
+test: @NAME@.so test.c test.h reft_plugin.h
 	$(CC) -std=c11 -Wall -Wextra -O1 -g -o test test.c -ldl -lm
 	./test ./@NAME@.so
 
@@ -966,63 +1013,110 @@ REFT_STATIC_ASSERT(sizeof(reft_entry_args_t) == 48, "reft_entry_args_t");
 
 """####),
     ("test.c", ####"""
-// Loads the plugin as the host does and compares two rows with the formula. `make test` runs it;
-// the derivative and the rest of the contract are judged by `make check`.
+// The formula of @NAME@ on two rows of three numbers, computed a second time here. Change it with
+// the formula; test.h loads the plugin and compares. The derivative is judged by `make check`.
+#include "test.h"
+
+enum { rows = 2, dim = 3 };
+static const float x[rows * dim] = {1, -2, 3, 0.5f, 0, -1};
+static const float scale[dim] = {0, 0.5f, -1}, shift[dim] = {0, 1, 2};
+static const void* const parameters[] = {scale, shift};
+
+static float expected(int i, int j) {
+  return x[i * dim + j] * (1 + scale[j]) + shift[j];
+}
+
+int main(int count, char** arguments) {
+  return run(count, arguments, rows, dim, x, parameters, 2, expected);
+}
+
+"""####),
+    ("test.h", ####"""
+// Loads a plugin as the host does, calls its forward once, and compares with a formula.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "reft_plugin.h"
 
-#define EXPECT(condition)                                                              \
-  do {                                                                                 \
-    if (!(condition)) return printf("test.c:%d: not so: %s\n", __LINE__, #condition), 1; \
+#define EXPECT(condition)                                                                \
+  do {                                                                                   \
+    if (!(condition)) return printf("test.h:%d: not so: %s\n", __LINE__, #condition), 1; \
   } while (0)
 
-static void set_error(void *context, reft_call_t *call, reft_status_t code, const char *text,
+static void set_error(void* context, reft_call_t* call, reft_status_t code, const char* text,
                       uint64_t length) {
   (void)context;
   (void)call;
   printf("the plugin says (%d): %.*s\n", (int)code, (int)length, text);
 }
 
-int main(int count, char **arguments) {
+static int run(int count, char** arguments, int rows, int dim, const float* x,
+               const void* const* parameters, int n_parameters, float (*expected)(int, int)) {
   EXPECT(count == 2);
-  void *file = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
+  void* file = dlopen(arguments[1], RTLD_NOW | RTLD_LOCAL);
   if (file == NULL) return printf("%s\n", dlerror()), 1;
-  const reft_library_t *(*entry)(const reft_entry_args_t *);
-  *(void **)&entry = dlsym(file, REFT_ENTRY_SYMBOL);
+  const reft_library_t* (*entry)(const reft_entry_args_t*);
+  *(void**)&entry = dlsym(file, REFT_ENTRY_SYMBOL);
   EXPECT(entry != NULL);
   char error[256] = "";
-  reft_entry_args_t entry_args = {.struct_size = sizeof entry_args, .host_abi_major = REFT_ABI_MAJOR,
-                                  .error = error, .error_capacity = sizeof error};
-  const reft_library_t *library = entry(&entry_args);
+  reft_entry_args_t entry_args = {.struct_size = sizeof entry_args,
+                                  .host_abi_major = REFT_ABI_MAJOR,
+                                  .error = error,
+                                  .error_capacity = sizeof error};
+  const reft_library_t* library = entry(&entry_args);
   EXPECT(library != NULL && library->n_plugins == 1);
-  const reft_plugin_t *plugin = library->plugins[0];
+  const reft_plugin_t* plugin = library->plugins[0];
 
-  enum { rows = 2, dim = 3 };
-  reft_host_t host = {.struct_size = sizeof host, .abi_major = REFT_ABI_MAJOR,
-                      .set_error = set_error};
-  reft_shape_t shape = {.struct_size = sizeof shape, .dtype = REFT_F32, .max_rows = rows, .dim = dim};
-  reft_instance_t *instance = NULL;
+  reft_host_t host = {
+      .struct_size = sizeof host, .abi_major = REFT_ABI_MAJOR, .set_error = set_error};
+  reft_shape_t shape = {
+      .struct_size = sizeof shape, .dtype = REFT_F32, .max_rows = rows, .dim = dim};
+  reft_instance_t* instance = NULL;
   EXPECT(plugin->create(&host, &shape, NULL, 0, NULL, &instance) == REFT_OK);
-  reft_workspace_t workspace = {.struct_size = sizeof workspace};
-  EXPECT(plugin->plan(instance, &shape, &workspace) == REFT_OK);
+  reft_param_info_t info = {.struct_size = sizeof info};
+  int n = 0;
+  while (plugin->param_info(instance, (uint32_t)n, &info) == REFT_OK) n++;
+  EXPECT(n == n_parameters);
+  reft_workspace_t need = {.struct_size = sizeof need};
+  EXPECT(plugin->plan(instance, &shape, &need) == REFT_OK);
 
-  float x[rows][dim] = {{1, -2, 3}, {0.5f, 0, -1}}, y[rows][dim];
-  float scale[dim] = {0, 0.5f, -1}, shift[dim] = {0, 1, 2};
-  const void *parameters[] = {scale, shift};
-  reft_mat_t view = {.struct_size = sizeof view, .dtype = REFT_F32, .data = x, .rows = rows,
-                     .cols = dim, .row_stride = dim, .col_stride = 1};
-  reft_args_t args = {.struct_size = sizeof args, .x = view, .y = view, .params = parameters,
-                      .n_params = 2};
+  float *input = malloc(sizeof(float) * (size_t)(rows * dim)),
+        *y = malloc(sizeof(float) * (size_t)(rows * dim));
+  for (int i = 0; i < rows * dim; i++) input[i] = x[i];
+  reft_mat_t view = {.struct_size = sizeof view,
+                     .dtype = REFT_F32,
+                     .data = input,
+                     .rows = rows,
+                     .cols = dim,
+                     .row_stride = dim,
+                     .col_stride = 1};
+  reft_args_t args = {.struct_size = sizeof args,
+                      .flags = REFT_CALL_TRAINING,
+                      .x = view,
+                      .y = view,
+                      .params = parameters,
+                      .n_params = (uint32_t)n_parameters};
   args.y.data = y;
+  args.saved_bytes = need.saved_bytes_fixed + need.saved_bytes_per_row * (uint64_t)rows;
+  args.scratch_bytes = need.scratch_bytes_fixed + need.scratch_bytes_per_row * (uint64_t)rows;
+  args.saved = aligned_alloc(64, (args.saved_bytes + 64) / 64 * 64);
+  args.scratch = aligned_alloc(64, (args.scratch_bytes + 64) / 64 * 64);
   EXPECT(plugin->forward(instance, &args) == REFT_OK);
   for (int i = 0; i < rows; i++)
-    for (int j = 0; j < dim; j++) EXPECT(fabsf(y[i][j] - (x[i][j] * (1 + scale[j]) + shift[j])) < 1e-6f);
+    for (int j = 0; j < dim; j++)
+      if (!(fabsf(y[i * dim + j] - expected(i, j)) < 1e-5f))
+        return printf("row %d, number %d: the plugin has %g, the formula %g\n", i, j,
+                      (double)y[i * dim + j], (double)expected(i, j)),
+               1;
 
   plugin->destroy(instance);
+  free(args.saved);
+  free(args.scratch);
+  free(input);
+  free(y);
   printf("%s: the formula holds on %d rows\n", arguments[1], rows);
   return 0;
 }
@@ -1107,7 +1201,7 @@ PLUGINS ?= $(HOME)/.local/share/reft/plugins
 	  -emit-library -o $@ Plugin.swift $(wildcard kit/*.swift) -Xlinker --version-script=exports.map
 
 .PHONY: test check install clean
-test: @NAME@.so test.c reft_plugin.h
+test: @NAME@.so test.c test.h reft_plugin.h
 	$(CC) -std=c11 -Wall -Wextra -O1 -g -o test test.c -ldl -lm
 	./test ./@NAME@.so
 

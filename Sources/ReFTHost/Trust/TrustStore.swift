@@ -41,6 +41,14 @@ public final class TrustStore: Sendable {
     self.installedFolders = installedFolders
   }
 
+  /// The hash by which trust in a plugin's file is recorded: of its bytes, and for a manifest of the
+  /// library that it names too.
+  ///
+  /// - Throws: as opening the file, and the library, for loading would.
+  public static func hash(ofPlugin path: String) throws(ReFTError) -> String {
+    try PluginBytes(try PluginFile(path: path)).hash
+  }
+
   /// What is known about a file with a hash.
   ///
   /// - Throws: `.badData` or `.inputOutput` when the record cannot be read or be believed.

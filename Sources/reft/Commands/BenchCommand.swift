@@ -20,8 +20,9 @@ struct BenchCommand: ParsableCommand {
         reft bench train --model smollm2-135m-instruct
         reft bench prefill --model smollm2-135m-instruct --tokens 512
         reft bench decode --model smollm2-135m-instruct --batch 8 --json
+        reft bench plugin loreft
       """,
-    subcommands: [Train.self, Prefill.self, Decode.self]
+    subcommands: [Train.self, Prefill.self, Decode.self, PluginCalls.self]
   )
 
   /// Limits the thread pool, which reads its size once, before its first use.

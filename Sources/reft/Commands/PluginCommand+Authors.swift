@@ -51,9 +51,13 @@ extension PluginCommand {
     func run() throws {
       let path = URL(fileURLWithPath: file).standardizedFileURL.path
       if let replay {
-        try Capsule(path: replay).replay(pluginPath: path, settings: IsolationSettings())
+        try Capsule(path: replay).replay(
+          pluginPath: path,
+          settings: IsolationSettings(environment: ProcessInfo.processInfo.environment)
+        )
         return Output.line("the call of \(replay) ends well with \(path)")
       }
+      let before = Result { try TrustStore.hash(ofPlugin: path) }
       let suite = ConformanceSuite(
         file: path,
         level: level,
@@ -72,15 +76,20 @@ extension PluginCommand {
       } else {
         show(report)
       }
-      if rules.isEmpty { record(report) }
+      if rules.isEmpty { record(report, before) }
       if !report.passed { throw ExitCode(69) }
     }
 
     /// Notes the outcome in the record of trust, which decides where the plugin runs.
-    private func record(_ report: Report) {
+    private func record(_ report: Report, _ before: Result<String, any Error>) {
       do {
         let store = TrustStore()
-        let hash = "sha256:" + (try SHA256Digest.hex(ofFile: report.file))
+        let hash = try before.get()
+        guard try TrustStore.hash(ofPlugin: report.file) == hash else {
+          return Output.note(
+            "warning: the file changed during the check; the outcome is not recorded"
+          )
+        }
         let name = report.plugins.first ?? (report.file as NSString).lastPathComponent
         if report.passed {
           try store.noteCheck(hash: hash, name: name, path: report.file, level: level)
@@ -134,7 +143,7 @@ extension PluginCommand {
 
     func run() throws {
       let path = URL(fileURLWithPath: file).standardizedFileURL.path
-      let hash = "sha256:" + (try SHA256Digest.hex(ofFile: path))
+      let hash = try TrustStore.hash(ofPlugin: path)
       let name = (path as NSString).lastPathComponent
       try TrustStore().setTrusted(!revoke, hash: hash, name: name, path: path)
       if common.json {
