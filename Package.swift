@@ -39,18 +39,25 @@ let package = Package(
     // Unoptimised kernels would make a debug build's tests take minutes where they take seconds.
     .target(
       name: "CReFTKernels",
-      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]),
+      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]
+    ),
     // What Swift cannot say to Linux: sealed memory, futexes, seccomp, spawning a confined worker.
     .target(name: "CReFTPlatform"),
     .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+      name: "COpenBLAS",
+      pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"])]
+    ),
     .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
 
     // The rooms, from the bottom up.
     .target(
       name: "ReFTTensor",
-      dependencies: ["CReFTKernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto")],
-      swiftSettings: swift),
+      dependencies: [
+        "CReFTKernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: swift
+    ),
     .target(name: "ReFTModel", dependencies: ["ReFTTensor", "CReFTKernels"], swiftSettings: swift),
     .target(
       name: "ReFTHost",
@@ -59,7 +66,8 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: swift),
+      swiftSettings: swift
+    ),
     .target(
       name: "ReFTTraining",
       dependencies: [
@@ -68,12 +76,14 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       // Its tests look inside, in release builds too (docs/decisions/0002).
-      swiftSettings: swift + [.unsafeFlags(["-enable-testing"])]),
+      swiftSettings: swift + [.unsafeFlags(["-enable-testing"])]
+    ),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",
       dependencies: ["CReFTPlugin", "CReFTPlatform", "ReFTHost", "ReFTTensor"],
-      swiftSettings: swift),
+      swiftSettings: swift
+    ),
     .executableTarget(
       name: "reft",
       dependencies: [
@@ -81,50 +91,83 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: swift),
+      swiftSettings: swift
+    ),
     .executableTarget(
-      name: "reft-plugin-worker", dependencies: ["ReFTHost", "ReFTTensor"],
-      swiftSettings: swift),
+      name: "reft-plugin-worker",
+      dependencies: ["ReFTHost", "ReFTTensor"],
+      swiftSettings: swift
+    ),
 
     // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths.
     .target(
-      name: "LoReFT", dependencies: ["CReFTPlugin"], path: "Plugins/LoReFT",
-      exclude: ["README.md"], linkerSettings: [.linkedLibrary("m")]),
+      name: "LoReFT",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/LoReFT",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
     .target(
-      name: "DiReFT", dependencies: ["CReFTPlugin", "ReFTPluginKit"], path: "Plugins/DiReFT",
-      exclude: ["README.md"], swiftSettings: swift),
+      name: "DiReFT",
+      dependencies: ["CReFTPlugin", "ReFTPluginKit"],
+      path: "Plugins/DiReFT",
+      exclude: ["README.md"],
+      swiftSettings: swift
+    ),
     .target(
-      name: "AdditiveSteering", dependencies: ["CReFTPlugin", "ReFTPluginKit"],
-      path: "Plugins/AdditiveSteering", exclude: ["README.md"], swiftSettings: swift),
+      name: "AdditiveSteering",
+      dependencies: ["CReFTPlugin", "ReFTPluginKit"],
+      path: "Plugins/AdditiveSteering",
+      exclude: ["README.md"],
+      swiftSettings: swift
+    ),
     .target(
-      name: "LowRankFamily", dependencies: ["CReFTPlugin"], path: "Plugins/LowRankFamily",
-      exclude: ["README.md"], linkerSettings: [.linkedLibrary("m")]),
+      name: "LowRankFamily",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/LowRankFamily",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
 
     // Tests: one folder per module, and the built tools as processes.
     .target(
-      name: "_ReFTTestSupport", dependencies: ["ReFTTensor", "ReFTModel", "ReFTHost"],
-      path: "Tests/_ReFTTestSupport", swiftSettings: swift),
+      name: "_ReFTTestSupport",
+      dependencies: ["ReFTTensor", "ReFTModel", "ReFTHost"],
+      path: "Tests/_ReFTTestSupport",
+      swiftSettings: swift
+    ),
     .testTarget(
-      name: "ReFTTensorTests", dependencies: ["ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
-      swiftSettings: swift),
+      name: "ReFTTensorTests",
+      dependencies: ["ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
     .testTarget(
       name: "ReFTModelTests",
       dependencies: ["ReFTModel", "ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
-      swiftSettings: swift),
+      swiftSettings: swift
+    ),
     .testTarget(
       name: "ReFTHostTests",
-      dependencies: ["ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "CReFTPlatform", "_ReFTTestSupport"],
-      swiftSettings: swift),
+      dependencies: [
+        "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "CReFTPlatform", "_ReFTTestSupport",
+      ],
+      swiftSettings: swift
+    ),
     .testTarget(
       name: "ReFTTrainingTests",
       dependencies: ["ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "_ReFTTestSupport"],
-      swiftSettings: swift),
+      swiftSettings: swift
+    ),
     .testTarget(
       name: "ReFTConformanceTests",
-      dependencies: ["ReFTConformance", "ReFTHost", "_ReFTTestSupport"], swiftSettings: swift),
+      dependencies: ["ReFTConformance", "ReFTHost", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["ReFTTensor", "_ReFTTestSupport"],
-      swiftSettings: swift),
+      name: "EndToEndTests",
+      dependencies: ["ReFTTensor", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
   ],
   cLanguageStandard: .c17
 )
