@@ -6,7 +6,9 @@ import ReFTTensor
 
 /// One row of a data file.
 enum DataRow: Equatable {
-  /// An instruction with what must answer it: all formats with two or three texts.
+  /// A prompt and what follows it, both as they are.
+  case completion(prompt: String, completion: String)
+  /// An instruction with what must answer it; the template words it.
   case instruction(instruction: String, input: String, output: String)
   /// A conversation, ending with the assistant's answer.
   case messages([ChatMessage])
@@ -36,11 +38,7 @@ enum DataRow: Equatable {
     } else if has("messages") {
       self = try row.messages()
     } else if has("prompt"), has("completion") {
-      self = .instruction(
-        instruction: try row.text("prompt"),
-        input: "",
-        output: try row.text("completion")
-      )
+      self = .completion(prompt: try row.text("prompt"), completion: try row.text("completion"))
     } else if has("instruction"), has("output") {
       self = .instruction(
         instruction: try row.text("instruction"),

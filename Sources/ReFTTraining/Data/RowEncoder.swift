@@ -30,13 +30,15 @@ struct RowEncoder {
   ///   chat template is missing, `badConfiguration` where an end-of-sequence token is.
   func example(_ row: DataRow, place: String) throws(ReFTError) -> Example {
     switch row {
+    case .completion(let prompt, let completion):
+      return try example(prompt: prompt, completion: completion, addBOS: nil)
     case .instruction(let instruction, let input, let output):
       let prompt = try template.prompt(
         instruction: instruction,
         input: input,
         chatTemplate: chatTemplate
       )
-      return try example(prompt: prompt, completion: template.completion(of: output))
+      return try templated(prompt: prompt, output: output)
     case .messages(let messages):
       return try conversation(messages, place: place)
     case .text(let text):
@@ -48,12 +50,21 @@ struct RowEncoder {
     }
   }
 
-  private func example(prompt: String, completion: String) throws(ReFTError) -> Example {
-    let head = coder.encode(
-      prompt,
-      parseSpecial: true,
-      addBOS: template.writesMarkers ? false : nil
+  /// A prompt that the template wrote; a chat template writes the markers of the beginning itself.
+  private func templated(prompt: String, output: String) throws(ReFTError) -> Example {
+    try example(
+      prompt: prompt,
+      completion: template.completion(of: output),
+      addBOS: template == .chat ? false : nil
     )
+  }
+
+  private func example(
+    prompt: String,
+    completion: String,
+    addBOS: Bool?
+  ) throws(ReFTError) -> Example {
+    let head = coder.encode(prompt, parseSpecial: true, addBOS: addBOS)
     var tail = coder.encode(completion, parseSpecial: true, addBOS: false)
     if appendsEndOfSequence {
       guard let eos = coder.eos else { throw .noEndOfSequence() }
@@ -73,7 +84,7 @@ struct RowEncoder {
     let answer = messages[messages.count - 1].content
     if template == .chat {
       let prompt = try Template.chatPrompt(Array(messages.dropLast()), chatTemplate)
-      return try example(prompt: prompt, completion: answer)
+      return try templated(prompt: prompt, output: answer)
     }
     guard messages.count == 2, messages[0].role == "user" else {
       throw .messagesNeedChat(place, template: template)

@@ -69,9 +69,6 @@ public enum Template: Sendable, Equatable, CustomStringConvertible {
     return output
   }
 
-  /// Whether the prompt already holds the model's markers, so that none is added before it.
-  var writesMarkers: Bool { self == .chat }
-
   static func chatPrompt(
     _ messages: [ChatMessage],
     _ template: ChatTemplate?

@@ -42,7 +42,7 @@ extension ReFTError {
   static func runFinished(_ path: String) -> ReFTError {
     ReFTError(
       .usage,
-      "'\(path)' holds a finished run; choose another --output, or train it anew with --force"
+      "'\(path)' holds a finished run; choose another --output, or train it anew with --overwrite"
     )
   }
 
@@ -50,7 +50,7 @@ extension ReFTError {
     ReFTError(
       .usage,
       "'\(path)' holds a run that ended after step \(step); go on with --resume, or start anew "
-        + "with --force"
+        + "with --overwrite"
     )
   }
 
@@ -69,7 +69,7 @@ extension ReFTError {
     ReFTError(
       .badData,
       "the checkpoint '\(path)' cannot be used: \(reason); remove that folder to go on from the one "
-        + "before, or start anew with --force",
+        + "before, or start anew with --overwrite",
       cause: cause
     )
   }
@@ -86,7 +86,7 @@ extension ReFTError {
     ReFTError(
       .badConfiguration,
       "the run in '\(path)' began with other settings: \(differences.joined(separator: "; ")); set "
-        + "them back to go on, or train anew with another --output or --force"
+        + "them back to go on, or train anew with another --output or --overwrite"
     )
   }
 

@@ -72,8 +72,22 @@ extension Trainer {
       state: state
     )
     try writeManifest(run, status: "running")
+    for set in [data.training, data.validation].compactMap(\.self) {
+      if let note = Self.losses(of: set, maximum: configuration.data.maxLength) {
+        observer(.warning(note))
+      }
+    }
     observer(.prepared(plan))
     return run
+  }
+
+  /// What the rows of a file lost to their length, in a sentence; nil when nothing.
+  private static func losses(of data: DataSet, maximum: Int) -> String? {
+    let account = data.account
+    guard account.cut + account.skipped > 0 else { return nil }
+    return
+      "\(data.path): of \(account.rows) rows, \(account.cut) were cut to \(maximum) tokens and "
+      + "\(account.skipped) left out; see 'data.max_length' and 'data.overlong'"
   }
 
   private static func totalSteps(

@@ -61,6 +61,13 @@ struct DataSetTests {
       completion: " c"
     ),
     Format(
+      testDescription: "prompt and completion, whatever the template",
+      row: #"{"prompt":"a b","completion":" c"}"#,
+      template: "alpaca",
+      prompt: "a b",
+      completion: " c"
+    ),
+    Format(
       testDescription: "instruction with input",
       row: #"{"instruction":"Add","input":"1 2","output":"3"}"#,
       prompt: "Add\n1 2",

@@ -112,7 +112,7 @@ struct ResumeTests {
       #expect(
         unfinished?.message
           == "'\(run.folder)/out' holds a run that ended after step 3; go on with "
-          + "--resume, or start anew with --force"
+          + "--resume, or start anew with --overwrite"
       )
       try run.train("out", mode: .resume)
       let adapter = try run.tensors("out")
@@ -120,7 +120,7 @@ struct ResumeTests {
       #expect(
         finished?.message
           == "'\(run.folder)/out' holds a finished run; choose another --output, or "
-          + "train it anew with --force"
+          + "train it anew with --overwrite"
       )
       // Resuming what is finished does no step and gives the same.
       var steps = 0
@@ -166,7 +166,7 @@ struct ResumeTests {
         error?.message
           == "the run in '\(run.folder)/out' began with other settings: train.epochs was "
           + "2 and is 5; train.learning_rate was 0.02 and is 1.0; set them back to go on, or train "
-          + "anew with another --output or --force"
+          + "anew with another --output or --overwrite"
       )
       try run.write(rows: 13, to: "rows.jsonl")
       let data = #expect(throws: ReFTError.self) { try run.train("out", mode: .resume) }

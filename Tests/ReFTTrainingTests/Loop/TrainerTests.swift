@@ -221,6 +221,30 @@ struct TrainerTests {
     }
   }
 
+  @Test("tells how many rows were cut and left out")
+  func lengths() throws {
+    try withTinyRun { run in
+      var warnings: [String] = []
+      try run.train("out", ["data.max_length=20", "train.max_steps=1"]) { event in
+        if case .warning(let text) = event { warnings.append(text) }
+      }
+      let data = try DataSet(
+        path: run.folder + "/rows.jsonl",
+        coder: run.model.tokenizer,
+        chatTemplate: nil
+      )
+      let cut = data.examples.count { $0.ids.count > 20 }
+      let lost = data.examples.count { $0.promptLength >= 20 }
+      try #require(cut > lost && lost > 0)
+      #expect(
+        warnings == [
+          "\(run.folder)/rows.jsonl: of 12 rows, \(cut) were cut to 20 tokens and \(lost) left out; "
+            + "see 'data.max_length' and 'data.overlong'"
+        ]
+      )
+    }
+  }
+
   private func adapter(_ run: TinyRun, _ output: String) throws -> Adapter {
     try Adapter.load(
       path: run.folder + "/\(output)/adapter",
