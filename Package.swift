@@ -75,8 +75,7 @@ let package = Package(
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
-      // Its tests look inside, in release builds too (docs/decisions/0002).
-      swiftSettings: swift + [.unsafeFlags(["-enable-testing"])]
+      swiftSettings: swift
     ),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(

@@ -4,34 +4,41 @@
 import ReFTTensor
 
 /// The order in which the examples are seen, epoch after epoch.
-struct DataOrder {
+package struct DataOrder {
   /// Streams of the run's seed that are no epochs.
   static let splitStream: UInt64 = .max
   static let dropoutStream: UInt64 = .max - 1
 
-  let exampleCount: Int
-  let batchSize: Int
+  package let exampleCount: Int
+  package let batchSize: Int
   /// Mixes each epoch anew; nil keeps the order of the file.
-  let seed: UInt64?
+  package let seed: UInt64?
+
+  /// The order of a number of examples in batches of a size.
+  package init(exampleCount: Int, batchSize: Int, seed: UInt64?) {
+    self.exampleCount = exampleCount
+    self.batchSize = batchSize
+    self.seed = seed
+  }
 
   /// Steps of one pass over all examples; the last may see fewer.
-  var stepsPerEpoch: Int { (exampleCount + batchSize - 1) / batchSize }
+  package var stepsPerEpoch: Int { (exampleCount + batchSize - 1) / batchSize }
 
   /// The order of an epoch, from 0.
-  func order(epoch: Int) -> [Int] {
+  package func order(epoch: Int) -> [Int] {
     guard let seed else { return Array(0..<exampleCount) }
     return CounterRandom(key: seed, step: UInt64(epoch)).permutation(of: exampleCount)
   }
 
   /// The examples of a step, from 0, counted over all epochs; `order` is that of the step's epoch.
-  func batch(step: Int, of order: [Int]) -> [Int] {
+  package func batch(step: Int, of order: [Int]) -> [Int] {
     let start = step % stepsPerEpoch * batchSize
     return Array(order[start..<min(start + batchSize, exampleCount)])
   }
 }
 
 /// Splits a batch into passes that fit a budget of tokens.
-enum MicroBatches {
+package enum MicroBatches {
   /// Distributes examples over as few passes as their tokens need, of near equal length.
   ///
   /// The longest go first, each to the pass that has the fewest tokens so far; equal ones keep their
@@ -41,7 +48,7 @@ enum MicroBatches {
   ///   - lengths: tokens of each example.
   ///   - budget: the most tokens of a pass; only an example that alone exceeds it breaks it.
   /// - Returns: for each pass the indices into `lengths`, ascending; passes by their first index.
-  static func split(lengths: [Int], budget: Int) -> [[Int]] {
+  package static func split(lengths: [Int], budget: Int) -> [[Int]] {
     let alone = lengths.indices.filter { lengths[$0] > budget }.map { [$0] }
     let others = lengths.indices.filter { lengths[$0] <= budget }
     let longestFirst = others.sorted { (lengths[$1], $0) < (lengths[$0], $1) }

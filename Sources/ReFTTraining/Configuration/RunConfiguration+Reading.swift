@@ -36,7 +36,7 @@ extension RunConfiguration {
   }
 
   /// Reads a configuration from text, as if it stood in the file at `path`.
-  static func parse(
+  package static func parse(
     yaml: String,
     path: String,
     overrides: [String] = []

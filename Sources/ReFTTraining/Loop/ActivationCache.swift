@@ -2,7 +2,7 @@
 // What the frozen blocks below the lowest edit compute is the same in every epoch: kept here.
 
 import Foundation
-import ReFTModel
+package import ReFTModel
 import ReFTTensor
 
 /// The unedited residual stream entering one block, for each example that was seen.
@@ -10,7 +10,7 @@ import ReFTTensor
 /// The rows are float32 as the model computed them, so a run with the cache has the bits of a run
 /// without. What exceeds the memory goes to a file of the run folder that is unlinked at once: it
 /// needs no cleaning up after a kill. When the disk is full, examples are computed again.
-final class ActivationCache {
+package final class ActivationCache {
   /// The block whose input is kept.
   let block: Int
   private let width: Int
@@ -30,7 +30,7 @@ final class ActivationCache {
   ///   - width: values of a row.
   ///   - memoryLimit: bytes in memory; the rest goes to a file.
   ///   - folder: where that file is made.
-  init(block: Int, width: Int, memoryLimit: Int, folder: String) {
+  package init(block: Int, width: Int, memoryLimit: Int, folder: String) {
     (self.block, self.width) = (block, width)
     (self.memoryLimit, self.folder) = (memoryLimit, folder)
   }
@@ -45,7 +45,7 @@ final class ActivationCache {
   ///   - pass: computes what is missing.
   /// - Returns: the rows of all tokens of the batch.
   /// - Throws: what the model throws.
-  func input(keys: [Int], batch: PackedBatch, pass: TrainingPass) throws -> BlockInput {
+  package func input(keys: [Int], batch: PackedBatch, pass: TrainingPass) throws -> BlockInput {
     let missing = keys.indices.filter { buffers[keys[$0]] == nil && fileOffsets[keys[$0]] == nil }
     if missing.count == keys.count {
       let input = try pass.blockInput(block, of: batch)

@@ -2,15 +2,15 @@
 // The folder of a run: what lies where, and who may write to it.
 
 import Foundation
-import ReFTTensor
+package import ReFTTensor
 
 /// The folder that holds a run's configuration, metrics, checkpoints, adapter and report.
-final class RunFolder {
+package final class RunFolder {
   /// Its path.
   let path: String
   private var lock: Int32 = -1
 
-  init(_ path: String) { self.path = path }
+  package init(_ path: String) { self.path = path }
 
   deinit { if lock >= 0 { close(lock) } }
 
@@ -24,7 +24,7 @@ final class RunFolder {
   /// Makes the folder and keeps other processes from training in it.
   ///
   /// - Throws: `usage` when one does already, `inputOutput` when the system refuses.
-  func open() throws(ReFTError) {
+  package func open() throws(ReFTError) {
     do {
       try FileManager.default.createDirectory(
         atPath: checkpoints,

@@ -2,7 +2,7 @@
 // One line of metrics.jsonl.
 
 import Foundation
-import ReFTTensor
+package import ReFTTensor
 
 /// What one optimiser step measured; the keys in the file are the names in snake case.
 public struct StepRecord: Codable, Sendable, Equatable {
@@ -53,7 +53,7 @@ public struct StepRecord: Codable, Sendable, Equatable {
 }
 
 /// The file metrics.jsonl of a run: one record per step, written as it happens.
-final class MetricsFile {
+package final class MetricsFile {
   private let path: String
   private let descriptor: Int32
 
@@ -71,7 +71,7 @@ final class MetricsFile {
   deinit { close(descriptor) }
 
   /// All whole records of a file; none where there is no file.
-  static func read(path: String) throws(ReFTError) -> [StepRecord] {
+  package static func read(path: String) throws(ReFTError) -> [StepRecord] {
     guard let data = FileManager.default.contents(atPath: path) else { return [] }
     var records: [StepRecord] = []
     let lines = data.split(separator: 0x0A)

@@ -3,8 +3,8 @@
 // kept by a tangent step and a retraction.
 
 import Foundation
-import ReFTHost
-import ReFTTensor
+package import ReFTHost
+package import ReFTTensor
 
 /// The optimiser of a run.
 ///
@@ -17,13 +17,13 @@ import ReFTTensor
 /// Householder parameters of a d × d base, whose moments live in coordinates that are dense in the
 /// first rows and rigid in the last; the tangent step treats all rows alike and costs O(d r²).
 /// Weight decay would only fight the constraint, so constrained tensors have none.
-final class AdamW {
+package final class AdamW {
   /// The mean gradient of each parameter.
-  let first: FloatBuffer
+  package let first: FloatBuffer
   /// The mean squared gradient of each parameter.
-  let second: FloatBuffer
+  package let second: FloatBuffer
   /// Steps done.
-  var stepCount = 0
+  package var stepCount = 0
 
   private let store: ParameterStore
   private let manifolds: [ParameterManifold]
@@ -31,7 +31,7 @@ final class AdamW {
   private let update: FloatBuffer
 
   /// An optimiser with empty moments.
-  init(_ store: ParameterStore, _ options: TrainOptions) {
+  package init(_ store: ParameterStore, _ options: TrainOptions) {
     self.store = store
     self.options = options
     first = store.makeGradients()
@@ -43,7 +43,7 @@ final class AdamW {
   /// Brings gradients into their tangent spaces and clears those of fixed parameters.
   ///
   /// - Returns: the global norm of what is left.
-  func prepare(_ gradients: FloatBuffer) -> Double {
+  package func prepare(_ gradients: FloatBuffer) -> Double {
     var squares = 0.0
     for (index, info) in store.infos.enumerated() {
       let gradient = store.slice(of: gradients, index)
@@ -60,7 +60,7 @@ final class AdamW {
   }
 
   /// Scales gradients of a global norm down to the largest one allowed, as torch's clip_grad_norm_.
-  func clip(_ gradients: FloatBuffer, norm: Double) {
+  package func clip(_ gradients: FloatBuffer, norm: Double) {
     guard options.clipNorm > 0 else { return }
     let factor = Float(options.clipNorm / (norm + 1e-6))
     guard factor < 1 else { return }
@@ -68,7 +68,7 @@ final class AdamW {
   }
 
   /// Changes the parameters by one step with a learning rate.
-  func step(_ gradients: FloatBuffer, rate: Double) {
+  package func step(_ gradients: FloatBuffer, rate: Double) {
     stepCount += 1
     for (index, info) in store.infos.enumerated() where info.isTrainable {
       let values = store.tensor(index)

@@ -5,14 +5,14 @@
 import Foundation
 
 /// The learning rate as a function of the step.
-struct LearningRate: Equatable {
+package struct LearningRate: Equatable {
   let peak: Double
   let schedule: TrainOptions.Schedule
   let warmUpSteps: Int
   let totalSteps: Int
 
   /// The schedule of a run.
-  init(_ options: TrainOptions, totalSteps: Int) {
+  package init(_ options: TrainOptions, totalSteps: Int) {
     peak = options.learningRate
     schedule = options.schedule
     self.totalSteps = totalSteps
@@ -24,7 +24,7 @@ struct LearningRate: Equatable {
   }
 
   /// The rate of a step, from 0.
-  func rate(step: Int) -> Double { peak * factor(step: step) }
+  package func rate(step: Int) -> Double { peak * factor(step: step) }
 
   private func factor(step: Int) -> Double {
     if step < warmUpSteps { return Double(step) / Double(max(1, warmUpSteps)) }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a parameter's constraint asks of the optimiser.
 
-import ReFTHost
+package import ReFTHost
 
 /// The set that a constrained tensor lives in.
-enum ParameterManifold: Equatable {
+package enum ParameterManifold: Equatable {
   /// All values.
   case free
   /// StiefelManifold rows of a [rows, columns] matrix.
@@ -20,7 +20,7 @@ enum ParameterManifold: Equatable {
   ///
   /// A tensor of more than two dimensions is a matrix of its last dimension's rows. More rows than
   /// columns cannot all be orthonormal; then the columns are, as in the initialisation.
-  init(_ info: ParameterInfo) {
+  package init(_ info: ParameterInfo) {
     let columns = info.shape.last ?? 1
     let rows = columns > 0 ? info.count / columns : 0
     switch info.constraint {
@@ -37,7 +37,7 @@ enum ParameterManifold: Equatable {
   }
 
   /// Takes from a direction what leads off the set.
-  func project(
+  package func project(
     _ direction: UnsafeMutablePointer<Float>,
     at point: UnsafeMutablePointer<Float>
   ) {
@@ -61,7 +61,7 @@ enum ParameterManifold: Equatable {
   }
 
   /// Brings values back into the set after a step.
-  func retract(_ values: UnsafeMutableBufferPointer<Float>) {
+  package func retract(_ values: UnsafeMutableBufferPointer<Float>) {
     guard let base = values.baseAddress else { return }
     switch self {
     case .free: break

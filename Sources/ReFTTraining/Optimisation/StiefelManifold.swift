@@ -5,16 +5,17 @@
 import ReFTTensor
 
 /// A matrix of `count` vectors of `length` numbers: rows of a tensor, or its columns.
-struct VectorFrame {
-  let base: UnsafeMutablePointer<Float>
-  let count: Int
-  let length: Int
+package struct VectorFrame {
+  package let base: UnsafeMutablePointer<Float>
+  package let count: Int
+  package let length: Int
   /// Values from one vector to the next, and from one number of a vector to the next.
-  let vectorStride: Int
-  let elementStride: Int
+  package let vectorStride: Int
+  package let elementStride: Int
 
   /// The rows of a row-major matrix.
-  static func rows(_ base: UnsafeMutablePointer<Float>, _ shape: (Int, Int)) -> VectorFrame {
+  package static func rows(_ base: UnsafeMutablePointer<Float>, _ shape: (Int, Int)) -> VectorFrame
+  {
     VectorFrame(
       base: base,
       count: shape.0,
@@ -25,7 +26,9 @@ struct VectorFrame {
   }
 
   /// The columns of a row-major matrix.
-  static func columns(_ base: UnsafeMutablePointer<Float>, _ shape: (Int, Int)) -> VectorFrame {
+  package static func columns(_ base: UnsafeMutablePointer<Float>, _ shape: (Int, Int))
+    -> VectorFrame
+  {
     VectorFrame(
       base: base,
       count: shape.1,
@@ -58,12 +61,12 @@ struct VectorFrame {
 }
 
 /// The Stiefel manifold: matrices R [r, d] with R Rᵀ = I.
-enum StiefelManifold {
+package enum StiefelManifold {
   /// Replaces a direction G by its tangent part G − ½ (G Rᵀ + R Gᵀ) R.
   ///
   /// What is taken away would only change lengths and angles between the rows of R, and so be undone
   /// by the retraction.
-  static func project(_ direction: VectorFrame, at point: VectorFrame) {
+  package static func project(_ direction: VectorFrame, at point: VectorFrame) {
     let (r, d) = (point.count, point.length)
     let rows = point.load()
     var g = direction.load()
@@ -83,7 +86,7 @@ enum StiefelManifold {
   /// Among the retractions this one moves the least, and treats all rows alike, where QR would favour
   /// the first. The inverse root comes from a Newton iteration on r × r numbers, which needs a few
   /// rounds near the manifold. A matrix whose rows are dependent gets a Gram-Schmidt completion.
-  static func retract(_ frame: VectorFrame) {
+  package static func retract(_ frame: VectorFrame) {
     let (r, d) = (frame.count, frame.length)
     let rows = frame.load()
     var result = [Double](repeating: 0, count: r * d)
@@ -93,7 +96,7 @@ enum StiefelManifold {
   }
 
   /// The largest deviation of R Rᵀ from the identity.
-  static func defect(_ frame: VectorFrame) -> Double {
+  package static func defect(_ frame: VectorFrame) -> Double {
     defect(frame.load(), frame.count, frame.length)
   }
 

@@ -4,9 +4,8 @@
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTTraining
 import Testing
-
-@testable import ReFTTraining
 
 private let minimal = """
   model: tiny.gguf

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Order and micro-batches: pure functions of seed, step and lengths.
 
+import ReFTTraining
 import Testing
-
-@testable import ReFTTraining
 
 extension DataOrder {
   fileprivate func batch(step: Int) -> [Int] {

@@ -3,10 +3,9 @@
 
 import Foundation
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct WrongDataTests {
   struct Mistake: CustomTestStringConvertible, Sendable {
@@ -26,6 +25,9 @@ struct WrongDataTests {
   }
 
   private static let json = "expected one JSON object per line, or a JSON list of them"
+  private static let formats =
+    #"{"prompt","completion"}, {"instruction","input","output"}, {"messages"}, {"text"}, "#
+    + #"{"question","answer"} or {"ids","labels"}"#
   private static let good = #"{"prompt":"a","completion":"b"}"# + "\n"
 
   static let mistakes = [
@@ -105,7 +107,7 @@ struct WrongDataTests {
     Mistake(
       "foreign keys",
       #"{"promt":"a","completion":"b"}"#,
-      "1: expected \(DataRow.formats), found the keys \"promt\", \"completion\""
+      "1: expected \(formats), found the keys \"promt\", \"completion\""
     ),
     Mistake(
       "number for a text",

@@ -3,10 +3,9 @@
 
 import Foundation
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct ResumeTests {
   private static let overrides = [

@@ -5,10 +5,9 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct ScorerTests {
   private func adapter(_ run: TinyRun, dropout: Double = 0) throws -> Adapter {

@@ -5,10 +5,9 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 /// A folder with a tiny model and a few rows, and configurations for it.
 struct TinyRun {

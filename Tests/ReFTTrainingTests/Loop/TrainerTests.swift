@@ -5,10 +5,9 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct TrainerTests {
   @Test("lowers the loss and leaves adapter, metrics, report, manifest and checkpoints")

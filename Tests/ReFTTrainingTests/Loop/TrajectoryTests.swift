@@ -6,10 +6,9 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct TrajectoryTests {
   struct Reference: Decodable {

@@ -4,10 +4,9 @@
 import Foundation
 import ReFTHost
 import ReFTTensor
+import ReFTTraining
 import Testing
 import _ReFTTestSupport
-
-@testable import ReFTTraining
 
 struct OptimiserTests {
   private func rates(
