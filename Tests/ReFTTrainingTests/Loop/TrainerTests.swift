@@ -224,7 +224,7 @@ struct TrainerTests {
   func lengths() throws {
     try withTinyRun { run in
       var warnings: [String] = []
-      try run.train("out", ["data.max_length=20", "train.max_steps=1"]) { event in
+      try run.train("out", ["data.max_length=12", "train.max_steps=1"]) { event in
         if case .warning(let text) = event { warnings.append(text) }
       }
       let data = try DataSet(
@@ -232,12 +232,12 @@ struct TrainerTests {
         coder: run.model.tokenizer,
         chatTemplate: nil
       )
-      let cut = data.examples.count { $0.ids.count > 20 }
-      let lost = data.examples.count { $0.promptLength >= 20 }
+      let cut = data.examples.count { $0.ids.count > 12 }
+      let lost = data.examples.count { $0.promptLength >= 12 }
       try #require(cut > lost && lost > 0)
       #expect(
         warnings == [
-          "\(run.folder)/rows.jsonl: of 12 rows, \(cut) were cut to 20 tokens and \(lost) left out; "
+          "\(run.folder)/rows.jsonl: of 12 rows, \(cut) were cut to 12 tokens and \(lost) left out; "
             + "see 'data.max_length' and 'data.overlong'"
         ]
       )
