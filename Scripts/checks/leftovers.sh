@@ -33,11 +33,7 @@ for file in "$@"; do
   esac
   case "$file" in
     *.swift)
-      # ReFTTraining alone is built for testing in release builds (docs/decisions/0002).
-      case "$file" in
-        Tests/ReFTTrainingTests/*) ;;
-        *) forbid "$file" '@testable' "uses @testable, which a release build lacks; use package access" ;;
-      esac
+      forbid "$file" '@testable' "uses @testable, which a release build lacks; use package access"
       forbid "$file" '^import XCTest' "uses XCTest; tests here use Swift Testing"
       ;;
   esac
