@@ -3,6 +3,7 @@
 
 import Dispatch
 import Glibc
+import ReFTHost
 public import ReFTTensor
 import Synchronization
 
@@ -66,13 +67,14 @@ public struct ConformanceSuite: Sendable {
   /// - Parameter progress: called after each rule, from any thread, one call at a time.
   /// - Returns: all results in the order of the rules.
   /// - Throws: `usage` for an unknown rule or level, `inputMissing` for a missing file,
-  ///   `internalFault` when a child process cannot be started.
+  ///   `badData` when the file changes meanwhile, `internalFault` when a child process cannot be started.
   public func run(
     progress: @escaping @Sendable (RuleResult) -> Void = { _ in }
   ) throws(ReFTError) -> Report {
     let selected = try selectedRules()
     guard access(file, R_OK) == 0 else { throw .pluginFileMissing(file, code: errno) }
     let start = monotonicSeconds()
+    let hash = bytesHash()
     let board = Mutex(Board())
     let gates = selected.filter { Rule.gates.contains($0.id) }
     try perform(gates, on: board, progress: progress)
@@ -100,15 +102,28 @@ public struct ConformanceSuite: Sendable {
     }
     let rest = others.filter { rule in board.withLock { $0.results[rule.id] == nil } }
     try perform(rest, on: board, progress: progress)
+    guard bytesHash() == hash else { throw .pluginFileChanged(file) }
     return board.withLock { board in
       Report(
         file: file,
+        hash: hash,
         level: level,
         seed: seed,
         plugins: board.plugins,
         rules: selected.compactMap { board.results[$0.id] },
         seconds: monotonicSeconds() - start
       )
+    }
+  }
+
+  // What the host would record trust for: of a manifest, its library is part of it.
+  private func bytesHash() -> String? {
+    guard let path = realpath(file, nil) else { return nil }
+    defer { free(path) }
+    do {
+      return try UntrustedLoader.hash(try PluginFile(path: String(cString: path)))
+    } catch {
+      return nil
     }
   }
 

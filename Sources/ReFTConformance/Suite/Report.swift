@@ -73,6 +73,9 @@ public struct Report: Codable, Sendable {
   public var schema = 1
   /// The plugin file, as it was named.
   public var file: String
+  /// The hash of the bytes that were checked, as the record of trust has it; nil when the host does
+  /// not load plugins from that place at all.
+  public var hash: String?
   /// The highest level that was run.
   public var level: Int
   /// The seed of all random choices.
@@ -86,6 +89,7 @@ public struct Report: Codable, Sendable {
 
   package init(
     file: String,
+    hash: String? = nil,
     level: Int,
     seed: UInt64,
     plugins: [String],
@@ -93,6 +97,7 @@ public struct Report: Codable, Sendable {
     seconds: Double
   ) {
     self.file = file
+    self.hash = hash
     self.level = level
     self.seed = seed
     self.plugins = plugins

@@ -93,6 +93,11 @@ extension PluginCatalog {
 /// Loads a plugin's file into this process whatever is known of it: for the checker's child
 /// processes and the worker, which are there to take the risk.
 package enum UntrustedLoader {
+  /// The hash by which trust in a file is recorded; nothing of it is run.
+  package static func hash(_ file: PluginFile) throws(ReFTError) -> String {
+    try PluginBytes(file).hash
+  }
+
   /// Loads a plugin or a manifest with its library.
   package static func load(_ file: PluginFile) throws(ReFTError) -> [Plugin] {
     try PluginBytes(file).loadHere()
