@@ -203,7 +203,7 @@ extension WrongInput {
       id: "call: run folder that holds a run",
       status: 64,
       message: "'$T/run' holds a finished run; choose another --output, or train it "
-        + "anew with --force",
+        + "anew with --overwrite",
       call: ["train", "$T/run.yaml"],
       prepare: { bench in
         try bench.writeRun()

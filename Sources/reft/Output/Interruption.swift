@@ -9,6 +9,7 @@ final class Interruption {
 
   /// Watches until the object is gone.
   init(_ body: @escaping @Sendable () -> Void) {
+    let registered = DispatchGroup()
     for number in [SIGINT, SIGTERM] {
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -16,9 +17,14 @@ final class Interruption {
         signal(number, SIG_DFL)
         body()
       }
+      registered.enter()
+      source.setRegistrationHandler { registered.leave() }
       source.resume()
       sources.append(source)
     }
+    // Registration changes the signals' actions on another thread; a plugin that is being loaded
+    // meanwhile would be blamed for it.
+    registered.wait()
   }
 
   deinit {
