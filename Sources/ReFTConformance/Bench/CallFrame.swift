@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments of a call: what forward and backward share.
+
+import CReFTPlugin
+import Glibc
+
+/// The parts that forward and backward share: arguments, rows, saved and scratch memory.
+final class CallFrame {
+  var args = reft_args_t()
+  let rows: Int
+  let saved: GuardedBuffer?
+  private let scratch: GuardedBuffer?
+  private let params: ParameterMemory
+  private let source: MatrixMemory?
+  private let call: GuardedBuffer
+  private let rowMemory: [GuardedBuffer]
+  private let rowStruct: GuardedBuffer?
+  private let style: CallStyle
+
+  init(
+    _ subject: Subject,
+    rows: Int,
+    style: CallStyle,
+    params: ParameterMemory,
+    saved existing: GuardedBuffer? = nil
+  ) throws {
+    self.rows = rows
+    self.style = style
+    self.params = params
+    call = try GuardedBuffer("call", byteCount: 0)
+    call.forbid()
+    let savedBytes = style.training ? subject.savedBytes(rows: rows) : 0
+    if let existing {
+      saved = existing
+    } else {
+      saved =
+        savedBytes == 0
+        ? nil
+        : try GuardedBuffer(
+          "saved",
+          byteCount: savedBytes,
+          alignment: 64,
+          side: style.side,
+          fill: style.savedFill
+        )
+    }
+    let scratchBytes = subject.scratchBytes(rows: rows)
+    scratch =
+      scratchBytes == 0
+      ? nil
+      : try GuardedBuffer(
+        "scratch",
+        byteCount: scratchBytes,
+        alignment: 64,
+        side: style.side,
+        fill: style.scratchFill
+      )
+    if subject.plugin.has(REFT_CAP_NEEDS_SOURCE) {
+      var random = BenchRandom(seed: 99)
+      source = try MatrixMemory(
+        "source",
+        random.normals(rows * subject.dim),
+        rows: rows,
+        columns: subject.dim,
+        style: style
+      )
+      source?.buffer.makeReadOnly()
+    } else {
+      source = nil
+    }
+    var lists: [GuardedBuffer] = []
+    if style.withRows && !style.emptyRows {
+      let makers: [(String, (Int) -> Int32)] = [
+        ("rows.example", { Int32($0 / 4) }), ("rows.position", { Int32($0 % 4 + 2) }),
+        ("rows.length", { _ in 9 }), ("rows.location", { Int32($0 % 4) }),
+        ("rows.subspace", { _ in -1 }), ("rows.adapter", { _ in 0 }),
+      ]
+      for (name, value) in makers {
+        let buffer = try GuardedBuffer(name, byteCount: rows * 4)
+        let list = buffer.base.bindMemory(to: Int32.self, capacity: rows)
+        for row in 0..<rows { list[row] = value(row) }
+        buffer.makeReadOnly()
+        lists.append(buffer)
+      }
+    }
+    rowMemory = lists
+    if style.withRows {
+      let tail = style.future ? 64 : 0
+      let size = MemoryLayout<reft_rows_t>.size
+      let memory = try GuardedBuffer("rows", byteCount: size + tail, alignment: 8, fill: 0xFF)
+      var description = reft_rows_t()
+      description.struct_size = UInt32(size + tail)
+      description.n = Int64(rows)
+      if lists.count == 6 {
+        let pointers = lists.map { UnsafePointer($0.base.assumingMemoryBound(to: Int32.self)) }
+        description.example = pointers[0]
+        description.position = pointers[1]
+        description.length = pointers[2]
+        description.location = pointers[3]
+        description.subspace = pointers[4]
+        description.adapter = pointers[5]
+      }
+      memory.base.bindMemory(to: reft_rows_t.self, capacity: 1).initialize(to: description)
+      memory.makeReadOnly()
+      rowStruct = memory
+    } else {
+      rowStruct = nil
+    }
+    args.flags = style.extraFlags | (style.training ? REFT_CALL_TRAINING : 0)
+    args.call = OpaquePointer(call.base)
+    args.n_params = UInt32(params.buffers.count)
+    args.params = UnsafePointer(
+      params.pointers.base.assumingMemoryBound(to: UnsafeRawPointer?.self)
+    )
+    args.rows = rowStruct.map { UnsafePointer($0.base.assumingMemoryBound(to: reft_rows_t.self)) }
+    args.saved = saved?.base
+    args.saved_bytes = UInt64(saved?.byteCount ?? 0)
+    args.scratch = scratch?.base
+    args.scratch_bytes = UInt64(scratchBytes)
+    args.rng_key = style.rngKey
+    args.rng_step = style.rngStep
+    if let source { args.source = source.view }
+    let absent = reft_mat_t(
+      struct_size: UInt32(MemoryLayout<reft_mat_t>.size),
+      dtype: REFT_F32,
+      data: nil,
+      rows: 0,
+      cols: 0,
+      row_stride: 0,
+      col_stride: 0
+    )
+    if source == nil { args.source = absent }
+    args.x = absent
+    args.y = absent
+    args.dy = absent
+    args.dx = absent
+  }
+
+  func call(
+    _ function: (@convention(c) (OpaquePointer?, UnsafePointer<reft_args_t>?) -> reft_status_t)?,
+    _ name: String,
+    _ instance: OpaquePointer
+  ) throws -> reft_status_t {
+    guard let function else { throw Breach("`\(name)` is NULL.") }
+    let size = MemoryLayout<reft_args_t>.size
+    let tail = style.future ? 128 : 0
+    let memory = try GuardedBuffer("args", byteCount: size + tail, alignment: 8, fill: 0xFF)
+    args.struct_size = UInt32(size + tail)
+    let pointer = memory.base.bindMemory(to: reft_args_t.self, capacity: 1)
+    pointer.initialize(to: args)
+    memory.makeReadOnly()
+    return function(instance, pointer)
+  }
+
+  func findings() -> [Finding] {
+    var list: [Finding] = []
+    for buffer in [saved, scratch] {
+      if let buffer, let offset = buffer.strayWrite {
+        list.append(.stray(buffer: buffer.name, offset: offset))
+      }
+    }
+    return list
+  }
+}
