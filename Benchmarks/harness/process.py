@@ -43,6 +43,8 @@ def run_json(command, environment=None):
     """Runs a program that prints one JSON document; returns the document, the seconds, the peak bytes."""
     text, seconds, peak = run(command, environment)
     try:
-        return json.loads(text), seconds, peak
+        # A peer's libraries may speak before the document begins.
+        start = max(text.find("\n{") + 1, 0) if not text.startswith("{") else 0
+        return json.loads(text[start:]), seconds, peak
     except ValueError as error:
         raise Failed(f"{' '.join(map(str, command))}\nprinted no JSON: {error}\n{text[:400]}") from error
