@@ -52,6 +52,10 @@ extension Machine {
     let count = 64 << 20
     let memory = FloatBuffer(count: count)
     let part = count / pool.threadCount
+    // Untouched memory is one page of zeros, which stays in the cache.
+    pool.run(pool.threadCount) { thread in
+      (memory.base + thread * part).update(repeating: 1, count: part)
+    }
     return best(of: 6, work: Double(part * pool.threadCount * 4)) {
       pool.run(pool.threadCount) { thread in
         _ = reft_max_f32(part, memory.base + thread * part)
