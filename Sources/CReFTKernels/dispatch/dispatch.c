@@ -30,6 +30,8 @@ typedef struct kernels {
   void (*scale)(size_t, float, float*);
   void (*axpy)(size_t, float, const float*, float*);
   float (*dot)(size_t, const float*, const float*);
+  size_t (*select)(size_t, const float*, float, int32_t*, float*);
+  void (*add_rows)(size_t, size_t, const int32_t*, const float*, const float*, size_t, float*);
 } kernels_t;
 
 static const kernels_t reference = {
@@ -52,6 +54,8 @@ static const kernels_t reference = {
     .scale = reft_scale_f32_ref,
     .axpy = reft_axpy_f32_ref,
     .dot = reft_dot_f32_ref,
+    .select = reft_select_f32_ref,
+    .add_rows = reft_add_rows_f32_ref,
 };
 
 #if defined(__x86_64__)
@@ -75,6 +79,8 @@ static const kernels_t avx2 = {
     .scale = reft_scale_f32_avx2,
     .axpy = reft_axpy_f32_avx2,
     .dot = reft_dot_f32_avx2,
+    .select = reft_select_f32_avx2,
+    .add_rows = reft_add_rows_f32_avx2,
 };
 #endif
 
@@ -201,4 +207,13 @@ void reft_scale_f32(size_t n, float factor, float* y) {
 void reft_attend_f32(size_t group, size_t head_size, size_t keys, float scale, const float* q,
                      const float* k, const float* v, float* scores, float* out) {
   active->attend(group, head_size, keys, scale, q, k, v, scores, out);
+}
+
+size_t reft_select_f32(size_t n, const float* x, float threshold, int32_t* places, float* values) {
+  return active->select(n, x, threshold, places, values);
+}
+
+void reft_add_rows_f32(size_t d, size_t count, const int32_t* places, const float* values,
+                       const float* rows, size_t stride, float* y) {
+  active->add_rows(d, count, places, values, rows, stride, y);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reft_decode.h: products of quantised weights with a few rows, for decoding. Weights are repacked
- * once, eight rows interleaved; activations become int8 with a scale for every 32.
+ * once, eight rows interleaved; activations become one or two int8 digits with a scale for every
+ * 32.
  */
 #ifndef REFT_DECODE_H
 #define REFT_DECODE_H
@@ -33,12 +34,17 @@ void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8],
 
 /* Blocks whose largest magnitude is not above this are rounded to zero. */
 #define REFT_DECODE_SMALLEST 1e-30f
+/* The largest codes of activations of one digit, and of two. */
+#define REFT_DECODE_LEVELS1 127
+#define REFT_DECODE_LEVELS2 32512
 
-/* n rows of `columns` as int8: x ~ scale[block] * q; sum[block] = scale * sum of q;
- * counts[2 * block + half] = the sum of q in each half. Strides are `columns` and columns / 32.
- * The scale of a block that holds an infinity or NaN is NaN. */
+/* n rows of `columns` as codes with a scale for every 32: x ~ scale[block] * code. With one digit q
+ * holds the codes; with two, code = 255 * high + low, and q holds for each row its high digits,
+ * then its low ones. sum[block] = scale * sum of codes; counts[2 * block + half] = the sum of codes
+ * in each half. The scale of a block that holds an infinity or NaN is NaN. */
 typedef struct reft_activations {
   size_t n;
+  size_t digits;
   size_t columns;
   int8_t* q;
   float* scale;
@@ -48,9 +54,9 @@ typedef struct reft_activations {
 
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out);
 
-/* y[i * stride + r] = x_i . row r of the group, for all n rows of x and the first `rows` of eight.
- */
-void reft_rows8_dot(uint32_t layout, const uint8_t* group, const reft_activations_t* x, size_t rows,
-                    float* y, size_t stride);
+/* y[i * stride + r] = x_i . row r, for all n rows of x and `rows` rows of weights, which lie in
+ * groups of eight one behind the other. */
+void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                    size_t rows, float* y, size_t stride);
 
 #endif

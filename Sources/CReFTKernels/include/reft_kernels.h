@@ -82,11 +82,17 @@ void reft_scale_f32(size_t n, float factor, float* y);
 /* y += factor * x */
 void reft_axpy_f32(size_t n, float factor, const float* x, float* y);
 float reft_dot_f32(size_t n, const float* x, const float* y);
+/* Lists the entries of x that are at least `threshold`, or NaN, in order: their places and values.
+ * Both lists have room for n; returns how many entries they got. */
+size_t reft_select_f32(size_t n, const float* x, float threshold, int32_t* places, float* values);
+/* y += sum_j values[j] * rows[places[j]], d numbers each, added in the order of j. */
+void reft_add_rows_f32(size_t d, size_t count, const int32_t* places, const float* values,
+                       const float* rows, size_t stride, float* y);
 
 /* ---- Attention of one row ----
  * For each of `group` queries (head_size floats apart) over `keys` keys and values, [keys,
  * head_size]: out[g][0...head_size) = sum_k exp(s_k - m) v_k with s = scale q . k and m = max s,
- * then m, then the sum of exponentials; out rows are head_size + 2 floats. `scores` takes `keys`
+ * then m, then the sum of exponentials; out rows are head_size + 2 floats. `scores` takes 3 * keys
  * floats. */
 void reft_attend_f32(size_t group, size_t head_size, size_t keys, float scale, const float* q,
                      const float* k, const float* v, float* scores, float* out);

@@ -31,8 +31,12 @@ void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y);
 void reft_scale_f32_ref(size_t n, float factor, float* y);
 float reft_dot_f32_ref(size_t n, const float* x, const float* y);
 float reft_max_f32_ref(size_t n, const float* x);
+size_t reft_select_f32_ref(size_t n, const float* x, float threshold, int32_t* places,
+                           float* values);
+void reft_add_rows_f32_ref(size_t d, size_t count, const int32_t* places, const float* values,
+                           const float* rows, size_t stride, float* y);
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out);
-void reft_rows8_dot_ref(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+void reft_rows8_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                         size_t rows, float* y, size_t stride);
 void reft_attend_f32_ref(size_t group, size_t head_size, size_t keys, float scale, const float* q,
                          const float* k, const float* v, float* scores, float* out);

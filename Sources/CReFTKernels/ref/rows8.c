@@ -168,29 +168,40 @@ void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8],
   }
 }
 
+/* Rounds 32 numbers with one scale, and splits the codes into digits `columns` apart. */
+static void quantize_block(const float* x, size_t digits, size_t columns, int8_t* q, float* scale,
+                           float* sum, int32_t* counts) {
+  float largest = 0, levels = digits == 2 ? REFT_DECODE_LEVELS2 : REFT_DECODE_LEVELS1;
+  int is_finite = 1;
+  for (int j = 0; j < 32; j++) {
+    largest = fmaxf(largest, fabsf(x[j]));
+    if (!isfinite(x[j])) is_finite = 0;
+  }
+  float inverse = is_finite && largest > REFT_DECODE_SMALLEST ? levels / largest : 0;
+  counts[0] = counts[1] = 0;
+  for (int j = 0; j < 32; j++) {
+    int32_t code = is_finite ? (int32_t)nearbyintf(x[j] * inverse) : 0;
+    counts[j / 16] += code;
+    if (digits == 1) {
+      q[j] = (int8_t)code;
+    } else {
+      int32_t high = (int32_t)nearbyintf((float)code * (1 / 255.0f));
+      q[j] = (int8_t)high;
+      q[columns + (size_t)j] = (int8_t)(code - 255 * high);
+    }
+  }
+  *scale = is_finite ? largest / levels : NAN;
+  *sum = *scale * (float)(counts[0] + counts[1]);
+}
+
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out) {
   size_t blocks = out->columns / REFT_DECODE_BLOCK;
   for (size_t i = 0; i < out->n; i++) {
     for (size_t b = 0; b < blocks; b++) {
-      const float* v = x + i * stride + b * REFT_DECODE_BLOCK;
-      int8_t* q = out->q + i * out->columns + b * REFT_DECODE_BLOCK;
-      float largest = 0;
-      int is_finite = 1;
-      for (int j = 0; j < 32; j++) {
-        largest = fmaxf(largest, fabsf(v[j]));
-        if (!isfinite(v[j])) is_finite = 0;
-      }
-      float scale = is_finite ? largest / 127 : NAN;
-      float inverse = is_finite && largest > REFT_DECODE_SMALLEST ? 127 / largest : 0;
-      int32_t counts[2] = {0, 0};
-      for (int j = 0; j < 32; j++) {
-        q[j] = is_finite ? (int8_t)nearbyintf(v[j] * inverse) : 0;
-        counts[j / 16] += q[j];
-      }
-      out->scale[i * blocks + b] = scale;
-      out->sum[i * blocks + b] = scale * (float)(counts[0] + counts[1]);
-      out->counts[2 * (i * blocks + b)] = counts[0];
-      out->counts[2 * (i * blocks + b) + 1] = counts[1];
+      size_t at = i * blocks + b, column = b * REFT_DECODE_BLOCK;
+      quantize_block(x + i * stride + column, out->digits, out->columns,
+                     out->q + i * out->digits * out->columns + column, out->scale + at,
+                     out->sum + at, out->counts + 2 * at);
     }
   }
 }
@@ -204,31 +215,46 @@ static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
   return (int8_t)q[c * 32 + r * 4 + t];
 }
 
-void reft_rows8_dot_ref(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
-                        size_t rows, float* y, size_t stride) {
+/* The code of a row of activations at a column. */
+static int32_t code_at(const reft_activations_t* x, size_t i, size_t column) {
+  const int8_t* q = x->q + i * x->digits * x->columns + column;
+  return x->digits == 1 ? q[0] : 255 * q[0] + q[x->columns];
+}
+
+/* One row of activations times one weight row of a group. */
+static float dot_of(uint32_t layout, const uint8_t* group, const reft_activations_t* x, size_t i,
+                    size_t r) {
   size_t blocks = x->columns / REFT_DECODE_BLOCK, bytes = reft_rows8_block_bytes(layout);
+  float sum = 0;
+  for (size_t b = 0; b < blocks; b++) {
+    const uint8_t* at = group + b * bytes;
+    const uint16_t* scales = (const uint16_t*)at;
+    const uint8_t* q = at + (layout == REFT_ROWS8_BYTES ? 16 : 32);
+    int32_t dots[2] = {0, 0};
+    for (int j = 0; j < 32; j++) {
+      int32_t code = code_at(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
+      dots[j / 16] += column_value(layout, q, (int)r, j) * code;
+    }
+    float scale = x->scale[i * blocks + b], d = half_to_float(scales[r]);
+    if (layout == REFT_ROWS8_HALVES) {
+      sum += (float)dots[0] * (d * scale);
+      sum += (float)dots[1] * (half_to_float(scales[8 + r]) * scale);
+    } else {
+      sum += (float)(dots[0] + dots[1]) * (d * scale);
+    }
+    if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
+      sum += half_to_float(scales[8 + r]) * x->sum[i * blocks + b];
+    }
+  }
+  return sum;
+}
+
+void reft_rows8_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                        size_t rows, float* y, size_t stride) {
+  size_t group_bytes = x->columns / REFT_DECODE_BLOCK * reft_rows8_block_bytes(layout);
   for (size_t i = 0; i < x->n; i++) {
     for (size_t r = 0; r < rows; r++) {
-      float sum = 0;
-      for (size_t b = 0; b < blocks; b++) {
-        const uint8_t* at = group + b * bytes;
-        const uint16_t* scales = (const uint16_t*)at;
-        const uint8_t* q = at + (layout == REFT_ROWS8_BYTES ? 16 : 32);
-        const int8_t* a = x->q + i * x->columns + b * REFT_DECODE_BLOCK;
-        int32_t dots[2] = {0, 0};
-        for (int j = 0; j < 32; j++) dots[j / 16] += column_value(layout, q, (int)r, j) * a[j];
-        float scale = x->scale[i * blocks + b], d = half_to_float(scales[r]);
-        if (layout == REFT_ROWS8_HALVES) {
-          sum += (float)dots[0] * (d * scale);
-          sum += (float)dots[1] * (half_to_float(scales[8 + r]) * scale);
-        } else {
-          sum += (float)(dots[0] + dots[1]) * (d * scale);
-        }
-        if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
-          sum += half_to_float(scales[8 + r]) * x->sum[i * blocks + b];
-        }
-      }
-      y[i * stride + r] = sum;
+      y[i * stride + r] = dot_of(layout, groups + r / 8 * group_bytes, x, i, r % 8);
     }
   }
 }

@@ -10,32 +10,41 @@
 #define TARGET __attribute__((target("avx2,fma,f16c,avx512f,avx512vl,avx512vnni")))
 #define NAME(x) x##_vnni
 
-#define NIBBLE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                        \
-  {                                                                    \
-    for (int i = 0; i < COUNT; i++) DOTS[i] = _mm256_setzero_si256();  \
-    const __m256i low = _mm256_set1_epi8(15);                          \
-    for (int c = 0; c < 4; c++) {                                      \
-      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 32));  \
-      __m256i first = _mm256_and_si256(v, low);                        \
-      __m256i second = _mm256_and_si256(_mm256_srli_epi16(v, 4), low); \
-      for (int i = 0; i < COUNT; i++) {                                \
-        const int8_t* a = (A) + i * (COLUMNS) + 4 * c;                 \
-        DOTS[i] = _mm256_dpbusd_epi32(DOTS[i], first, four(a));        \
-        DOTS[i] = _mm256_dpbusd_epi32(DOTS[i], second, four(a + 16));  \
-      }                                                                \
-    }                                                                  \
+// Two chains of sums for each row of activations: one alone would wait for itself.
+#define NIBBLE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                            \
+  {                                                                                        \
+    __m256i others[COUNT];                                                                 \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = others[i] = _mm256_setzero_si256();   \
+    const __m256i low = _mm256_set1_epi8(15);                                              \
+    UNROLL for (int c = 0; c < 4; c++) {                                                   \
+      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 32));                      \
+      __m256i first = _mm256_and_si256(v, low);                                            \
+      __m256i second = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                     \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                             \
+        const int8_t* a = (A) + (size_t)i * (COLUMNS) + 4 * c;                             \
+        DOTS[i] = _mm256_dpbusd_epi32(DOTS[i], first, four(a));                            \
+        others[i] = _mm256_dpbusd_epi32(others[i], second, four(a + 16));                  \
+      }                                                                                    \
+    }                                                                                      \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm256_add_epi32(DOTS[i], others[i]); \
   }
 
-// Weights plus 128 are unsigned; the surplus is 128 times the sum of the activations.
-#define BYTE_DOTS(Q, A, SUM, OUT)                                                     \
+// Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
+#define BYTE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                         \
   {                                                                                   \
-    OUT = _mm256_set1_epi32(-128 * (SUM));                                            \
     const __m256i offset = _mm256_set1_epi8((char)0x80);                              \
-    for (int c = 0; c < 4; c++) {                                                     \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm256_setzero_si256();          \
+    UNROLL for (int c = 0; c < 4; c++) {                                              \
       __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 32));                 \
-      OUT = _mm256_dpbusd_epi32(OUT, _mm256_xor_si256(w, offset), four((A) + 4 * c)); \
+      w = _mm256_xor_si256(w, offset);                                                \
+      UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] =                                \
+          _mm256_dpbusd_epi32(DOTS[i], w, four((A) + (size_t)i * (COLUMNS) + 4 * c)); \
     }                                                                                 \
   }
+
+TARGET static inline __m256i whole(__m256i dots, int32_t sum) {
+  return _mm256_sub_epi32(dots, _mm256_set1_epi32(128 * sum));
+}
 
 #include "rows8_template.h"
 #endif

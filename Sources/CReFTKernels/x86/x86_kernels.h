@@ -26,6 +26,10 @@ void reft_scale_f32_avx2(size_t n, float factor, float* y);
 float reft_dot_f32_avx2(size_t n, const float* x, const float* y);
 void reft_axpy_f32_avx2(size_t n, float factor, const float* x, float* y);
 float reft_max_f32_avx2(size_t n, const float* x);
+size_t reft_select_f32_avx2(size_t n, const float* x, float threshold, int32_t* places,
+                            float* values);
+void reft_add_rows_f32_avx2(size_t d, size_t count, const int32_t* places, const float* values,
+                            const float* rows, size_t stride, float* y);
 void reft_rmsnorm_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride, const float* weight,
                            float epsilon, float* y, size_t y_stride);
 void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride,
@@ -33,9 +37,9 @@ void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x
                                     size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
 void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out);
-void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
-void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* group, const reft_activations_t* x,
+void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
                           const float* k, const float* v, float* scores, float* out);

@@ -68,6 +68,14 @@ public final class Adapter: Sendable {
   /// The lowest block that is edited; everything below it computes what the frozen model does.
   public var lowestBlock: Int { units.map(\.site.block).min() ?? 0 }
 
+  /// How many blocks from the bottom compute what the frozen model does, edits of the output of the
+  /// last of them aside.
+  public var frozenDepth: Int {
+    let lowest = lowestBlock
+    let isOutput = units.allSatisfy { $0.site.block > lowest || $0.site.component == .blockOutput }
+    return isOutput ? lowest + 1 : lowest
+  }
+
   /// The cost of each plugin so far, by name.
   public var usage: [String: PluginUsage] {
     var result: [String: PluginUsage] = [:]

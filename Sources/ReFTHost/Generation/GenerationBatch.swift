@@ -27,21 +27,19 @@ public final class GenerationBatch {
   ///   - model: the frozen model.
   ///   - size: how many texts are generated at once; at least 1.
   ///   - loadSeconds: how long opening the model took, for the results' timings.
-  ///   - isExact: keeps float32 activations for generated tokens, so that greedy texts are those
-  ///     of the reference implementation; otherwise activations are rounded to int8, which is
-  ///     faster and lets texts part where two tokens are nearly as likely.
+  ///   - precision: of the activations of generated tokens.
   /// - Throws: `usage` for a size below 1.
   public init(
     model: FrozenModel,
     size: Int = 1,
     loadSeconds: Double = 0,
-    isExact: Bool = true
+    precision: DecodePrecision = .int16
   ) throws(ReFTError) {
     guard size >= 1 else { throw .batchTooSmall(size) }
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
-    pass = InferencePass(model: model, isExact: isExact)
+    pass = InferencePass(model: model, precision: precision)
   }
 
   /// Whether no text is waiting or in generation.

@@ -34,7 +34,7 @@ public final class TextGenerator {
   /// - Parameters:
   ///   - requests: what to generate.
   ///   - batchSize: how many texts are generated at once; at least 1.
-  ///   - isExact: keeps float32 activations for generated tokens, see `GenerationBatch`.
+  ///   - precision: of the activations of generated tokens.
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
@@ -43,14 +43,14 @@ public final class TextGenerator {
   public func generate(
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
-    isExact: Bool = true,
+    precision: DecodePrecision = .int16,
     onEvent: ((GenerationEvent) throws -> Void)? = nil
   ) throws -> [GenerationResult] {
     let batch = try GenerationBatch(
       model: model,
       size: batchSize,
       loadSeconds: loadSeconds,
-      isExact: isExact
+      precision: precision
     )
     for (index, request) in requests.enumerated() {
       do {

@@ -127,7 +127,7 @@ extension ReFTError {
     ReFTError(
       .usage,
       "An edit is asked for at \(site), but the pass starts at block \(start). Start at the lowest "
-        + "edited block or below."
+        + "edited block or below, or right behind its output."
     )
   }
 

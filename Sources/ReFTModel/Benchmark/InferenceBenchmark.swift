@@ -27,10 +27,10 @@ public struct InferenceBenchmark {
   ///
   /// - Parameters:
   ///   - model: the frozen model.
-  ///   - isExact: whether decoding keeps float32 activations.
-  public init(model: FrozenModel, isExact: Bool = false) {
+  ///   - precision: of the activations of decoded tokens.
+  public init(model: FrozenModel, precision: DecodePrecision = .int16) {
     self.model = model
-    pass = InferencePass(model: model, isExact: isExact)
+    pass = InferencePass(model: model, precision: precision)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.

@@ -50,7 +50,7 @@ extension Attention {
         rows + run.span.start * rowWidth + run.head * group * headSize,
         run.cache.keys(block: block, head: run.head) + run.firstKey * headSize,
         run.cache.values(block: block, head: run.head) + run.firstKey * headSize,
-        ThreadScratch.floats(Self.keyRun, slot: 4),
+        ThreadScratch.floats(3 * Self.keyRun, slot: 4),
         parts + index * width
       )
     }

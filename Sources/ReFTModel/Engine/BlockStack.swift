@@ -54,8 +54,8 @@ final class BlockStack {
   var sites: Set<Site> = []
   /// How many sites the backward pass has still to visit; at 0 it ends.
   var sitesLeft = 0
-  /// Whether decoded rows keep float32 activations, as prompts always do.
-  var isExact = true
+  /// What the activations of decoded rows are rounded to; those of prompts are not.
+  var decodePrecision = DecodePrecision.float32
 
   private var shape: ModelConfiguration { model.configuration }
   private var rowWidth: Int { shape.queryWidth + 2 * shape.keyValueWidth }
@@ -103,6 +103,23 @@ final class BlockStack {
     }
     if backward { sitesLeft -= 1 }
     return true
+  }
+
+  /// Edits the output of the block before the first one that runs, which is that one's input.
+  ///
+  /// - Throws: what the editor throws.
+  func editOutput(of block: Int, in next: BlockState) throws {
+    let d = shape.hiddenSize
+    try fire(.blockOutput, block, next.input.floats(layout.rowCount * d), stride: d)
+  }
+
+  /// Carries d loss / d (input of the first block that ran) back through the same edit.
+  ///
+  /// - Throws: what the editor throws.
+  func differentiateOutput(of block: Int, _ gradient: inout GrowingBuffer) throws {
+    let d = shape.hiddenSize
+    let rows = gradient.floats(layout.rowCount * d)
+    try fire(.blockOutput, block, rows, stride: d, backward: true)
   }
 
   private func wants(_ component: Component, _ block: Int) -> Bool {
@@ -348,11 +365,14 @@ final class BlockStack {
   ) {
     let x = x + run.start * weight.columns
     let y = y + run.start * weight.rows
-    if run.isDecode, !isExact, let repacked = weight.repacked(pool: pool) {
+    if run.isDecode, let digits = decodePrecision.digits,
+      let repacked = weight.repacked(pool: pool)
+    {
       repacked.multiply(
         rows: run.count,
         x: x,
         xStride: weight.columns,
+        digits: digits,
         y: y,
         yStride: weight.rows,
         accumulate: accumulate,

@@ -20,13 +20,16 @@ public final class InferencePass {
   ///
   /// - Parameters:
   ///   - model: the frozen model.
-  ///   - isExact: keeps float32 activations for decoded tokens too; otherwise they are rounded to
-  ///     int8 with a scale for every 32, which is faster.
+  ///   - precision: of the activations of decoded tokens.
   ///   - pool: the threads to use.
-  public init(model: FrozenModel, isExact: Bool = false, pool: ThreadPool = .shared) {
+  public init(
+    model: FrozenModel,
+    precision: DecodePrecision = .int16,
+    pool: ThreadPool = .shared
+  ) {
     self.model = model
     stack = BlockStack(model: model, pool: pool)
-    stack.isExact = isExact
+    stack.decodePrecision = precision
   }
 
   /// Runs the new tokens of each sequence and appends them to its cache.

@@ -17,10 +17,14 @@ final class LossHead {
   private let pool: ThreadPool
   private var averages = GrowingBuffer()
   private var statistics = GrowingBuffer()
+  private var floorBuffer = GrowingBuffer()
 
   /// Pieces of the vocabulary that are swept in parallel; fixed, so that sums do not depend on
   /// the number of threads.
   private static let partCount = 8
+  /// Words of less probability than this count as the mean of their chunk. What that loses is a
+  /// sum of independent parts: √(2⁻²² × their whole probability), some 1e-5 of a word's row.
+  private static let negligible: Float = 0x1p-22
   /// Rows of W that are expanded at once.
   private static let chunk = 192
 
@@ -49,17 +53,8 @@ final class LossHead {
     let vocabulary = model.configuration.vocabularySize
     let averages = gradient == nil ? nil : self.averages.floats(Self.partCount * n * d)
     let statistics = self.statistics.floats(Self.partCount * n * 3)
-    let perPart = (vocabulary + Self.partCount - 1) / Self.partCount
-    pool.run(Self.partCount) { part in
-      let first = min(vocabulary, part * perPart)
-      sweep(
-        first..<min(vocabulary, first + perPart),
-        labels: labels,
-        hidden: hidden,
-        statistics: statistics + part * n * 3,
-        average: averages.map { $0 + part * n * d }
-      )
-    }
+    let floors = averages == nil ? nil : self.floors(labels: labels, hidden: hidden)
+    sweep(0..<vocabulary, labels, hidden, statistics, floors: floors, averages: averages)
     var losses = [Float](repeating: 0, count: n)
     losses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
@@ -80,89 +75,239 @@ final class LossHead {
     return losses
   }
 
-  /// Sums over one range of the vocabulary: for each row the maximum, the sum of exponentials, the
-  /// label's logit (−∞ when it lies elsewhere), and the unnormalised average of W's rows.
+  /// What a sweep knows of each row so far, [labels] each.
+  private struct Statistics {
+    let maxima: UnsafeMutablePointer<Float>
+    let sums: UnsafeMutablePointer<Float>
+    /// The label's logit, −∞ when it lies in another part.
+    let labelLogits: UnsafeMutablePointer<Float>
+
+    init(_ base: UnsafeMutablePointer<Float>, count: Int) {
+      (maxima, sums, labelLogits) = (base, base + count, base + 2 * count)
+      maxima.update(repeating: -.infinity, count: count)
+      sums.update(repeating: 0, count: count)
+      labelLogits.update(repeating: -.infinity, count: count)
+    }
+  }
+
+  /// Sums over the parts of a range of the vocabulary, each by one thread.
   private func sweep(
+    _ range: Range<Int>,
+    _ labels: [Int32],
+    _ hidden: UnsafePointer<Float>,
+    _ statistics: UnsafeMutablePointer<Float>,
+    floors: UnsafePointer<Float>? = nil,
+    averages: UnsafeMutablePointer<Float>? = nil
+  ) {
+    let n = labels.count
+    let d = model.configuration.hiddenSize
+    let perPart = (range.count + Self.partCount - 1) / Self.partCount
+    pool.run(Self.partCount) { part in
+      let first = min(range.upperBound, range.lowerBound + part * perPart)
+      sweepPart(
+        first..<min(range.upperBound, first + perPart),
+        labels: labels,
+        hidden: hidden,
+        statistics: statistics + part * n * 3,
+        floors: floors,
+        average: averages.map { $0 + part * n * d }
+      )
+    }
+  }
+
+  /// Sums over one part of the vocabulary: the statistics of each row, and the unnormalised
+  /// average of W's rows.
+  private func sweepPart(
     _ range: Range<Int>,
     labels: [Int32],
     hidden: UnsafePointer<Float>,
-    statistics: UnsafeMutablePointer<Float>,
+    statistics base: UnsafeMutablePointer<Float>,
+    floors: UnsafePointer<Float>?,
     average: UnsafeMutablePointer<Float>?
   ) {
     let n = labels.count
     let d = model.configuration.hiddenSize
     let head = model.head.parts[0]
-    let maxima = statistics
-    let sums = statistics + n
-    let labelLogits = statistics + 2 * n
-    maxima.update(repeating: -.infinity, count: n)
-    sums.update(repeating: 0, count: n)
-    labelLogits.update(repeating: -.infinity, count: n)
+    let statistics = Statistics(base, count: n)
     average?.update(repeating: 0, count: n * d)
-    let expanded = ThreadScratch.floats(Self.chunk * d, slot: 0)
-    let panels = ThreadScratch.floats(Self.chunk * (d + 16), slot: 1)
+    // One row more, for the mean of the others.
+    let weights = ThreadScratch.floats((Self.chunk + 1) * d, slot: 0)
     let logits = ThreadScratch.floats(n * Self.chunk, slot: 2)
+    let limits = ThreadScratch.floats(2 * n, slot: 5)
+    let chunkSums = limits + n
     for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
       let width = min(Self.chunk, range.upperBound - first)
       for row in 0..<width {
-        head.expand(row: first + row, column: 0, count: d, into: expanded + row * d)
+        head.expand(row: first + row, column: 0, count: d, into: weights + row * d)
       }
-      let run = StackedWeight.run(extent: d, blockSize: 1)
-      for k in stride(from: 0, to: d, by: run) {
-        let length = min(run, d - k)
-        for row in stride(from: 0, to: width, by: 16) {
-          reft_pack_transposed_f32(
-            length,
-            min(16, width - row),
-            expanded + row * d + k,
-            d,
-            panels + row * length
-          )
-        }
-        MatrixProduct.multiply(
-          rows: n,
-          columns: width,
-          run: length,
-          x: hidden + k,
-          xStride: d,
-          panels: panels,
-          y: logits,
-          yStride: Self.chunk,
-          accumulate: k > 0
-        )
-      }
+      multiply(hidden, rows: n, by: weights, width: width, into: logits)
       for row in 0..<n {
         let values = logits + row * Self.chunk
         let place = Int(labels[row]) - first
-        if place >= 0 && place < width { labelLogits[row] = values[place] }
-        let largest = max(maxima[row], reft_max_f32(width, values))
-        let factor = exp(maxima[row] - largest)
-        if factor != 1, let average {
-          reft_scale_f32(d, factor, average + row * d)
+        if place >= 0 && place < width { statistics.labelLogits[row] = values[place] }
+        let largest = max(statistics.maxima[row], reft_max_f32(width, values))
+        let factor = exp(statistics.maxima[row] - largest)
+        if factor != 1, let average { reft_scale_f32(d, factor, average + row * d) }
+        let sum = reft_exp_sum_f32(width, largest, values)
+        statistics.sums[row] = statistics.sums[row] * factor + sum
+        statistics.maxima[row] = largest
+        if let floors {
+          limits[row] = Self.negligible * exp(floors[row] - largest)
+          chunkSums[row] = sum
         }
-        sums[row] = sums[row] * factor + reft_exp_sum_f32(width, largest, values)
-        maxima[row] = largest
       }
-      guard let average else { continue }
-      for column in stride(from: 0, to: d, by: 16) {
-        let columns = min(16, d - column)
-        for row in 0..<width {
-          let target = panels + column * width + row * 16
-          target.update(from: expanded + row * d + column, count: columns)
-          for rest in columns..<16 { target[rest] = 0 }
-        }
+      if let average {
+        add(logits, rows: n, limits, chunkSums, of: weights, width: width, to: average)
+      }
+    }
+  }
+
+  /// logits[rows, chunk] = hidden · weightsᵀ for `width` rows of weights.
+  private func multiply(
+    _ hidden: UnsafePointer<Float>,
+    rows n: Int,
+    by weights: UnsafePointer<Float>,
+    width: Int,
+    into logits: UnsafeMutablePointer<Float>
+  ) {
+    let d = model.configuration.hiddenSize
+    let panels = ThreadScratch.floats(Self.chunk * (d + 16), slot: 1)
+    let run = StackedWeight.run(extent: d, blockSize: 1)
+    for k in stride(from: 0, to: d, by: run) {
+      let length = min(run, d - k)
+      for row in stride(from: 0, to: width, by: 16) {
+        reft_pack_transposed_f32(
+          length,
+          min(16, width - row),
+          weights + row * d + k,
+          d,
+          panels + row * length
+        )
       }
       MatrixProduct.multiply(
         rows: n,
-        columns: d,
-        run: width,
-        x: logits,
-        xStride: Self.chunk,
+        columns: width,
+        run: length,
+        x: hidden + k,
+        xStride: d,
         panels: panels,
-        y: average,
-        yStride: d,
-        accumulate: true
+        y: logits,
+        yStride: Self.chunk,
+        accumulate: k > 0
       )
+    }
+  }
+
+  /// A floor of each row's log-sum-exp, known before the sweep: that of the vocabulary's beginning,
+  /// where byte pair encodings have their frequent words, or the label's logit if that is more.
+  private func floors(
+    labels: [Int32],
+    hidden: UnsafePointer<Float>
+  ) -> UnsafePointer<Float> {
+    let n = labels.count
+    let d = model.configuration.hiddenSize
+    let statistics = self.statistics.floats(Self.partCount * n * 3)
+    sweep(0..<model.configuration.vocabularySize / 16, labels, hidden, statistics)
+    let floors = floorBuffer.floats(n)
+    pool.run((n + 15) / 16) { index in
+      let weights = ThreadScratch.floats(d, slot: 0)
+      for row in index * 16..<min(n, index * 16 + 16) {
+        let total = logSumExp(row, of: n, statistics)
+        model.head.parts[0].expand(row: Int(labels[row]), column: 0, count: d, into: weights)
+        floors[row] = max(total, reft_dot_f32(d, weights, hidden + row * d))
+      }
+    }
+    return UnsafePointer(floors)
+  }
+
+  /// The log-sum-exp of one row over all parts.
+  private func logSumExp(_ row: Int, of n: Int, _ statistics: UnsafePointer<Float>) -> Float {
+    let (largest, sum) = total(row, of: n, statistics)
+    return log(sum) + largest
+  }
+
+  /// The maximum of one row over all parts, and the sum of exponentials relative to it.
+  private func total(
+    _ row: Int,
+    of n: Int,
+    _ statistics: UnsafePointer<Float>
+  ) -> (largest: Float, sum: Float) {
+    var largest = -Float.infinity
+    for part in 0..<Self.partCount { largest = max(largest, statistics[part * n * 3 + row]) }
+    var sum: Float = 0
+    for part in 0..<Self.partCount {
+      let factor = exp(statistics[part * n * 3 + row] - largest)
+      sum += statistics[part * n * 3 + n + row] * factor
+    }
+    return (largest, sum)
+  }
+
+  /// average += exponentials · weights, where words of negligible probability count as the mean
+  /// of their chunk.
+  ///
+  /// Most words are, for most rows, so what is left is a fraction of the product (after Wijmans et
+  /// al., Cut Your Losses in Large-Vocabulary Language Models, arXiv 2411.09009, section 4.3, who
+  /// drop them). A row that is spread over many words goes through the whole product. Which way a
+  /// row takes depends on its own numbers alone.
+  private func add(
+    _ exponentials: UnsafeMutablePointer<Float>,
+    rows n: Int,
+    _ limits: UnsafePointer<Float>,
+    _ chunkSums: UnsafePointer<Float>,
+    of weights: UnsafeMutablePointer<Float>,
+    width: Int,
+    to average: UnsafeMutablePointer<Float>
+  ) {
+    let d = model.configuration.hiddenSize
+    let mean = weights + width * d
+    mean.update(repeating: 0, count: d)
+    for row in 0..<width { reft_axpy_f32(d, 1 / Float(width), weights + row * d, mean) }
+    let places = ThreadScratch.floats(2 * Self.chunk + 2, slot: 3)
+    let values = places + Self.chunk + 1
+    var spread: [Int] = []
+    places.withMemoryRebound(to: Int32.self, capacity: Self.chunk + 1) { places in
+      for row in 0..<n {
+        let source = exponentials + row * Self.chunk
+        let count = reft_select_f32(width, source, limits[row], places, values)
+        if count > width / 4 {
+          spread.append(row)
+          continue
+        }
+        places[count] = Int32(width)
+        values[count] = chunkSums[row]
+        for index in 0..<count { values[count] -= values[index] }
+        reft_add_rows_f32(d, count + 1, places, values, weights, d, average + row * d)
+      }
+    }
+    if spread.isEmpty { return }
+    // The rows' exponentials move together to the front: a row's place is never before `index`.
+    let product = ThreadScratch.floats(spread.count * d, slot: 6)
+    for (index, row) in spread.enumerated() where index != row {
+      (exponentials + index * Self.chunk)
+        .update(from: exponentials + row * Self.chunk, count: width)
+    }
+    let panels = ThreadScratch.floats(Self.chunk * (d + 16), slot: 1)
+    for column in stride(from: 0, to: d, by: 16) {
+      let columns = min(16, d - column)
+      for row in 0..<width {
+        let target = panels + column * width + row * 16
+        target.update(from: weights + row * d + column, count: columns)
+        for rest in columns..<16 { target[rest] = 0 }
+      }
+    }
+    MatrixProduct.multiply(
+      rows: spread.count,
+      columns: d,
+      run: width,
+      x: exponentials,
+      xStride: Self.chunk,
+      panels: panels,
+      y: product,
+      yStride: d,
+      accumulate: false
+    )
+    for (index, row) in spread.enumerated() {
+      reft_axpy_f32(d, 1, product + index * d, average + row * d)
     }
   }
 
@@ -177,16 +322,10 @@ final class LossHead {
     gradient: UnsafeMutablePointer<Float>?
   ) -> Float {
     let d = model.configuration.hiddenSize
-    var largest = -Float.infinity
+    let (largest, sum) = total(row, of: n, statistics)
     var labelLogit = -Float.infinity
     for part in 0..<Self.partCount {
-      largest = max(largest, statistics[part * n * 3 + row])
       labelLogit = max(labelLogit, statistics[part * n * 3 + 2 * n + row])
-    }
-    var sum: Float = 0
-    for part in 0..<Self.partCount {
-      let factor = exp(statistics[part * n * 3 + row] - largest)
-      sum += statistics[part * n * 3 + n + row] * factor
     }
     if let gradient, let averages {
       let out = gradient + row * d

@@ -22,13 +22,13 @@ final class RepackedWeight: @unchecked Sendable {
   private let parts: [Part]
   private let columns: Int
   private let storage: FloatBuffer
-  /// The part and the first group of each task.
-  private let tasks: [(part: Int, group: Int)]
+  /// The part and the rows of each task.
+  private let tasks: [(part: Int, rows: Range<Int>)]
 
   /// Rows of a group.
   private static let groupRows = 8
-  /// Groups that one task computes.
-  private static let taskGroups = 4
+  /// Bytes of weights that one task reads, about.
+  private static let taskBytes = 64 << 10
 
   /// Repacks a weight; nil when one of its parts has no layout for int8 products.
   init?(_ weight: StackedWeight, pool: ThreadPool) {
@@ -63,8 +63,10 @@ final class RepackedWeight: @unchecked Sendable {
     }
     self.parts = parts
     tasks = parts.enumerated().flatMap { index, part in
-      let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
-      return stride(from: 0, to: groups, by: Self.taskGroups).map { (index, $0) }
+      let rows = max(1, Self.taskBytes / part.groupBytes) * Self.groupRows
+      return stride(from: 0, to: part.rows, by: rows).map {
+        (index, $0..<min(part.rows, $0 + rows))
+      }
     }
     for (source, part) in zip(weight.parts, parts) {
       let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
@@ -85,36 +87,32 @@ final class RepackedWeight: @unchecked Sendable {
     }
   }
 
-  /// y[n, rows] (+)= x[n, columns] Wᵀ with x rounded to int8, one scale for every 32 columns.
+  /// y[n, rows] (+)= x[n, columns] Wᵀ with x rounded to int8 digits, a scale for every 32 columns
+  /// of each.
   func multiply(
     rows n: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    digits: Int,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
-    let activations = quantize(rows: n, x: x, xStride: xStride)
+    let activations = quantize(rows: n, x: x, xStride: xStride, digits: digits)
     pool.run(tasks.count) { task in
       let part = parts[tasks[task].part]
+      let rows = tasks[task].rows
       var activations = activations
-      let sums = ThreadScratch.floats(n * Self.groupRows, slot: 0)
-      for group in tasks[task].group..<tasks[task].group + Self.taskGroups {
-        let row = group * Self.groupRows
-        let count = min(Self.groupRows, part.rows - row)
-        guard count > 0 else { break }
-        let target = y + part.firstRow + row
-        let data = part.data + group * part.groupBytes
-        if accumulate {
-          reft_rows8_dot(part.layout, data, &activations, count, sums, Self.groupRows)
-          for i in 0..<n {
-            for j in 0..<count { target[i * yStride + j] += sums[i * Self.groupRows + j] }
-          }
-        } else {
-          reft_rows8_dot(part.layout, data, &activations, count, target, yStride)
-        }
+      let target = y + part.firstRow + rows.lowerBound
+      let data = part.data + rows.lowerBound / Self.groupRows * part.groupBytes
+      guard accumulate else {
+        reft_rows8_dot(part.layout, data, &activations, rows.count, target, yStride)
+        return
       }
+      let sums = ThreadScratch.floats(n * rows.count, slot: 0)
+      reft_rows8_dot(part.layout, data, &activations, rows.count, sums, rows.count)
+      for i in 0..<n { reft_axpy_f32(rows.count, 1, sums + i * rows.count, target + i * yStride) }
     }
   }
 
@@ -122,14 +120,17 @@ final class RepackedWeight: @unchecked Sendable {
   private func quantize(
     rows n: Int,
     x: UnsafePointer<Float>,
-    xStride: Int
+    xStride: Int,
+    digits: Int
   ) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
-    let memory = ThreadScratch.floats(n * (columns / 4 + 4 * blocks), slot: 6)
-    let scales = memory + n * columns / 4
+    let bytes = n * digits * columns
+    let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, slot: 6)
+    let scales = memory + bytes / 4
     let raw = UnsafeMutableRawPointer(memory)
     var activations = reft_activations_t(
       n: n,
+      digits: digits,
       columns: columns,
       q: raw.assumingMemoryBound(to: Int8.self),
       scale: scales,

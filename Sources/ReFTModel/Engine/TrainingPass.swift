@@ -44,12 +44,35 @@ public final class TrainingPass {
     lossHead = LossHead(model: model, pool: pool)
   }
 
+  /// How many tokens a pass may have so that what it keeps for its backward pass fits a budget.
+  ///
+  /// - Parameters:
+  ///   - model: the model.
+  ///   - block: the lowest block whose backward pass runs.
+  ///   - byteCount: the budget; 640 MiB by default, about 1,000 tokens of a model of 135 million
+  ///     weights with edits in all blocks.
+  /// - Returns: from 256 to 8192, so that short passes are not all packing and long ones share what
+  ///   sequences have in common.
+  public static func tokenBudget(
+    _ model: FrozenModel,
+    keptFrom block: Int,
+    byteCount: Int = 640 << 20
+  ) -> Int {
+    let shape = model.configuration
+    let floats =
+      2 * shape.hiddenSize + shape.queryWidth + 2 * shape.keyValueWidth + shape.heads
+      + 2 * shape.feedForwardSize
+    let kept = max(1, shape.layers - block) * floats * MemoryLayout<Float>.size
+    return min(8192, max(256, byteCount / kept))
+  }
+
   /// Negative log likelihood in nats of each label, in the order of `batch.labels`.
   ///
   /// - Parameters:
   ///   - batch: the sequences.
   ///   - editor: edits hidden states; nil for the frozen model.
-  ///   - start: where to start instead of at the embeddings, with the bits of a whole pass.
+  ///   - start: where to start instead of at the embeddings, with the bits of a whole pass. Edits
+  ///     of the block output just before it still run.
   /// - Returns: one number per label; none, without running the model, when there is no label.
   /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a start
   ///   or a site that does not fit, or what the editor throws.
@@ -86,13 +109,13 @@ public final class TrainingPass {
   public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
     try check(batch)
     try model.checkBlock(block)
-    stack.layout = PassLayout(batch, sharedPrefix: 0)
+    let layout = PassLayout(batch, sharedPrefix: sharedPrefix(batch, editor: nil))
+    stack.layout = layout
     stack.tail = nil
     stack.editor = nil
     stack.sites = []
     let d = model.configuration.hiddenSize
-    let count = stack.layout.rowCount * d
-    stack.embed(into: scratchState.input.floats(count))
+    stack.embed(into: scratchState.input.floats(layout.rowCount * d))
     for index in 0..<block {
       try stack.forward(
         index,
@@ -102,8 +125,16 @@ public final class TrainingPass {
       )
       swap(&final, &scratchState.input)
     }
-    let rows = FloatBuffer(count: count)
-    rows.base.update(from: scratchState.input.floats(count), count: count)
+    let computed = scratchState.input.floats(layout.rowCount * d)
+    let rows = FloatBuffer(count: batch.tokens.count * d)
+    for segment in batch.segments {
+      for offset in 0..<segment.count {
+        // Tokens of a shared prefix have their row in the first sequence.
+        let own = layout.row(ofToken: Int32(segment.start + offset))
+        let row = own < 0 ? Int32(offset) : own
+        (rows.base + (segment.start + offset) * d).update(from: computed + Int(row) * d, count: d)
+      }
+    }
     return BlockInput(block: block, rows: rows)
   }
 
@@ -135,7 +166,8 @@ public final class TrainingPass {
     guard start.rows.count == expected else {
       throw .startOfAnotherBatch(floats: start.rows.count, expected: expected)
     }
-    if let site = sites.min(by: { $0.block < $1.block }), site.block < start.block {
+    let earliest = Site(block: start.block - 1, component: .blockOutput)
+    if let site = sites.first(where: { $0.block < start.block && $0 != earliest }) {
       throw .startAboveEdit(site, start: start.block)
     }
   }
@@ -187,6 +219,7 @@ public final class TrainingPass {
     while states.count < shape.layers { states.append(BlockState()) }
     var state = state(firstBlock, firstKept: firstKept)
     begin(layout, start: start, into: state.input.floats(layout.rowCount * d))
+    if start != nil { try stack.editOutput(of: firstBlock - 1, in: state) }
     for index in firstBlock..<shape.layers {
       let isKept = index >= firstKept
       let isLast = index + 1 == shape.layers
@@ -257,6 +290,7 @@ public final class TrainingPass {
         gradient: &gradient
       )
     }
+    if stack.sitesLeft > 0 { try stack.differentiateOutput(of: firstBlock - 1, &gradient) }
     return losses
   }
 

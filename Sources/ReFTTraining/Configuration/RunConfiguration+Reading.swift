@@ -175,8 +175,7 @@ extension TrainOptions {
     epochs = try reader.integer("epochs", in: 1...1_000_000) ?? epochs
     maxSteps = try reader.integer("max_steps", in: 1...Int.max)
     batchSize = try reader.integer("batch_size", in: 1...65_536) ?? batchSize
-    microBatchTokens =
-      try reader.integer("micro_batch_tokens", in: 1...1_048_576) ?? microBatchTokens
+    microBatchTokens = try reader.integer("micro_batch_tokens", in: 1...1_048_576)
     learningRate =
       try reader.number("learning_rate", expected: "a number from 0 to 100") {
         (0...100).contains($0)

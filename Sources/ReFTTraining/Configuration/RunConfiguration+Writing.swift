@@ -71,8 +71,9 @@ extension TrainOptions {
       case .steps(let steps): "\(steps)"
       case .fraction(let fraction): "\(fraction)"
       }
+    result.append(("batch_size", .plain("\(batchSize)")))
+    if let microBatchTokens { result.append(("micro_batch_tokens", .plain("\(microBatchTokens)"))) }
     result += [
-      ("batch_size", .plain("\(batchSize)")), ("micro_batch_tokens", .plain("\(microBatchTokens)")),
       ("learning_rate", .plain("\(learningRate)")), ("schedule", .plain(schedule.rawValue)),
       ("warmup", .plain(rise)), ("weight_decay", .plain("\(weightDecay)")),
       ("clip_norm", .plain("\(clipNorm)")),

@@ -155,10 +155,11 @@ public struct TrainOptions: Sendable, Equatable {
   public var maxSteps: Int?
   /// `batch_size`: sequences per optimiser step; 8 by default.
   public var batchSize = 8
-  /// `micro_batch_tokens`: the most tokens of one pass; 1024 by default.
+  /// `micro_batch_tokens`: the most tokens of one pass; by default as many as keep 640 MiB for the
+  /// backward pass.
   ///
   /// It is the knob of peak memory. A longer sequence has a pass of its own.
-  public var microBatchTokens = 1024
+  public var microBatchTokens: Int?
   /// `learning_rate`: the peak rate; 9e-4 by default.
   public var learningRate = 9e-4
   /// `schedule`: `constant`, `linear` (default) or `cosine`.

@@ -64,7 +64,8 @@ extension Trainer {
       runner: BatchRunner(
         model: model,
         adapter: adapter,
-        budget: options.microBatchTokens,
+        budget: options.microBatchTokens
+          ?? TrainingPass.tokenBudget(model, keptFrom: adapter.frozenDepth),
         cache: cache
       ),
       metrics: metrics,
@@ -243,9 +244,10 @@ extension Trainer {
   ) -> ActivationCache? {
     let megabytes = configuration.train.cacheMegabytes
     let isRepeated = totalSteps > order.stepsPerEpoch || data.validation != nil
-    guard megabytes > 0, isRepeated, adapter.lowestBlock >= 1 else { return nil }
+    let block = min(adapter.frozenDepth, model.configuration.layers - 1)
+    guard megabytes > 0, isRepeated, block >= 1 else { return nil }
     return ActivationCache(
-      block: adapter.lowestBlock,
+      block: block,
       width: model.configuration.hiddenSize,
       memoryLimit: megabytes << 20,
       folder: folder.path

@@ -218,7 +218,7 @@ struct BenchCommand: ParsableCommand {
     @Option(name: [.customLong("batch"), .customLong("sequences")], help: "Sequences at once.")
     var batch = 1
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 3
-    @Flag(help: "Keep float32 activations.") var exact = false
+    @OptionGroup var precision: PrecisionOptions
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
@@ -231,7 +231,7 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try InferenceBenchmark(model: frozen, isExact: exact).decode(
+      let result = try InferenceBenchmark(model: frozen, precision: precision.value).decode(
         after: context,
         tokens: tokens,
         sequences: batch,

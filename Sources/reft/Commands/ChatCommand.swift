@@ -23,6 +23,7 @@ struct ChatCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var precision: PrecisionOptions
   @OptionGroup var plugins: PluginOptions
 
   @Option(help: "A message that sets the scene, before the first one.")
@@ -49,7 +50,7 @@ struct ChatCommand: ParsableCommand {
       if text.isEmpty { continue }
       messages.append(ChatMessage(role: "user", content: text))
       let request = try sampling.request(.chat(messages), adapter: adapter)
-      let results = try generator.generate([request]) { event in
+      let results = try generator.generate([request], precision: precision.value) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }
       Output.line()

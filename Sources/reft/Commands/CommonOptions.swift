@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options that several commands share.
 
-import ArgumentParser
+public import ArgumentParser
 import ReFTHost
-import ReFTModel
+public import ReFTModel
 import ReFTTensor
 
 /// Options of every command.
@@ -54,6 +54,19 @@ struct AdapterOptions: ParsableArguments {
     for warning in loaded.warnings { Output.note("warning: \(warning)") }
     return loaded
   }
+}
+
+extension DecodePrecision: ExpressibleByArgument {}
+
+/// How precisely tokens are decoded.
+struct PrecisionOptions: ParsableArguments {
+  @Option(help: "Activations of generated tokens: int8 (fastest), int16 or float32.")
+  var activations = DecodePrecision.int16
+  @Flag(help: "The same as --activations float32.")
+  var exact = false
+
+  /// The precision that was asked for.
+  var value: DecodePrecision { exact ? .float32 : activations }
 }
 
 /// How tokens are drawn, and how many.

@@ -26,6 +26,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
   @OptionGroup var sampling: SamplingArguments
+  @OptionGroup var precision: PrecisionOptions
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
@@ -98,7 +99,11 @@ struct GenerateCommand: ParsableCommand {
     let clock = RateClock(total: requests.count)
     defer { line.clear() }
     var done = 0
-    return try generator.generate(requests, batchSize: batchSize) { event in
+    return try generator.generate(
+      requests,
+      batchSize: batchSize,
+      precision: precision.value
+    ) { event in
       if case .finished = event { done += 1 }
       line.show(clock.text(done: done, unit: "texts"))
     }
@@ -111,7 +116,7 @@ struct GenerateCommand: ParsableCommand {
   }
 
   private func stream(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {
-    let results = try generator.generate(requests) { event in
+    let results = try generator.generate(requests, precision: precision.value) { event in
       if case .text(_, let piece) = event { Output.piece(piece) }
     }
     Output.line()

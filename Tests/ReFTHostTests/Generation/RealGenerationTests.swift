@@ -49,8 +49,8 @@ import _ReFTTestSupport
   func roundsActivations() throws {
     let talks = try Self.talks()
     let generator = try TextGenerator(path: RealModel.required())
-    let alone = try generator.generate(Self.requests(talks), isExact: false)
-    let together = try generator.generate(Self.requests(talks), batchSize: 4, isExact: false)
+    let alone = try generator.generate(Self.requests(talks), precision: .int8)
+    let together = try generator.generate(Self.requests(talks), batchSize: 4, precision: .int8)
     #expect(alone.map(\.ids) == together.map(\.ids))
     // The prompt is read in float32 either way.
     #expect(alone.map { $0.ids.first } == talks.map { $0.newIds.first })

@@ -24,10 +24,15 @@ struct BlockInputTests {
     let sites = (block..<3).flatMap { block in
       EngineFixture.order.map { Site(block: block, component: $0) }
     }
-    // Alone, the last component of a block takes another way: nothing below it is kept.
-    for sites in [sites, [Site(block: block, component: .blockOutput)]] {
+    // Alone, the last component of a block takes another way: nothing below it is kept. Then a pass
+    // may start behind it, too.
+    let output = Site(block: block, component: .blockOutput)
+    let above = sites.filter { $0.block > block }
+    for (sites, first) in [
+      (sites, block), ([output], block), ([output] + above, min(block + 1, 2)),
+    ] {
       let training = TrainingPass(model: model)
-      let start = try training.blockInput(block, of: batch)
+      let start = try training.blockInput(first, of: batch)
       var found: [(losses: [Float], gradients: [Site: [Float]])] = []
       for start in [nil, start] {
         let editor = AffineEditor(
@@ -58,7 +63,7 @@ struct BlockInputTests {
       tokenCount: batch.tokens.count,
       needsAllRows: false
     )
-    let start = try training.blockInput(1, of: batch)
+    let start = try training.blockInput(2, of: batch)
     for call in [
       { try training.loss(other, editor: nil, from: start) },
       { try training.loss(batch, editor: editor, from: start) },

@@ -38,7 +38,7 @@ struct ParityTests {
   func forward() throws {
     let model = try FrozenModel(path: try RealModel.required())
     let training = TrainingPass(model: model)
-    let inference = InferencePass(model: model, isExact: true)
+    let inference = InferencePass(model: model, precision: .float32)
     let cases: [ForwardCase] = try load("forward.json")
     for item in cases {
       var batch = PackedBatch()
@@ -57,7 +57,7 @@ struct ParityTests {
   @Test("greedy continuations match token by token")
   func greedy() throws {
     let model = try FrozenModel(path: try RealModel.required())
-    let inference = InferencePass(model: model, isExact: true)
+    let inference = InferencePass(model: model, precision: .float32)
     let cases: [GreedyCase] = try load("greedy.json")
     for item in cases {
       let cache = KVCache(model: model, capacity: item.prompt_ids.count + item.new_ids.count)

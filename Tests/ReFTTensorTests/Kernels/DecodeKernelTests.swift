@@ -20,7 +20,7 @@ struct DecodeKernelTests {
     let activations = DecodeActivations(x, n: n, columns: columns, stride: columns)
     var y = [Float](repeating: .nan, count: n * rows)
     var raw = activations.raw
-    reft_rows8_dot(weights.layout, weights.group, &raw, rows, &y, rows)
+    reft_rows8_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
     let values = activations.values
     var expected: [Float] = []
     for i in 0..<n {

@@ -13,13 +13,14 @@ final class DecodeActivations {
   private(set) var raw: reft_activations_t
 
   /// Quantises `n` rows that lie `stride` numbers apart.
-  init(_ x: UnsafePointer<Float>, n: Int, columns: Int, stride: Int) {
+  init(_ x: UnsafePointer<Float>, n: Int, columns: Int, stride: Int, digits: Int = 1) {
     let blocks = columns / 32
-    q = .allocate(capacity: n * columns)
+    q = .allocate(capacity: n * digits * columns)
     floats = FloatBuffer(count: 2 * n * blocks)
     counts = .allocate(capacity: 2 * n * blocks)
     raw = reft_activations_t(
       n: n,
+      digits: digits,
       columns: columns,
       q: q.baseAddress,
       scale: floats.base,
@@ -39,23 +40,27 @@ final class DecodeActivations {
     q.map { Float($0) } + floats.values + counts.map { Float($0) }
   }
 
-  /// The numbers that the rounded rows stand for.
+  /// The numbers that the rounded rows stand for, [n, columns].
   var values: [Double] {
-    q.enumerated().map { index, code in Double(code) * Double(floats[index / 32]) }
+    (0..<raw.n * raw.columns).map { index in
+      let place = index / raw.columns * raw.digits * raw.columns + index % raw.columns
+      let code = raw.digits == 1 ? Int(q[place]) : 255 * Int(q[place]) + Int(q[place + raw.columns])
+      return Double(code) * Double(floats[index / 32])
+    }
   }
 }
 
-/// Eight rows of a quantised weight, repacked for decoding.
+/// Rows of a quantised weight, repacked for decoding.
 struct DecodeWeights {
   /// Formats that have a layout for decoding.
   static let types: [TensorType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K]
 
   let layout: UInt32
-  let group: [UInt8]
+  let groups: [UInt8]
   /// The first `rows` rows, expanded.
   let expanded: [[Float]]
 
-  /// Repacks random rows; those from `rows` on are missing.
+  /// Repacks random rows; those that are missing in the last group are zeros.
   init(_ type: TensorType, columns: Int, rows: Int, _ random: inout SeededGenerator) {
     let data = (0..<rows).map { _ in Self.row(type, columns: columns, &random) }
     expanded = data.map { row in
@@ -66,14 +71,21 @@ struct DecodeWeights {
       return out
     }
     layout = reft_rows8_layout(type.rawValue)
-    var group = [UInt8](repeating: 0xaa, count: columns / 32 * reft_rows8_block_bytes(layout))
+    let groupBytes = columns / 32 * reft_rows8_block_bytes(layout)
+    var groups = [UInt8](repeating: 0xaa, count: (rows + 7) / 8 * groupBytes)
     let bytes = data.first?.count ?? 0
     data.flatMap { $0 }.withUnsafeBytes { all in
-      let pointers = (0..<8).map { $0 < rows ? all.baseAddress.map { $0 } : nil }
-      let rows = pointers.enumerated().map { index, base in base.map { $0 + index * bytes } }
-      reft_rows8_repack(type.rawValue, columns, rows, &group)
+      for first in stride(from: 0, to: rows, by: 8) {
+        let pointers = (first..<first + 8).map { row in
+          row < rows ? all.baseAddress.map { $0 + row * bytes } : nil
+        }
+        groups.withUnsafeMutableBufferPointer { groups in
+          guard let base = groups.baseAddress else { return }
+          reft_rows8_repack(type.rawValue, columns, pointers, base + first / 8 * groupBytes)
+        }
+      }
     }
-    self.group = group
+    self.groups = groups
   }
 
   private static func row(

@@ -132,7 +132,7 @@ extension KernelCase {
       let q = KernelMemory(group * headSize, offset: offset, &random)
       let k = KernelMemory(keys * headSize, offset: offset, &random)
       let v = KernelMemory(keys * headSize, offset: offset, &random)
-      let scores = KernelMemory(keys, offset: offset, &random)
+      let scores = KernelMemory(3 * keys, offset: offset, &random)
       let out = KernelMemory(group * (headSize + 2), offset: offset, &random)
       reft_attend_f32(
         group,
@@ -145,7 +145,7 @@ extension KernelCase {
         scores.base,
         out.base
       )
-      return out.contents + scores.contents.dropFirst(keys)
+      return out.contents + scores.contents.dropFirst(3 * keys)
     },
   ]
 }

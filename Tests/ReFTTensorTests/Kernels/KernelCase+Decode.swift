@@ -11,11 +11,11 @@ extension KernelCase {
       KernelCase(
         name: "quantize_rows",
         family: .decode,
-        sizes: combinations([0, 1, 3], [32, 64, 96]),
+        sizes: combinations([0, 1, 3], [32, 64, 96], [1, 2]),
         warn: 0,
         fail: 0
       ) { size, offset, random in
-        let (n, columns) = (size[0], size[1])
+        let (n, columns, digits) = (size[0], size[1], size[2])
         let x = KernelMemory(n * (columns + 5), offset: offset, &random)
         if n == 3 {
           // A block of zeros, one of numbers too small for a scale, and ties between two codes.
@@ -24,7 +24,13 @@ extension KernelCase {
           for index in 0..<32 { x.base[2 * (columns + 5) + index] = Float(index) + 0.5 }
           x.base[2 * (columns + 5)] = 127
         }
-        return DecodeActivations(x.base, n: n, columns: columns, stride: columns + 5).contents
+        return DecodeActivations(
+          x.base,
+          n: n,
+          columns: columns,
+          stride: columns + 5,
+          digits: digits
+        ).contents
       }
     ]
     + DecodeWeights.types.map { type in
@@ -33,20 +39,27 @@ extension KernelCase {
         family: .decode,
         sizes: combinations(
           Array(0...7),
-          [1, 5, 8],
-          type.blockSize == 256 ? [256, 512] : [32, 64, 224]
+          [1, 5, 8, 16, 21],
+          type.blockSize == 256 ? [256, 512] : [32, 64, 224],
+          [1, 2]
         ),
-        warn: 4e-6,
+        warn: 1e-5,
         fail: 2e-5
       ) { size, offset, random in
-        let (n, rows, columns) = (size[0], size[1], size[2])
+        let (n, rows, columns, digits) = (size[0], size[1], size[2], size[3])
         let weights = DecodeWeights(type, columns: columns, rows: rows, &random)
         let x = KernelMemory(n * columns, offset: offset, &random)
         let y = KernelMemory(n * (rows + 3), offset: offset, &random)
-        let activations = DecodeActivations(x.base, n: n, columns: columns, stride: columns)
+        let activations = DecodeActivations(
+          x.base,
+          n: n,
+          columns: columns,
+          stride: columns,
+          digits: digits
+        )
         var raw = activations.raw
         withExtendedLifetime(activations) {
-          reft_rows8_dot(weights.layout, weights.group, &raw, rows, y.base, rows + 3)
+          reft_rows8_dot(weights.layout, weights.groups, &raw, rows, y.base, rows + 3)
         }
         return y.contents
       }

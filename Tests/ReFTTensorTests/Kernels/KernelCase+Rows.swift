@@ -96,5 +96,32 @@ extension KernelCase {
       let x = KernelMemory(size[0], offset: offset, &random)
       return [reft_max_f32(size[0], x.base)]
     },
+    KernelCase(name: "select", family: .rows, sizes: oneSize, warn: 0, fail: 0) {
+      size,
+      offset,
+      random in
+      let x = KernelMemory(size[0], offset: offset, &random)
+      if size[0] > 5 { x.base[5] = .nan }
+      let values = KernelMemory(size[0], offset: offset, &random)
+      var places = [Int32](repeating: -1, count: size[0] + 1)
+      let count = reft_select_f32(size[0], x.base, 0.2, &places, values.base)
+      return [Float(count)] + places.prefix(count).map { Float($0) } + values.contents.suffix(8)
+        + (0..<count).map { values.base[$0] } + [Float(places[size[0]])]
+    },
+    KernelCase(
+      name: "add_rows",
+      family: .rows,
+      sizes: combinations(Array(0...70) + [128, 200], [0, 1, 3, 9]),
+      warn: 1e-6,
+      fail: 5e-6
+    ) { size, offset, random in
+      let (d, count) = (size[0], size[1])
+      let rows = KernelMemory(12 * (d + 3), offset: offset, &random)
+      let values = KernelMemory(count, offset: offset, &random)
+      let y = KernelMemory(d, offset: offset, &random)
+      let places = (0..<count).map { Int32($0 * 5 % 12) }
+      reft_add_rows_f32(d, count, places, values.base, rows.base, d + 3, y.base)
+      return y.contents
+    },
   ]
 }

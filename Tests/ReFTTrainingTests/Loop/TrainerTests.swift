@@ -106,7 +106,8 @@ struct TrainerTests {
       try run.train("with", ["train.epochs=3"]) { event in
         if case .prepared(let plan) = event { cached = plan.cachedBlock }
       }
-      #expect(cached == 1)
+      // The edit of block 1 changes its output alone, so what enters block 2 before it is kept.
+      #expect(cached == 2)
       try run.train("without", ["train.epochs=3", "train.cache_megabytes=0"])
       #expect(try run.tensors("with") == run.tensors("without"))
     }
