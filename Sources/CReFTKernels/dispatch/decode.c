@@ -14,8 +14,8 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
   reft_quantize_rows_ref(x, stride, out);
 }
 
-void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x, size_t rows,
-                    float* y, size_t stride) {
+void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                    size_t rows, float* y, size_t stride) {
 #if defined(__x86_64__)
   if (reft_kernels_use_avx2()) {
     if (reft_kernels_use_vnni()) {

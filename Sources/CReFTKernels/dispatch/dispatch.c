@@ -87,6 +87,7 @@ static const kernels_t avx2 = {
 static const kernels_t* active = &reference;
 
 static int use_vnni = 0;
+static int use_avx512 = 0;
 
 static int offered(void) {
 #if defined(__x86_64__)
@@ -99,10 +100,11 @@ static int offered(void) {
 
 void reft_kernels_select(int level) {
   active = &reference;
-  use_vnni = 0;
+  use_vnni = use_avx512 = 0;
 #if defined(__x86_64__)
   if (level == 0 || !offered()) return;
   active = &avx2;
+  use_avx512 = level == 1 && __builtin_cpu_supports("avx512f");
   use_vnni =
       level == 1 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
 #endif
@@ -127,6 +129,12 @@ int reft_kernels_use_avx2(void) {
 void reft_gemm_packed_f32(size_t m, size_t columns, size_t kc, const float* a, size_t lda,
                           const float* packed, size_t panel_stride, float* c, size_t ldc,
                           int accumulate) {
+#if defined(__x86_64__)
+  if (use_avx512) {
+    reft_gemm_packed_f32_avx512(m, columns, kc, a, lda, packed, panel_stride, c, ldc, accumulate);
+    return;
+  }
+#endif
   active->gemm_packed(m, columns, kc, a, lda, packed, panel_stride, c, ldc, accumulate);
 }
 

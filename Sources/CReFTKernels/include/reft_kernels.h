@@ -10,7 +10,8 @@
 
 /* 1 when this processor has AVX2, FMA and F16C and REFT_KERNELS is not "ref". */
 int reft_kernels_use_avx2(void);
-/* 1 when, besides, it has AVX-512 VNNI on 256-bit registers and REFT_KERNELS is not "avx2". */
+/* 1 when, besides, it has AVX-512 VNNI on 256-bit registers and REFT_KERNELS is not "avx2". Matrix
+ * products use AVX-512 under the same condition, with the same bits. */
 int reft_kernels_use_vnni(void);
 /* Switches to the reference kernels (0), to what the processor offers (1), or to AVX2 at most (2);
  * for tests. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The AVX2 twins of the reference kernels; dispatch.c puts them into the table. */
+ * The AVX2 (some AVX-512) twins of the reference kernels; dispatch.c puts them into the table. */
 #ifndef REFT_X86_KERNELS_H
 #define REFT_X86_KERNELS_H
 #include "reft_decode.h"
@@ -18,6 +18,9 @@ void reft_softmax_backward_f32_avx2(size_t n, size_t padded, float scale, const 
 void reft_gemm_packed_f32_avx2(size_t m, size_t columns, size_t kc, const float* a, size_t lda,
                                const float* packed, size_t panel_stride, float* c, size_t ldc,
                                int accumulate);
+void reft_gemm_packed_f32_avx512(size_t m, size_t columns, size_t kc, const float* a, size_t lda,
+                                 const float* packed, size_t panel_stride, float* c, size_t ldc,
+                                 int accumulate);
 void reft_transpose_f32_avx2(size_t rows, size_t columns, const float* in, size_t stride,
                              float* out, size_t out_stride);
 void reft_pack_transposed_f32_avx2(size_t kc, size_t count, const float* rows, size_t stride,
