@@ -8,7 +8,7 @@ import ReFTTensor
 
 extension Attention {
   /// Keys of one run.
-  private static let keyRun = 256
+  private static let decodeRun = 256
 
   /// The runs of one sequence's keys, for one key-value head.
   private struct Run {
@@ -30,8 +30,8 @@ extension Attention {
     for span in spans {
       guard case .cache(let cache, let past) = span.keys else { continue }
       for head in 0..<keyValueHeads {
-        for first in stride(from: 0, through: past, by: Self.keyRun) {
-          let count = min(Self.keyRun, past + 1 - first)
+        for first in stride(from: 0, through: past, by: Self.decodeRun) {
+          let count = min(Self.decodeRun, past + 1 - first)
           runs.append(
             Run(span: span, cache: cache, head: head, firstKey: first, keyCount: count)
           )
@@ -50,14 +50,14 @@ extension Attention {
         rows + run.span.start * rowWidth + run.head * group * headSize,
         run.cache.keys(block: block, head: run.head) + run.firstKey * headSize,
         run.cache.values(block: block, head: run.head) + run.firstKey * headSize,
-        ThreadScratch.floats(3 * Self.keyRun, slot: 4),
+        ThreadScratch.floats(3 * Self.decodeRun, slot: 4),
         parts + index * width
       )
     }
     var first = 0
     while first < runs.count {
       let run = runs[first]
-      let count = (run.span.past + Self.keyRun) / Self.keyRun
+      let count = (run.span.past + Self.decodeRun) / Self.decodeRun
       for member in 0..<group {
         let target = out + run.span.start * queryWidth + (run.head * group + member) * headSize
         join(parts + first * width + member * (headSize + 2), count: count, stride: width, target)

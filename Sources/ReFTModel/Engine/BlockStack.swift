@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The block loop: one transformer block forward and backward, and the one place where sites fire.
-// Written once for all architectures; TrainingPass and InferencePass decide what is kept.
+// The block loop: one transformer block forward, and the one place where sites fire. Written once
+// for all architectures; TrainingPass and InferencePass decide what is kept. The way back is in
+// BlockStack+Backward, the products with frozen weights are in BlockStack+Products.
 
 import CReFTKernels
 import ReFTTensor
@@ -38,15 +39,15 @@ struct GrowingBuffer {
 final class BlockStack {
   let model: FrozenModel
   let pool: ThreadPool
-  private let attention: Attention
-  private var normed = GrowingBuffer()
-  private var mixed = GrowingBuffer()
-  private var wide = GrowingBuffer()
-  private var delta = GrowingBuffer()
-  private var tailInput = GrowingBuffer()
-  private var tailMixed = GrowingBuffer()
-  private var slopes = GrowingBuffer()
-  private var prefixGradients = GrowingBuffer()
+  let attention: Attention
+  var normed = GrowingBuffer()
+  var mixed = GrowingBuffer()
+  var wide = GrowingBuffer()
+  var delta = GrowingBuffer()
+  var tailInput = GrowingBuffer()
+  var tailMixed = GrowingBuffer()
+  var slopes = GrowingBuffer()
+  var prefixGradients = GrowingBuffer()
 
   var layout = PassLayout(PackedBatch(), sharedPrefix: 0)
   var tail: TailRows?
@@ -54,11 +55,13 @@ final class BlockStack {
   var sites: Set<Site> = []
   /// How many sites the backward pass has still to visit; at 0 it ends.
   var sitesLeft = 0
+  /// Where the time goes, when somebody wants to know.
+  var clock: WorkClock?
   /// What the activations of decoded rows are rounded to; those of prompts are not.
   var decodePrecision = DecodePrecision.float32
 
-  private var shape: ModelConfiguration { model.configuration }
-  private var rowWidth: Int { shape.queryWidth + 2 * shape.keyValueWidth }
+  var shape: ModelConfiguration { model.configuration }
+  var rowWidth: Int { shape.queryWidth + 2 * shape.keyValueWidth }
 
   init(model: FrozenModel, pool: ThreadPool) {
     self.model = model
@@ -75,7 +78,7 @@ final class BlockStack {
 
   /// Calls the editor if it wants this site; says whether it did.
   @discardableResult
-  private func fire(
+  func fire(
     _ component: Component,
     _ block: Int,
     _ base: UnsafeMutablePointer<Float>,
@@ -102,6 +105,7 @@ final class BlockStack {
       try visit(nil)
     }
     if backward { sitesLeft -= 1 }
+    clock?.lap(.edits)
     return true
   }
 
@@ -122,12 +126,12 @@ final class BlockStack {
     try fire(.blockOutput, block, rows, stride: d, backward: true)
   }
 
-  private func wants(_ component: Component, _ block: Int) -> Bool {
+  func wants(_ component: Component, _ block: Int) -> Bool {
     sites.contains(Site(block: block, component: component))
   }
 
   /// Calls `body` with chunks of rows, in parallel.
-  private func rows(_ count: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
+  func rows(_ count: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
     let chunk = 16
     pool.run((count + chunk - 1) / chunk) { index in
       body(index * chunk, min(chunk, count - index * chunk))
@@ -149,6 +153,7 @@ final class BlockStack {
         )
       }
     }
+    clock?.lap(.embedding)
   }
 
   /// Runs one block forward.
@@ -187,6 +192,7 @@ final class BlockStack {
         d
       )
     }
+    clock?.lap(.normalisation)
     try fire(.attentionInput, index, normed, stride: d)
     let qkv = state.queryKeyValue.floats(count * rowWidth)
     multiply(block.queryKeyValue, runs: layout.runs, x: normed, y: qkv, accumulate: false)
@@ -208,6 +214,8 @@ final class BlockStack {
       out: mixed,
       logSumExp: keepsState ? state.logSumExp.floats(count * shape.heads) : nil
     )
+
+    clock?.lap(.attention)
 
     // From here on the last block computes only the rows of the tail.
     let hasTail = tail != nil && index == shape.layers - 1
@@ -254,6 +262,7 @@ final class BlockStack {
         d
       )
     }
+    clock?.lap(.normalisation)
     try fire(.mlpInput, index, mlpNormed, stride: d, inTail: hasTail)
     let gateUp = state.gateUp.floats(n * 2 * f)
     multiply(block.gateUp, runs: runs, x: mlpNormed, y: gateUp, accumulate: false)
@@ -281,6 +290,7 @@ final class BlockStack {
         }
       }
     }
+    clock?.lap(.activation)
     let out = output(n * d)
     try addProduct(
       block.down,
@@ -293,321 +303,5 @@ final class BlockStack {
       inTail: hasTail
     )
     try fire(.blockOutput, index, out, stride: d, inTail: hasTail)
-  }
-
-  /// into = stream + x Wᵀ; where `site` is edited, the product is edited before it is added.
-  private func addProduct(
-    _ weight: StackedWeight,
-    x: UnsafeMutablePointer<Float>,
-    runs: [RowRun],
-    to stream: UnsafeMutablePointer<Float>,
-    into out: UnsafeMutablePointer<Float>,
-    site: Component,
-    _ index: Int,
-    inTail: Bool
-  ) throws {
-    let d = shape.hiddenSize
-    let n = runs.reduce(0) { $0 + $1.count }
-    if out != stream {
-      rows(n) { first, m in
-        (out + first * d).update(from: stream + first * d, count: m * d)
-      }
-    }
-    guard wants(site, index) else {
-      multiply(weight, runs: runs, x: x, y: out, accumulate: true)
-      return
-    }
-    let product = delta.floats(n * d)
-    multiply(weight, runs: runs, x: x, y: product, accumulate: false)
-    try fire(site, index, product, stride: d, inTail: inTail)
-    rows(n) { first, m in reft_axpy_f32(m * d, 1, product + first * d, out + first * d) }
-  }
-
-  private func multiply(
-    _ weight: StackedWeight,
-    runs: [RowRun],
-    x: UnsafePointer<Float>,
-    y: UnsafeMutablePointer<Float>,
-    accumulate: Bool
-  ) {
-    for run in runs {
-      if run.isDecode {
-        multiplyFew(weight, run: run, x: x, y: y, accumulate: accumulate)
-      } else {
-        MatrixProduct.forward(
-          weight,
-          rows: run.count,
-          x: x + run.start * weight.columns,
-          xStride: weight.columns,
-          y: y + run.start * weight.rows,
-          yStride: weight.rows,
-          accumulate: accumulate,
-          pool: pool
-        )
-      }
-    }
-  }
-
-  /// Logits of the last row of each sequence: y = x headᵀ.
-  func multiplyHead(x: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>) {
-    for run in layout.lastRuns {
-      multiplyFew(model.head, run: run, x: x, y: y, accumulate: false)
-    }
-  }
-
-  /// The rows of one run, few enough that packing the weight does not pay.
-  private func multiplyFew(
-    _ weight: StackedWeight,
-    run: RowRun,
-    x: UnsafePointer<Float>,
-    y: UnsafeMutablePointer<Float>,
-    accumulate: Bool
-  ) {
-    let x = x + run.start * weight.columns
-    let y = y + run.start * weight.rows
-    if run.isDecode, let digits = decodePrecision.digits,
-      let repacked = weight.repacked(pool: pool)
-    {
-      repacked.multiply(
-        rows: run.count,
-        x: x,
-        xStride: weight.columns,
-        digits: digits,
-        y: y,
-        yStride: weight.rows,
-        accumulate: accumulate,
-        pool: pool
-      )
-    } else {
-      MatrixProduct.forwardFew(
-        weight,
-        rows: run.count,
-        x: x,
-        xStride: weight.columns,
-        y: y,
-        yStride: weight.rows,
-        accumulate: accumulate,
-        pool: pool
-      )
-    }
-  }
-
-  private func multiplyBack(
-    _ weight: StackedWeight,
-    rows n: Int,
-    dy: UnsafePointer<Float>,
-    dx: UnsafeMutablePointer<Float>
-  ) {
-    MatrixProduct.backward(
-      weight,
-      rows: n,
-      dy: dy,
-      dyStride: weight.rows,
-      dx: dx,
-      dxStride: weight.columns,
-      accumulate: false,
-      pool: pool
-    )
-  }
-
-  /// Rotates queries and keys by their positions (sign 1), or back (sign −1).
-  private func rotate(_ rows: UnsafeMutablePointer<Float>, sign: Float) {
-    let longest = layout.positions.reduce(0) { max($0, Int($1)) }
-    let table = model.rope.rows(positions: longest + 1)
-    let heads = shape.heads + shape.keyValueHeads
-    self.rows(layout.rowCount) { first, count in
-      for row in first..<first + count {
-        reft_rope_f32(
-          heads,
-          shape.headSize,
-          table.base + Int(layout.positions[row]) * shape.headSize,
-          sign,
-          rows + row * rowWidth
-        )
-      }
-    }
-  }
-
-  // MARK: Backward
-
-  /// Turns d loss / d (a block's output) in `gradient` into d loss / d (its input), [T, d].
-  ///
-  /// In the last block with a tail the gradient comes as [tail rows, d]. Ends early when no site
-  /// is left. The state is used up.
-  ///
-  /// - Throws: what the editor throws.
-  func backward(_ index: Int, state: BlockState, gradient: inout GrowingBuffer) throws {
-    let block = model.blocks[index]
-    let d = shape.hiddenSize
-    let f = shape.feedForwardSize
-    let count = layout.rowCount
-    let hasTail = tail != nil && index == shape.layers - 1
-    let n = hasTail ? tail?.rows.count ?? 0 : count
-    var grad = gradient.floats(n * d)
-    func visit(
-      _ component: Component,
-      _ base: UnsafeMutablePointer<Float>,
-      _ stride: Int,
-      tail: Bool = false
-    ) throws -> Bool {
-      try fire(component, index, base, stride: stride, inTail: tail, backward: true)
-    }
-    _ = try visit(.blockOutput, grad, d, tail: hasTail)
-    if sitesLeft == 0 { return }
-
-    // MLP.
-    var branch = grad
-    if wants(.mlpOutput, index) {
-      branch = delta.floats(n * d)
-      branch.update(from: grad, count: n * d)
-      _ = try visit(.mlpOutput, branch, d, tail: hasTail)
-      if sitesLeft == 0 { return }
-    }
-    let dHidden = wide.floats(n * f)
-    multiplyBack(block.down, rows: n, dy: branch, dx: dHidden)
-    let gateUp = state.gateUp.floats(n * 2 * f)
-    if wants(.mlpActivation, index) {
-      try activationBackward(index, state: state, rows: n, dHidden: dHidden, inTail: hasTail)
-      if sitesLeft == 0 { return }
-    } else {
-      rows(n) { first, m in
-        for row in first..<first + m {
-          let gate = gateUp + row * 2 * f
-          reft_swiglu_backward_f32(f, gate, gate + f, dHidden + row * f, gate, gate + f)
-        }
-      }
-    }
-    let dNormed = normed.floats(count * d)
-    multiplyBack(block.gateUp, rows: n, dy: gateUp, dx: dNormed)
-    _ = try visit(.mlpInput, dNormed, d, tail: hasTail)
-    if sitesLeft == 0 { return }
-    let middle = state.middle.floats(n * d)
-    rows(n) { first, m in
-      reft_rmsnorm_backward_f32(
-        m,
-        d,
-        middle + first * d,
-        d,
-        block.mlpNorm.base,
-        shape.normEpsilon,
-        dNormed + first * d,
-        d,
-        grad + first * d,
-        d
-      )
-    }
-
-    // Attention.
-    branch = grad
-    if wants(.attentionOutput, index) {
-      branch = delta.floats(n * d)
-      branch.update(from: grad, count: n * d)
-      _ = try visit(.attentionOutput, branch, d, tail: hasTail)
-      if sitesLeft == 0 { return }
-    }
-    var dMixed = mixed.floats(count * shape.queryWidth)
-    multiplyBack(
-      block.attentionOutput,
-      rows: n,
-      dy: branch,
-      dx: hasTail ? tailMixed.floats(n * shape.queryWidth) : dMixed
-    )
-    if hasTail { dMixed = tailMixed.floats(n * shape.queryWidth) }
-    _ = try visit(.attentionValueOutput, dMixed, shape.queryWidth, tail: hasTail)
-    if sitesLeft == 0 { return }
-    if hasTail, let tail {
-      (grad, dMixed) = spread(tail, gradient: &gradient, dMixed: dMixed)
-    }
-    let dRows = slopes.floats(count * rowWidth)
-    attention.backward(
-      layout.spans,
-      rows: state.queryKeyValue.floats(count * rowWidth),
-      logSumExp: state.logSumExp.floats(count * shape.heads),
-      gradient: dMixed,
-      result: dRows,
-      prefixCount: layout.prefixCount,
-      prefixGradients: prefixGradients.floats(
-        layout.spans.count * shape.keyValueWidth * layout.prefixCount * 2
-      )
-    )
-    rotate(dRows, sign: -1)
-    let values = dRows + shape.queryWidth + shape.keyValueWidth
-    _ = try visit(.valueOutput, values, rowWidth)
-    _ = try visit(.keyOutput, dRows + shape.queryWidth, rowWidth)
-    _ = try visit(.queryOutput, dRows, rowWidth)
-    if sitesLeft == 0 { return }
-    multiplyBack(block.queryKeyValue, rows: count, dy: dRows, dx: dNormed)
-    _ = try visit(.attentionInput, dNormed, d)
-    if sitesLeft == 0 { return }
-    let input = state.input.floats(count * d)
-    rows(count) { first, m in
-      reft_rmsnorm_backward_f32(
-        m,
-        d,
-        input + first * d,
-        d,
-        block.attentionNorm.base,
-        shape.normEpsilon,
-        dNormed + first * d,
-        d,
-        grad + first * d,
-        d
-      )
-    }
-    _ = try visit(.blockInput, grad, d)
-  }
-
-  /// d loss / d (gate, up) through an edited activation, into `state.gateUp`.
-  private func activationBackward(
-    _ index: Int,
-    state: BlockState,
-    rows n: Int,
-    dHidden: UnsafeMutablePointer<Float>,
-    inTail: Bool
-  ) throws {
-    let f = shape.feedForwardSize
-    let gateUp = state.gateUp.floats(n * 2 * f)
-    let activation = state.activation.floats(n * f)
-    rows(n) { first, m in
-      for row in first..<first + m {
-        let up = gateUp + row * 2 * f + f
-        for j in 0..<f {
-          let dh = dHidden[row * f + j]
-          dHidden[row * f + j] = dh * up[j]
-          up[j] = dh * activation[row * f + j]
-        }
-      }
-    }
-    try fire(.mlpActivation, index, dHidden, stride: f, inTail: inTail, backward: true)
-    rows(n) { first, m in
-      for row in first..<first + m {
-        let gate = gateUp + row * 2 * f
-        reft_silu_backward_f32(f, gate, dHidden + row * f, gate)
-      }
-    }
-  }
-
-  /// Spreads gradients of the tail's rows over all rows, zero elsewhere.
-  private func spread(
-    _ tail: TailRows,
-    gradient: inout GrowingBuffer,
-    dMixed: UnsafeMutablePointer<Float>
-  ) -> (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) {
-    let d = shape.hiddenSize
-    let count = layout.rowCount
-    let compact = tailInput.floats(tail.rows.count * d)
-    compact.update(from: gradient.floats(tail.rows.count * d), count: tail.rows.count * d)
-    let grad = gradient.floats(count * d)
-    grad.update(repeating: 0, count: count * d)
-    let full = mixed.floats(count * shape.queryWidth)
-    full.update(repeating: 0, count: count * shape.queryWidth)
-    for (place, row) in tail.rows.enumerated() {
-      (grad + Int(row) * d).update(from: compact + place * d, count: d)
-      (full + Int(row) * shape.queryWidth).update(
-        from: dMixed + place * shape.queryWidth,
-        count: shape.queryWidth
-      )
-    }
-    return (grad, full)
   }
 }

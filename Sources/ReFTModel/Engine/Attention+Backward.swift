@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradients of queries, keys and values. Weights are computed again from what the forward pass kept.
+
+import CReFTKernels
+import ReFTTensor
+
+extension Attention {
+  /// Writes d loss / d (q, k, v after rotation) for all rows of all spans.
+  ///
+  /// With P the weights and dP = dO Vᵀ: dS = P (dP − Σ P dP) / √headSize, dQ = dS K, dK = dSᵀ Q,
+  /// dV = Pᵀ dO. P is computed again from the scores and their log-sum-exp.
+  ///
+  /// - Parameters:
+  ///   - spans: the sequences.
+  ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
+  ///   - logSumExp: what `forward` wrote.
+  ///   - gradient: d loss / d out, [rows, queryWidth].
+  ///   - result: [rows, rowWidth].
+  ///   - prefixCount: how many rows the shared prefix has.
+  ///   - prefixGradients: memory for [spans, keyValueHeads, prefixCount, 2, headSize].
+  func backward(
+    _ spans: [RowSpan],
+    rows: UnsafePointer<Float>,
+    logSumExp: UnsafePointer<Float>,
+    gradient: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
+    prefixCount: Int,
+    prefixGradients: UnsafeMutablePointer<Float>
+  ) {
+    let tasks = tasks(spans, rowsPerTask: Int.max)
+    pool.run(tasks.count) { index in
+      backward(
+        tasks[index],
+        rows: rows,
+        logSumExp: logSumExp,
+        gradient: gradient,
+        result: result,
+        prefixGradients: prefixGradients
+          + (tasks[index].spanIndex * keyValueHeads + tasks[index].keyValueHead)
+          * prefixCount * 2 * headSize
+      )
+    }
+    guard prefixCount > 0 else { return }
+    // The first span is the prefix itself; the others add what their keys there received.
+    pool.run(keyValueHeads) { head in
+      for span in 1..<spans.count {
+        let source = prefixGradients + (span * keyValueHeads + head) * prefixCount * 2 * headSize
+        for row in 0..<prefixCount {
+          let target = result + row * rowWidth + queryWidth + head * headSize
+          reft_axpy_f32(headSize, 1, source + row * 2 * headSize, target)
+          reft_axpy_f32(
+            headSize,
+            1,
+            source + (row * 2 + 1) * headSize,
+            target + keyValueHeads * headSize
+          )
+        }
+      }
+    }
+  }
+
+  private func backward(
+    _ task: Task,
+    rows: UnsafePointer<Float>,
+    logSumExp: UnsafePointer<Float>,
+    gradient: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
+    prefixGradients: UnsafeMutablePointer<Float>
+  ) {
+    let span = task.span
+    let keyCount = span.past + span.count
+    let padded = (keyCount + 15) / 16 * 16
+    let block = Self.queryBlock
+    let keys = gather(
+      0,
+      of: span,
+      head: task.keyValueHead,
+      block: 0,
+      count: keyCount,
+      rows: rows,
+      slot: 0
+    )
+    let values = gather(
+      1,
+      of: span,
+      head: task.keyValueHead,
+      block: 0,
+      count: keyCount,
+      rows: rows,
+      slot: 1
+    )
+    let panels = ThreadScratch.floats(
+      padded * headSize * 2 + keyCount * paddedHeadSize + 2 * block * paddedHeadSize,
+      slot: 2
+    )
+    let keysAcross = panels
+    let valuesAcross = keysAcross + padded * headSize
+    let keyPanels = valuesAcross + padded * headSize
+    let queryPanels = keyPanels + keyCount * paddedHeadSize
+    let gradientPanels = queryPanels + block * paddedHeadSize
+    packTransposed(keys, count: keyCount, into: keysAcross)
+    packTransposed(values, count: keyCount, into: valuesAcross)
+    pack(keys, count: keyCount, into: keyPanels)
+    let weights = ThreadScratch.floats(2 * block * padded, slot: 3)
+    let slopes = weights + block * padded
+    let across = ThreadScratch.floats(padded * block, slot: 4)
+    let sums = ThreadScratch.floats(2 * padded * headSize, slot: 5)
+    sums.update(repeating: 0, count: 2 * padded * headSize)
+    let keySums = sums
+    let valueSums = sums + padded * headSize
+    for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
+      for first in stride(from: 0, to: span.count, by: block) {
+        let count = min(block, span.count - first)
+        let seen = span.past + first + count
+        let width = (seen + 15) / 16 * 16
+        let row = span.start + first
+        let query = rows + row * rowWidth + head * headSize
+        let dOut = gradient + row * queryWidth + head * headSize
+        reft_gemm_packed_f32(
+          count,
+          width,
+          headSize,
+          query,
+          rowWidth,
+          keysAcross,
+          headSize * 16,
+          weights,
+          padded,
+          0
+        )
+        reft_gemm_packed_f32(
+          count,
+          width,
+          headSize,
+          dOut,
+          queryWidth,
+          valuesAcross,
+          headSize * 16,
+          slopes,
+          padded,
+          0
+        )
+        for index in 0..<count {
+          let visible = span.past + first + index + 1
+          reft_exp_scores_f32(
+            visible,
+            width,
+            scale,
+            logSumExp[(row + index) * heads + head],
+            weights + index * padded
+          )
+          reft_softmax_backward_f32(
+            visible,
+            width,
+            scale,
+            weights + index * padded,
+            slopes + index * padded
+          )
+        }
+        let dQuery = result + row * rowWidth + head * headSize
+        for key in stride(from: 0, to: seen, by: Self.keyRun) {
+          reft_gemm_packed_f32(
+            count,
+            headSize,
+            min(Self.keyRun, seen - key),
+            slopes + key,
+            padded,
+            keyPanels + key * 16,
+            keyCount * 16,
+            dQuery,
+            rowWidth,
+            key > 0 ? 1 : 0
+          )
+        }
+        pack(query, count: count, stride: rowWidth, into: queryPanels)
+        pack(dOut, count: count, stride: queryWidth, into: gradientPanels)
+        reft_transpose_f32(count, seen, slopes, padded, across, block)
+        reft_gemm_packed_f32(
+          seen,
+          headSize,
+          count,
+          across,
+          block,
+          queryPanels,
+          count * 16,
+          keySums,
+          headSize,
+          1
+        )
+        reft_transpose_f32(count, seen, weights, padded, across, block)
+        reft_gemm_packed_f32(
+          seen,
+          headSize,
+          count,
+          across,
+          block,
+          gradientPanels,
+          count * 16,
+          valueSums,
+          headSize,
+          1
+        )
+      }
+    }
+    scatter(
+      task,
+      keySums: keySums,
+      valueSums: valueSums,
+      result: result,
+      prefixGradients: prefixGradients
+    )
+  }
+
+  private func scatter(
+    _ task: Task,
+    keySums: UnsafePointer<Float>,
+    valueSums: UnsafePointer<Float>,
+    result: UnsafeMutablePointer<Float>,
+    prefixGradients: UnsafeMutablePointer<Float>
+  ) {
+    let past = task.span.past
+    for key in 0..<past {
+      (prefixGradients + key * 2 * headSize).update(
+        from: keySums + key * headSize,
+        count: headSize
+      )
+      (prefixGradients + (key * 2 + 1) * headSize).update(
+        from: valueSums + key * headSize,
+        count: headSize
+      )
+    }
+    for index in 0..<task.span.count {
+      let target =
+        result + (task.span.start + index) * rowWidth + queryWidth + task.keyValueHead * headSize
+      target.update(from: keySums + (past + index) * headSize, count: headSize)
+      (target + keyValueHeads * headSize).update(
+        from: valueSums + (past + index) * headSize,
+        count: headSize
+      )
+    }
+  }
+}
