@@ -125,7 +125,9 @@ public final class PluginCatalog: Sendable {
     var entries = refusedFolders.map { Entry.refused(path: $0.path, error: $0.error) }
     var ids: Set<String> = []
     for folder in folders {
-      for path in Self.files(in: folder.path) {
+      let files = Self.files(in: folder.path)
+      let served = Self.libraries(of: files)
+      for path in files {
         switch open(path, isolation: nil) {
         case .success(let plugins):
           for plugin in plugins {
@@ -133,7 +135,8 @@ public final class PluginCatalog: Sendable {
             entries.append(.plugin(plugin, isShadowed: !isNew))
           }
         case .failure(let error):
-          if folder.isDedicated || !PluginFile.isForeign(path) {
+          let isDedicated = folder.isDedicated && !served.contains(path)
+          if isDedicated || !PluginFile.isForeign(path) {
             entries.append(.refused(path: path, error: error))
           }
         }
