@@ -93,11 +93,16 @@ int reft_worker_follow_host(int life_fd);
 /* What confinement was reached. */
 #define REFT_CONFINED_NO_NEW_PRIVILEGES 1
 #define REFT_CONFINED_SYSCALLS 2
+/* What a confined process may do besides computing. */
+#define REFT_ALLOW_READING 1  /* open files for reading, which the dynamic linker needs */
+#define REFT_ALLOW_CHECKING 2 /* what the rules of the plugin checker do around a plugin */
 // Gives up the right to make network connections, files and processes, for all threads of this
-// process and for good. `allow_reading` leaves opening files for reading, which the dynamic linker
-// needs; call again without it once everything is loaded. A refused call fails with EPERM in the
-// caller and its number is written to *refused (in shared memory). Returns the bits reached.
-int reft_confine(int allow_reading, uint32_t* refused);
+// process and for good. `rights` are bits of REFT_ALLOW_; call again without some of them to give
+// up those too. A refused call fails with EPERM in the caller and its number + 1 is written to
+// *refused. Returns the bits reached.
+int reft_confine(int rights, uint32_t* refused);
+// 1 when this kernel can filter system calls, else 0.
+int reft_confinement_available(void);
 // The name of a system call number that confinement refuses, or NULL.
 const char* reft_system_call_name(uint32_t number);
 
