@@ -24,7 +24,9 @@ enum WorkerFailure: Error {
       var value: Int32 = 0
       if reft_worker_status(status, &value) == 0 { return "exited with status \(value)" }
       let name = strsignal(value).map { String(cString: $0) } ?? "unknown"
-      return "was killed by signal \(value) (\(name.lowercased()))"
+      // The filter ends a process that blocks signals, as posix_spawn and system do.
+      let hint = value == SIGSYS ? ": it tried what is refused, such as starting a process" : ""
+      return "was killed by signal \(value) (\(name.lowercased()))\(hint)"
     }
   }
 }
