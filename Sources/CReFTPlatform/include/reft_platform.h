@@ -87,6 +87,8 @@ int reft_worker_kill(pid_t pid);
 int reft_worker_limit_memory(pid_t pid, uint64_t bytes);
 // Bytes of address space that a process has mapped now.
 int64_t reft_worker_mapped_bytes(pid_t pid);
+// Seconds of processor time that a process has used, or 0.
+double reft_worker_processor_seconds(pid_t pid);
 // Ends this process when the other side of the life pipe is closed. Starts one thread.
 int reft_worker_follow_host(int life_fd);
 
