@@ -87,6 +87,38 @@ struct PluginTroubleTests {
     }
   }
 
+  @Test("a plugin runs where --isolation says, with the same bits, and slips in it are told")
+  func isolationOption() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.writeRun()
+      func reft(_ call: [String]) throws -> Tool { try Tool.reft(call, folder: folder) }
+      for (words, place) in [
+        ([], "none"), (["process"], "process"), (["loreft=process"], "process"),
+        (["process", "loreft=none"], "none"), (["direft=process"], "none"),
+      ] {
+        let options = words.flatMap { ["--isolation", $0] }
+        let info = try reft(["plugin", "info", "loreft", "--json"] + options)
+        #expect(try info.json()["isolation"] as? String == place, "\(words)")
+      }
+      let tensors = try ["none", "process"].map { place in
+        let run = try reft(
+          ["train", bench.path("run.yaml"), "--output", bench.path(place), "--isolation", place]
+        )
+        #expect(run.status == 0, "\(run.errors)")
+        let path = bench.path("\(place)/adapter/adapter_model.safetensors")
+        return try Data(contentsOf: URL(fileURLWithPath: path))
+      }
+      #expect(tensors[0] == tensors[1])
+      let slip = try reft(["plugin", "list", "--isolation", "lorefft=process"])
+      #expect(slip.status == 69)
+      #expect(slip.errors.contains("no plugin is named 'lorefft'; did you mean 'loreft'?"))
+      let wrong = try reft(["plugin", "list", "--isolation", "sandbox"])
+      #expect(wrong.status == 64)
+      #expect(wrong.errors.contains("--isolation 'sandbox' must be none or process"))
+    }
+  }
+
   private func status(_ bench: Workbench) throws -> String {
     let data = try Data(contentsOf: URL(fileURLWithPath: bench.path("run/manifest.json")))
     let manifest = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])

@@ -74,7 +74,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     let generator = try TextGenerator(path: model.path())
-    let adapter = try adapterOptions.load(for: generator.model, catalog: plugins.catalog())
+    let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let requests = try prompts(generator.model, adapter).map {
       try sampling.request($0, adapter: adapter)
     }

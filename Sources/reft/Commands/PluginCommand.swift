@@ -55,7 +55,7 @@ struct PluginCommand: ParsableCommand {
       var rows: [Row] = []
       var refused: [Refusal] = []
       let store = TrustStore()
-      for entry in plugins.catalog().list() {
+      for entry in try plugins.catalog().list() {
         switch entry {
         case .plugin(let plugin, let isShadowed):
           rows.append(
@@ -125,7 +125,7 @@ struct PluginCommand: ParsableCommand {
     }
 
     private func found() throws -> [Plugin] {
-      let catalog = plugins.catalog()
+      let catalog = try plugins.catalog()
       guard name.contains("/") else { return [try catalog.find(name)] }
       let path = URL(fileURLWithPath: name).standardizedFileURL.path
       return try catalog.plugins(inFile: path)

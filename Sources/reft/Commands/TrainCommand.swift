@@ -67,7 +67,7 @@ struct TrainCommand: ParsableCommand {
     var configuration = try RunConfiguration.load(path: config, overrides: overrides)
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try FrozenModel(path: ModelLibrary().resolve(configuration.model))
-    let catalog = PluginCatalog(extraPaths: plugins.pluginPath + configuration.pluginPaths)
+    let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
     let trainer = Trainer(configuration: configuration, model: model, catalog: catalog)
     let stop = StopFlag()
     let interruption = Interruption { stop.set() }
@@ -100,8 +100,7 @@ struct TrainCommand: ParsableCommand {
     var words = ["reft", "train", config]
     for override in overrides { words += ["--set", override] }
     if let output { words += ["--output", output] }
-    for path in plugins.pluginPath { words += ["--plugin-path", path] }
-    return (words + ["--resume"]).joined(separator: " ")
+    return (words + plugins.words + ["--resume"]).joined(separator: " ")
   }
 
   private func document(_ summary: TrainingSummary) -> Document {
