@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A seccomp filter that leaves the worker what computing needs: memory, threads, clocks, waiting,
-// and reading files while it loads. Everything else fails with EPERM, and the number of the refused
-// call is noted where the host can read it.
+// A seccomp filter that leaves a process of a plugin what computing needs: memory, threads, clocks,
+// waiting, reading files while it loads, and what the checker's rules do besides. Everything else
+// fails with EPERM, and the number of the refused call is noted where the host can read it.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
@@ -88,6 +89,18 @@ static const int always[] = {
     SYS_getegid,
     SYS_getcpu,
     SYS_mincore,
+    SYS_ppoll,
+    SYS_pselect6,
+    SYS_rt_sigsuspend,
+    SYS_rt_sigtimedwait,
+    SYS_rt_sigpending,
+#ifdef SYS_pause
+    SYS_pause,
+    SYS_poll,
+    SYS_select,
+#endif
+    SYS_mbind,
+    SYS_get_mempolicy,
     SYS_seccomp,
 #ifdef SYS_arch_prctl
     SYS_arch_prctl,
@@ -95,6 +108,16 @@ static const int always[] = {
 #ifdef SYS_time
     SYS_time,
 #endif
+};
+
+// What the checker does around a plugin: sealed copies in memory, catching what is printed, looking
+// for children.
+static const int checking[] = {
+    SYS_memfd_create, SYS_sendfile, SYS_dup, SYS_dup3, SYS_wait4,
+#ifdef SYS_dup2
+    SYS_dup2,
+#endif
+    SYS_write,        SYS_writev,
 };
 
 // Looking at the file system without changing it; only while libraries are being loaded.
@@ -108,7 +131,7 @@ static const int reading[] = {
 
 #define ARGUMENT_LOW(i) (offsetof(struct seccomp_data, args) + 8 * (i))
 #define ARGUMENT_HIGH(i) (ARGUMENT_LOW(i) + 4)
-#define MAXIMUM 256
+#define MAXIMUM 384
 
 typedef struct {
   struct sock_filter code[MAXIMUM];
@@ -142,6 +165,16 @@ static void allow_values(program_t* p, int number, int argument, uint32_t a, uin
   answer(p, SECCOMP_RET_ALLOW);
   answer(p, SECCOMP_RET_TRAP);
 }
+// Allows a call whose argument is one of some values, refuses it otherwise.
+static void allow_list(program_t* p, int number, int argument, const uint32_t* values, uint8_t n) {
+  begin_call(p, number, (uint8_t)(n + 3));
+  load(p, ARGUMENT_LOW(argument));
+  for (uint8_t i = 0; i < n; i++) {
+    emit(p, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
+  }
+  answer(p, SECCOMP_RET_TRAP);
+  answer(p, SECCOMP_RET_ALLOW);
+}
 // Allows a call when none of the bits is set in the argument.
 static void allow_without(program_t* p, int number, int argument, uint32_t bits) {
   begin_call(p, number, 4);
@@ -151,7 +184,7 @@ static void allow_without(program_t* p, int number, int argument, uint32_t bits)
   answer(p, SECCOMP_RET_TRAP);
 }
 
-static void write_program(program_t* p, int allow_reading) {
+static void write_program(program_t* p, int rights) {
   load(p, offsetof(struct seccomp_data, arch));
   emit(p, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
   answer(p, SECCOMP_RET_KILL_PROCESS);
@@ -163,9 +196,13 @@ static void write_program(program_t* p, int allow_reading) {
 #endif
   for (size_t i = 0; i < sizeof always / sizeof *always; i++) allow_call(p, always[i]);
   uint32_t self = (uint32_t)getpid();
-  // Printing, to what standard output and error already are.
-  allow_values(p, SYS_write, 0, 1, 2);
-  allow_values(p, SYS_writev, 0, 1, 2);
+  if (rights & REFT_ALLOW_CHECKING) {
+    for (size_t i = 0; i < sizeof checking / sizeof *checking; i++) allow_call(p, checking[i]);
+  } else {
+    // Printing, to what standard output and error already are.
+    allow_values(p, SYS_write, 0, 1, 2);
+    allow_values(p, SYS_writev, 0, 1, 2);
+  }
   // abort() and raise() signal the process itself.
   allow_values(p, SYS_tgkill, 0, self, self);
   allow_values(p, SYS_kill, 0, self, self);
@@ -179,9 +216,11 @@ static void write_program(program_t* p, int allow_reading) {
   answer(p, SECCOMP_RET_TRAP);
   // prctl: names of threads, and the no-new-privileges bit of this function itself.
   allow_values(p, SYS_prctl, 0, PR_SET_NAME, PR_SET_NO_NEW_PRIVS);
-  // ioctl TCGETS and fcntl F_GETFD/F_GETFL: what stdio asks of its descriptors.
+  // ioctl TCGETS and fcntl F_GETFD/F_GETFL: what stdio asks of its descriptors. The checker also
+  // copies descriptors and seals its copies.
   allow_values(p, SYS_ioctl, 1, 0x5401, 0x5401);
-  allow_values(p, SYS_fcntl, 1, 1, 3);
+  static const uint32_t questions[] = {F_GETFD, F_GETFL, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS};
+  allow_list(p, SYS_fcntl, 1, questions, rights & REFT_ALLOW_CHECKING ? 5 : 2);
   // Threads, not processes. The arguments of clone3 are out of a filter's sight: "no such call"
   // makes the C library use clone.
   begin_call(p, SYS_clone, 4);
@@ -191,7 +230,7 @@ static void write_program(program_t* p, int allow_reading) {
   answer(p, SECCOMP_RET_TRAP);
   begin_call(p, SYS_clone3, 1);
   answer(p, SECCOMP_RET_ERRNO | ENOSYS);
-  if (allow_reading) {
+  if (rights & REFT_ALLOW_READING) {
     const uint32_t writing = 01 | 02 | 0100 | 01000 | 02000;  // WRONLY RDWR CREAT TRUNC APPEND
     allow_without(p, SYS_openat, 2, writing | 020000000);     // O_TMPFILE
 #ifdef SYS_open
@@ -202,10 +241,15 @@ static void write_program(program_t* p, int allow_reading) {
   answer(p, SECCOMP_RET_TRAP);
 }
 
-int reft_confine(int allow_reading, uint32_t* refused) {
+int reft_confinement_available(void) {
+  const uint32_t action = SECCOMP_RET_TRAP;
+  return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+int reft_confine(int rights, uint32_t* refused) {
   int reached = 0;
   program_t program = {.count = 0};
-  write_program(&program, allow_reading);
+  write_program(&program, rights);
   if (program.count > MAXIMUM) return -E2BIG;
   refused_number = refused;
   struct sigaction action;
@@ -223,8 +267,12 @@ int reft_confine(int allow_reading, uint32_t* refused) {
 
 #else
 
-int reft_confine(int allow_reading, uint32_t* refused) {
-  (void)allow_reading;
+int reft_confinement_available(void) {
+  return 0;
+}
+
+int reft_confine(int rights, uint32_t* refused) {
+  (void)rights;
   (void)refused;
   return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "reft_platform.h"
@@ -102,6 +103,13 @@ int64_t reft_worker_mapped_bytes(pid_t pid) {
   int read = fscanf(file, "%lld", &pages);
   fclose(file);
   return read == 1 ? pages * sysconf(_SC_PAGESIZE) : -EIO;
+}
+
+double reft_worker_processor_seconds(pid_t pid) {
+  clockid_t clock;
+  struct timespec time;
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &time) != 0) return 0;
+  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
 static void* follow_host(void* argument) {

@@ -1,7 +1,6 @@
 // @NAME@: y_j = x_j (1 + s_j) + b_j, a scale and a shift for each channel. The identity at first.
 #include <stdlib.h>
 #include "reft_plugin.h"
-
 #define TEXT(literal) {literal, sizeof(literal) - 1}
 #define ROW(matrix, i) ((float *)(matrix).data + (i) * (matrix).row_stride)
 #define UNSERVED(a) /* unknown flags, other types, strided columns */ ((a)->flags >> 16 != 0 || \
@@ -10,29 +9,24 @@ struct reft_instance { int64_t dim; };
 
 static reft_status_t create(const reft_host_t *host, const reft_shape_t *shape, const reft_option_t *o,
                             uint32_t n_options, reft_call_t *call, reft_instance_t **out) {
+  static const char why[] = "@NAME@ has no options and edits rows of float32";
   *out = NULL;
-  if (n_options > 0 || shape->dim < 1 || shape->dtype != REFT_F32) {
-    static const char why[] = "@NAME@ has no options and edits rows of float32";
-    host->set_error(host->context, call, REFT_E_INVALID, why, sizeof why - 1);
-    return shape->dtype != REFT_F32 ? REFT_E_UNSUPPORTED : REFT_E_INVALID;
-  }
-  if ((*out = malloc(sizeof **out)) != NULL) (*out)->dim = shape->dim;
-  return *out == NULL ? REFT_E_NOMEM : REFT_OK;
+  if (n_options > 0 || shape->dim < 1 || shape->dtype != REFT_F32)
+    return host->set_error(host->context, call, REFT_E_INVALID, why, sizeof why - 1),
+        shape->dtype != REFT_F32 ? REFT_E_UNSUPPORTED : REFT_E_INVALID;
+  return (*out = malloc(sizeof **out)) == NULL ? REFT_E_NOMEM : ((*out)->dim = shape->dim, REFT_OK);
 }
 static void destroy(reft_instance_t *self) { free(self); }
-
 static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_param_info_t *out) {
   static const reft_str_t names[] = {TEXT("scale"), TEXT("shift")};
   if (index > 1) return REFT_E_INVALID;
-  *out = (reft_param_info_t){.struct_size = sizeof *out, .rank = 1, .name = names[index],
-      .dims = {self->dim}, .dtype = REFT_F32, .flags = REFT_PARAM_TRAINABLE | REFT_PARAM_NO_DECAY,
-      .init_kind = REFT_INIT_ZEROS, .learning_rate_scale = 1, .weight_decay_scale = 1};
-  return REFT_OK;
+  return *out = (reft_param_info_t){.struct_size = sizeof *out, .name = names[index], .rank = 1,
+      .dims = {self->dim}, .flags = REFT_PARAM_TRAINABLE | REFT_PARAM_NO_DECAY, .dtype = REFT_F32,
+      .init_kind = REFT_INIT_ZEROS, .learning_rate_scale = 1, .weight_decay_scale = 1}, REFT_OK;
 }
 static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
   return *out = (reft_workspace_t){.struct_size = sizeof *out}, REFT_OK; // no further memory
 }
-
 static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
   if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0], *shift = a->params[1];
@@ -60,6 +54,6 @@ static const reft_plugin_t plugin = {.struct_size = sizeof plugin, .id = TEXT("o
     REFT_CAP_INPLACE | REFT_CAP_BITWISE | REFT_CAP_IDENTITY_INIT | REFT_CAP_AFFINE_IN_X,
     .create = create, .destroy = destroy, .param_info = param_info, .plan = plan,
     .forward = forward, .backward = backward};
-static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1,
-                                       (const reft_plugin_t *const[]){&plugin}};
+static const reft_plugin_t *const all[] = {&plugin};
+static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1, all};
 const reft_library_t *reft_plugin_entry_v1(const reft_entry_args_t *args) { return &library; }

@@ -96,6 +96,13 @@ struct DocumentTests {
         ]
       )
       #expect((reply["ids"] as? [Int])?.isEmpty == false)
+      let shares = try #require(reply["plugin_shares"] as? [String: Double])
+      #expect(shares.keys.sorted() == ["loreft"])
+      #expect(shares.values.allSatisfy { $0 > 0 && $0 < 1 })
+      let list = try document(bench, ["plugin", "list"])
+      let plugins = try #require(list["plugins"] as? [[String: Any]])
+      let keys = Set(plugins.flatMap(\.keys))
+      #expect(keys.isSuperset(of: ["version", "abi", "hash", "trust", "check", "isolation"]))
     }
   }
 

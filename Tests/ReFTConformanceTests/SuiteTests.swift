@@ -77,6 +77,53 @@ struct SuiteTests {
     }
   }
 
+  @Test("checks a plugin that would write files and start processes, and neither happens")
+  func confined() throws {
+    try withTemporaryDirectory { folder in
+      guard ConformanceSuite.isConfined else { return print("skipped: no system call filter here") }
+      let victim = folder + "/victim"
+      try Data("precious".utf8).write(to: URL(fileURLWithPath: victim))
+      let code: [(String, RuleStatus, String)] = [
+        ("unlink(\"\(victim)\");", .warning, "tried the system call 'unlink"),
+        ("open(\"\(folder)/new\", 0102, 0600);", .warning, "tried the system call 'open"),
+        ("kill(getppid(), 9);", .warning, "tried the system call 'kill'"),
+        ("syscall(57);", .warning, "tried the system call 'fork'"),
+        (
+          "char *a[] = {\"touch\", \"\(folder)/new\", 0}; execv(\"/usr/bin/touch\", a);", .warning,
+          "tried the system call 'execve'"
+        ),
+        ("void *p; int s = posix_spawn(&p, \"/bin/true\", 0, 0, &p, &p);", .crashed, "SIGSYS"),
+      ]
+      for (statement, status, says) in code {
+        let source = folder + "/hostile.c"
+        try Data(
+          """
+          #define _GNU_SOURCE
+          #include <fcntl.h>
+          #include <signal.h>
+          #include <spawn.h>
+          #include <unistd.h>
+          #include "\(Fixture.path("plugins/kit.c"))"
+          __attribute__((constructor)) static void hostile(void) { \(statement) }
+          """.utf8
+        ).write(to: URL(fileURLWithPath: source))
+        let file = folder + "/hostile.so"
+        try Kit.compile(
+          "cc",
+          [
+            "-shared", "-fPIC", "-std=gnu17", "-w", "-fvisibility=hidden",
+            "-I", Kit.repository + "/Sources/CReFTPlugin/include", source, "-o", file, "-lm",
+          ]
+        )
+        let result = try #require(try Kit.check(file, rules: ["ABI-105"]).rules.first)
+        #expect(result.status == status, "\(statement): \(result.message)")
+        #expect(result.message.contains(says), "\(statement): \(result.message)")
+      }
+      #expect(FileManager.default.fileExists(atPath: victim))
+      #expect(!FileManager.default.fileExists(atPath: folder + "/new"))
+    }
+  }
+
   @Test("gives the same words for the same seed")
   func replay() throws {
     try withTemporaryDirectory { folder in

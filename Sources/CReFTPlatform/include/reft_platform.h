@@ -87,17 +87,24 @@ int reft_worker_kill(pid_t pid);
 int reft_worker_limit_memory(pid_t pid, uint64_t bytes);
 // Bytes of address space that a process has mapped now.
 int64_t reft_worker_mapped_bytes(pid_t pid);
+// Seconds of processor time that a process has used, or 0.
+double reft_worker_processor_seconds(pid_t pid);
 // Ends this process when the other side of the life pipe is closed. Starts one thread.
 int reft_worker_follow_host(int life_fd);
 
 /* What confinement was reached. */
 #define REFT_CONFINED_NO_NEW_PRIVILEGES 1
 #define REFT_CONFINED_SYSCALLS 2
+/* What a confined process may do besides computing. */
+#define REFT_ALLOW_READING 1  /* open files for reading, which the dynamic linker needs */
+#define REFT_ALLOW_CHECKING 2 /* what the rules of the plugin checker do around a plugin */
 // Gives up the right to make network connections, files and processes, for all threads of this
-// process and for good. `allow_reading` leaves opening files for reading, which the dynamic linker
-// needs; call again without it once everything is loaded. A refused call fails with EPERM in the
-// caller and its number is written to *refused (in shared memory). Returns the bits reached.
-int reft_confine(int allow_reading, uint32_t* refused);
+// process and for good. `rights` are bits of REFT_ALLOW_; call again without some of them to give
+// up those too. A refused call fails with EPERM in the caller and its number + 1 is written to
+// *refused. Returns the bits reached.
+int reft_confine(int rights, uint32_t* refused);
+// 1 when this kernel can filter system calls, else 0.
+int reft_confinement_available(void);
 // The name of a system call number that confinement refuses, or NULL.
 const char* reft_system_call_name(uint32_t number);
 

@@ -19,5 +19,7 @@ uint64_t reft_probe_heap_bytes(void);
 
 /* The kernel ends this process when its parent ends. Returns 0 or -errno. */
 int reft_probe_die_with_parent(void);
+// Closes every descriptor from `first` on.
+void reft_probe_close_from(int first);
 
 #endif

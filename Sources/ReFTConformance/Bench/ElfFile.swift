@@ -20,6 +20,8 @@ struct ElfFile {
 
   private(set) var machine: UInt16 = 0
   private(set) var needed: [String] = []
+  /// Where it says that what it needs lies.
+  private(set) var searchFolders: [String] = []
   private(set) var symbols: [Symbol] = []
   private(set) var slots: [Relocation] = []
   private(set) var hasTextRelocations = false
@@ -119,11 +121,14 @@ struct ElfFile {
     }
     var entries: [Int64: UInt64] = [:]
     var neededOffsets: [UInt64] = []
+    var searchOffsets: [UInt64] = []
     for index in 0..<min(dynamic.size / 16, 4096) {
       let tag: Int64 = try load(dynamic.offset &+ index * 16)
       let value: UInt64 = try load(dynamic.offset &+ index * 16 + 8)
       if tag == 0 { break }
-      if tag == 1 { neededOffsets.append(value) }
+      // Filters are loaded like what is needed.
+      if [1, 0x7FFF_FFFD, 0x7FFF_FFFF].contains(tag) { neededOffsets.append(value) }
+      if tag == 15 || tag == 29 { searchOffsets.append(value) }
       if tag == 22 || (tag == 30 && value & 4 != 0) { hasTextRelocations = true }
       entries[tag] = value
     }
@@ -132,6 +137,10 @@ struct ElfFile {
     }
     let strings = try fileOffset(stringAddress)
     needed = try neededOffsets.map { try text(strings &+ $0) }
+    searchFolders = try searchOffsets.flatMap { offset in
+      try text(strings &+ offset).split(separator: ":", omittingEmptySubsequences: false)
+        .map(String.init)
+    }
     let symbolTable = try fileOffset(symbolAddress)
     // The string table follows the symbols in every linker's output; that bounds their number.
     let limit = strings > symbolTable ? (strings - symbolTable) / 24 : 100_000

@@ -4,6 +4,8 @@
 
 import CReFTPlugin
 import Glibc
+import ReFTHost
+import ReFTTensor
 
 /// A plugin library, opened with dlopen.
 final class LoadedLibrary {
@@ -26,6 +28,8 @@ final class LoadedLibrary {
       entry = try ManifestBridge.entry(self.path)
       return
     }
+    // What it needs is loaded with it, and is not checked: it must come from where the host takes it.
+    try ElfFile(path: self.path).checkSearch(of: self.path)
     guard let handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
       throw Breach("The dynamic loader refuses it: \(String(cString: dlerror())).")
     }
@@ -82,6 +86,17 @@ final class LoadedLibrary {
     return try (0..<Int(header.n_plugins)).map { index in
       guard let table = plugins[index] else { throw Breach("plugins[\(index)] is NULL.") }
       return try Intervention(table, index: index)
+    }
+  }
+}
+
+extension ElfFile {
+  /// Refuses what the host refuses: dependencies from the current directory or an open folder.
+  func checkSearch(of path: String) throws {
+    do throws(ReFTError) {
+      try LibrarySearch.check(needed: needed, searchFolders: searchFolders, path: path)
+    } catch {
+      throw Breach(error.message + ".")
     }
   }
 }

@@ -31,7 +31,12 @@ let hostLoadRules: [Rule] = [
       for warning in first.description.warnings { bench.warn(warning) }
     }
     return "Loaded as \(plugins.map { "\($0.name) \($0.version)" }.joined(separator: ", "))."
-  }
+  },
+  Rule("ABI-122", "What it needs is looked for in safe folders, never in the current one.") {
+    bench in
+    try bench.elf().checkSearch(of: bench.file)
+    return "Nothing is looked for where others could place it."
+  },
 ]
 
 let hostCallRules: [Rule] = [

@@ -24,11 +24,14 @@ public enum ConformanceChild {
     guard let rule = Rule.named(arguments[3]), let seed = UInt64(arguments[4]),
       let limit = Double(arguments[5])
     else { _exit(64) }
+    // Whatever else this program was given to write to is not the plugin's.
+    reft_probe_close_from(reportDescriptor + 1)
     confine(limit: limit)
     CrashReporter.install(descriptor: reportDescriptor)
+    let refused = Confinement.begin()
     let reporter = Reporter(descriptor: reportDescriptor, owner: getpid())
     let bench = Bench(file: arguments[2], seed: seed, ruleID: rule.id, reporter: reporter)
-    let result = judge(rule, bench: bench)
+    let result = refused.judged(judge(rule, bench: bench))
     for id in bench.foundPlugins { reporter.send("+", id) }
     reporter.send("=", "\(result.status.rawValue) \(result.message)")
     // No destructor of the plugin runs any more; what they do at the end is not checked.

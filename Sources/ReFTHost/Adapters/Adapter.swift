@@ -83,6 +83,14 @@ public final class Adapter: Sendable {
     return result
   }
 
+  /// The part that each plugin took, by name, of the `seconds` in which all calls so far were made.
+  public func pluginShares(seconds: Double) -> [String: Double] {
+    usage.mapValues { usage in
+      Double(usage.forwardNanoseconds + usage.backwardNanoseconds) * 1e-9
+        / max(seconds, .leastNormalMagnitude)
+    }
+  }
+
   /// Makes sure that every plugin has a derivative.
   ///
   /// - Throws: `.usage`, naming the plugin that serves inference only.

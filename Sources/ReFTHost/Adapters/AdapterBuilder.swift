@@ -83,7 +83,8 @@ struct AdapterBuilder {
   /// Memory for all parameters; the sum is checked here, each one was when it was read.
   private static func layOut(_ drafts: [AdapterUnit.Draft]) throws(ReFTError) -> ParameterStore {
     let infos = drafts.flatMap(\.infos)
-    let limit = 1 << 33
+    // Parameters, gradients and two moments of four bytes each: no more than main memory holds.
+    let limit = min(1 << 33, Machine.memoryByteCount / 16)
     var total = 0
     for info in infos {
       total += info.count

@@ -17,23 +17,32 @@ extension Capsule {
     settings: IsolationSettings
   ) throws(ReFTError) {
     var settings = settings
-    settings.attempts = 1
-    settings.capsuleFolder = nil
+    settings.isReplay = true
     let plugins = try IsolatedLoader.load(
       try PluginFile(path: pluginPath ?? path),
       settings: settings
     )
+    if call == .load { return }
     guard let plugin = plugins.first(where: { $0.id == self.plugin }) else {
       throw .badCapsule(
         pluginPath ?? path,
         reason: "the file has no plugin '\(self.plugin)'"
       )
     }
-    try call(try plugin.makeInstance(at: site, options: options))
+    let instance = try plugin.makeInstance(at: site, options: options)
+    switch call {
+    case .load, .create: break
+    case .initialize:
+      let buffers = instance.parameters.map { FloatBuffer(count: $0.count) }
+      try instance.initialize(buffers.map { .init($0.base) }, seed: randomKey)
+    case .plan: _ = try instance.plan(maxRows: rows)
+    case .forward, .backward: try edit(instance)
+    }
   }
 
-  private func call(_ instance: any PluginInstance) throws(ReFTError) {
+  private func edit(_ instance: any PluginInstance) throws(ReFTError) {
     _ = try instance.plan(maxRows: rows)
+    let isBackward = call == .backward
     let names = instance.parameters.map(\.name)
     let x = FloatBuffer(tensors["x"]?.values ?? [])
     let dy = FloatBuffer(tensors["dy"]?.values ?? [])

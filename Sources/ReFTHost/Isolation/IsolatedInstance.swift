@@ -48,6 +48,9 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       REFT_COMMAND_CREATE,
       identity,
       what: "create",
+      capsule: { reason in
+        Capsule(.create, of: description, at: site, options: options, reason: reason)
+      },
       write: { $0.message = request },
       read: { $0.message }
     )
@@ -55,7 +58,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       throw .workerProtocol("parameters that cannot be read")
     }
     identity.answer = answer
-    parameters = infos.map(\.info)
+    parameters = try WorkerParameter.checked(infos, plugin: description.name)
     counts = parameters.map(\.count)
     self.identity = identity
     self.plugin = plugin
@@ -64,10 +67,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
     self.options = options
   }
 
-  deinit {
-    // Nothing is lost when the worker is gone already.
-    _ = try? plugin.perform(REFT_COMMAND_DESTROY, identity, what: "destroy", read: { _ in })
-  }
+  deinit { plugin.destroy(identity) }
 
   var usage: PluginUsage { counted.withLock { $0 } }
 
@@ -85,6 +85,17 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       identity,
       what: "init_params",
       byteCount: layout.end,
+      capsule: { reason in
+        var capsule = Capsule(
+          .initialize,
+          of: description,
+          at: site,
+          options: options,
+          reason: reason
+        )
+        capsule.randomKey = seed
+        return capsule
+      },
       write: { memory in
         memory.channel.pointee.parameters = places.first ?? 0
         memory.channel.pointee.gradients = 0
@@ -110,14 +121,20 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       REFT_COMMAND_PLAN,
       identity,
       what: "plan",
+      capsule: { reason in
+        var capsule = Capsule(.plan, of: description, at: site, options: options, reason: reason)
+        capsule.rows = rows
+        return capsule
+      },
       write: { $0.channel.pointee.rows = Int64(rows) },
       read: { $0.message }
     )
     guard let workspace = try? WorkerJSON.decode(WorkerWorkspace.self, answer) else {
       throw .workerProtocol("a workspace that cannot be read")
     }
-    planned.withLock { $0 = (rows, workspace.workspace) }
-    return workspace.workspace
+    let need = try workspace.checked(rows: rows, plugin: description.name)
+    planned.withLock { $0 = (rows, need) }
+    return need
   }
 
   func forward(_ call: PluginCall) throws(ReFTError) {
@@ -150,20 +167,19 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       identity,
       what: "\(name) of layer \(site.layer) over \(call.rows) rows",
       byteCount: request.byteCount,
-      capsule: { failure in self.keep(request, name, failure) },
+      capsule: { reason in
+        var capsule = Capsule(
+          isBackward ? .backward : .forward,
+          of: description,
+          at: site,
+          options: options,
+          reason: reason
+        )
+        capsule.keep(request, parameters: parameters)
+        return capsule
+      },
       write: { request.write(to: $0) },
       read: { request.read(from: $0) }
     )
-  }
-
-  private func keep(_ request: WorkerCall, _ name: String, _ failure: WorkerFailure) -> String? {
-    Capsule(
-      request,
-      description: description,
-      site: site,
-      options: options,
-      parameters: parameters,
-      reason: "in \(name) its process \(failure.description)"
-    ).save(in: plugin.capsuleFolder)
   }
 }

@@ -5,7 +5,7 @@
 import CReFTPlatform
 import Foundation
 import Logging
-package import ReFTTensor
+import ReFTTensor
 
 /// A plugin's file in a worker.
 final class IsolatedPlugin: @unchecked Sendable {
@@ -24,6 +24,7 @@ final class IsolatedPlugin: @unchecked Sendable {
   private(set) var confinement: WorkerConfinement = []
 
   init(_ bytes: PluginBytes, settings: IsolationSettings, store: TrustStore?) throws(ReFTError) {
+    if let problem = settings.problem { throw problem }
     self.bytes = bytes
     self.settings = settings
     self.store = store
@@ -40,7 +41,7 @@ final class IsolatedPlugin: @unchecked Sendable {
         if attempt == settings.attempts { last = error }
       }
     }
-    if let last { throw .workerDiedLoading(bytes.file.path, failure: last) }
+    if let last { throw concludeLoading(last) }
     if let ending { throw ending }
     if !confinement.contains(.systemCalls) {
       logger.warning(
@@ -55,9 +56,6 @@ final class IsolatedPlugin: @unchecked Sendable {
   /// The number of the running worker's process, for tests and `reft plugin list`.
   var processIdentifier: Int32? { turn.withLock { process?.identifier } }
 
-  /// Where calls that went wrong are kept.
-  var capsuleFolder: String? { settings.capsuleFolder }
-
   /// How often the worker was started.
   var starts: Int { turn.withLock { startCount } }
 
@@ -70,13 +68,21 @@ final class IsolatedPlugin: @unchecked Sendable {
       ending = error(in: process)
       return
     }
-    let path = bytes.file.path
-    let hash = bytes.hash
     guard let hello = try? WorkerJSON.decode(WorkerHello.self, process.memory.message) else {
       ending = .workerProtocol("a greeting that cannot be read")
       return
     }
-    descriptions = hello.plugins.map { $0.description(path: path, hash: hash) }
+    do throws(ReFTError) {
+      let found = try hello.checked(path: bytes.file.path, hash: bytes.hash)
+      guard descriptions.isEmpty || descriptions == found else {
+        ending = .workerDisagrees(bytes.file.path)
+        return
+      }
+      descriptions = found
+    } catch {
+      ending = error
+      return
+    }
     confinement = WorkerConfinement(
       rawValue: Int(process.memory.channel.pointee.confinement)
     )
@@ -98,13 +104,14 @@ final class IsolatedPlugin: @unchecked Sendable {
 
   /// Makes one request, and once more in a new worker when the first one ends.
   ///
-  /// The instance is made first where the worker does not have it; `capsule` keeps the call in a file at the last failure.
+  /// The instance is made first where the worker does not have it; `capsule` describes the call, which
+  /// is kept in a file at the last failure.
   func perform<Result>(
     _ command: UInt32,
     _ instance: IsolatedInstance.Identity,
     what: String,
     byteCount: Int = 0,
-    capsule: ((WorkerFailure) -> String?)? = nil,
+    capsule: (String) -> Capsule,
     write: (WorkerMemory) -> Void = { _ in },
     read: (WorkerMemory) throws(ReFTError) -> Result
   ) throws(ReFTError) -> Result {
@@ -146,7 +153,6 @@ final class IsolatedPlugin: @unchecked Sendable {
     noteRefusal(process, what)
     if process.memory.channel.pointee.failed != 0 { throw error(in: process) }
     if command == REFT_COMMAND_CREATE { process.instances.insert(instance.number) }
-    if command == REFT_COMMAND_DESTROY { process.instances.remove(instance.number) }
     return try read(process.memory)
   }
 
@@ -168,35 +174,81 @@ final class IsolatedPlugin: @unchecked Sendable {
     process.instances.insert(instance.number)
   }
 
+  /// Ends an instance, where a worker has it.
+  ///
+  /// Trouble on the way costs the worker and not the plugin: no result depends on it, and the other
+  /// instances are made again at their next call.
+  func destroy(_ instance: IsolatedInstance.Identity) {
+    turn.lock()
+    defer { turn.unlock() }
+    guard ending == nil, let process, process.instances.remove(instance.number) != nil else {
+      return
+    }
+    do throws(WorkerFailure) {
+      try process.perform(REFT_COMMAND_DESTROY, instance: instance.number)
+      noteRefusal(process, "destroy")
+    } catch {
+      self.process = nil
+      logger.warning(
+        """
+        plugin '\(instance.name)': in destroy its process \(error.description); no result depends \
+        on that, but `reft plugin check \(bytes.file.path)` tells its author more
+        """
+      )
+    }
+  }
+
   /// The second failure: the plugin is not called again.
   private func conclude(
     _ failure: WorkerFailure,
     _ instance: IsolatedInstance.Identity,
     _ what: String,
-    _ capsule: ((WorkerFailure) -> String?)?
+    _ capsule: (String) -> Capsule
   ) -> ReFTError {
     if let ending { return ending }
     if case .notStarted(let reason) = failure {
       return .workerNotStarted(bytes.file.path, reason: "could not be started again: \(reason)")
     }
+    let reason = "in \(what) its process \(failure.description)"
     let name = instance.name
-    let path = capsule?(failure)
-    let error = ReFTError.workerDied(name, call: what, failure: failure, capsule: path)
-    ending = error
-    if let path, let store {
-      do throws(ReFTError) {
-        try store.quarantine(
-          hash: bytes.hash,
-          name: name,
-          path: bytes.file.path,
-          capsule: path,
-          reason: "in \(what) its process \(failure.description)"
-        )
-      } catch {
-        logger.error("the quarantine of plugin '\(name)' is not recorded: \(error.message)")
-      }
+    let error: ReFTError
+    if settings.isReplay {
+      error = .callFailedAgain(name, reason: reason)
+    } else {
+      error = .workerDied(name, reason: reason, capsule: quarantine(capsule(reason), name: name))
     }
+    ending = error
     return error
+  }
+
+  /// The second failure while the plugin was loaded, when nothing is known of it but its file.
+  private func concludeLoading(_ failure: WorkerFailure) -> ReFTError {
+    let reason = "while it was loaded its process \(failure.description)"
+    let path = bytes.file.path
+    guard !settings.isReplay else { return .callFailedAgain(path, reason: reason) }
+    let name = (path as NSString).lastPathComponent
+    let capsule = Capsule(.load, plugin: name, path: path, hash: bytes.hash, reason: reason)
+    return .workerDiedLoading(path, failure: failure, capsule: quarantine(capsule, name: name))
+  }
+
+  /// Keeps a call in a file and notes that the plugin is not to be run again.
+  ///
+  /// - Returns: the file, or nil where there is no place for one.
+  private func quarantine(_ capsule: Capsule, name: String) -> String? {
+    guard let path = capsule.save(in: settings.capsuleFolder) else { return nil }
+    guard let store else { return path }
+    do throws(ReFTError) {
+      try store.quarantine(
+        hash: bytes.hash,
+        name: name,
+        path: bytes.file.path,
+        capsule: path,
+        reason: capsule.reason
+      )
+    } catch {
+      logger.error("the quarantine of plugin '\(name)' is not recorded: \(error.message)")
+    }
+    return path
   }
 
   /// Says once for each system call that the plugin tried it in vain.
@@ -210,53 +262,5 @@ final class IsolatedPlugin: @unchecked Sendable {
       plugin in a process of its own has no network, no new files and no new processes
       """
     )
-  }
-}
-
-/// What a worker has given up.
-package struct WorkerConfinement: OptionSet, Sendable {
-  package let rawValue: Int
-  package init(rawValue: Int) { self.rawValue = rawValue }
-
-  /// It cannot gain rights by running other programs.
-  package static let noNewPrivileges = WorkerConfinement(rawValue: 1)
-  /// A filter leaves it memory, threads and clocks.
-  package static let systemCalls = WorkerConfinement(rawValue: 2)
-}
-
-/// Loads plugins into workers.
-package enum IsolatedLoader {
-  static func load(
-    _ bytes: PluginBytes,
-    settings: IsolationSettings,
-    store: TrustStore?
-  ) throws(ReFTError) -> [Plugin] {
-    // What can be refused without running anything is refused here.
-    if bytes.library == nil { try bytes.file.look() }
-    let shared = try IsolatedPlugin(bytes, settings: settings, store: store)
-    return shared.descriptions.map { description in
-      Plugin(description, isolation: .process) { site, options throws(ReFTError) in
-        try IsolatedInstance(shared, description, at: site, options: options)
-      }
-    }
-  }
-
-  /// The process of an instance's worker and how often it was started; nil for other instances.
-  package static func worker(of instance: any PluginInstance) -> (process: Int32?, starts: Int)? {
-    (instance as? IsolatedInstance)?.worker
-  }
-
-  /// What the worker of an instance has given up; nil for other instances.
-  package static func confinement(of instance: any PluginInstance) -> WorkerConfinement? {
-    (instance as? IsolatedInstance)?.confinement
-  }
-
-  /// Loads a plugin or a manifest into a worker of its own.
-  package static func load(
-    _ file: PluginFile,
-    settings: IsolationSettings,
-    store: TrustStore? = nil
-  ) throws(ReFTError) -> [Plugin] {
-    try load(try PluginBytes(file), settings: settings, store: store)
   }
 }

@@ -2,6 +2,7 @@
 // How workers are run.
 
 import Foundation
+import ReFTTensor
 
 /// The bounds of a worker and the place of its executable.
 public struct IsolationSettings: Sendable {
@@ -16,7 +17,11 @@ public struct IsolationSettings: Sendable {
   /// How often a side looks at the shared word before it sleeps: about 20 µs.
   public var spins: UInt32
   /// How often a call is made before its plugin is quarantined.
-  var attempts = 2
+  var attempts: Int { isReplay ? 1 : 2 }
+  /// Whether a call of a capsule is made again, which teaches nothing new.
+  var isReplay = false
+  /// What is wrong with a setting that the user gave; every start of a worker throws it.
+  var problem: ReFTError?
 
   /// Bounds with the defaults of `docs/environment.md`.
   public init(
@@ -37,15 +42,27 @@ public struct IsolationSettings: Sendable {
   /// `REFT_PLUGIN_WORKER` (absolute path).
   public init(environment: [String: String]) {
     self.init(capsuleFolder: UserFolder.path(environment: environment).map { $0 + "/quarantine" })
-    if let text = environment["REFT_ISOLATION_TIMEOUT"], let value = Double(text), value > 0 {
-      timeoutSeconds = value
+    if let text = environment["REFT_ISOLATION_TIMEOUT"] {
+      if let value = Double(text), value > 0, value <= 1e6 {
+        timeoutSeconds = value
+      } else {
+        problem = .badVariable("REFT_ISOLATION_TIMEOUT", text, expected: "seconds above 0")
+      }
     }
-    if let text = environment["REFT_ISOLATION_MEMORY"], let value = Int(text),
-      (1...1 << 20).contains(value)
-    {
-      memoryLimit = value << 20
+    if let text = environment["REFT_ISOLATION_MEMORY"] {
+      if let value = Int(text), (1...1 << 20).contains(value) {
+        memoryLimit = value << 20
+      } else {
+        problem = .badVariable("REFT_ISOLATION_MEMORY", text, expected: "MiB from 1 to 1048576")
+      }
     }
-    if let path = environment["REFT_PLUGIN_WORKER"], path.hasPrefix("/") { workerPath = path }
+    if let path = environment["REFT_PLUGIN_WORKER"] {
+      if path.hasPrefix("/") {
+        workerPath = path
+      } else {
+        problem = .badVariable("REFT_PLUGIN_WORKER", path, expected: "an absolute path")
+      }
+    }
   }
 
   var executable: String? {

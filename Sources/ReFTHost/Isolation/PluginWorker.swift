@@ -127,7 +127,7 @@ public final class PluginWorker {
     // Threads and lazily read files of our own come first.
     ThreadPool.shared.run(64) { _ in }
     let refused = (fixed.base + Int(REFT_CHANNEL_REFUSED)).assumingMemoryBound(to: UInt32.self)
-    _ = reft_confine(1, refused)
+    _ = reft_confine(REFT_ALLOW_READING, refused)
     let file = try PluginFile(sealed: REFT_WORKER_PLUGIN_FD, path: pluginPath)
     var library: PluginFile?
     if !libraryPath.isEmpty {

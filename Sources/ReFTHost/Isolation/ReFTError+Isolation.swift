@@ -11,28 +11,49 @@ extension ReFTError {
     )
   }
 
-  static func workerDiedLoading(_ path: String, failure: WorkerFailure) -> ReFTError {
+  static func badVariable(_ name: String, _ found: String, expected: String) -> ReFTError {
     ReFTError(
-      .pluginRefused,
-      "plugin '\(path)' cannot be loaded: its process \(failure.description) while loading it, twice; "
-        + "`reft plugin check \(path)` tells its author more"
+      .badConfiguration,
+      "the environment variable \(name) is '\(found)', expected \(expected); mend it or unset it"
     )
   }
 
-  static func workerDied(
-    _ plugin: String,
-    call: String,
+  static func workerDiedLoading(
+    _ path: String,
     failure: WorkerFailure,
     capsule: String?
   ) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin '\(path)' cannot be loaded: its process \(failure.description) while loading it, twice"
+        + (capsule == nil ? "" : ", so it is quarantined")
+        + "; `reft plugin check \(path)` tells its author more"
+    )
+  }
+
+  static func workerDied(_ plugin: String, reason: String, capsule: String?) -> ReFTError {
     let replay =
       capsule.map {
         "; the call is kept in '\($0)' and `reft plugin check --replay` runs it again"
       } ?? ""
     return ReFTError(
       .misbehaved,
-      "plugin '\(plugin)' is quarantined: in \(call) its process \(failure.description), the second "
-        + "time over the same call\(replay)"
+      "plugin '\(plugin)' is quarantined: \(reason), the second time over the same call\(replay)"
+    )
+  }
+
+  static func callFailedAgain(_ plugin: String, reason: String) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)': \(reason), as when it was quarantined; mend the plugin and replay again"
+    )
+  }
+
+  static func workerAnswer(_ plugin: String, _ fault: String) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)': its process answered that \(fault); no plugin that keeps to its own memory "
+        + "does that: do not use it"
     )
   }
 

@@ -29,7 +29,7 @@ enum WorkerJSON {
   }
 }
 
-/// The descriptions of a plugin's file and what confinement was reached.
+/// The descriptions of the plugins in a file.
 struct WorkerHello: Codable {
   var plugins: [WorkerDescription]
 }
@@ -184,7 +184,7 @@ struct WorkerParameter: Codable {
       case 2: .uniform(lower: startA, upper: startB)
       case 3: .normal(mean: startA, deviation: startB)
       case 4: .orthogonal
-      case 5: .copy(index: Int(exactly: startA) ?? 0)
+      case 5: .copy(index: Int(exactly: startA) ?? -1)
       case 6: .custom
       default: .zeros
       }
@@ -244,6 +244,7 @@ struct WorkerError: Codable {
       .usage, .badData, .inputMissing, .pluginRefused, .misbehaved, .internalFault, .inputOutput,
       .badConfiguration, .interrupted,
     ]
-    return ReFTError(codes.first { $0.description == code } ?? .misbehaved, message)
+    let known = codes.first { $0.description == code }
+    return ReFTError(known ?? .misbehaved, ForeignText.line(message))
   }
 }

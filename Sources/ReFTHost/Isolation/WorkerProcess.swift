@@ -11,20 +11,24 @@ enum WorkerFailure: Error {
   /// It ended: exited or was killed.
   case ended(status: Int32)
   /// It did not answer in time and was killed.
-  case timedOut(seconds: Double)
+  case timedOut(seconds: Double, computed: Double)
   /// It could not be started or given memory.
   case notStarted(String)
 
   /// What happened, in words that follow "its process".
   var description: String {
     switch self {
-    case .timedOut(let seconds): return "did not answer for \(seconds) s and was killed"
+    case .timedOut(let seconds, let computed):
+      let share = String(format: "%.1f", computed)
+      return "did not answer for \(seconds) s and was killed (it computed for \(share) s of them)"
     case .notStarted(let reason): return "could not be started: \(reason)"
     case .ended(let status):
       var value: Int32 = 0
       if reft_worker_status(status, &value) == 0 { return "exited with status \(value)" }
       let name = strsignal(value).map { String(cString: $0) } ?? "unknown"
-      return "was killed by signal \(value) (\(name.lowercased()))"
+      // The filter ends a process that blocks signals, as posix_spawn and system do.
+      let hint = value == SIGSYS ? ": it tried what is refused, such as starting a process" : ""
+      return "was killed by signal \(value) (\(name.lowercased()))\(hint)"
     }
   }
 }
@@ -141,8 +145,10 @@ final class WorkerProcess {
     let before = requests &- 1
     reft_word_store_and_wake(memory.requestWord, requests)
     if reft_word_wait(memory.replyWord, before, settings.spins, 20_000) == 1 { return }
-    // Not at once: look now and then whether it is still alive.
-    let start = DispatchTime.now().uptimeNanoseconds
+    // Not at once: look now and then whether it is still alive. Time counts in small slices, so that
+    // a machine that stands still for a while does not turn an innocent plugin into a hanging one.
+    var (waited, last) = (0.0, DispatchTime.now().uptimeNanoseconds)
+    let computedBefore = processorSeconds
     while true {
       var status: Int32 = 0
       if reft_worker_reap(identifier, 0, &status) != 0 {
@@ -151,15 +157,25 @@ final class WorkerProcess {
         if reft_word_load(memory.replyWord) == requests { return }
         throw .ended(status: status)
       }
-      if Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9 > settings.timeoutSeconds {
+      let now = DispatchTime.now().uptimeNanoseconds
+      waited += min(Double(now - last) / 1e9, Self.longestSlice)
+      last = now
+      if waited > settings.timeoutSeconds {
+        let computed = processorSeconds - computedBefore
         _ = reft_worker_kill(identifier)
         _ = reft_worker_reap(identifier, 1, &status)
         isRunning = false
-        throw .timedOut(seconds: settings.timeoutSeconds)
+        throw .timedOut(seconds: settings.timeoutSeconds, computed: max(0, computed))
       }
       if reft_word_wait(memory.replyWord, before, 0, 20_000) == 1 { return }
     }
   }
+
+  /// The most seconds that one look at the worker counts for; looks are 20 ms apart.
+  private static let longestSlice = 0.5
+
+  /// Processor time that the worker has used so far.
+  private var processorSeconds: Double { reft_worker_processor_seconds(identifier) }
 
   private static func environment() -> [String] {
     var result = ["SWIFT_BACKTRACE=enable=no"]

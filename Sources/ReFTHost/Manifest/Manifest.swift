@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `NAME.reft.json`: functions of a library that never heard of us, described so that they can be an
-// intervention. docs/abi.md has the format; everything is checked here, before anything is called.
+// intervention. docs/writing-a-plugin.md has the format; everything is checked here, before anything is called.
 
 import Foundation
 import ReFTTensor
@@ -42,7 +42,7 @@ struct Manifest: Sendable {
     do {
       value = try JSONDecoder().decode(ManifestValue.self, from: Data(text))
     } catch {
-      throw .manifestNotJSON(path, cause: error)
+      throw .manifestNotJSON(path, fault: Self.syntaxFault(text), cause: error)
     }
     let root = ManifestNode(value: value, place: "the manifest", path: path)
     let members = try root.members(
@@ -62,13 +62,13 @@ struct Manifest: Sendable {
     }
     self.path = path
     id = try idNode.text()
-    guard id.split(separator: ".", omittingEmptySubsequences: false).allSatisfy({ !$0.isEmpty })
-    else { throw idNode.fail("is '\(id)', expected a reverse domain such as org.example.clip") }
-    library = try libraryNode.text()
-    guard !library.isEmpty else { throw libraryNode.fail("is empty") }
-    version = try members["version"]?.text() ?? version
-    summary = try members["summary"]?.text() ?? summary
-    license = try members["license"]?.text() ?? license
+    guard PluginDescription.isID(id) else {
+      throw idNode.fail("is '\(id)', expected a reverse domain such as org.example.clip")
+    }
+    library = try libraryNode.line()
+    version = try members["version"]?.line() ?? version
+    summary = try members["summary"]?.line() ?? summary
+    license = try members["license"]?.line() ?? license
     for node in try members["options"]?.list() ?? [] {
       let option = try PluginOption(node)
       guard !options.contains(where: { $0.name == option.name }) else {
@@ -97,8 +97,42 @@ struct Manifest: Sendable {
         parameters: parameters
       )
     }
+    try checkRanges(options.map { ($0.name, $0.defaultValue) }, code: .pluginRefused)
     capabilities = try Self.capabilities(members["capabilities"])
     if backward == nil { capabilities.insert(.noBackward) }
+  }
+
+  /// Where a text stops being JSON, which the decoder does not say.
+  private static func syntaxFault(_ text: UnsafeRawBufferPointer) -> String? {
+    do {
+      _ = try JSONSerialization.jsonObject(with: Data(text))
+      return nil
+    } catch {
+      let said = (error as NSError).userInfo["NSDebugDescription"] as? String
+      return said.map { ForeignText.line($0.hasSuffix(".") ? String($0.dropLast()) : $0) }
+    }
+  }
+
+  /// Refuses values of options that do not fit the types that the functions take them as.
+  func checkRanges(
+    _ values: [(name: String, value: OptionValue)],
+    code: ReFTError.Code = .badConfiguration
+  ) throws(ReFTError) {
+    for function in [forward, backward].compactMap(\.self) {
+      for argument in function.arguments {
+        guard case .option(let name) = argument.source,
+          let value = values.first(where: { $0.name == name })?.value, !argument.type.holds(value)
+        else { continue }
+        throw .manifestOptionTooLarge(
+          path,
+          code: code,
+          option: name,
+          value: value,
+          symbol: function.symbol,
+          type: argument.type.rawValue
+        )
+      }
+    }
   }
 
   private static func memory(

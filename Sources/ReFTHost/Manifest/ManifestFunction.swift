@@ -10,6 +10,17 @@ enum ManifestType: String, Sendable, CaseIterable {
   case i32Pointer = "i32*"
 
   var isPointer: Bool { self == .f32Pointer || self == .i32Pointer }
+
+  /// Whether the value of an option can be passed as it without becoming another one.
+  func holds(_ value: OptionValue) -> Bool {
+    switch (self, value) {
+    case (.i32, .int(let number)): Int32(exactly: number) != nil
+    case (.u32, .int(let number)): UInt32(exactly: number) != nil
+    case (.u64, .int(let number)): number >= 0
+    case (.f32, .float(let number)): Float(number).isFinite
+    default: true
+    }
+  }
 }
 
 /// What the host passes for an argument.
@@ -83,10 +94,7 @@ struct ManifestFunction: Sendable {
     for (key, member) in members.sorted(by: { $0.key < $1.key }) {
       switch key {
       case "symbol":
-        symbol = try member.text()
-        guard !symbol.isEmpty else {
-          throw member.fail("is empty, expected the name of a function")
-        }
+        symbol = try member.line()
       case "returns":
         let type = try member.text()
         guard type == "i32" || type == "void" else {

@@ -25,10 +25,16 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     let manifest = library.manifest
     let defaults = manifest.options.map { ($0.name, $0.defaultValue) }
     let options = Dictionary(uniqueKeysWithValues: defaults).merging(given) { $1 }
+    try manifest.checkRanges(options.map { ($0.key, $0.value) })
     var parameters: [ParameterInfo] = []
     for parameter in manifest.parameters {
       parameters.append(
-        try parameter.info(plugin: library.description.name, dim: site.dim, options: options)
+        try parameter.info(
+          plugin: library.description.name,
+          dim: site.dim,
+          options: options,
+          earlier: parameters
+        )
       )
     }
     func bytes(_ size: ManifestSize, _ what: String) throws(ReFTError) -> Int {
@@ -58,7 +64,12 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
 
   func initialize(_ parameters: [UnsafeMutableRawPointer], seed: UInt64) throws(ReFTError) {}
 
-  func plan(maxRows: Int) throws(ReFTError) -> PluginWorkspace { workspace }
+  func plan(maxRows: Int) throws(ReFTError) -> PluginWorkspace {
+    if let fault = workspace.fault(rows: maxRows) {
+      throw .pluginMisbehaved(library.description.name, "its manifest asks for \(fault)")
+    }
+    return workspace
+  }
 
   func forward(_ call: PluginCall) throws(ReFTError) {
     try runForward(call)

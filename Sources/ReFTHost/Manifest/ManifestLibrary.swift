@@ -40,6 +40,7 @@ final class ManifestLibrary: Sendable {
   /// - Throws: `.pluginRefused`, with the reason in a sentence.
   init(_ file: PluginFile, library: PluginFile) throws(ReFTError) {
     let manifest = try Manifest(file.bytes, path: file.path)
+    try library.look(for: manifest)
     let handle = try Self.handle(of: library, manifest: manifest)
     self.manifest = manifest
     forward = try Self.function(manifest.forward, manifest, handle)

@@ -13,8 +13,7 @@ extension PluginOption {
     guard let nameNode = members["name"], let typeNode = members["type"],
       let defaultNode = members["default"]
     else { throw node.fail("lacks 'name', 'type' or 'default'") }
-    let name = try nameNode.text()
-    guard !name.isEmpty else { throw nameNode.fail("is empty") }
+    let name = try nameNode.key()
     let typeName = try typeNode.text()
     guard let kind = Kind(rawValue: typeName) else {
       throw typeNode.fail("is '\(typeName)', expected int, float, string or flag")
@@ -31,11 +30,11 @@ extension PluginOption {
       range = lower...upper
     }
     var choices: [String] = []
-    for choice in try members["choices"]?.list() ?? [] { choices.append(try choice.text()) }
+    for choice in try members["choices"]?.list() ?? [] { choices.append(try choice.line()) }
     self.init(
       name: name,
       kind: kind,
-      help: try members["help"]?.text() ?? "",
+      help: try members["help"]?.line() ?? "",
       defaultValue: value,
       choices: choices,
       range: range

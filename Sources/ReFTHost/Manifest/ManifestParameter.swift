@@ -23,11 +23,9 @@ struct ManifestParameter: Sendable {
     for (key, member) in members.sorted(by: { $0.key < $1.key }) {
       switch key {
       case "name":
-        name = try member.text()
-        guard !name.isEmpty, !earlier.contains(name) else {
-          throw member.fail(
-            name.isEmpty ? "is empty" : "is '\(name)', which an earlier parameter has"
-          )
+        name = try member.key()
+        guard !earlier.contains(name) else {
+          throw member.fail("is '\(name)', which an earlier parameter has")
         }
       case "dims":
         let items = try member.list()
@@ -45,10 +43,14 @@ struct ManifestParameter: Sendable {
   }
 
   /// What an instance says about it.
+  ///
+  /// - Throws: `.badConfiguration` where the options give an impossible size, `.misbehaved` where
+  ///   start or constraint do not fit the shape.
   func info(
     plugin: String,
     dim: Int,
-    options: [String: OptionValue]
+    options: [String: OptionValue],
+    earlier: [ParameterInfo]
   ) throws(ReFTError) -> ParameterInfo {
     let shape = dimensions.map { $0.resolved(dim: dim, options: options) ?? 0 }
     let count = shape.reduce(1.0) { $0 * Double($1) }
@@ -61,7 +63,7 @@ struct ManifestParameter: Sendable {
         options: list.isEmpty ? "no options" : list.joined(separator: ", ")
       )
     }
-    return ParameterInfo(
+    let info = ParameterInfo(
       name: name,
       shape: shape,
       isTrainable: isTrainable,
@@ -70,6 +72,10 @@ struct ManifestParameter: Sendable {
       constraint: constraint,
       learningRateScale: learningRateScale
     )
+    if let fault = info.fault(after: earlier) {
+      throw .pluginMisbehaved(plugin, "parameter '\(name)' \(fault)")
+    }
+    return info
   }
 
   /// `"zeros"`, `"orthogonal"`, or `{"constant": 1}`, `{"normal": [0, 0.02]}`,

@@ -25,8 +25,13 @@ enum ManifestValue: Decodable, Sendable {
       self = .text(value)
     } else if let value = try? container.decode([ManifestValue].self) {
       self = .list(value)
+    } else if let value = try? container.decode([String: ManifestValue].self) {
+      self = .object(value)
     } else {
-      self = .object(try container.decode([String: ManifestValue].self))
+      throw DecodingError.dataCorruptedError(
+        in: container,
+        debugDescription: "a number is too large, or the nesting too deep"
+      )
     }
   }
 
@@ -59,8 +64,28 @@ struct ManifestNode {
     return text
   }
 
+  /// A text of one line that is not empty: names and descriptions are shown, and passed to C.
+  func line() throws(ReFTError) -> String {
+    let text = try text()
+    guard !text.isEmpty else { throw fail("is empty") }
+    guard ForeignText.isPlain(text) else {
+      throw fail("is '\(text)' with control characters in it, expected plain text")
+    }
+    return text
+  }
+
+  /// A name of an option or a parameter, which is a key of configurations and files.
+  func key() throws(ReFTError) -> String {
+    let text = try line()
+    guard ParameterInfo.isName(text) else {
+      throw fail("is '\(text)', expected letters, digits, '.', '_' and '-', at most 128")
+    }
+    return text
+  }
+
   func number() throws(ReFTError) -> Double {
     guard case .number(let number) = value else { throw wrong("a number") }
+    guard number.isFinite else { throw wrong("a finite number") }
     return number
   }
 

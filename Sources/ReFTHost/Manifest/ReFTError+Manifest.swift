@@ -5,15 +5,22 @@ import ReFTTensor
 
 extension ReFTError {
   static func badManifest(_ path: String, place: String, reason: String) -> ReFTError {
-    ReFTError(.pluginRefused, "manifest '\(path)': \(place) \(reason)")
+    ReFTError(.pluginRefused, "manifest '\(path)': \(place) \(ForeignText.line(reason))")
   }
 
-  static func manifestNotJSON(_ path: String, cause: any Error) -> ReFTError {
+  /// A text that is not JSON; `fault` says where, when that was found out.
+  static func manifestNotJSON(_ path: String, fault: String?, cause: any Error) -> ReFTError {
     ReFTError(
       .pluginRefused,
-      "manifest '\(path)' is not valid JSON: \(cause); check quotes and commas",
+      "manifest '\(path)' is not valid JSON: \(fault ?? reason(cause)); check quotes and commas",
       cause: cause
     )
+  }
+
+  /// What the decoder found, without the words around it.
+  private static func reason(_ cause: any Error) -> String {
+    guard case DecodingError.dataCorrupted(let context) = cause else { return "\(cause)" }
+    return context.debugDescription
   }
 
   static func manifestLibraryNotLoaded(_ path: String, library: String, reason: String) -> ReFTError
@@ -29,6 +36,32 @@ extension ReFTError {
       .pluginRefused,
       "manifest '\(path)': the library '\(library)' has no function '\(symbol)'; `nm -D \(library)` "
         + "lists what it has (C++ and Rust need extern \"C\" and no mangling)"
+    )
+  }
+
+  static func manifestSymbolNoFunction(
+    _ path: String,
+    symbol: String,
+    library: String
+  ) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "manifest '\(path)': '\(symbol)' of the library '\(library)' is data, not a function; name a function"
+    )
+  }
+
+  static func manifestOptionTooLarge(
+    _ path: String,
+    code: Code,
+    option: String,
+    value: OptionValue,
+    symbol: String,
+    type: String
+  ) -> ReFTError {
+    ReFTError(
+      code,
+      "manifest '\(path)': option '\(option)' is \(value), which does not fit the \(type) that function "
+        + "'\(symbol)' takes; give another value, and the option a 'range'"
     )
   }
 

@@ -7,14 +7,16 @@ package import ReFTTensor
 package struct ELFImage: Sendable {
   /// The machine, by its number in the ELF specification.
   package private(set) var machine: UInt16 = 0
-  /// Libraries that it needs, by soname.
+  /// Libraries that it needs, by soname; those that it filters among them.
   package private(set) var needed: [String] = []
   /// Names of the defined global symbols, in the file's order.
   package private(set) var exports: [String] = []
+  /// Those of the exports that are data, not functions.
+  package private(set) var dataExports: Set<String> = []
   /// Names of the symbols that it expects from elsewhere.
   package private(set) var imports: [String] = []
-  /// Folders in which the dynamic linker would look for what it needs.
-  package private(set) var runPath: String?
+  /// Folders in which the dynamic linker would look for what it needs, as the file says them.
+  package private(set) var searchFolders: [String] = []
   /// Whether code pages would have to be written while it is loaded.
   package private(set) var hasTextRelocations = false
 
@@ -49,8 +51,12 @@ package struct ELFImage: Sendable {
     let texts = try reader.stringTable(dynamic)
     for entry in dynamic {
       switch entry.tag {
-      case ELFReader.Tag.needed: needed.append(try texts.name(at: entry.value))
-      case ELFReader.Tag.runPath, ELFReader.Tag.rPath: runPath = try texts.name(at: entry.value)
+      case ELFReader.Tag.needed, ELFReader.Tag.filter, ELFReader.Tag.auxiliary:
+        needed.append(try texts.name(at: entry.value))
+      case ELFReader.Tag.runPath, ELFReader.Tag.rPath:
+        let list = try texts.name(at: entry.value)
+        let folders = list.split(separator: ":", omittingEmptySubsequences: false)
+        searchFolders += folders.map(String.init)
       case ELFReader.Tag.textRelocations: hasTextRelocations = true
       case ELFReader.Tag.flags: if entry.value & 4 != 0 { hasTextRelocations = true }
       default: break
@@ -60,6 +66,7 @@ package struct ELFImage: Sendable {
       let name = try texts.name(at: UInt64(symbol.name))
       if symbol.isDefined {
         exports.append(name)
+        if symbol.isData { dataExports.insert(name) }
       } else {
         imports.append(name)
       }

@@ -17,6 +17,8 @@ struct ELFReader {
     static let runPath: Int64 = 29
     static let flags: Int64 = 30
     static let gnuHash: Int64 = 0x6FFF_FEF5
+    static let auxiliary: Int64 = 0x7FFF_FFFD
+    static let filter: Int64 = 0x7FFF_FFFF
   }
 
   struct DynamicEntry {
@@ -32,6 +34,8 @@ struct ELFReader {
     /// Global or weak.
     var isGlobal: Bool { (1...2).contains(info >> 4) }
     var isDefined: Bool { section != 0 }
+    /// A variable, a common block or a thread's variable.
+    var isData: Bool { [1, 5, 6].contains(info & 15) }
   }
 
   private struct Segment {

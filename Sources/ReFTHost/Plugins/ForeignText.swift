@@ -20,8 +20,19 @@ enum ForeignText {
   static func readable(_ start: UnsafePointer<CChar>?, _ length: UInt64) -> String {
     guard let start else { return "" }
     let bytes = UnsafeRawBufferPointer(start: start, count: Int(min(length, limit)))
-    let text = String(decoding: bytes, as: UTF8.self)
-    return String(text.unicodeScalars.map { $0.value < 32 ? " " : Character($0) })
+    return line(String(decoding: bytes, as: UTF8.self))
+  }
+
+  /// The text with blanks for control characters: a terminal obeys those, and lists break at lines.
+  static func line(_ text: String) -> String {
+    String(text.unicodeScalars.map { isControl($0) ? " " : Character($0) })
+  }
+
+  /// Whether a text has no control characters.
+  static func isPlain(_ text: String) -> Bool { !text.unicodeScalars.contains(where: isControl) }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .control
   }
 }
 

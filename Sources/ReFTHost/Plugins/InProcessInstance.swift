@@ -126,28 +126,21 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     return workspace
   }
 
-  /// The sizes, if no call over so many rows could ask for more than 2^40 bytes.
+  /// The sizes, if this machine has the memory for a call over so many rows.
   private func checkedWorkspace(
     _ answer: reft_workspace_t,
     rows: Int
   ) throws(ReFTError) -> PluginWorkspace {
-    let limit: UInt64 = 1 << 40
-    for (name, value, factor) in [
-      ("saved_bytes_per_row", answer.saved_bytes_per_row, UInt64(rows)),
-      ("saved_bytes_fixed", answer.saved_bytes_fixed, 1),
-      ("scratch_bytes_per_row", answer.scratch_bytes_per_row, UInt64(rows)),
-      ("scratch_bytes_fixed", answer.scratch_bytes_fixed, 1),
-    ] {
-      guard value <= limit / factor else {
-        throw .pluginMisbehaved(plugin.name, "plan states \(name) \(value) for \(rows) rows")
-      }
-    }
-    return PluginWorkspace(
-      savedPerRow: Int(answer.saved_bytes_per_row),
-      savedFixed: Int(answer.saved_bytes_fixed),
-      scratchPerRow: Int(answer.scratch_bytes_per_row),
-      scratchFixed: Int(answer.scratch_bytes_fixed)
+    let workspace = PluginWorkspace(
+      savedPerRow: Int(clamping: answer.saved_bytes_per_row),
+      savedFixed: Int(clamping: answer.saved_bytes_fixed),
+      scratchPerRow: Int(clamping: answer.scratch_bytes_per_row),
+      scratchFixed: Int(clamping: answer.scratch_bytes_fixed)
     )
+    if let fault = workspace.fault(rows: rows) {
+      throw .pluginMisbehaved(plugin.name, "plan states \(fault)")
+    }
+    return workspace
   }
 
   func forward(_ call: PluginCall) throws(ReFTError) {

@@ -70,9 +70,14 @@ extension PluginOption {
     guard let range, !range.contains(number) else { return }
     let bounds =
       kind == .int
-      ? "\(Int64(range.lowerBound)) to \(Int64(range.upperBound))"
+      ? "\(Self.whole(range.lowerBound)) to \(Self.whole(range.upperBound))"
       : "\(range.lowerBound) to \(range.upperBound)"
     throw .badOption(name, plugin: plugin, found: shown, expected: "\(expectedKind) from \(bounds)")
+  }
+
+  /// A bound of an int's range, which may be one that no int has, such as infinity.
+  private static func whole(_ bound: Double) -> String {
+    Int64(exactly: bound).map { String($0) } ?? String(bound)
   }
 
   private var expectedKind: String {

@@ -53,6 +53,14 @@ public struct PluginDescription: Sendable, Hashable {
 
   /// The last part of the id: how configurations name the plugin.
   public var name: String { id.split(separator: ".").last.map(String.init) ?? id }
+
+  /// Whether a text can be an id: a reverse domain of ASCII letters, digits, '-' and '_'.
+  static func isID(_ id: String) -> Bool {
+    id.utf8.count <= 128 && id.contains(".")
+      && id.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
+        ParameterInfo.isName(String(part))
+      }
+  }
 }
 
 /// Where an instance of a plugin will work.

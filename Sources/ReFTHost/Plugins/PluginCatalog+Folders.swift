@@ -55,6 +55,18 @@ extension PluginCatalog {
     return names.filter(isPluginFileName).sorted().map { folder + "/" + $0 }
   }
 
+  /// The libraries that manifests among some files name: being no plugins is no fault of theirs.
+  static func libraries(of files: [String]) -> Set<String> {
+    var result: Set<String> = []
+    for path in files where path.hasSuffix(".reft.json") {
+      guard let file = try? PluginFile(path: path),
+        let manifest = try? Manifest(file.bytes, path: path)
+      else { continue }
+      result.insert((manifest.libraryPath as NSString).standardizingPath)
+    }
+    return result
+  }
+
   private static func isPluginFileName(_ name: String) -> Bool {
     name.hasSuffix(".so") || name.hasSuffix(".reft.json")
   }

@@ -38,6 +38,7 @@ public final class PluginCatalog: Sendable {
   public let folders: [Folder]
   /// Entries of the search path that were left out, in sentences.
   public let refusedFolders: [(path: String, error: ReFTError)]
+  private let choice: IsolationChoice
   private let loader: Loader
   private let opened = Mutex<[Key: Result<[Plugin], ReFTError>]>([:])
 
@@ -47,11 +48,13 @@ public final class PluginCatalog: Sendable {
   ///   - extraPaths: folders of `--plugin-path`, first in the order.
   ///   - environment: where `REFT_PLUGIN_PATH` and `HOME` are looked up; nil: the process's own.
   ///   - executableFolder: the folder of the running program; nil: found out.
+  ///   - choice: where the user wants plugins to run.
   ///   - loader: turns files into plugins.
   public init(
     extraPaths: [String] = [],
     environment: [String: String]? = nil,
     executableFolder: String? = nil,
+    choice: IsolationChoice = IsolationChoice(),
     loader: @escaping Loader = PluginCatalog.standardLoader
   ) {
     let candidates = Self.candidates(
@@ -76,6 +79,7 @@ public final class PluginCatalog: Sendable {
     }
     self.folders = folders
     refusedFolders = refused
+    self.choice = choice
     self.loader = loader
   }
 
@@ -92,6 +96,7 @@ public final class PluginCatalog: Sendable {
   /// - Throws: `.pluginRefused`: the reason for the refusal of the file that should have held it, or
   ///   the places that were searched.
   public func find(_ name: String, isolation: Isolation? = nil) throws(ReFTError) -> Plugin {
+    let isolation = choice.isolation(of: name, written: isolation)
     let wanted = Self.normalized(name.split(separator: ".").last.map(String.init) ?? name)
     var firstRefusal: ReFTError?
     var known: [String] = []
@@ -125,15 +130,18 @@ public final class PluginCatalog: Sendable {
     var entries = refusedFolders.map { Entry.refused(path: $0.path, error: $0.error) }
     var ids: Set<String> = []
     for folder in folders {
-      for path in Self.files(in: folder.path) {
-        switch open(path, isolation: nil) {
+      let files = Self.files(in: folder.path)
+      let served = Self.libraries(of: files)
+      for path in files {
+        switch open(path, isolation: choice.others) {
         case .success(let plugins):
           for plugin in plugins {
             let isNew = ids.insert(plugin.id).inserted
             entries.append(.plugin(plugin, isShadowed: !isNew))
           }
         case .failure(let error):
-          if folder.isDedicated || !PluginFile.isForeign(path) {
+          let isDedicated = folder.isDedicated && !served.contains(path)
+          if isDedicated || !PluginFile.isForeign(path) {
             entries.append(.refused(path: path, error: error))
           }
         }
@@ -147,7 +155,7 @@ public final class PluginCatalog: Sendable {
     inFile path: String,
     isolation: Isolation? = nil
   ) throws(ReFTError) -> [Plugin] {
-    try open(path, isolation: isolation).get()
+    try open(path, isolation: isolation ?? choice.others).get()
   }
 
   private func open(_ path: String, isolation: Isolation?) -> Result<[Plugin], ReFTError> {

@@ -31,7 +31,40 @@ extension PluginFile {
       }
     }
     guard !image.hasTextRelocations else { throw .pluginWithTextRelocations(path) }
+    try LibrarySearch.check(
+      needed: image.needed,
+      searchFolders: image.searchFolders,
+      path: path
+    )
     return image
+  }
+
+  /// Reads the ELF tables of a library that a manifest names, which may bring whatever it likes but
+  /// must have the functions.
+  ///
+  /// - Throws: `.pluginRefused`, with the reason in a sentence.
+  func look(for manifest: Manifest) throws(ReFTError) {
+    let image: ELFImage
+    do throws(ReFTError) {
+      image = try ELFImage(bytes, path: path)
+      guard !image.hasTextRelocations else { throw .pluginWithTextRelocations(path) }
+      try LibrarySearch.check(
+        needed: image.needed,
+        searchFolders: image.searchFolders,
+        path: path
+      )
+    } catch {
+      throw .manifestLibraryNotLoaded(manifest.path, library: path, reason: error.message)
+    }
+    let exports = Set(image.exports)
+    for symbol in [manifest.forward.symbol, manifest.backward?.symbol].compactMap(\.self) {
+      guard exports.contains(symbol) else {
+        throw .manifestSymbolMissing(manifest.path, symbol: symbol, library: path)
+      }
+      guard !image.dataExports.contains(symbol) else {
+        throw .manifestSymbolNoFunction(manifest.path, symbol: symbol, library: path)
+      }
+    }
   }
 
   /// Whether a library is no plugin at all: it exports no entry of any version.

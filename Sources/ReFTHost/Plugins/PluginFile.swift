@@ -87,7 +87,11 @@ public final class PluginFile: @unchecked Sendable {
     defer { free(real) }
     try FolderTrust.checkWriters(of: (String(cString: real) as NSString).deletingLastPathComponent)
     let size = Int(status.st_size)
-    guard size > 0 else { throw .pluginNotELF(path, reason: "it is empty") }
+    guard size > 0 else {
+      throw path.hasSuffix(".reft.json")
+        ? .badManifest(path, place: "the manifest", reason: "is empty, expected a JSON object")
+        : .pluginNotELF(path, reason: "it is empty")
+    }
     guard size <= sizeLimit else { throw .pluginTooLarge(path, size: size, limit: sizeLimit) }
     return size
   }

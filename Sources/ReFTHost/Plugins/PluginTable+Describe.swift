@@ -20,8 +20,8 @@ extension PluginTable {
     return PluginDescription(
       id: id,
       version: ForeignText.strict(plugin.version) ?? "",
-      summary: ForeignText.strict(plugin.summary) ?? "",
-      license: ForeignText.strict(plugin.license) ?? "",
+      summary: ForeignText.line(ForeignText.strict(plugin.summary) ?? ""),
+      license: ForeignText.line(ForeignText.strict(plugin.license) ?? ""),
       abi: abi,
       path: file.path,
       hash: file.hash,
@@ -64,12 +64,15 @@ extension PluginTable {
     id: String,
     path: String
   ) throws(ReFTError) -> PluginOption {
-    guard let name = ForeignText.strict(info.name), !name.isEmpty,
+    guard let name = ForeignText.strict(info.name), !name.isEmpty, ForeignText.isPlain(name),
       let help = ForeignText.strict(info.help),
-      let choices = ForeignText.strict(info.choices),
+      let choices = ForeignText.strict(info.choices), ForeignText.isPlain(choices),
       let text = ForeignText.strict(info.default_s)
     else {
-      throw .badTable(path, "option \(index) of plugin '\(id)' has no name or texts not in UTF-8")
+      throw .badTable(
+        path,
+        "option \(index) of plugin '\(id)' has no name, or texts that are not plain UTF-8"
+      )
     }
     let (kind, value): (PluginOption.Kind, OptionValue)
     switch info.type {
@@ -85,7 +88,7 @@ extension PluginTable {
     let option = PluginOption(
       name: name,
       kind: kind,
-      help: help,
+      help: ForeignText.line(help),
       defaultValue: value,
       choices: choices.split(separator: "|").map(String.init),
       range: hasRange ? info.minimum...info.maximum : nil

@@ -80,23 +80,16 @@ enum PluginTable {
       result.append(value)
     }
     let id = result[0]
-    let isWellFormed =
-      id.utf8.count <= 128 && id.contains(".")
-      && id.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { part in
-        !part.isEmpty
-          && part.utf8.allSatisfy {
-            (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0)
-              || $0 == 0x2D || $0 == 0x5F
-          }
-      }
-    guard isWellFormed else {
+    guard PluginDescription.isID(id) else {
       throw .badTable(
         path,
         "the id of plugin \(index) is '\(id)'; it must be a reverse domain such as "
           + "org.example.my-edit"
       )
     }
-    guard !result[1].isEmpty else { throw .badTable(path, "plugin '\(id)' states no version") }
+    guard !result[1].isEmpty, ForeignText.isPlain(result[1]) else {
+      throw .badTable(path, "plugin '\(id)' states no version, or one with control characters")
+    }
     return id
   }
 

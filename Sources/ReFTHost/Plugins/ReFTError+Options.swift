@@ -4,6 +4,14 @@
 import ReFTTensor
 
 extension ReFTError {
+  static func badIsolation(_ word: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "--isolation '\(word)' must be none or process, for all plugins, or NAME=none or NAME=process for "
+        + "one"
+    )
+  }
+
   static func unknownOption(_ name: String, plugin: String, known: [String]) -> ReFTError {
     let list =
       known.isEmpty ? "it has no options" : "it has " + known.sorted().joined(separator: ", ")

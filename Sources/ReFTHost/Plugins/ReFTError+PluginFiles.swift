@@ -120,6 +120,35 @@ extension ReFTError {
 }
 
 extension ReFTError {
+  static func pluginNeedsRelative(_ path: String, library: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' needs the library '\(library)' by a relative path, so the current directory "
+        + "would decide what runs; give that library a soname (-Wl,-soname) and link again, or "
+        + "link it statically"
+    )
+  }
+
+  static func pluginSearchesRelative(_ path: String, folder: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' has what it needs looked for in '\(folder)' (RUNPATH), which is no absolute "
+        + "path, so the current directory would decide what runs; link without that -rpath, or "
+        + "link what it needs statically"
+    )
+  }
+
+  static func pluginSearchesUnsafe(_ path: String, place: String, cause: ReFTError) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' has what it needs looked for in '\(place)' (NEEDED or RUNPATH), where anybody "
+        + "could place code: \(cause.message)",
+      cause: cause
+    )
+  }
+}
+
+extension ReFTError {
   static func pluginNotLoadable(_ path: String, reason: String) -> ReFTError {
     ReFTError(
       .pluginRefused,
@@ -140,7 +169,7 @@ extension ReFTError {
   static func badTable(_ path: String, _ fault: String) -> ReFTError {
     ReFTError(
       .pluginRefused,
-      "plugin file '\(path)' breaks the ABI: \(fault); `reft plugin check` tells its author more"
+      "plugin file '\(path)' breaks the ABI: \(ForeignText.line(fault)); `reft plugin check` tells its author more"
     )
   }
 }

@@ -7,7 +7,8 @@ public enum PluginTrust: Sendable, Hashable {
   case checked(level: Int)
   /// The user said so.
   case trusted
-  /// It lies where this program was installed.
+  /// It is one of our own, lying where this program was installed: who can write there can replace
+  /// the program itself.
   case installed
   /// A call ended its worker twice.
   case quarantined(capsule: String, reason: String)
@@ -25,11 +26,32 @@ public enum PluginTrust: Sendable, Hashable {
   /// One or two words, for lists.
   public var description: String {
     switch self {
-    case .checked(let level): "checked (level \(level))"
+    case .checked: "checked"
     case .trusted: "trusted"
     case .installed: "installed"
     case .quarantined: "quarantined"
     case .unknown: "unknown"
+    }
+  }
+}
+
+/// How the last `reft plugin check` of a plugin's bytes ended here.
+public enum CheckOutcome: Sendable, Hashable, CustomStringConvertible {
+  /// There was none.
+  case none
+  /// All rules up to a level hold.
+  case passed(level: Int)
+  /// Rules are broken, by their numbers.
+  case failed(rules: [String])
+
+  /// A few words, for lists.
+  public var description: String {
+    switch self {
+    case .none: return "none"
+    case .passed(let level): return "passed level \(level)"
+    case .failed(let rules):
+      let more = rules.count > 1 ? " and \(rules.count - 1) more" : ""
+      return "failed \(rules.first ?? "")\(more)"
     }
   }
 }
@@ -52,8 +74,10 @@ public struct TrustRecord: Codable, Sendable, Hashable {
   public var isTrusted: Bool
   /// The highest level of a check that it passed.
   public var checkedLevel: Int?
-  /// When it passed, as ISO 8601.
+  /// When it was last checked, as ISO 8601.
   public var checkedAt: String?
+  /// The rules that the last check found broken; nil after a success.
+  public var brokenRules: [String]?
   /// Why it may not run any more.
   public var quarantine: Quarantine?
 
@@ -62,5 +86,6 @@ public struct TrustRecord: Codable, Sendable, Hashable {
     case isTrusted = "trusted"
     case checkedLevel = "checked_level"
     case checkedAt = "checked_at"
+    case brokenRules = "broken_rules"
   }
 }

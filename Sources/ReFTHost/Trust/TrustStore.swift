@@ -11,8 +11,12 @@ public final class TrustStore: Sendable {
 
   /// The file; nil when there is no place for one, and then nothing is known.
   public let path: String?
-  /// Folders whose plugins came with this program.
+  /// Folders in which the plugins that come with this program lie.
   public let installedFolders: [String]
+  /// The plugins that come with this program; any other file in these folders is a stranger's.
+  public static let ownLibraries: Set<String> = [
+    "libLoReFT.so", "libDiReFT.so", "libAdditiveSteering.so", "libLowRankFamily.so",
+  ]
 
   private struct File: Codable {
     var version: Int
@@ -64,6 +68,13 @@ public final class TrustStore: Sendable {
     return isInstalled(path) ? .installed : .unknown
   }
 
+  /// How the last check of a file with a hash ended.
+  public func lastCheck(hash: String) throws(ReFTError) -> CheckOutcome {
+    let record = try read().plugins[hash]
+    if let rules = record?.brokenRules { return .failed(rules: rules) }
+    return record?.checkedLevel.map { .passed(level: $0) } ?? .none
+  }
+
   /// The entry of a hash, if there is one.
   public func record(hash: String) throws(ReFTError) -> TrustRecord? { try read().plugins[hash] }
 
@@ -77,15 +88,23 @@ public final class TrustStore: Sendable {
     try change(hash, name, path) { record in
       record.checkedLevel = max(level, record.checkedLevel ?? 0)
       record.checkedAt = Date().ISO8601Format()
+      record.brokenRules = nil
       record.quarantine = nil
     }
   }
 
-  /// Notes that a plugin failed a check, so that an earlier success no longer counts.
-  public func noteFailedCheck(hash: String, name: String, path: String) throws(ReFTError) {
+  /// Notes that a plugin failed a check, by the numbers of the broken `rules`, so that an earlier
+  /// success no longer counts.
+  public func noteFailedCheck(
+    hash: String,
+    name: String,
+    path: String,
+    rules: [String]
+  ) throws(ReFTError) {
     try change(hash, name, path) { record in
       record.checkedLevel = nil
-      record.checkedAt = nil
+      record.checkedAt = Date().ISO8601Format()
+      record.brokenRules = rules
     }
   }
 
@@ -120,7 +139,8 @@ public final class TrustStore: Sendable {
 
   private func isInstalled(_ path: String) -> Bool {
     let folder = (path as NSString).deletingLastPathComponent
-    return installedFolders.contains { folder == $0 }
+    return Self.ownLibraries.contains((path as NSString).lastPathComponent)
+      && installedFolders.contains(folder)
   }
 
   private func read() throws(ReFTError) -> File {

@@ -39,6 +39,15 @@ struct PluginBytes: Sendable {
     library.map { ManifestLibrary.hash(of: file, library: $0) } ?? file.hash
   }
 
+  /// Refuses what can be refused without running anything.
+  func look() throws(ReFTError) {
+    if let library {
+      try library.look(for: try Manifest(file.bytes, path: file.path))
+    } else {
+      try file.look()
+    }
+  }
+
   /// Loads the plugin into this process, trusted or not.
   func loadHere() throws(ReFTError) -> [Plugin] {
     if let library { return [try ManifestLibrary.plugin(file, library: library)] }
@@ -64,6 +73,7 @@ extension PluginCatalog {
   ) -> Loader {
     { file, isolation throws(ReFTError) in
       let bytes = try PluginBytes(file)
+      try bytes.look()
       let hash = bytes.hash
       var trust = try store.trust(hash: hash, path: file.path)
       if alsoTrusted.contains(file.path) || alsoTrusted.contains(hash) { trust = .trusted }

@@ -29,6 +29,8 @@ struct CheckpointState: Codable, Equatable {
   var best: Best?
   /// What must not change when the run goes on, by key.
   var settings: [String: String] = [:]
+  /// Hashes of builds of plugins that computed steps before this program's do.
+  var earlierBuilds: [String]?
 }
 
 /// The checkpoints of a run folder.

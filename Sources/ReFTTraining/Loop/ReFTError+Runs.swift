@@ -87,6 +87,8 @@ extension ReFTError {
       .badConfiguration,
       "the run in '\(path)' began with other settings: \(differences.joined(separator: "; ")); set "
         + "them back to go on, or train anew with another --output or --overwrite"
+        + (differences.contains { $0.contains(".plugin hash was ") }
+          ? "; --other-build goes on with another build of a plugin" : "")
     )
   }
 

@@ -183,7 +183,7 @@ extension Trainer {
       }
       try folder.mark()
       return nil
-    case .resume:
+    case .resume, .resumeWithOtherBuilds:
       guard let last else {
         if !folder.hasRun {
           observer(.warning("'\(folder.path)' holds no run to go on with; starting anew"))
@@ -194,12 +194,31 @@ extension Trainer {
         }
         return nil
       }
-      let state = try checkpoints.state(step: last)
+      var state = try checkpoints.state(step: last)
+      if mode == .resumeWithOtherBuilds {
+        Self.takeOtherBuilds(&state, settings: settings, observer: observer)
+      }
       let differences = Self.differences(then: state.settings, now: settings)
       guard differences.isEmpty else {
         throw ReFTError.otherRun(folder.path, differences: differences)
       }
       return state
+    }
+  }
+
+  /// Lets a run go on with builds of plugins that it did not begin with, and remembers the others.
+  private static func takeOtherBuilds(
+    _ state: inout CheckpointState,
+    settings: [String: String],
+    observer: (TrainingEvent) -> Void
+  ) {
+    for (key, hash) in settings.sorted(by: { $0.key < $1.key }) where key.hasSuffix(hashKey) {
+      guard let then = state.settings[key], then != hash else { continue }
+      state.settings[key] = hash
+      state.earlierBuilds = (state.earlierBuilds ?? []) + [then]
+      observer(
+        .warning("\(key) was \(then) up to step \(state.step) and is \(hash) from there on")
+      )
     }
   }
 
@@ -212,10 +231,12 @@ extension Trainer {
     result["data.train hash"] = data.training.hash
     if let validation = data.validation { result["data.validation hash"] = validation.hash }
     for (index, plugin) in adapter.provenance.enumerated() {
-      result["interventions.\(index).plugin hash"] = plugin.hash
+      result["interventions.\(index).\(Self.hashKey)"] = plugin.hash
     }
     return result
   }
+
+  private static let hashKey = "plugin hash"
 
   /// Whether a key may change while a run is interrupted; files are compared by their hashes.
   private static func isFree(_ key: String) -> Bool {

@@ -43,14 +43,13 @@ extension Trainer {
       info["best_validation_loss"] = .double(best.loss)
       info["best_step"] = .int(Int64(best.step))
     }
+    if let builds = run.state.earlierBuilds {
+      info["earlier_plugin_hashes"] = .array(builds.map { .string($0) })
+    }
     run.adapter.trainingInfo = info
   }
 
   private func summary(of run: TrainingRun) -> TrainingSummary {
-    let shares = run.adapter.usage.mapValues { usage in
-      Double(usage.forwardNanoseconds + usage.backwardNanoseconds) * 1e-9
-        / max(run.ownSeconds, .leastNormalMagnitude)
-    }
     return TrainingSummary(
       steps: run.state.step,
       loss: run.epochLoss,
@@ -61,7 +60,7 @@ extension Trainer {
       peakRssBytes: ProcessMemory.peak(),
       adapter: folder.adapter,
       trainableParameters: run.plan.trainableParameters,
-      pluginShares: run.ownSeconds > 0 ? shares : [:]
+      pluginShares: run.ownSeconds > 0 ? run.adapter.pluginShares(seconds: run.ownSeconds) : [:]
     )
   }
 
@@ -91,6 +90,9 @@ extension Trainer {
       "step": .int(Int64(run.state.step)), "steps": .int(Int64(run.plan.totalSteps)),
       "trainable_parameters": .int(Int64(run.plan.trainableParameters)),
     ]
+    if let builds = run.state.earlierBuilds {
+      manifest["earlier_plugin_hashes"] = .array(builds.map { .string($0) })
+    }
     if status == "finished" {
       let tensors = folder.adapter + "/adapter_model.safetensors"
       let summary = summary(of: run)

@@ -18,6 +18,8 @@ public final class Trainer {
     case fresh
     /// Go on from its last checkpoint, or start when there is none.
     case resume
+    /// The same, also where a plugin is another build than the run began with, such as a mended one.
+    case resumeWithOtherBuilds
     /// Remove it and start.
     case overwrite
   }
@@ -67,10 +69,12 @@ public final class Trainer {
         try step(run, stop: stop, lastSaved: &lastSaved, observer: observer)
       } catch let error as Diverged {
         // What led here is in the parameters already: the older checkpoints are worth more.
+        try writeManifest(run, status: "stopped")
         throw error.reason
       } catch {
         let isNew = lastSaved != run.state.step || run.state.step == 0
         if isNew, run.isAtRest { try save(run, observer: observer) }
+        try writeManifest(run, status: "stopped")
         guard error is EndedEarly else { throw error }
         throw ReFTError.interruptedRun(
           step: run.state.step,

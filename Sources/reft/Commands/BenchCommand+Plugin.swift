@@ -44,13 +44,16 @@ extension BenchCommand {
       guard (1...1 << 20).contains(rows), (1...1 << 20).contains(width) else {
         throw ValidationError("--rows and --width must be from 1 to 1048576")
       }
+      guard plugins.isolation.isEmpty else {
+        throw ValidationError("--isolation has no meaning here: both places are measured")
+      }
       guard (10...1_000_000).contains(calls) else {
         throw ValidationError("--calls is \(calls); it must be from 10 to 1000000")
       }
     }
 
     func run() throws {
-      let catalog = plugins.catalog()
+      let catalog = try plugins.catalog()
       let inside = try? measure(try catalog.find(name, isolation: Isolation.none))
       let outside = try measure(try catalog.find(name, isolation: .process))
       if common.json {

@@ -151,7 +151,7 @@ struct BenchCommand: ParsableCommand {
       options.steps = steps
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try TrainingBenchmark(model: frozen, catalog: plugins.catalog()).run(options)
+      let result = try TrainingBenchmark(model: frozen, catalog: try plugins.catalog()).run(options)
       try report(
         "train",
         frozen,

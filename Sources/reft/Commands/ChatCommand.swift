@@ -34,7 +34,7 @@ struct ChatCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     let generator = try TextGenerator(path: model.path())
-    let adapter = try adapterOptions.load(for: generator.model, catalog: plugins.catalog())
+    let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
     var messages = opening
     let isInteractive = isatty(STDIN_FILENO) == 1

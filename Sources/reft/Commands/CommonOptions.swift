@@ -38,8 +38,31 @@ struct PluginOptions: ParsableArguments {
   )
   var pluginPath: [String] = []
 
-  /// The plugins of this machine.
-  func catalog() -> PluginCatalog { PluginCatalog(extraPaths: pluginPath) }
+  @Option(
+    parsing: .singleValue,
+    help: ArgumentHelp(
+      """
+      Where plugins run: none (in this process) or process (in one of their own); NAME=process says \
+      it of one plugin; may be repeated.
+      """,
+      valueName: "where"
+    )
+  )
+  var isolation: [String] = []
+
+  /// The plugins of this machine, and of further folders.
+  func catalog(alsoIn folders: [String] = []) throws -> PluginCatalog {
+    let choice = try IsolationChoice(isolation)
+    let catalog = PluginCatalog(extraPaths: pluginPath + folders, choice: choice)
+    // A name with a slip in it would otherwise change nothing, and nobody would be told.
+    for name in choice.byName.keys.sorted() { _ = try catalog.find(name) }
+    return catalog
+  }
+
+  /// The options once more, as a user types them.
+  var words: [String] {
+    pluginPath.flatMap { ["--plugin-path", $0] } + isolation.flatMap { ["--isolation", $0] }
+  }
 }
 
 /// The adapter that edits the model.

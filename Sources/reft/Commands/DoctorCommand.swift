@@ -35,8 +35,9 @@ struct DoctorCommand: ParsableCommand {
 
   func run() throws {
     let checks = [
-      program, processor, kernels, threads, memory, models, catalogue, worker, python,
-    ].map { $0() }
+      program(), processor(), kernels(), threads(), memory(), models(), try catalogue(), worker(),
+      python(),
+    ]
     if common.json {
       try Output.json(Document(checks: checks))
     } else {
@@ -95,10 +96,10 @@ struct DoctorCommand: ParsableCommand {
     )
   }
 
-  private func catalogue() -> Check {
+  private func catalogue() throws -> Check {
     var names: [String] = []
     var refusals: [String] = []
-    for entry in plugins.catalog().list() {
+    for entry in try plugins.catalog().list() {
       switch entry {
       case .plugin(let plugin, let isShadowed):
         if !isShadowed { names.append("\(plugin.name) \(plugin.version)") }

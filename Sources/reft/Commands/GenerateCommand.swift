@@ -45,6 +45,21 @@ struct GenerateCommand: ParsableCommand {
 
   private struct Document: Encodable {
     var results: [GenerationResult]
+    var plugin_shares: [String: Double]?
+  }
+
+  /// A result with the shares beside its own keys.
+  private struct SharedResult: Encodable {
+    var result: GenerationResult
+    var shares: [String: Double]?
+    private enum Keys: String, CodingKey { case plugin_shares }
+
+    func encode(to encoder: any Encoder) throws {
+      try result.encode(to: encoder)
+      guard let shares else { return }
+      var container = encoder.container(keyedBy: Keys.self)
+      try container.encode(shares, forKey: .plugin_shares)
+    }
   }
 
   func validate() throws {
@@ -60,16 +75,29 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     let generator = try TextGenerator(path: model.path())
-    let adapter = try adapterOptions.load(for: generator.model, catalog: plugins.catalog())
+    let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let requests = try prompts(generator.model, adapter).map {
       try sampling.request($0, adapter: adapter)
     }
-    if common.json { return try printJSON(generator, requests) }
-    if input == nil { return try stream(generator, requests) }
-    let results = try generate(generator, requests)
-    for (index, result) in results.enumerated() {
-      Output.line("[\(index)] \(result.text)")
+    let start = ContinuousClock.now
+    func shares() -> [String: Double]? {
+      adapter.map { $0.pluginShares(seconds: start.duration(to: .now) / .seconds(1)) }
     }
+    if common.json {
+      let results = try generate(generator, requests)
+      if input != nil {
+        return try Output.json(Document(results: results, plugin_shares: shares()))
+      }
+      return try Output.json(SharedResult(result: results[0], shares: shares()))
+    }
+    if input == nil {
+      try stream(generator, requests)
+    } else {
+      for (index, result) in try generate(generator, requests).enumerated() {
+        Output.line("[\(index)] \(result.text)")
+      }
+    }
+    for line in Readable.shares(shares() ?? [:]) { Output.note(line) }
   }
 
   private func prompts(
@@ -107,12 +135,6 @@ struct GenerateCommand: ParsableCommand {
       if case .finished = event { done += 1 }
       line.show(clock.text(done: done, unit: "texts"))
     }
-  }
-
-  private func printJSON(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {
-    let results = try generate(generator, requests)
-    if input != nil { return try Output.json(Document(results: results)) }
-    try Output.json(results[0])
   }
 
   private func stream(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {

@@ -39,6 +39,7 @@ struct PluginCommand: ParsableCommand {
       var capabilities: [String]
       var shadowed: Bool
       var trust: String
+      var check: String
       var isolation: String
     }
     private struct Refusal: Encodable {
@@ -54,7 +55,7 @@ struct PluginCommand: ParsableCommand {
       var rows: [Row] = []
       var refused: [Refusal] = []
       let store = TrustStore()
-      for entry in plugins.catalog().list() {
+      for entry in try plugins.catalog().list() {
         switch entry {
         case .plugin(let plugin, let isShadowed):
           rows.append(
@@ -68,6 +69,7 @@ struct PluginCommand: ParsableCommand {
               capabilities: plugin.capabilities.names,
               shadowed: isShadowed,
               trust: try store.trust(hash: plugin.hash, path: plugin.path).description,
+              check: try store.lastCheck(hash: plugin.hash).description,
               isolation: plugin.isolation.rawValue
             )
           )
@@ -77,11 +79,11 @@ struct PluginCommand: ParsableCommand {
       }
       if common.json { return try Output.json(Document(plugins: rows, refused: refused)) }
       Output.table(
-        [["NAME", "VERSION", "ABI", "HASH", "TRUST", "RUNS", "FILE"]]
+        [["NAME", "VERSION", "ABI", "HASH", "TRUST", "CHECK", "RUNS", "FILE"]]
           + rows.map { row in
             let hash = String(row.hash.dropFirst("sha256:".count).prefix(12))
             return [
-              row.name, row.version, row.abi, hash, row.trust,
+              row.name, row.version, row.abi, hash, row.trust, row.check,
               row.isolation == "none" ? "in process" : "isolated",
               row.path + (row.shadowed ? "  (shadowed)" : ""),
             ]
@@ -123,7 +125,7 @@ struct PluginCommand: ParsableCommand {
     }
 
     private func found() throws -> [Plugin] {
-      let catalog = plugins.catalog()
+      let catalog = try plugins.catalog()
       guard name.contains("/") else { return [try catalog.find(name)] }
       let path = URL(fileURLWithPath: name).standardizedFileURL.path
       return try catalog.plugins(inFile: path)

@@ -65,7 +65,7 @@ struct ScoreCommand: ParsableCommand {
 
   func run() throws {
     let frozen = try FrozenModel(path: model.path())
-    let adapter = try adapterOptions.load(for: frozen, catalog: plugins.catalog())
+    let adapter = try adapterOptions.load(for: frozen, catalog: try plugins.catalog())
     var options = DataSet.Options()
     options.template = try Template(template ?? adapter?.template ?? "none")
     options.appendsEndOfSequence = !noEos

@@ -36,6 +36,11 @@ struct TrainCommand: ParsableCommand {
   var output: String?
   @Flag(help: "Go on from the last checkpoint of the run folder.")
   var resume = false
+  @Flag(
+    name: .customLong("other-build"),
+    help: "With --resume: go on with another build of a plugin, such as a mended one."
+  )
+  var otherBuild = false
   @Flag(help: "Remove what the run folder holds, and start.")
   var overwrite = false
   @OptionGroup var plugins: PluginOptions
@@ -54,6 +59,7 @@ struct TrainCommand: ParsableCommand {
   }
 
   func validate() throws {
+    if otherBuild, !resume { throw ValidationError("--other-build needs --resume") }
     if resume, overwrite { throw ValidationError("give --resume or --overwrite, not both") }
   }
 
@@ -61,22 +67,32 @@ struct TrainCommand: ParsableCommand {
     var configuration = try RunConfiguration.load(path: config, overrides: overrides)
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try FrozenModel(path: ModelLibrary().resolve(configuration.model))
-    let catalog = PluginCatalog(extraPaths: plugins.pluginPath + configuration.pluginPaths)
+    let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
     let trainer = Trainer(configuration: configuration, model: model, catalog: catalog)
     let stop = StopFlag()
     let interruption = Interruption { stop.set() }
     let view = TrainingView()
     let summary = try withExtendedLifetime(interruption) {
       defer { view.end() }
-      return try trainer.run(
-        mode: resume ? .resume : overwrite ? .overwrite : .fresh,
-        resumeCommand: resumeCommand,
-        stop: stop,
-        observer: view.show
-      )
+      do {
+        return try trainer.run(
+          mode: mode,
+          resumeCommand: resumeCommand,
+          stop: stop,
+          observer: view.show
+        )
+      } catch let error as ReFTError where error.code != .interrupted {
+        view.tellWhatIsSaved(resumeCommand)
+        throw error
+      }
     }
     if common.json { return try Output.json(document(summary)) }
     show(summary)
+  }
+
+  private var mode: Trainer.Mode {
+    if resume { return otherBuild ? .resumeWithOtherBuilds : .resume }
+    return overwrite ? .overwrite : .fresh
   }
 
   /// What the user types to go on after Ctrl-C.
@@ -84,8 +100,7 @@ struct TrainCommand: ParsableCommand {
     var words = ["reft", "train", config]
     for override in overrides { words += ["--set", override] }
     if let output { words += ["--output", output] }
-    for path in plugins.pluginPath { words += ["--plugin-path", path] }
-    return (words + ["--resume"]).joined(separator: " ")
+    return (words + plugins.words + ["--resume"]).joined(separator: " ")
   }
 
   private func document(_ summary: TrainingSummary) -> Document {
@@ -115,9 +130,7 @@ struct TrainCommand: ParsableCommand {
       ["trainable parameters", Readable.count(summary.trainableParameters)],
       ["peak memory", Readable.bytes(summary.peakRssBytes)],
     ])
-    for (name, share) in summary.pluginShares.sorted(by: { $0.key < $1.key }) {
-      Output.line("\(Readable.fixed(100 * share, 1)) % of the time in plugin \(name)")
-    }
+    for line in Readable.shares(summary.pluginShares) { Output.line(line) }
   }
 }
 
@@ -125,6 +138,7 @@ struct TrainCommand: ParsableCommand {
 private final class TrainingView {
   private let line = ProgressLine()
   private var totalSteps = 0
+  private var savedStep: Int?
 
   func show(_ event: TrainingEvent) {
     switch event {
@@ -147,12 +161,21 @@ private final class TrainingView {
       note(
         "step \(step): validation loss \(Readable.fixed(loss, 4))" + (isBest ? ", the lowest" : "")
       )
-    case .saved: break
+    case .saved(let step, _): savedStep = step
     case .warning(let text): note("warning: \(text)")
     }
   }
 
   func end() { line.clear() }
+
+  /// After an error, what of the run is on the disk and how to go on from there.
+  func tellWhatIsSaved(_ command: String) {
+    guard let savedStep else { return }
+    note(
+      "the run is saved as of step \(savedStep); once the cause is gone, `\(command)` goes on "
+        + "(with --other-build where a plugin was mended)"
+    )
+  }
 
   private func note(_ text: String) {
     line.clear()

@@ -104,6 +104,13 @@ enum Readable {
     return "\(minutes / 60)h" + pad(minutes % 60) + "m"
   }
 
+  /// "0.6 % of the time in plugin loreft", a line for each plugin.
+  static func shares(_ shares: [String: Double]) -> [String] {
+    shares.sorted { $0.key < $1.key }.map { name, share in
+      "\(fixed(100 * share, 1)) % of the time in plugin \(name)"
+    }
+  }
+
   /// A number with a fixed number of decimals.
   static func fixed(_ value: Double, _ decimals: Int) -> String {
     String(format: "%.\(decimals)f", value)

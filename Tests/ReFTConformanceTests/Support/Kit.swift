@@ -53,6 +53,8 @@ enum Kit {
     switch fault {
     case "EXECUTABLE_STACK": arguments += ["-z", "execstack"]
     case "TEXT_RELOCATION": arguments += ["-Wl,-z,notext"]
+    case "RELATIVE_SEARCH": arguments += ["-Wl,-rpath,/usr/lib:lib"]
+    case "OPEN_SEARCH": arguments += ["-Wl,-rpath,/tmp/lib"]
     case "THROWS":
       let object = folder + "/throws.o"
       try compile(

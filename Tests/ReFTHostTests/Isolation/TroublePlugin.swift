@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTHost
+import Testing
 
 enum TroublePlugin {
   static let identity: Float = 1
@@ -52,8 +53,45 @@ enum TroublePlugin {
     return try CompiledLibrary.c("#define _GNU_SOURCE\n" + source, name: "trouble", in: folder)
   }
 
+  /// The C template with code at the beginning of one of its functions, such as `plan`.
+  static func compile(
+    _ code: String,
+    atStartOf function: String,
+    in folder: String
+  ) throws -> String {
+    let source = try template(in: folder)
+    let name = try #require(source.range(of: "\(function)("), "the template has no \(function)")
+    let brace = try #require(source.range(of: "{", range: name.upperBound..<source.endIndex))
+    let changed = source[..<brace.upperBound] + code + source[brace.upperBound...]
+    let includes = """
+      #define _GNU_SOURCE
+      #include <linux/futex.h>
+      #include <stdint.h>
+      #include <string.h>
+      #include <sys/mman.h>
+      #include <sys/syscall.h>
+      #include <unistd.h>
+
+      """
+    return try CompiledLibrary.c(includes + changed, name: "trouble", in: folder)
+  }
+
+  /// Code that answers a request in the worker's place: with a text, and then never again.
+  static func forgery(_ answer: String) -> String {
+    """
+     static const char text[] = \(answer.debugDescription);
+     char *channel = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
+     memcpy(channel + 256, text, sizeof text - 1);
+     *(uint64_t *)(channel + 40) = sizeof text - 1;
+     *(int32_t *)(channel + 20) = 0;
+     __atomic_store_n((uint32_t *)(channel + 4), *(uint32_t *)channel, __ATOMIC_RELEASE);
+     syscall(SYS_futex, channel + 4, FUTEX_WAKE, 1, 0, 0, 0);
+     for (;;) pause();
+    """
+  }
+
   private static func template(in folder: String) throws -> String {
-    let project = folder + "/project"
+    let project = folder + "/project-" + UUID().uuidString
     try PluginTemplate.c.create(name: "trouble", in: project)
     return try String(contentsOfFile: project + "/trouble.c", encoding: .utf8)
   }

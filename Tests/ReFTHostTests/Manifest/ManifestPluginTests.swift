@@ -11,6 +11,7 @@ import _ReFTTestSupport
 struct ManifestPluginTests {
   static let clip = """
     #include <stdint.h>
+    int32_t clip_table[4] = {1, 2, 3, 4};
     int32_t clip_rows(const float *x, float *y, int64_t rows, int64_t dim, float limit) {
       for (int64_t i = 0; i < rows * dim; i++) y[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
       return limit > 0 ? 0 : 7;
@@ -70,12 +71,16 @@ struct ManifestPluginTests {
     in folder: String
   ) throws -> Plugin {
     try Data(manifest.utf8).write(to: URL(filePath: "\(folder)/\(name).reft.json"))
-    let store = TrustStore(path: nil, installedFolders: [folder])
+    let real = URL(filePath: folder).resolvingSymlinksInPath().path
     let catalog = PluginCatalog(
       extraPaths: [folder],
       environment: [:],
       executableFolder: folder,
-      loader: PluginCatalog.trustingLoader(store: store, settings: IsolationSettings())
+      loader: PluginCatalog.trustingLoader(
+        store: TrustStore(path: nil),
+        settings: IsolationSettings(),
+        alsoTrusted: ["\(real)/\(name).reft.json"]
+      )
     )
     return try catalog.find(name)
   }
@@ -214,6 +219,7 @@ struct ManifestPluginTests {
   struct Fault: Sendable, CustomTestStringConvertible {
     var change: (String, String)
     var says: String
+    var and = ""
     var testDescription: String { says }
   }
 
@@ -289,7 +295,32 @@ struct ManifestPluginTests {
       ),
       says: "has 5 dimensions, expected 1 to 4"
     ),
-    Fault(change: ("}}", "}"), says: "is not valid JSON"),
+    Fault(change: ("}}", "}"), says: "is not valid JSON: Unexpected end of file"),
+    Fault(change: ("{\"reft_manifest\": 1", "{\"reft_manifest\" 1"), says: "around character 17"),
+    Fault(
+      change: ("\"reft_manifest\": 1", "\"reft_manifest\": 1e400"),
+      says: "Number 1e400 is not representable"
+    ),
+    Fault(change: ("org.example.clip", "clip"), says: "id is 'clip', expected a reverse domain"),
+    Fault(
+      change: ("org.example.clip", "org.example.\\u001b[31mclip"),
+      says: "id is 'org.example. [31mclip', expected a reverse domain"
+    ),
+    Fault(
+      change: ("\"libclip.so\"", "\"libclip.so\\u0000\""),
+      says: "library is 'libclip.so ' with control characters in it"
+    ),
+    Fault(
+      change: ("\"clip_rows\"", "\"clip_table\""),
+      says: "'clip_table' of the library '",
+      // It has one, but of numbers.
+      and: "is data, not a function"
+    ),
+    Fault(change: ("\"clip_rows\"", "\"system\""), says: "has no function 'system'"),
+    Fault(
+      change: ("\"type\": \"float\", \"default\": 4.0", "\"type\": \"float\", \"default\": 4e200"),
+      says: "option 'limit' is 4e+200, which does not fit the f32 that function 'clip_rows' takes"
+    ),
   ]
 
   @Test(
@@ -309,7 +340,69 @@ struct ManifestPluginTests {
         )
       }
       #expect(error?.code == .pluginRefused)
-      #expect(error?.message.contains(fault.says) == true, "\(error?.message ?? "")")
+      for text in [fault.says, fault.and] {
+        #expect(text.isEmpty || error?.message.contains(text) == true, "\(error?.message ?? "")")
+      }
+    }
+  }
+
+  @Test("a value of an option that its C type cannot hold is refused, not cut")
+  func optionRange() throws {
+    try withTemporaryDirectory { folder in
+      _ = try CompiledLibrary.c(Self.clip, name: "libclip", in: folder)
+      let text = Self.clipManifest.replacingOccurrences(
+        of: "{\"name\": \"limit\", \"type\": \"float\", \"default\": 4.0}",
+        with: "{\"name\": \"limit\", \"type\": \"int\", \"default\": 4}"
+      ).replacingOccurrences(of: "option.limit:f32", with: "option.limit:i32")
+      let plugin = try Self.plugin(text, name: "clip", in: folder)
+      #expect(plugin.isolation == .none)
+      _ = try instance(plugin, dim: 2, options: ["limit": .int(-2_147_483_648)])
+      let error = #expect(throws: ReFTError.self) {
+        _ = try instance(plugin, dim: 2, options: ["limit": .int(1 << 31)])
+      }
+      #expect(error?.code == .badConfiguration)
+      #expect(
+        error?.message.contains("option 'limit' is 2147483648, which does not fit the i32") == true
+      )
+    }
+  }
+
+  @Test("memory that the machine does not have is refused before anything is allocated")
+  func memory() throws {
+    try withTemporaryDirectory { folder in
+      _ = try CompiledLibrary.c(Self.clip, name: "libclip", in: folder)
+      let text = Self.clipManifest.replacingOccurrences(
+        of: "\"options\": [",
+        with: "\"saved\": {\"per_row\": 500000000000}, \"options\": ["
+      )
+      let clip = try instance(try Self.plugin(text, name: "clip", in: folder), dim: 2)
+      let error = #expect(throws: ReFTError.self) { _ = try clip.plan(maxRows: 4096) }
+      #expect(
+        error?.message.contains("asks for saved_bytes_per_row 2000000000000 for 4096 rows") == true
+      )
+    }
+  }
+
+  @Test("start and constraint of a parameter must fit its shape")
+  func parameterRules() throws {
+    try withTemporaryDirectory { folder in
+      _ = try CompiledLibrary.c(Self.clip, name: "libclip", in: folder)
+      for (rule, says) in [
+        ("\"constraint\": \"orthonormal_rows\"", "cannot have orthonormal rows"),
+        ("\"init\": \"orthogonal\"", "is to start orthogonal but is no matrix"),
+        ("\"init\": {\"uniform\": [2, 1]}", "has an empty range of initial values"),
+      ] {
+        let text = Self.clipManifest.replacingOccurrences(
+          of: "\"options\": [",
+          with: """
+            "parameters": [{"name": "w", "dims": [4], "trainable": false, \(rule)}], "options": [
+            """
+        )
+        let plugin = try Self.plugin(text, name: "clip", in: folder)
+        let error = #expect(throws: ReFTError.self) { _ = try instance(plugin, dim: 2) }
+        #expect(error?.message.contains("parameter 'w' ") == true)
+        #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
+      }
     }
   }
 

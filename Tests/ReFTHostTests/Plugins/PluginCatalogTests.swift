@@ -119,6 +119,11 @@ struct PluginCatalogTests {
       try makeFolder(root + "/bin", id: "org.test.more", name: "more.so")
       try "no".write(toFile: root + "/b/text.so", atomically: false, encoding: .utf8)
       _ = try CompiledPlugin.make(["NO_ENTRY": "1"], in: root + "/bin", name: "libforeign.so")
+      // The library of a manifest is no plugin, and that is right; this loader takes no manifests.
+      _ = try CompiledLibrary.c(ManifestPluginTests.clip, name: "libclip", in: root + "/b")
+      try Data(ManifestPluginTests.clipManifest.utf8).write(
+        to: URL(filePath: root + "/b/clip.reft.json")
+      )
       let entries = catalog([root + "/a", root + "/b"], executable: root + "/bin").list()
       let texts = entries.compactMap { entry -> String? in
         switch entry {
@@ -127,7 +132,7 @@ struct PluginCatalogTests {
         case .refused(let path, _): return (path as NSString).lastPathComponent
         }
       }
-      #expect(texts == ["plain false", "plain true", "text.so", "more false"])
+      #expect(texts == ["plain false", "plain true", "clip.reft.json", "text.so", "more false"])
     }
   }
 }

@@ -268,4 +268,20 @@ struct PluginConductTests {
       withExtendedLifetime((x, v)) {}
     }
   }
+
+  @Test("a range without an upper end is no trouble for the message of a value below it")
+  func endlessRange() throws {
+    try withTemporaryDirectory { folder in
+      let plugin = try CompiledPlugin.load(
+        try CompiledPlugin.make(
+          ["OPTION": ".default_i=1,.minimum=1,.maximum=INFINITY"],
+          in: folder
+        )
+      )
+      let error = #expect(throws: ReFTError.self) {
+        _ = try plugin.resolvedOptions(["size": .int(0)])
+      }
+      #expect(error?.message.contains("a whole number from 1 to inf") == true)
+    }
+  }
 }

@@ -225,6 +225,51 @@ struct PluginRefusalTests {
     }
   }
 
+  @Test(
+    "by where they would have what they need looked for",
+    arguments: [
+      ("lib", "looked for in 'lib' (RUNPATH), which is no absolute path"),
+      ("/usr/lib::", "looked for in '' (RUNPATH), which is no absolute path"),
+      ("$ORIGIN/../cwd", "looked for in '$ORIGIN/../cwd' (RUNPATH), which is no absolute path"),
+      ("/tmp/not/there", "looked for in '/tmp/not/there' (NEEDED or RUNPATH), where anybody could"),
+    ]
+  )
+  func searches(folders: String, says: String) throws {
+    try withTemporaryDirectory { folder in
+      for tag in ["--enable-new-dtags", "--disable-new-dtags"] {
+        let path = try CompiledPlugin.make(
+          in: folder,
+          flags: ["-Wl,\(tag)", "-Wl,-rpath,\(folders)"]
+        )
+        let error = #expect(throws: ReFTError.self) {
+          try PluginFile(path: path).look()
+        }
+        #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
+      }
+      let path = try CompiledPlugin.make(in: folder, flags: ["-Wl,-rpath,/usr/lib:$ORIGIN/lib"])
+      try PluginFile(path: path).look()
+    }
+  }
+
+  @Test("by a library that they need by a relative path")
+  func relativeNeed() throws {
+    try withTemporaryDirectory { folder in
+      _ = try CompiledLibrary.c("int helper(void) { return 1; }", name: "helper", in: folder)
+      let file = folder + "/plugin.c"
+      try Data("int reft_plugin_entry_v1(void) { int helper(void); return helper(); }".utf8)
+        .write(to: URL(filePath: file))
+      try CompiledLibrary.run([
+        "sh", "-c", "cd '\(folder)' && cc -shared -fPIC -o needs.so plugin.c ./helper.so",
+      ])
+      let error = #expect(throws: ReFTError.self) {
+        try PluginFile(path: folder + "/needs.so").look()
+      }
+      #expect(
+        error?.message.contains("needs the library './helper.so' by a relative path") == true
+      )
+    }
+  }
+
   @Test("by where they lie")
   func places() throws {
     try withTemporaryDirectory { folder in

@@ -49,8 +49,13 @@ struct TrustTests {
       #expect(
         try catalog(folder, store).find("trouble", isolation: .process).isolation == .process
       )
-      try store.noteFailedCheck(hash: hash, name: "trouble", path: path)
+      #expect(try store.lastCheck(hash: hash) == .passed(level: 3))
+      let broken = ["ABI-302", "ABI-303"]
+      try store.noteFailedCheck(hash: hash, name: "trouble", path: path, rules: broken)
       #expect(try store.trust(hash: hash, path: path) == .unknown)
+      #expect(try store.lastCheck(hash: hash) == .failed(rules: broken))
+      #expect(try store.lastCheck(hash: hash).description == "failed ABI-302 and 1 more")
+      #expect(try store.lastCheck(hash: "sha256:00") == .none)
 
       try store.setTrusted(true, hash: hash, name: "trouble", path: path)
       #expect(try catalog(folder, store).find("trouble").isolation == .none)
@@ -141,5 +146,16 @@ struct TrustTests {
     let store = TrustStore(path: nil, installedFolders: [folder])
     #expect(try store.trust(hash: "sha256:00", path: folder + "/libLoReFT.so") == .installed)
     #expect(try store.trust(hash: "sha256:00", path: "/elsewhere/libLoReFT.so") == .unknown)
+    #expect(try store.trust(hash: "sha256:00", path: folder + "/stranger.so") == .unknown)
+  }
+
+  @Test("the plugins that come with the program are those that its package builds")
+  func ownLibraries() throws {
+    let package = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Package.swift")
+    let text = try String(contentsOf: package, encoding: .utf8)
+    let products = text.matches(of: /\.library\(name: "(\w+)", type: \.dynamic/)
+    let names = products.map { "lib\($0.1).so" }
+    #expect(Set(names) == TrustStore.ownLibraries)
   }
 }
