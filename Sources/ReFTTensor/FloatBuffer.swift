@@ -13,13 +13,26 @@ public final class FloatBuffer: @unchecked Sendable {
   /// The first value; valid for the life of the buffer.
   public let base: UnsafeMutablePointer<Float>
   private let memory: UnsafeMutableRawPointer
+  private let mappedByteCount: Int
+
+  private static let hugePage = 2 << 20
 
   /// Allocates `count` zeros.
   ///
+  /// - Parameters:
+  ///   - count: how many.
+  ///   - isStreamed: asks for huge pages, for memory that is read from end to end over and over:
+  ///     reading ahead does not pass the end of a page.
   /// - Precondition: `count >= 0`.
-  public init(count: Int) {
+  public init(count: Int, isStreamed: Bool = false) {
     precondition(count >= 0)
     self.count = count
+    if isStreamed, count * 4 >= Self.hugePage, let (mapped, start) = Self.map(count * 4) {
+      (memory, mappedByteCount) = (mapped, count * 4 + Self.hugePage)
+      base = start.assumingMemoryBound(to: Float.self)
+      return
+    }
+    mappedByteCount = 0
     // Fresh pages of the system are zero already, so a large buffer costs only what is touched.
     guard let memory = calloc(count + 32, 4) else { preconditionFailure("no memory") }
     self.memory = memory
@@ -34,7 +47,23 @@ public final class FloatBuffer: @unchecked Sendable {
     }
   }
 
-  deinit { free(memory) }
+  deinit {
+    if mappedByteCount > 0 { munmap(memory, mappedByteCount) } else { free(memory) }
+  }
+
+  /// Fresh zeros on huge pages; nil when the system has no such memory.
+  private static func map(
+    _ byteCount: Int
+  ) -> (memory: UnsafeMutableRawPointer, start: UnsafeMutableRawPointer)? {
+    let size = byteCount + hugePage
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS
+    let memory = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+    guard let memory, memory != MAP_FAILED else { return nil }
+    let start = memory.alignedUp(toMultipleOf: hugePage)
+    // Where the system has no huge pages, the memory is as good, only slower.
+    _ = madvise(start, byteCount, MADV_HUGEPAGE)
+    return (memory, start)
+  }
 
   /// All values as a collection that is valid for the life of the buffer.
   public var values: UnsafeMutableBufferPointer<Float> {

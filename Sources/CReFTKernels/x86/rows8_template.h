@@ -16,6 +16,12 @@ typedef struct reft_mat8 {
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define LOAD_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
 
+/* Asks for the weights that come some blocks later: the processor's own reading ahead ends with a
+ * page, and starts anew whenever a group is gone over again for more rows of activations. */
+static inline void ahead(const uint8_t* at, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char*)at + 4096 + i, _MM_HINT_T0);
+}
+
 /* Four bytes of an activation row in every lane. */
 TARGET static inline __m256i four(const int8_t* a) {
   int32_t word;
@@ -37,6 +43,7 @@ TARGET static inline __m256i joined(const __m256i* digits, int count) {
     UNROLL for (int i = 0; i < COUNT; i++) acc[i] = _mm256_setzero_ps();                       \
     for (size_t b = 0; b < g->blocks; b++) {                                                   \
       const uint8_t* at = g->group + b * 160;                                                  \
+      ahead(at, 160);                                                                          \
       __m256 d = LOAD_HALVES(at), m = LOAD_HALVES(at + 16);                                    \
       __m256i dots[COUNT * DIGITS];                                                            \
       NIBBLE_DOTS((COUNT * DIGITS), at + 32, g->q + b * 32, columns, dots)                     \
@@ -56,6 +63,7 @@ TARGET static inline __m256i joined(const __m256i* digits, int count) {
     UNROLL for (int i = 0; i < COUNT; i++) acc[i] = _mm256_setzero_ps();                       \
     for (size_t b = 0; b < g->blocks; b++) {                                                   \
       const uint8_t* at = g->group + b * (256 + head);                                         \
+      ahead(at, 256 + head);                                                                   \
       __m256 d = LOAD_HALVES(at);                                                              \
       __m256 m = head == 32 ? LOAD_HALVES(at + 16) : _mm256_setzero_ps();                      \
       __m256i halves[2][COUNT * DIGITS];                                                       \

@@ -18,7 +18,8 @@ public final class KVCache {
     self.capacity = capacity
     headSize = model.configuration.headSize
     heads = model.configuration.keyValueHeads
-    storage = FloatBuffer(count: model.configuration.layers * 2 * heads * capacity * headSize)
+    let count = model.configuration.layers * 2 * heads * capacity * headSize
+    storage = FloatBuffer(count: count, isStreamed: true)
   }
 
   /// Forgets the tokens from `count` on.

@@ -45,7 +45,7 @@ final class RepackedWeight: @unchecked Sendable {
       byteCount += (part.rows + Self.groupRows - 1) / Self.groupRows * groupBytes
       byteCount = (byteCount + 63) & ~63
     }
-    storage = FloatBuffer(count: (byteCount + 3) / 4)
+    storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
     var parts: [Part] = []
     var firstRow = 0
