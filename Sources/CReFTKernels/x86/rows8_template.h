@@ -105,20 +105,21 @@ TARGET static inline __m256i joined(const __m256i* digits, int count) {
 DEFINE_DOT(1, 1)
 DEFINE_DOT(2, 1)
 DEFINE_DOT(4, 1)
+DEFINE_DOT(8, 1)
 DEFINE_DOT(1, 2)
 DEFINE_DOT(2, 2)
 DEFINE_DOT(4, 2)
 
 typedef void (*dot_t)(const mat8_t*, size_t, __m256*);
-/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2 or 4. */
-#define BY_COUNT(KIND, DIGITS) \
-  {NAME(KIND##_1_##DIGITS), NAME(KIND##_2_##DIGITS), NAME(KIND##_4_##DIGITS)}
-static const dot_t dots_by_layout[5][2][3] = {
+/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8. */
+#define ONE_DIGIT(KIND) {NAME(KIND##_1_1), NAME(KIND##_2_1), NAME(KIND##_4_1), NAME(KIND##_8_1)}
+#define TWO_DIGITS(KIND) {NAME(KIND##_1_2), NAME(KIND##_2_2), NAME(KIND##_4_2), 0}
+static const dot_t dots_by_layout[5][2][4] = {
     {{0}, {0}},
-    {BY_COUNT(nibbles, 1), BY_COUNT(nibbles, 2)},
-    {BY_COUNT(bytes, 1), BY_COUNT(bytes, 2)},
-    {BY_COUNT(offset, 1), BY_COUNT(offset, 2)},
-    {BY_COUNT(halves, 1), BY_COUNT(halves, 2)},
+    {ONE_DIGIT(nibbles), TWO_DIGITS(nibbles)},
+    {ONE_DIGIT(bytes), TWO_DIGITS(bytes)},
+    {ONE_DIGIT(offset), TWO_DIGITS(offset)},
+    {ONE_DIGIT(halves), TWO_DIGITS(halves)},
 };
 
 TARGET void NAME(reft_rows8_dot)(uint32_t layout, const uint8_t* groups,
@@ -130,6 +131,7 @@ TARGET void NAME(reft_rows8_dot)(uint32_t layout, const uint8_t* groups,
   for (size_t r = 0; r < rows; r += 8, groups += group_bytes) {
     for (size_t i = 0, count = 0; i < x->n; i += count) {
       size_t left = x->n - i, kind = left >= 4 ? 2 : left >= 2 ? 1 : 0;
+      if (left >= 8 && x->digits == 1) kind = 3;
       count = (size_t)1 << kind;
       mat8_t g = {groups,
                   x->q + i * x->digits * x->columns,
@@ -137,7 +139,7 @@ TARGET void NAME(reft_rows8_dot)(uint32_t layout, const uint8_t* groups,
                   x->sum + i * blocks,
                   x->counts + 2 * i * blocks,
                   blocks};
-      __m256 sums[4];
+      __m256 sums[8];
       dots[kind](&g, x->columns, sums);
       for (size_t j = 0; j < count; j++) {
         float* out = y + (i + j) * stride + r;
