@@ -64,7 +64,7 @@ ROWS = {
     ),
     "abi-train": Row(
         "training step through the plugin ABI against the edit inlined",
-        lambda s: {"inlined": lambda: _bench_train(s, "--inline"), "reft": lambda: _bench_train(s)},
+        lambda s: {"inlined": lambda: _bench_train(s, "--edit", "inline"), "reft": lambda: _bench_train(s)},
         "tokens_per_second", "tok/s", 0.99,
     ),
     "abi-decode": Row(

@@ -18,6 +18,8 @@ public struct InferenceBenchmark {
     public var flops: Double
     /// Bytes of weights read per second; zero where a run reads them for many tokens at once.
     public var bytesPerSecond: Double
+    /// Where the time of one more run went.
+    public var profile: WorkProfile
   }
 
   private let model: FrozenModel
@@ -39,39 +41,49 @@ public struct InferenceBenchmark {
   public func prefill(tokens: Int, runs: Int = 5) throws -> Result {
     let cache = KVCache(model: model, capacity: tokens)
     let prompt = promptTokens(tokens)
-    let seconds = try median(runs: runs) {
+    let run = {
       cache.truncate(to: 0)
       _ = try pass.step([(cache, prompt)], editor: nil)
     }
+    let seconds = try median(runs: runs, run)
     let work = ModelArithmetic(model.configuration).prefill(tokens: tokens)
     return Result(
       tokens: tokens,
       seconds: seconds,
       tokensPerSecond: Double(tokens) / seconds,
       flops: work / seconds,
-      bytesPerSecond: 0
+      bytesPerSecond: 0,
+      profile: try pass.profile(run)
     )
   }
 
   /// Measures how fast `tokens` tokens are made after a prompt, for several sequences at once.
   ///
-  /// - Throws: `badData` when the model's context is shorter.
+  /// - Parameters:
+  ///   - past: tokens of each sequence before.
+  ///   - tokens: how many are made.
+  ///   - sequences: how many at once.
+  ///   - runs: how many runs are measured; the median counts.
+  ///   - editor: gives the edits of a step by its token's position; nil leaves the model as it is.
+  /// - Throws: `badData` when the model's context is shorter, and what an editor throws.
   public func decode(
     after past: Int,
     tokens: Int,
     sequences: Int = 1,
-    runs: Int = 5
+    runs: Int = 5,
+    editor: ((_ position: Int) throws -> (any HiddenStateEditor)?)? = nil
   ) throws -> Result {
     let caches = (0..<sequences).map { _ in KVCache(model: model, capacity: past + tokens) }
     let prompt = promptTokens(past)
     for cache in caches { _ = try pass.step([(cache, prompt)], editor: nil) }
-    let seconds = try median(runs: runs) {
+    let run = {
       for cache in caches { cache.truncate(to: past) }
       for index in 0..<tokens {
         let token = prompt[index % prompt.count]
-        _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
+        _ = try pass.step(caches.map { ($0, [token]) }, editor: try editor?(past + index))
       }
     }
+    let seconds = try median(runs: runs, run)
     let arithmetic = ModelArithmetic(model.configuration)
     let work = (0..<tokens).reduce(0.0) { $0 + arithmetic.decode(past: past + $1) }
     let count = tokens * sequences
@@ -80,7 +92,8 @@ public struct InferenceBenchmark {
       seconds: seconds,
       tokensPerSecond: Double(count) / seconds,
       flops: work * Double(sequences) / seconds,
-      bytesPerSecond: Double(model.weightByteCount * tokens) / seconds
+      bytesPerSecond: Double(model.weightByteCount * tokens) / seconds,
+      profile: try pass.profile(run)
     )
   }
 

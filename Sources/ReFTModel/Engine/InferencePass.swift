@@ -32,6 +32,17 @@ public final class InferencePass {
     stack.decodePrecision = precision
   }
 
+  /// Where the time of some steps goes.
+  ///
+  /// - Throws: what `body` throws.
+  func profile(_ body: () throws -> Void) rethrows -> WorkProfile {
+    defer { stack.clock = nil }
+    return try WorkProfile { clock in
+      stack.clock = clock
+      try body()
+    }
+  }
+
   /// Runs the new tokens of each sequence and appends them to its cache.
   ///
   /// The flat batch that an editor sees is the sequences' new tokens laid end to end.

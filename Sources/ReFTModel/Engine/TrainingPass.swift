@@ -44,6 +44,17 @@ public final class TrainingPass {
     lossHead = LossHead(model: model, pool: pool)
   }
 
+  /// Where the time of some passes goes.
+  ///
+  /// - Throws: what `body` throws.
+  package func profile(_ body: () throws -> Void) rethrows -> WorkProfile {
+    defer { stack.clock = nil }
+    return try WorkProfile { clock in
+      stack.clock = clock
+      try body()
+    }
+  }
+
   /// How many tokens a pass may have so that what it keeps for its backward pass fits a budget.
   ///
   /// - Parameters:
@@ -260,6 +271,7 @@ public final class TrainingPass {
       scale: scale ?? 1,
       gradient: dNormed
     )
+    stack.clock?.lap(.head)
 
     // Backward.
     guard let dNormed, !stack.sites.isEmpty else { return losses }

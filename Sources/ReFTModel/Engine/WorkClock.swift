@@ -46,6 +46,15 @@ public struct WorkProfile: Sendable {
   /// The part of each kind, from 0 to 1.
   public let shares: [WorkKind: Double]
 
+  /// Runs work that laps a clock.
+  init(_ work: (WorkClock) throws -> Void) rethrows {
+    let clock = WorkClock()
+    let start = DispatchTime.now().uptimeNanoseconds
+    clock.begin()
+    try work(clock)
+    self.init(clock, total: Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
+  }
+
   /// Divides what a clock counted by the whole time; the rest is its own kind.
   init(_ clock: WorkClock, total: Double) {
     var shares = clock.seconds.mapValues { $0 / total }

@@ -24,6 +24,8 @@ public struct TrainingBenchmark {
     public var positions = PositionRule(.ends(first: 7, last: 7))
     /// How many steps are measured.
     public var steps = 3
+    /// Whether LoReFT is compiled in instead, to measure what the plugin ABI costs.
+    public var isInline = false
 
     /// The defaults: eight sequences of 256 tokens, LoReFT of rank 4 at all layers.
     public init() {}
@@ -45,6 +47,8 @@ public struct TrainingBenchmark {
     public var flops: Double
     /// The part of a step's time that is spent in each plugin.
     public var pluginShare: [String: Double]
+    /// Where the time of one more step went.
+    public var profile: WorkProfile
   }
 
   private let model: FrozenModel
@@ -70,17 +74,23 @@ public struct TrainingBenchmark {
     let gradients = adapter.parameters.makeGradients()
     let pass = TrainingPass(model: model)
     let (batch, edits) = batch(options, adapter: adapter)
+    let inline = options.isInline ? inlineEditor(options, batch) : nil
+    let run = { (step: Int) in
+      let session: any HiddenStateEditor =
+        try inline
+        ?? EditSession(
+          edits,
+          mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
+        )
+      _ = try pass.lossAndGradient(batch, editor: session, scale: 1 / Float(batch.labels.count))
+    }
     var times: [Double] = []
     var before: [String: PluginUsage] = [:]
     for step in 0...max(1, options.steps) {
       // The first step warms up.
       if step == 1 { before = adapter.usage }
-      let session = try EditSession(
-        edits,
-        mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
-      )
       let start = DispatchTime.now().uptimeNanoseconds
-      _ = try pass.lossAndGradient(batch, editor: session, scale: 1 / Float(batch.labels.count))
+      try run(step)
       if step > 0 { times.append(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9) }
     }
     let seconds = times.sorted()[times.count / 2]
@@ -100,7 +110,27 @@ public struct TrainingBenchmark {
       seconds: seconds,
       tokensPerSecond: Double(batch.tokens.count) / seconds,
       flops: work / seconds,
-      pluginShare: Dictionary(uniqueKeysWithValues: share)
+      pluginShare: Dictionary(uniqueKeysWithValues: share),
+      profile: try pass.profile { try run(times.count + 1) }
+    )
+  }
+
+  /// The same edit without a plugin, of the same tokens.
+  private func inlineEditor(_ options: Options, _ batch: PackedBatch) -> InlineLoReFT {
+    var ends = (first: 0, last: 0)
+    if case .ends(let first, let last) = options.positions.selection { ends = (first, last) }
+    let tokens = batch.segments.flatMap { segment in
+      let half = options.tokens / 4
+      let (first, last) = (min(ends.first, half), min(ends.last, half))
+      let end = segment.start + options.tokens / 2
+      return Array(segment.start..<segment.start + first) + Array(end - last..<end)
+    }
+    return InlineLoReFT(
+      model: model,
+      blocks: options.layers ?? Array(0..<model.configuration.layers),
+      rank: options.rank,
+      tokens: tokens,
+      isTraining: true
     )
   }
 

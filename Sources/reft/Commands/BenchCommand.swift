@@ -51,6 +51,7 @@ struct BenchCommand: ParsableCommand {
     var fraction_of_bandwidth_peak: Double?
     var peak_rss_bytes: Int
     var plugin_share: [String: Double]?
+    var profile: [String: Double]
   }
 
   private static func report(
@@ -62,6 +63,7 @@ struct BenchCommand: ParsableCommand {
     flops: Double,
     bytes: Double? = nil,
     share: [String: Double]? = nil,
+    profile: WorkProfile,
     json: Bool
   ) throws {
     let document = Document(
@@ -79,7 +81,10 @@ struct BenchCommand: ParsableCommand {
       bandwidth_peak_bytes_per_second: peaks.bytesPerSecond,
       fraction_of_bandwidth_peak: bytes.map { $0 / peaks.bytesPerSecond },
       peak_rss_bytes: Machine.peakResidentByteCount,
-      plugin_share: share
+      plugin_share: share,
+      profile: Dictionary(
+        uniqueKeysWithValues: profile.shares.map { ($0.key.rawValue, $0.value) }
+      )
     )
     if json { return try Output.json(document) }
     func percent(_ value: Double) -> String { Readable.fixed(100 * value, 1) + " %" }
@@ -100,8 +105,16 @@ struct BenchCommand: ParsableCommand {
     for (name, part) in (share ?? [:]).sorted(by: { $0.key < $1.key }) {
       rows.append(["in plugin \(name)", percent(part), "of the time"])
     }
+    for (kind, part) in profile.shares.sorted(by: { $0.value > $1.value }) {
+      rows.append(["  \(kind)", percent(part), "of the time"])
+    }
     rows.append(["peak memory", Readable.bytes(document.peak_rss_bytes), ""])
     Output.table(rows)
+  }
+
+  /// How an edit is reached.
+  enum EditPath: String, ExpressibleByArgument {
+    case none, plugin, inline
   }
 
   struct Train: ParsableCommand {
@@ -124,6 +137,8 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "The plugin that edits.") var plugin = "loreft"
     @Option(help: "Its rank.") var rank = 4
     @Option(help: "How many steps are measured.") var steps = 3
+    @Option(help: "The edit's way: plugin, or inline for LoReFT compiled in.")
+    var edit = EditPath.plugin
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     private var layerNumbers: [Int]? {
@@ -131,6 +146,7 @@ struct BenchCommand: ParsableCommand {
     }
 
     func validate() throws {
+      if edit == .none { throw ValidationError("--edit must be plugin or inline") }
       if batch < 1 || sequenceLength < 2 || steps < 1 {
         throw ValidationError("--batch and --steps must be 1 or more, --sequence-length 2 or more")
       }
@@ -149,6 +165,7 @@ struct BenchCommand: ParsableCommand {
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
+      options.isInline = edit == .inline
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
       let result = try TrainingBenchmark(model: frozen, catalog: try plugins.catalog()).run(options)
@@ -159,7 +176,8 @@ struct BenchCommand: ParsableCommand {
         tokens: result.tokens,
         seconds: result.seconds,
         flops: result.flops,
-        share: result.pluginShare,
+        share: options.isInline ? nil : result.pluginShare,
+        profile: result.profile,
         json: common.json
       )
     }
@@ -197,6 +215,7 @@ struct BenchCommand: ParsableCommand {
         tokens: result.tokens,
         seconds: result.seconds,
         flops: result.flops,
+        profile: result.profile,
         json: common.json
       )
     }
@@ -219,6 +238,11 @@ struct BenchCommand: ParsableCommand {
     var batch = 1
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 3
     @OptionGroup var precision: PrecisionOptions
+    @OptionGroup var plugins: PluginOptions
+    @Option(
+      help: "LoReFT at every block, for every token: none, plugin, or inline, which is compiled in."
+    )
+    var edit = EditPath.none
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
@@ -228,6 +252,51 @@ struct BenchCommand: ParsableCommand {
       try BenchCommand.use(threads: threads)
     }
 
+    /// The edits of each decoded token.
+    private func editor(
+      _ frozen: FrozenModel
+    ) throws -> ((Int) throws -> (any HiddenStateEditor)?)? {
+      let blocks = Array(0..<frozen.configuration.layers)
+      switch edit {
+      case .none: return nil
+      case .inline:
+        let editor = InlineLoReFT(
+          model: frozen,
+          blocks: blocks,
+          rank: 4,
+          tokens: Array(0..<batch),
+          isTraining: false
+        )
+        return { _ in editor }
+      case .plugin:
+        let spec = InterventionSpec(
+          plugin: "loreft",
+          layers: blocks,
+          positions: try PositionRule("l1+decode"),
+          options: ["rank": .int(4)]
+        )
+        let adapter = try Adapter.create(
+          specs: [spec],
+          model: frozen,
+          catalog: plugins.catalog(),
+          seed: 1
+        )
+        return { position in
+          try EditSession(
+            (0..<batch).map {
+              SequenceEdit(
+                adapter: adapter,
+                start: $0,
+                count: 1,
+                promptLength: context,
+                position: position
+              )
+            }
+          )
+        }
+      }
+    }
+
     func run() throws {
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
@@ -235,7 +304,8 @@ struct BenchCommand: ParsableCommand {
         after: context,
         tokens: tokens,
         sequences: batch,
-        runs: `repeat`
+        runs: `repeat`,
+        editor: try editor(frozen)
       )
       try report(
         "decode",
@@ -245,6 +315,7 @@ struct BenchCommand: ParsableCommand {
         seconds: result.seconds,
         flops: result.flops,
         bytes: result.bytesPerSecond,
+        profile: result.profile,
         json: common.json
       )
     }
