@@ -26,8 +26,12 @@ def _train(layers, epochs):
     }
 
 
-def _decode(s, batch, *more):
-    return reft.bench(s, "decode", "--context", "512", "--tokens", "128", "--batch", str(batch), *more)
+def _decode(s, batch, *more, context=512):
+    return reft.bench(s, "decode", "--context", str(context), "--tokens", "128", "--batch", str(batch), *more)
+
+
+def _short(s, batch):
+    return _decode(s, batch, "--activations", "int8", context=16)
 
 
 def _bench_train(s, *more):
@@ -52,8 +56,13 @@ ROWS = {
         reach=1.4,
     ),
     "decode-batch": Row(
-        "decode, 8 sequences against one",
+        "decode, 8 sequences against one, after 512",
         lambda s: {"reft, 1 sequence": lambda: _decode(s, 1), "reft, 8 sequences": lambda: _decode(s, 8)},
+        reach=3.5,
+    ),
+    "decode-batch-short": Row(
+        "the same after 16, int8 activations",
+        lambda s: {"reft, 1 sequence": lambda: _short(s, 1), "reft, 8 sequences": lambda: _short(s, 8)},
         reach=3.5,
     ),
     "first-token": Row(
@@ -79,5 +88,6 @@ GROUPS = {
     "train-all": ["train-all", "memory-all"],
     "train-top": ["train-top", "memory-top"],
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
+    "decode-batch": ["decode-batch", "decode-batch-short"],
     "abi-overhead": ["abi-train", "abi-decode"],
 }

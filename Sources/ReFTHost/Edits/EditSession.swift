@@ -25,7 +25,10 @@ public final class EditSession: HiddenStateEditor {
   /// How many leading tokens are edited alike in all sequences.
   public let sharedPrefixLimit: Int
 
-  private let edits: [Site: [SiteEdit]]
+  /// The edits of each block, in the order of the configuration: a decode step looks here at every
+  /// block, and hashing a site would be a part of what an edit costs.
+  private let edits: [[SiteEdit]]
+  private let rowSets: [RowSet]
   private let memory: EditMemory
   private let step: UInt64
   private let gradients: GradientPointers?
@@ -60,8 +63,11 @@ public final class EditSession: HiddenStateEditor {
         }
       }
     }
+    rowSets = Array(plan.rows.values)
     let all = edits.values.flatMap { $0 }
-    self.edits = edits
+    var byBlock = [[SiteEdit]](repeating: [], count: (edits.keys.map(\.block).max() ?? -1) + 1)
+    for (site, list) in edits { byBlock[site.block] += list }
+    self.edits = byBlock
     sites = Set(edits.keys)
     needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
     sharedPrefixLimit = plan.sharedPrefixLimit(isTraining: isTraining)
@@ -74,11 +80,16 @@ public final class EditSession: HiddenStateEditor {
   /// Whether the batch has no row to edit.
   public var isEmpty: Bool { edits.isEmpty }
 
+  /// Goes on to the next decoded token of each sequence, for a session whose batch has one decoded
+  /// token of each: cheaper than a new session.
+  public func advance() { for set in rowSets { set.advance() } }
+
   /// Replaces the rows of the batch that are edited at a site, in place.
   ///
   /// - Throws: `.misbehaved` when a plugin fails or leaves numbers that are not finite.
   public func edit(_ hidden: HiddenRows, at site: Site) throws {
-    for edit in edits[site] ?? [] {
+    guard site.block < edits.count else { return }
+    for edit in edits[site.block] where edit.unit.site.component == site.component {
       try checkWidth(hidden, edit, site)
       try edit.edit(hidden, memory: memory, step: step)
     }
@@ -90,7 +101,8 @@ public final class EditSession: HiddenStateEditor {
   /// - Throws: `.misbehaved` when a plugin fails or leaves numbers that are not finite.
   public func differentiate(_ gradient: HiddenRows, at site: Site) throws {
     guard let gradients else { throw ReFTError.notTraining() }
-    for edit in (edits[site] ?? []).reversed() {
+    guard site.block < edits.count else { return }
+    for edit in edits[site.block].reversed() where edit.unit.site.component == site.component {
       try checkWidth(gradient, edit, site)
       try edit.differentiate(
         gradient,

@@ -25,6 +25,14 @@ final class RowSet {
     adapters.append(Int32(adapter))
     sequences.append(index)
   }
+
+  /// Moves each token, a decoded one, to the next position of its sequence.
+  func advance() {
+    for index in positions.indices {
+      positions[index] += 1
+      locations[index] += 1
+    }
+  }
 }
 
 extension RowSet {

@@ -20,6 +20,8 @@ public final class GenerationBatch {
   private var waiting: [GeneratingSequence] = []
   private var active: [GeneratingSequence] = []
   private var submitted = 0
+  /// The edits of the last step, when it decoded one token of each of these requests.
+  private var decoding: (requests: [Int], session: EditSession?)?
 
   /// Prepares a batch.
   ///
@@ -84,9 +86,15 @@ public final class GenerationBatch {
       sequences.append((sequence.cache, tokens))
       offset += tokens.count
     }
-    let isEdited = edits.contains { $0.adapter != nil }
-    let session = isEdited ? try EditSession(edits) : nil
-    let logits = try pass.step(sequences, editor: session.flatMap { $0.isEmpty ? nil : $0 })
+    let session = try self.session(of: group, edits, isDecode: arriving.isEmpty)
+    let logits: UnsafeMutableBufferPointer<Float>
+    do {
+      logits = try pass.step(sequences, editor: session.flatMap { $0.isEmpty ? nil : $0 })
+    } catch {
+      // The session has gone on already; the same step again needs a new one.
+      decoding = nil
+      throw error
+    }
     if !arriving.isEmpty {
       let seconds = (ContinuousClock.now - start).seconds
       for sequence in arriving { sequence.notePrompt(seconds: seconds) }
@@ -94,6 +102,22 @@ public final class GenerationBatch {
       active += arriving
     }
     return try advance(group, logits)
+  }
+
+  /// The edits of a step; those of the last one go on where the same texts do.
+  private func session(
+    of group: [GeneratingSequence],
+    _ edits: [SequenceEdit],
+    isDecode: Bool
+  ) throws(ReFTError) -> EditSession? {
+    let requests = group.map(\.number)
+    if isDecode, let decoding, decoding.requests == requests {
+      decoding.session?.advance()
+      return decoding.session
+    }
+    let session = edits.contains { $0.adapter != nil } ? try EditSession(edits) : nil
+    decoding = isDecode ? (requests, session) : nil
+    return session
   }
 
   /// The waiting prompts that the next step reads.

@@ -281,18 +281,24 @@ struct BenchCommand: ParsableCommand {
           catalog: plugins.catalog(),
           seed: 1
         )
+        var session: EditSession?
         return { position in
-          try EditSession(
-            (0..<batch).map {
-              SequenceEdit(
-                adapter: adapter,
-                start: $0,
-                count: 1,
-                promptLength: context,
-                position: position
-              )
-            }
-          )
+          // As in generation: a new session for the first token after the prompt.
+          if let session, position > context {
+            session.advance()
+            return session
+          }
+          let edits = (0..<batch).map {
+            SequenceEdit(
+              adapter: adapter,
+              start: $0,
+              count: 1,
+              promptLength: context,
+              position: position
+            )
+          }
+          session = try EditSession(edits)
+          return session
         }
       }
     }
