@@ -43,18 +43,13 @@ let package = Package(
     ),
     // What Swift cannot say to Linux: sealed memory, futexes, seccomp, spawning a confined worker.
     .target(name: "CReFTPlatform"),
-    .systemLibrary(
-      name: "COpenBLAS",
-      pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-dev"])]
-    ),
     .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
 
     // The rooms, from the bottom up.
     .target(
       name: "ReFTTensor",
       dependencies: [
-        "CReFTKernels", "COpenBLAS", .product(name: "Crypto", package: "swift-crypto"),
+        "CReFTKernels", .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swift
     ),

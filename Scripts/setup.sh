@@ -51,7 +51,6 @@ need zlib1g have_library libz.so.1
 need libuuid1 have_library libuuid.so.1
 need tzdata have_file /usr/share/zoneinfo/UTC
 # What reft links.
-need libopenblas-dev have_library pkgconfig/openblas.pc
 need libffi-dev have_library pkgconfig/libffi.pc
 
 if [ "$checks" = 1 ]; then

@@ -12,7 +12,7 @@ struct HelpTests {
     [], ["model"], ["model", "info"], ["model", "pull"], ["tokenize"], ["score"], ["generate"],
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "new"], ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],
-    ["bench", "prefill"], ["bench", "decode"], ["doctor"],
+    ["bench", "prefill"], ["bench", "decode"], ["bench", "precision"], ["bench", "abi"], ["doctor"],
   ]
 
   @Test("is what was reviewed", arguments: commands)

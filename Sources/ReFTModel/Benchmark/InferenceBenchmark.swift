@@ -64,14 +64,12 @@ public struct InferenceBenchmark {
   ///   - tokens: how many are made.
   ///   - sequences: how many at once.
   ///   - runs: how many runs are measured; the median counts.
-  ///   - editor: gives the edits of a step by its token's position; nil leaves the model as it is.
-  /// - Throws: `badData` when the model's context is shorter, and what an editor throws.
+  /// - Throws: `badData` when the model's context is shorter.
   public func decode(
     after past: Int,
     tokens: Int,
     sequences: Int = 1,
-    runs: Int = 5,
-    editor: ((_ position: Int) throws -> (any HiddenStateEditor)?)? = nil
+    runs: Int = 5
   ) throws -> Result {
     let caches = (0..<sequences).map { _ in KVCache(model: model, capacity: past + tokens) }
     let prompt = promptTokens(past)
@@ -80,7 +78,7 @@ public struct InferenceBenchmark {
       for cache in caches { cache.truncate(to: past) }
       for index in 0..<tokens {
         let token = prompt[index % prompt.count]
-        _ = try pass.step(caches.map { ($0, [token]) }, editor: try editor?(past + index))
+        _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
       }
     }
     let seconds = try median(runs: runs, run)
@@ -97,6 +95,53 @@ public struct InferenceBenchmark {
     )
   }
 
+  /// The median seconds of decoded tokens with each of several editors, which take turns.
+  ///
+  /// - Parameters:
+  ///   - past: tokens of the sequence before.
+  ///   - tokens: how many a turn makes.
+  ///   - runs: how many turns each has.
+  ///   - editors: give the edits of a step by its token's position.
+  /// - Returns: seconds per token, in the order of the editors.
+  /// - Throws: what an editor throws.
+  package func compareDecoding(
+    after past: Int,
+    tokens: Int,
+    runs: Int,
+    editors: [(_ position: Int) throws -> any HiddenStateEditor]
+  ) throws -> [Double] {
+    let cache = KVCache(model: model, capacity: past + tokens)
+    let prompt = promptTokens(past)
+    _ = try pass.step([(cache, prompt)], editor: nil)
+    return try Self.medians(count: editors.count, runs: runs) { place in
+      cache.truncate(to: past)
+      for index in 0..<tokens {
+        let editor = try editors[place](past + index)
+        _ = try pass.step([(cache, [prompt[index % prompt.count]])], editor: editor)
+      }
+    }.map { $0 / Double(tokens) }
+  }
+
+  /// The median seconds of each of several works that take turns, after one turn that warms up.
+  package static func medians(
+    count: Int,
+    runs: Int,
+    _ work: (_ place: Int) throws -> Void
+  ) throws -> [Double] {
+    var times = [[Double]](repeating: [], count: count)
+    for run in 0...max(1, runs) {
+      // Every other round the other way around, so that a drift of the machine favours nobody.
+      for turn in 0..<count {
+        let place = run % 2 == 0 ? turn : count - 1 - turn
+        let start = DispatchTime.now().uptimeNanoseconds
+        try work(place)
+        let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
+        if run > 0 { times[place].append(seconds) }
+      }
+    }
+    return times.map { $0.sorted()[$0.count / 2] }
+  }
+
   private func promptTokens(_ count: Int) -> [Int32] {
     let vocabulary = model.configuration.vocabularySize
     return (0..<count).map { Int32(($0 * 7919 + 17) % vocabulary) }
@@ -104,14 +149,7 @@ public struct InferenceBenchmark {
 
   /// The median seconds of several runs after one that warms up.
   private func median(runs: Int, _ body: () throws -> Void) throws -> Double {
-    try body()
-    var times: [Double] = []
-    for _ in 0..<max(1, runs) {
-      let start = DispatchTime.now().uptimeNanoseconds
-      try body()
-      times.append(Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9)
-    }
-    return times.sorted()[times.count / 2]
+    try Self.medians(count: 1, runs: runs) { _ in try body() }[0]
   }
 }
 

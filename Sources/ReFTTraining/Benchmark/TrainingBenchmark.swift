@@ -24,8 +24,6 @@ public struct TrainingBenchmark {
     public var positions = PositionRule(.ends(first: 7, last: 7))
     /// How many steps are measured.
     public var steps = 3
-    /// Whether LoReFT is compiled in instead, to measure what the plugin ABI costs.
-    public var isInline = false
 
     /// The defaults: eight sequences of 256 tokens, LoReFT of rank 4 at all layers.
     public init() {}
@@ -64,24 +62,15 @@ public struct TrainingBenchmark {
   ///
   /// - Throws: what the adapter or the passes throw for layers, ranks or lengths that do not fit.
   public func run(_ options: Options = Options()) throws -> Result {
-    let spec = InterventionSpec(
-      plugin: options.plugin,
-      layers: options.layers ?? Array(0..<model.configuration.layers),
-      positions: options.positions,
-      options: ["rank": .int(Int64(options.rank))]
-    )
-    let adapter = try Adapter.create(specs: [spec], model: model, catalog: catalog, seed: 1)
+    let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
     let pass = TrainingPass(model: model)
     let (batch, edits) = batch(options, adapter: adapter)
-    let inline = options.isInline ? inlineEditor(options, batch) : nil
     let run = { (step: Int) in
-      let session: any HiddenStateEditor =
-        try inline
-        ?? EditSession(
-          edits,
-          mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
-        )
+      let session = try EditSession(
+        edits,
+        mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
+      )
       _ = try pass.lossAndGradient(batch, editor: session, scale: 1 / Float(batch.labels.count))
     }
     var times: [Double] = []
@@ -113,6 +102,41 @@ public struct TrainingBenchmark {
       pluginShare: Dictionary(uniqueKeysWithValues: share),
       profile: try pass.profile { try run(times.count + 1) }
     )
+  }
+
+  /// The median seconds of a step with LoReFT through its plugin and with LoReFT compiled in, which
+  /// take turns.
+  ///
+  /// - Throws: as `run`.
+  package func compareWithInline(
+    _ options: Options = Options()
+  ) throws -> (plugin: Double, inline: Double) {
+    let adapter = try adapter(options)
+    let gradients = adapter.parameters.makeGradients()
+    let pass = TrainingPass(model: model)
+    let (batch, edits) = batch(options, adapter: adapter)
+    let inline = inlineEditor(options, batch)
+    let medians = try InferenceBenchmark.medians(count: 2, runs: options.steps) { place in
+      let editor: any HiddenStateEditor =
+        place == 1
+        ? inline
+        : try EditSession(
+          edits,
+          mode: .training(gradients: gradients, randomKey: 1, randomStep: 0)
+        )
+      _ = try pass.lossAndGradient(batch, editor: editor, scale: 1 / Float(batch.labels.count))
+    }
+    return (medians[0], medians[1])
+  }
+
+  private func adapter(_ options: Options) throws -> Adapter {
+    let spec = InterventionSpec(
+      plugin: options.plugin,
+      layers: options.layers ?? Array(0..<model.configuration.layers),
+      positions: options.positions,
+      options: ["rank": .int(Int64(options.rank))]
+    )
+    return try Adapter.create(specs: [spec], model: model, catalog: catalog, seed: 1)
   }
 
   /// The same edit without a plugin, of the same tokens.

@@ -22,7 +22,7 @@ struct BenchCommand: ParsableCommand {
         reft bench decode --model smollm2-135m-instruct --batch 8 --json
         reft bench plugin loreft
       """,
-    subcommands: [Train.self, Prefill.self, Decode.self, PluginCalls.self]
+    subcommands: [Train.self, Prefill.self, Decode.self, Precision.self, ABI.self, PluginCalls.self]
   )
 
   /// Limits the thread pool, which reads its size once, before its first use.
@@ -112,11 +112,6 @@ struct BenchCommand: ParsableCommand {
     Output.table(rows)
   }
 
-  /// How an edit is reached.
-  enum EditPath: String, ExpressibleByArgument {
-    case none, plugin, inline
-  }
-
   struct Train: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Measure forward and backward passes with an edit through a plugin."
@@ -137,8 +132,6 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "The plugin that edits.") var plugin = "loreft"
     @Option(help: "Its rank.") var rank = 4
     @Option(help: "How many steps are measured.") var steps = 3
-    @Option(help: "The edit's way: plugin, or inline for LoReFT compiled in.")
-    var edit = EditPath.plugin
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     private var layerNumbers: [Int]? {
@@ -146,7 +139,6 @@ struct BenchCommand: ParsableCommand {
     }
 
     func validate() throws {
-      if edit == .none { throw ValidationError("--edit must be plugin or inline") }
       if batch < 1 || sequenceLength < 2 || steps < 1 {
         throw ValidationError("--batch and --steps must be 1 or more, --sequence-length 2 or more")
       }
@@ -165,7 +157,6 @@ struct BenchCommand: ParsableCommand {
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
-      options.isInline = edit == .inline
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
       let result = try TrainingBenchmark(model: frozen, catalog: try plugins.catalog()).run(options)
@@ -176,7 +167,7 @@ struct BenchCommand: ParsableCommand {
         tokens: result.tokens,
         seconds: result.seconds,
         flops: result.flops,
-        share: options.isInline ? nil : result.pluginShare,
+        share: result.pluginShare,
         profile: result.profile,
         json: common.json
       )
@@ -238,11 +229,6 @@ struct BenchCommand: ParsableCommand {
     var batch = 1
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 3
     @OptionGroup var precision: PrecisionOptions
-    @OptionGroup var plugins: PluginOptions
-    @Option(
-      help: "LoReFT at every block, for every token: none, plugin, or inline, which is compiled in."
-    )
-    var edit = EditPath.none
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
@@ -252,57 +238,6 @@ struct BenchCommand: ParsableCommand {
       try BenchCommand.use(threads: threads)
     }
 
-    /// The edits of each decoded token.
-    private func editor(
-      _ frozen: FrozenModel
-    ) throws -> ((Int) throws -> (any HiddenStateEditor)?)? {
-      let blocks = Array(0..<frozen.configuration.layers)
-      switch edit {
-      case .none: return nil
-      case .inline:
-        let editor = InlineLoReFT(
-          model: frozen,
-          blocks: blocks,
-          rank: 4,
-          tokens: Array(0..<batch),
-          isTraining: false
-        )
-        return { _ in editor }
-      case .plugin:
-        let spec = InterventionSpec(
-          plugin: "loreft",
-          layers: blocks,
-          positions: try PositionRule("l1+decode"),
-          options: ["rank": .int(4)]
-        )
-        let adapter = try Adapter.create(
-          specs: [spec],
-          model: frozen,
-          catalog: plugins.catalog(),
-          seed: 1
-        )
-        var session: EditSession?
-        return { position in
-          // As in generation: a new session for the first token after the prompt.
-          if let session, position > context {
-            session.advance()
-            return session
-          }
-          let edits = (0..<batch).map {
-            SequenceEdit(
-              adapter: adapter,
-              start: $0,
-              count: 1,
-              promptLength: context,
-              position: position
-            )
-          }
-          session = try EditSession(edits)
-          return session
-        }
-      }
-    }
-
     func run() throws {
       let frozen = try FrozenModel(path: model.path())
       let peaks = Machine.measurePeaks()
@@ -310,8 +245,7 @@ struct BenchCommand: ParsableCommand {
         after: context,
         tokens: tokens,
         sequences: batch,
-        runs: `repeat`,
-        editor: try editor(frozen)
+        runs: `repeat`
       )
       try report(
         "decode",

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rounding the activations of decoded tokens changes in the model's predictions.
+
+import Foundation
+import ReFTTensor
+
+/// Compares the predictions of each decode precision with those of float32 activations.
+public struct PrecisionBenchmark {
+  /// How far one precision's predictions are from float32's.
+  public struct Result: Sendable {
+    /// The precision.
+    public var precision: DecodePrecision
+    /// The mean Kullback-Leibler divergence KL(float32 ‖ rounded) in nats per token.
+    public var meanDivergence: Double
+    /// The largest of a token.
+    public var largestDivergence: Double
+    /// The part of tokens whose likeliest successor is the same, from 0 to 1.
+    public var sameChoice: Double
+    /// The mean negative log likelihood of the text, in nats per token.
+    public var loss: Double
+    /// That of float32 activations.
+    public var exactLoss: Double
+  }
+
+  private let model: FrozenModel
+
+  /// Prepares measurements of a model.
+  public init(model: FrozenModel) { self.model = model }
+
+  /// Decodes a text token by token with every precision.
+  ///
+  /// - Parameter tokens: the text, at least 2 tokens.
+  /// - Returns: one result for each precision but float32.
+  /// - Throws: `badData` when the text does not fit the model.
+  public func run(_ tokens: [Int32]) throws -> [Result] {
+    let precisions = DecodePrecision.allCases
+    let lanes = precisions.map { precision in
+      (
+        pass: InferencePass(model: model, precision: precision),
+        cache: KVCache(model: model, capacity: max(2, tokens.count))
+      )
+    }
+    guard tokens.count > 1 else { throw ReFTError.textTooShort(tokens: tokens.count) }
+    guard let exact = precisions.firstIndex(of: .float32) else { return [] }
+    var sums = precisions.map {
+      Result(
+        precision: $0,
+        meanDivergence: 0,
+        largestDivergence: 0,
+        sameChoice: 0,
+        loss: 0,
+        exactLoss: 0
+      )
+    }
+    let count = Double(tokens.count - 1)
+    for (index, token) in tokens.dropLast().enumerated() {
+      let rows = try lanes.map { lane in
+        Self.logProbabilities(try lane.pass.step([(lane.cache, [token])], editor: nil))
+      }
+      let label = Int(tokens[index + 1])
+      let choice = Self.likeliest(rows[exact])
+      for lane in precisions.indices {
+        let divergence = zip(rows[exact], rows[lane]).reduce(0.0) { sum, pair in
+          sum + exp(pair.0) * (pair.0 - pair.1)
+        }
+        sums[lane].meanDivergence += divergence / count
+        sums[lane].largestDivergence = max(sums[lane].largestDivergence, divergence)
+        if Self.likeliest(rows[lane]) == choice { sums[lane].sameChoice += 1 / count }
+        sums[lane].loss -= rows[lane][label] / count
+        sums[lane].exactLoss -= rows[exact][label] / count
+      }
+    }
+    return sums.filter { $0.precision != .float32 }
+  }
+
+  private static func logProbabilities(_ logits: UnsafeMutableBufferPointer<Float>) -> [Double] {
+    let largest = Double(logits.max() ?? 0)
+    let total = log(logits.reduce(0.0) { $0 + exp(Double($1) - largest) }) + largest
+    return logits.map { Double($0) - total }
+  }
+
+  private static func likeliest(_ row: [Double]) -> Int? {
+    row.indices.max { row[$0] < row[$1] }
+  }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft bench precision`: what rounding the activations of decoded tokens changes.
+
+import ArgumentParser
+import Foundation
+import ReFTModel
+import ReFTTensor
+
+extension BenchCommand {
+  struct Precision: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Measure what rounded activations change in the predictions.",
+      discussion: """
+        Reads a text token by token with each decode precision, and compares the predictions with \
+        those of float32 activations: the mean and the largest divergence in nats, how often the \
+        likeliest token is the same, and what the text's loss becomes.
+
+        EXAMPLES
+          reft bench precision --model smollm2-135m-instruct --text book.txt
+          reft bench precision --model M --text book.txt --tokens 1024 --json
+        """
+    )
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var common: CommonOptions
+    @Option(help: ArgumentHelp("A file of plain text.", valueName: "file"))
+    var text: String
+    @Option(help: "How many of its tokens are read.")
+    var tokens = 256
+
+    private struct Row: Encodable {
+      var activations: String
+      var mean_kl: Double
+      var largest_kl: Double
+      var same_choice: Double
+      var loss: Double
+      var float32_loss: Double
+    }
+    private struct Document: Encodable {
+      var tokens: Int
+      var rows: [Row]
+    }
+
+    func validate() throws {
+      if tokens < 2 { throw ValidationError("--tokens must be 2 or more, found \(tokens)") }
+    }
+
+    func run() throws {
+      let frozen = try FrozenModel(path: model.path())
+      let file = try MappedFile(path: text)
+      // A token is rarely longer than 16 bytes: enough of the file, whatever its size.
+      let bytes = Array(file.bytes.prefix(16 * tokens))
+      let ids = Array(frozen.tokenizer.encode(bytes: bytes).prefix(tokens))
+      let results = try PrecisionBenchmark(model: frozen).run(ids)
+      if common.json {
+        let rows = results.map {
+          Row(
+            activations: $0.precision.rawValue,
+            mean_kl: $0.meanDivergence,
+            largest_kl: $0.largestDivergence,
+            same_choice: $0.sameChoice,
+            loss: $0.loss,
+            float32_loss: $0.exactLoss
+          )
+        }
+        return try Output.json(Document(tokens: ids.count, rows: rows))
+      }
+      Output.table(
+        [["activations", "mean KL", "largest KL", "same choice", "loss", "float32's"]]
+          + results.map {
+            [
+              $0.precision.rawValue, String(format: "%.2e", $0.meanDivergence),
+              String(format: "%.2e", $0.largestDivergence),
+              Readable.fixed(100 * $0.sameChoice, 1) + " %", Readable.fixed($0.loss, 5),
+              Readable.fixed($0.exactLoss, 5),
+            ]
+          }
+      )
+    }
+  }
+}
