@@ -20,7 +20,7 @@ END = "<!-- benchmarks: end -->"
 
 def figure(side, unit):
     """The median of one side, and how far its rounds lay apart."""
-    scale, form = {"GB": (1e9, "{:.2f}"), "s": (1, "{:.3f}")}.get(unit, (1, "{:,.0f}"))
+    scale, form = {"GB": (1e9, "{:.2f}"), "s": (1, "{:.3f}"), "ms": (1, "{:,.2f}")}.get(unit, (1, "{:,.0f}"))
     text = form.format(side["median"] / scale)
     if unit == "tok/s" and side["median"] < 100:
         text = f"{side['median']:.1f}"
@@ -59,7 +59,7 @@ def table(kept):
         unit = document["unit"]
         beside = "".join(f"; {name.split(', ')[-1]} {figure(side, unit)}" for name, side in others)
         sign = "≥" if document["more_is_better"] else "≤"
-        form = "{:.3f}" if document["reach"] in (0.98, 0.99) else "{:.2f}"
+        form = "{:.3f}" if document["unit"] == "ms" else "{:.2f}"
         wanted = f"{sign} {document['reach']}" + (f", {sign} {document['limit']} {unit}" if document["limit"] else "")
         ratio = form.format(document["ratio"])
         lines.append(

@@ -43,7 +43,7 @@ def _abi(work):
             if key not in made:
                 document = reft.bench(s, "abi")
                 for name, field in (("inlined", f"{work}_inline_seconds"), ("reft", f"{work}_seconds")):
-                    made[name] = {"seconds": document[field], "peak_rss_bytes": document["peak_rss_bytes"]}
+                    made[name] = {"milliseconds": 1000 * document[field], "peak_rss_bytes": document["peak_rss_bytes"]}
             return made.pop(key)
 
         return {"inlined": lambda: side("inlined"), "reft": lambda: side("reft")}
@@ -83,8 +83,8 @@ ROWS = {
                    "llama.cpp, no warm-up": lambda: peers.llama_first_token(s, False)},
         "seconds", "s", 0.5, False, 0.3,
     ),
-    "abi-train": Row("a training step through the plugin ABI, against the edit inlined", _abi("train"), "seconds", "s", 1.01, False),
-    "abi-decode": Row("a decode step through the plugin ABI, against the edit inlined", _abi("decode"), "seconds", "s", 1.02, False),
+    "abi-train": Row("a training step through the plugin ABI, against the edit inlined", _abi("train"), "milliseconds", "ms", 1.01, False),
+    "abi-decode": Row("a decode step through the plugin ABI, against the edit inlined", _abi("decode"), "milliseconds", "ms", 1.02, False),
 }
 
 # One command may fill several rows.

@@ -79,7 +79,7 @@ class RowTests(unittest.TestCase):
             self.assertIn("ratio 4 (must be ≥ 3.5: yes)", done.stdout)
             document = json.loads(kept.read_text())
             self.assertEqual(len(document["rows"]["decode-batch"]["samples"]["reft, 8 sequences"]), 2)
-            self.assertIn("| decode, 8 sequences against one | reft, 1 sequence 100 tok/s | 400 tok/s | **4.00** | ≥ 3.5 |", table.table(document))
+            self.assertIn("| decode, 8 sequences against one, after 512 | reft, 1 sequence 100 tok/s | 400 tok/s | **4.00** | ≥ 3.5 |", table.table(document))
 
     def test_missing_things_are_said_before_anything_runs(self):
         done = subprocess.run([sys.executable, HERE / "run.py", "decode", "--model", "/nonexistent.gguf"], capture_output=True, text=True)

@@ -128,6 +128,45 @@ struct EditSessionTests {
     }
   }
 
+  @Test("go on to the next decoded tokens as new ones would begin there")
+  func goesOn() throws {
+    try withTemporaryDirectory { folder in
+      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      // Adds what the plugin is told of each row to the row's first number.
+      let told =
+        "for(int64_t i=0;i<args->x.rows;i++)((float*)args->y.data)[i*args->y.row_stride]+="
+        + "(float)(1000*args->rows->position[i]+100*args->rows->location[i]"
+        + "+10*args->rows->length[i]+args->rows->example[i])"
+      _ = try CompiledPlugin.make(["FORWARD": told], in: folder)
+      let catalog = PluginCatalog(
+        extraPaths: [folder],
+        environment: [:],
+        executableFolder: "/nonexistent",
+        loader: { file, _ throws(ReFTError) in try InProcessLoader.load(file) }
+      )
+      let adapter = try adapter([("plain", "none+decode", [:])], model: model, catalog: catalog)
+      func edits(_ step: Int) -> [SequenceEdit] {
+        [(0, 4, 5), (1, 2, 9)].map { start, length, position in
+          SequenceEdit(
+            adapter: adapter,
+            start: start,
+            count: 1,
+            promptLength: length,
+            position: position + step
+          )
+        }
+      }
+      let session = try EditSession(edits(0))
+      for step in 0..<3 {
+        if step > 0 { session.advance() }
+        let rows = FloatBuffer(count: 2 * width)
+        try session.edit(HiddenRows(base: rows.base, rowStride: width, width: width), at: site)
+        #expect(try edited(edits(step), rows: 2) == [rows[0], rows[width]])
+        #expect(rows[0] > 1000 * Float(5 + step))
+      }
+    }
+  }
+
   @Test("edit a prompt that arrives in pieces as if it came at once")
   func pieces() throws {
     try withModel { model in
