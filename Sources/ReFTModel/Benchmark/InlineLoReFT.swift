@@ -56,6 +56,14 @@ package final class InlineLoReFT: HiddenStateEditor {
     }
   }
 
+  /// Takes the parameters of a block, so that both ways compute the same.
+  ///
+  /// - Parameter values: R [r, d], W [r, d] and b [r], one behind the other.
+  package func setParameters(_ values: [Float], block: Int) {
+    precondition(values.count == parameters[block].count)
+    for (index, value) in values.enumerated() { parameters[block][index] = value }
+  }
+
   package func edit(_ hidden: HiddenRows, at site: Site) throws {
     let base = parameters[site.block].base
     let (weight, bias) = (base + rank * width, base + 2 * rank * width)

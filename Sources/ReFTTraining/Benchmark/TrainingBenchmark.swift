@@ -116,6 +116,14 @@ public struct TrainingBenchmark {
     let pass = TrainingPass(model: model)
     let (batch, edits) = batch(options, adapter: adapter)
     let inline = inlineEditor(options, batch)
+    let store = adapter.parameters
+    for block in options.layers ?? Array(0..<model.configuration.layers) {
+      let values = ["rotate.weight", "source.weight", "source.bias"].flatMap { name in
+        store.index(of: "interventions.0.layers.\(block).\(name)").map { Array(store.tensor($0)) }
+          ?? []
+      }
+      inline.setParameters(values, block: block)
+    }
     let medians = try InferenceBenchmark.medians(count: 2, runs: options.steps) { place in
       let editor: any HiddenStateEditor =
         place == 1
