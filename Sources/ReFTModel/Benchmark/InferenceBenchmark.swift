@@ -64,6 +64,7 @@ public struct InferenceBenchmark {
   ///   - tokens: how many are made.
   ///   - sequences: how many at once.
   ///   - runs: how many runs are measured; the median counts.
+  /// - Returns: the rate.
   /// - Throws: `badData` when the model's context is shorter.
   public func decode(
     after past: Int,

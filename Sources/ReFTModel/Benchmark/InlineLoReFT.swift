@@ -5,8 +5,9 @@
 import CReFTKernels
 import ReFTTensor
 
-/// h + Rᵀ(W h + b − R h) at the output of every block, without a plugin: the yardstick of
-/// `reft bench … --edit inline`. Its parameters are fixed numbers; nobody trains with it.
+/// LoReFT at the output of every block without a plugin, the yardstick of the ABI benchmark.
+///
+/// Edits h to h + Rᵀ(W h + b − R h). Nobody trains with it.
 package final class InlineLoReFT: HiddenStateEditor {
   package let sites: Set<Site>
   package let needsAllRows = false
@@ -58,7 +59,9 @@ package final class InlineLoReFT: HiddenStateEditor {
 
   /// Takes the parameters of a block, so that both ways compute the same.
   ///
-  /// - Parameter values: R [r, d], W [r, d] and b [r], one behind the other.
+  /// - Parameters:
+  ///   - values: R [r, d], W [r, d] and b [r], one behind the other.
+  ///   - block: the block.
   package func setParameters(_ values: [Float], block: Int) {
     precondition(values.count == parameters[block].count)
     for (index, value) in values.enumerated() { parameters[block][index] = value }

@@ -22,8 +22,9 @@ final class LossHead {
   /// Pieces of the vocabulary that are swept in parallel; fixed, so that sums do not depend on
   /// the number of threads.
   private static let partCount = 8
-  /// Words of less probability than this count as the mean of their chunk. What that loses is a
-  /// sum of independent parts: √(2⁻²² × their whole probability), some 1e-5 of a word's row.
+  /// Words of less probability than this count as the mean of their chunk.
+  ///
+  /// What that loses is a sum of independent parts: √(2⁻²² × their whole probability), some 1e-5 of a word's row.
   private static let negligible: Float = 0x1p-22
   /// Rows of W that are expanded at once.
   private static let chunk = 192

@@ -22,7 +22,9 @@ struct BenchCommand: ParsableCommand {
         reft bench decode --model smollm2-135m-instruct --batch 8 --json
         reft bench plugin loreft
       """,
-    subcommands: [Train.self, Prefill.self, Decode.self, Precision.self, ABI.self, PluginCalls.self]
+    subcommands: [
+      Train.self, Prefill.self, Decode.self, Precision.self, ABI.self, PluginCalls.self,
+    ]
   )
 
   /// Limits the thread pool, which reads its size once, before its first use.
