@@ -6,7 +6,8 @@
 #include "edit.h"
 #include "reft_plugin.h"
 
-#define STR(text) {text, sizeof(text) - 1}
+#define STR(text) \
+  { text, sizeof(text) - 1 }
 
 struct reft_instance {
   const reft_host_t* host;

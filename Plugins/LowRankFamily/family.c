@@ -9,7 +9,8 @@
 #include "reft_plugin.h"
 #include "rows.h"
 
-#define STR(text) {text, sizeof(text) - 1}
+#define STR(text) \
+  { text, sizeof(text) - 1 }
 
 typedef enum { NOREFT, CONSREFT, LOBIREFT } kind_t;
 
@@ -287,21 +288,14 @@ static reft_status_t backward(reft_instance_t* self, const reft_args_t* args) {
 }
 
 #define PROMISES (REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_INPLACE | REFT_CAP_BITWISE)
-#define PLUGIN(name, text, more)         \
-  {.struct_size = sizeof(reft_plugin_t), \
-   .id = STR("org.reft." #name),         \
-   .version = STR("1.0.0"),              \
-   .summary = STR(text),                 \
-   .license = STR("Apache-2.0"),         \
-   .capabilities = PROMISES | (more),    \
-   .dtypes = 1u << REFT_F32,             \
-   .option_info = name##_option,         \
-   .create = create_##name,              \
-   .destroy = destroy,                   \
-   .param_info = param_info,             \
-   .plan = plan,                         \
-   .forward = forward,                   \
-   .backward = backward}
+#define PLUGIN(name, text, more)                                                                 \
+  {                                                                                              \
+    .struct_size = sizeof(reft_plugin_t), .id = STR("org.reft." #name), .version = STR("1.0.0"), \
+    .summary = STR(text), .license = STR("Apache-2.0"), .capabilities = PROMISES | (more),       \
+    .dtypes = 1u << REFT_F32, .option_info = name##_option, .create = create_##name,             \
+    .destroy = destroy, .param_info = param_info, .plan = plan, .forward = forward,              \
+    .backward = backward                                                                         \
+  }
 
 static const reft_plugin_t noreft =
     PLUGIN(noreft, "NoReFT: h + W2^T (act(W1 h + b) - (W2 h + c)), nothing orthonormal", 0);

@@ -46,7 +46,8 @@ TILES(8)
 
 typedef void (*tile_t)(size_t, const float*, size_t, const float*, size_t, float*, size_t,
                        __mmask16, int);
-#define BY_PANELS(MR) {tile_##MR##_1, tile_##MR##_2, tile_##MR##_3}
+#define BY_PANELS(MR) \
+  { tile_##MR##_1, tile_##MR##_2, tile_##MR##_3 }
 static const tile_t tiles[8][3] = {BY_PANELS(1), BY_PANELS(2), BY_PANELS(3), BY_PANELS(4),
                                    BY_PANELS(5), BY_PANELS(6), BY_PANELS(7), BY_PANELS(8)};
 

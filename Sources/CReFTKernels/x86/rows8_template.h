@@ -112,8 +112,10 @@ DEFINE_DOT(4, 2)
 
 typedef void (*dot_t)(const mat8_t*, size_t, __m256*);
 /* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8. */
-#define ONE_DIGIT(KIND) {NAME(KIND##_1_1), NAME(KIND##_2_1), NAME(KIND##_4_1), NAME(KIND##_8_1)}
-#define TWO_DIGITS(KIND) {NAME(KIND##_1_2), NAME(KIND##_2_2), NAME(KIND##_4_2), 0}
+#define ONE_DIGIT(KIND) \
+  { NAME(KIND##_1_1), NAME(KIND##_2_1), NAME(KIND##_4_1), NAME(KIND##_8_1) }
+#define TWO_DIGITS(KIND) \
+  { NAME(KIND##_1_2), NAME(KIND##_2_2), NAME(KIND##_4_2), 0 }
 static const dot_t dots_by_layout[5][2][4] = {
     {{0}, {0}},
     {ONE_DIGIT(nibbles), TWO_DIGITS(nibbles)},

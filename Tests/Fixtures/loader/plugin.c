@@ -11,7 +11,8 @@
 
 #include "reft_plugin.h"
 
-#define STR(text) {text, sizeof(text) - 1}
+#define STR(text) \
+  { text, sizeof(text) - 1 }
 
 #ifndef ID
 #define ID "org.test.plain"

@@ -8,7 +8,8 @@
 
 #include "edit.h"
 
-#define STR(text) {text, sizeof(text) - 1}
+#define STR(text) \
+  { text, sizeof(text) - 1 }
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
 // ---- Faults at load ----
