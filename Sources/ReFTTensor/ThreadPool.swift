@@ -33,10 +33,14 @@ public final class ThreadPool: @unchecked Sendable {
   private let offer = Atomic<UInt64>(0)
   /// Pieces of the offered work that are done.
   private let done = Atomic<Int>(0)
+  /// Preparations of the offered work that are done.
+  private let prepared = Atomic<Int>(0)
   private let isBusy = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
   private let wake = NSCondition()
-  private var body: ((Int) -> Void)?
+  private var body: ((Range<Int>) -> Void)?
+  /// How many of the offered pieces prepare the others; −1 where pieces are taken one by one.
+  private let preparations = Atomic<Int>(-1)
 
   private static let spins = 2000
   private static let fieldBits: UInt64 = 20
@@ -56,46 +60,103 @@ public final class ThreadPool: @unchecked Sendable {
   /// Calls `body` with each of `0..<count`, in any order and on any thread, and waits for all.
   ///
   /// A call from inside a piece runs its pieces on the calling thread.
-  public func run(_ count: Int, _ body: (Int) -> Void) {
-    guard count > 1, count <= Self.largestCount, threadCount > 1,
-      isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
-    else {
+  ///
+  /// - Parameters:
+  ///   - count: how many pieces.
+  ///   - isFine: whether the pieces are short and alike; a thread then takes neighbours together.
+  ///   - body: does one piece.
+  public func run(_ count: Int, isFine: Bool = false, _ body: (Int) -> Void) {
+    guard begin(count) else {
       for index in 0..<max(0, count) { body(index) }
       return
     }
+    share(count, preparations: 0, isFine: isFine) { for index in $0 { body(index) } }
+    end()
+  }
+
+  /// Calls `prepare` with each of `0..<preparations` and then, once all of those are done, `body`
+  /// with each of `0..<count`: two calls of `run` for fine pieces in one, where gathering the
+  /// threads a second time would cost as much as the work.
+  public func run(
+    preparing preparations: Int,
+    _ prepare: (Int) -> Void,
+    then count: Int,
+    _ body: (Int) -> Void
+  ) {
+    guard begin(preparations + count) else {
+      for index in 0..<max(0, preparations) { prepare(index) }
+      for index in 0..<max(0, count) { body(index) }
+      return
+    }
+    prepared.store(0, ordering: .relaxed)
+    // Pieces are taken in order, so whoever waits here waits for pieces that somebody is at.
+    share(preparations + count, preparations: preparations, isFine: true) { pieces in
+      if pieces.lowerBound < preparations {
+        for index in pieces { prepare(index) }
+        prepared.add(pieces.count, ordering: .releasing)
+      } else {
+        wait { prepared.load(ordering: .acquiring) >= preparations }
+        for index in pieces { body(index - preparations) }
+      }
+    }
+    end()
+  }
+
+  /// Takes the pool for `count` pieces; false when the caller has to run them itself.
+  private func begin(_ count: Int) -> Bool {
+    count > 1 && count <= Self.largestCount && threadCount > 1
+      && isBusy.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+  }
+
+  private func end() { isBusy.store(false, ordering: .releasing) }
+
+  /// Offers pieces to all threads, takes some itself, and returns when all are done.
+  private func share(
+    _ count: Int,
+    preparations: Int,
+    isFine: Bool,
+    _ body: (Range<Int>) -> Void
+  ) {
     withoutActuallyEscaping(body) { body in
       self.body = body
+      self.preparations.store(isFine ? preparations : -1, ordering: .relaxed)
       done.store(0, ordering: .relaxed)
       let number = (offer.load(ordering: .relaxed) >> (2 * Self.fieldBits)) + 1
-      let work = number << (2 * Self.fieldBits) | UInt64(count) << Self.fieldBits
-      offer.store(work, ordering: .sequentiallyConsistent)
+      let offered = number << (2 * Self.fieldBits) | UInt64(count) << Self.fieldBits
+      offer.store(offered, ordering: .sequentiallyConsistent)
       if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
         wake.lock()
         wake.broadcast()
         wake.unlock()
       }
       drain()
-      var spin = 0
-      while done.load(ordering: .acquiring) < count {
-        spin += 1
-        // On a busy machine a worker may be waiting for this very processor.
-        if spin < Self.spins { reft_pause() } else { sched_yield() }
-      }
+      wait { done.load(ordering: .acquiring) >= count }
       self.body = nil
     }
-    isBusy.store(false, ordering: .releasing)
   }
 
-  /// The next piece of the offered work, nil when all are taken.
-  private func takePiece() -> Int? {
+  /// Spins until `isMet`.
+  private func wait(until isMet: () -> Bool) {
+    var spin = 0
+    while !isMet() {
+      spin += 1
+      // On a busy machine a worker may be waiting for this very processor.
+      if spin < Self.spins { reft_pause() } else { sched_yield() }
+    }
+  }
+
+  /// The next pieces of the offered work, nil when all are taken.
+  private func takePieces() -> Range<Int>? {
     var seen = offer.load(ordering: .acquiring)
     while Self.isOpen(seen) {
+      let next = Int(seen & UInt64(Self.largestCount))
+      let size = takeSize(next, of: Int(seen >> Self.fieldBits & UInt64(Self.largestCount)))
       let result = offer.weakCompareExchange(
         expected: seen,
-        desired: seen + 1,
+        desired: seen + UInt64(size),
         ordering: .acquiringAndReleasing
       )
-      if result.exchanged { return Int(seen & UInt64(Self.largestCount)) }
+      if result.exchanged { return next..<next + size }
       seen = result.original
     }
     return nil
@@ -106,19 +167,29 @@ public final class ThreadPool: @unchecked Sendable {
     return next < (offer >> fieldBits) & UInt64(largestCount)
   }
 
-  private func drain() {
-    while let index = takePiece() { call(index) }
+  // Who takes what changes no result: a piece is the same whoever does it. What this reads of the
+  // work may be that of another one by now; then the exchange that follows fails.
+  private func takeSize(_ next: Int, of count: Int) -> Int {
+    let preparations = self.preparations.load(ordering: .relaxed)
+    guard preparations >= 0 else { return 1 }
+    // Half of an even share of what is left, so that the last ones to be taken are small.
+    let (left, shares) =
+      next < preparations
+      ? (preparations - next, threadCount) : (count - next, 2 * threadCount)
+    return max(1, min(count - next, (left + shares - 1) / shares))
   }
 
-  // Not inlined: the reference to the closure is released before the piece counts as done, else
+  private func drain() {
+    while let pieces = takePieces() {
+      perform(pieces)
+      done.add(pieces.count, ordering: .releasing)
+    }
+  }
+
+  // Not inlined: the reference to the closure is released before the pieces count as done, else
   // the caller could find its non-escaping closure still in use.
   @inline(never)
-  private func perform(_ index: Int) { body?(index) }
-
-  private func call(_ index: Int) {
-    perform(index)
-    done.add(1, ordering: .releasing)
-  }
+  private func perform(_ pieces: Range<Int>) { body?(pieces) }
 
   private func work() {
     while true {

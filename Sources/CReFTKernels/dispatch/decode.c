@@ -4,14 +4,15 @@
 #include "../x86/x86_kernels.h"
 #include "reft_decode.h"
 
-void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out) {
+void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
+                        size_t count) {
 #if defined(__x86_64__)
   if (reft_kernels_use_avx2()) {
-    reft_quantize_rows_avx2(x, stride, out);
+    reft_quantize_rows_avx2(x, stride, out, first, count);
     return;
   }
 #endif
-  reft_quantize_rows_ref(x, stride, out);
+  reft_quantize_rows_ref(x, stride, out, first, count);
 }
 
 void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,

@@ -25,8 +25,6 @@ typedef struct kernels {
   void (*softmax_backward)(size_t, size_t, float, const float*, float*);
   float (*max)(size_t, const float*);
   float (*exp_sum)(size_t, float, float*);
-  void (*attend)(size_t, size_t, size_t, float, const float*, const float*, const float*, float*,
-                 float*);
   void (*scale)(size_t, float, float*);
   void (*axpy)(size_t, float, const float*, float*);
   float (*dot)(size_t, const float*, const float*);
@@ -50,7 +48,6 @@ static const kernels_t reference = {
     .softmax_backward = reft_softmax_backward_f32_ref,
     .max = reft_max_f32_ref,
     .exp_sum = reft_exp_sum_f32_ref,
-    .attend = reft_attend_f32_ref,
     .scale = reft_scale_f32_ref,
     .axpy = reft_axpy_f32_ref,
     .dot = reft_dot_f32_ref,
@@ -75,7 +72,6 @@ static const kernels_t avx2 = {
     .softmax_backward = reft_softmax_backward_f32_avx2,
     .max = reft_max_f32_avx2,
     .exp_sum = reft_exp_sum_f32_avx2,
-    .attend = reft_attend_f32_avx2,
     .scale = reft_scale_f32_avx2,
     .axpy = reft_axpy_f32_avx2,
     .dot = reft_dot_f32_avx2,
@@ -210,11 +206,6 @@ float reft_dot_f32(size_t n, const float* x, const float* y) {
 
 void reft_scale_f32(size_t n, float factor, float* y) {
   active->scale(n, factor, y);
-}
-
-void reft_attend_f32(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                     const float* k, const float* v, float* scores, float* out) {
-  active->attend(group, head_size, keys, scale, q, k, v, scores, out);
 }
 
 size_t reft_select_f32(size_t n, const float* x, float threshold, int32_t* places, float* values) {

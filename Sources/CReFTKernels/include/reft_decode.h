@@ -52,7 +52,9 @@ typedef struct reft_activations {
   int32_t* counts;
 } reft_activations_t;
 
-void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out);
+/* Rounds rows first to first + count - 1 of x into the same rows of `out`. */
+void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
+                        size_t count);
 
 /* y[i * stride + r] = x_i . row r, for all n rows of x and `rows` rows of weights, which lie in
  * groups of eight one behind the other. */

@@ -90,12 +90,4 @@ size_t reft_select_f32(size_t n, const float* x, float threshold, int32_t* place
 void reft_add_rows_f32(size_t d, size_t count, const int32_t* places, const float* values,
                        const float* rows, size_t stride, float* y);
 
-/* ---- Attention of one row ----
- * For each of `group` queries (head_size floats apart) over `keys` keys and values, [keys,
- * head_size]: out[g][0...head_size) = sum_k exp(s_k - m) v_k with s = scale q . k and m = max s,
- * then m, then the sum of exponentials; out rows are head_size + 2 floats. `scores` takes 3 * keys
- * floats. */
-void reft_attend_f32(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                     const float* k, const float* v, float* scores, float* out);
-
 #endif

@@ -35,10 +35,18 @@ size_t reft_select_f32_ref(size_t n, const float* x, float threshold, int32_t* p
                            float* values);
 void reft_add_rows_f32_ref(size_t d, size_t count, const int32_t* places, const float* values,
                            const float* rows, size_t stride, float* y);
-void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out);
+void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
+                            size_t first, size_t count);
 void reft_rows8_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                         size_t rows, float* y, size_t stride);
-void reft_attend_f32_ref(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                         const float* k, const float* v, float* scores, float* out);
+void reft_cache_store_ref(uint32_t format, size_t head_size, size_t first, size_t count,
+                          const float* key, const float* value, size_t stride, void* keys,
+                          void* values);
+void reft_cache_key_panels_ref(uint32_t format, size_t head_size, size_t count, const void* keys,
+                               float* panels);
+void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, const void* values,
+                               float* rows);
+void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t keys, float scale,
+                     const float* q, const void* k, const void* v, float* scores, float* out);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "half.h"
 #include "ref_kernels.h"
 #include "reft_decode.h"
 
@@ -38,35 +39,6 @@ size_t reft_rows8_block_bytes(uint32_t layout) {
   }
 }
 
-static float half_to_float(uint16_t half) {
-  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-  float value;
-  if (exponent == 0) {
-    value = ldexpf((float)mantissa, -24);
-  } else if (exponent == 31) {
-    value = mantissa ? NAN : INFINITY;
-  } else {
-    value = ldexpf((float)(mantissa | 1024), (int)exponent - 25);
-  }
-  return sign ? -value : value;
-}
-
-// Rounds to nearest, ties to even; too large becomes infinite.
-static uint16_t float_to_half(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-  float magnitude = fabsf(value);
-  if (isnan(value)) return sign | 0x7e00;
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < ldexpf(1, -14)) return sign | (uint16_t)nearbyintf(ldexpf(magnitude, 24));
-  int exponent;
-  float fraction = frexpf(magnitude, &exponent);
-  uint32_t mantissa = (uint32_t)nearbyintf(ldexpf(fraction, 11));
-  return sign | (uint16_t)(((uint32_t)(exponent + 14) << 10) + mantissa - 1024);
-}
-
 static uint16_t half_at(const uint8_t* p) {
   return (uint16_t)(p[0] | p[1] << 8);
 }
@@ -93,13 +65,13 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
   piece_t p = {{0}, {0, 0}, 0};
   if (type == Q8_0) {
     const uint8_t* b = row + block * 34;
-    p.d[0] = half_to_float(half_at(b));
+    p.d[0] = reft_float_of_half(half_at(b));
     memcpy(p.q, b + 2, 32);
   } else if (type == Q4_0 || type == Q4_1) {
     const uint8_t* b = row + block * (type == Q4_0 ? 18 : 20);
     const uint8_t* q = b + (type == Q4_0 ? 2 : 4);
-    p.d[0] = half_to_float(half_at(b));
-    p.m = type == Q4_0 ? -8 * p.d[0] : half_to_float(half_at(b + 2));
+    p.d[0] = reft_float_of_half(half_at(b));
+    p.m = type == Q4_0 ? -8 * p.d[0] : reft_float_of_half(half_at(b + 2));
     for (int j = 0; j < 16; j++) {
       p.q[j] = (int8_t)(q[j] & 15);
       p.q[j + 16] = (int8_t)(q[j] >> 4);
@@ -107,8 +79,8 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
   } else if (type == Q5_0 || type == Q5_1) {
     const uint8_t* b = row + block * (type == Q5_0 ? 22 : 24);
     const uint8_t *high = b + (type == Q5_0 ? 2 : 4), *q = high + 4;
-    p.d[0] = half_to_float(half_at(b));
-    p.m = type == Q5_0 ? 0 : half_to_float(half_at(b + 2));
+    p.d[0] = reft_float_of_half(half_at(b));
+    p.m = type == Q5_0 ? 0 : reft_float_of_half(half_at(b + 2));
     int offset = type == Q5_0 ? 16 : 0;
     for (int j = 0; j < 16; j++) {
       p.q[j] = (int8_t)(((q[j] & 15) | (high[j / 8] >> (j % 8) & 1) << 4) - offset);
@@ -118,8 +90,8 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
     const uint8_t* b = row + block / 8 * (type == Q4_K ? 144 : 176);
     int j = (int)(block % 8), scale, minimum;
     scale_and_minimum(b + 4, j, &scale, &minimum);
-    p.d[0] = half_to_float(half_at(b)) * (float)scale;
-    p.m = -half_to_float(half_at(b + 2)) * (float)minimum;
+    p.d[0] = reft_float_of_half(half_at(b)) * (float)scale;
+    p.m = -reft_float_of_half(half_at(b + 2)) * (float)minimum;
     const uint8_t* q = b + (type == Q4_K ? 16 : 48) + j / 2 * 32;
     for (int i = 0; i < 32; i++) {
       int low = j % 2 ? q[i] >> 4 : q[i] & 15;
@@ -130,7 +102,7 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
     int j = (int)(block % 8), half = j / 4, part = j % 4;
     const uint8_t *low = b + half * 64 + part % 2 * 32, *high = b + 128 + half * 32;
     const int8_t* scales = (const int8_t*)b + 192 + half * 8 + part * 2;
-    float d = half_to_float(half_at(b + 208));
+    float d = reft_float_of_half(half_at(b + 208));
     p.d[0] = d * scales[0];
     p.d[1] = d * scales[1];
     for (int i = 0; i < 32; i++) {
@@ -151,10 +123,10 @@ void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8],
     for (int r = 0; r < 8; r++) {
       if (!rows[r]) continue;
       piece_t p = piece_of(type, rows[r], block);
-      scales[r] = float_to_half(p.d[0]);
-      if (layout == REFT_ROWS8_HALVES) scales[8 + r] = float_to_half(p.d[1]);
+      scales[r] = reft_half_of_float(p.d[0]);
+      if (layout == REFT_ROWS8_HALVES) scales[8 + r] = reft_half_of_float(p.d[1]);
       if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
-        scales[8 + r] = float_to_half(p.m);
+        scales[8 + r] = reft_half_of_float(p.m);
       }
       for (int j = 0; j < 32; j++) {
         int c = j / 4, t = j % 4;
@@ -194,9 +166,10 @@ static void quantize_block(const float* x, size_t digits, size_t columns, int8_t
   *sum = *scale * (float)(counts[0] + counts[1]);
 }
 
-void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out) {
+void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
+                            size_t first, size_t count) {
   size_t blocks = out->columns / REFT_DECODE_BLOCK;
-  for (size_t i = 0; i < out->n; i++) {
+  for (size_t i = first; i < first + count; i++) {
     for (size_t b = 0; b < blocks; b++) {
       size_t at = i * blocks + b, column = b * REFT_DECODE_BLOCK;
       quantize_block(x + i * stride + column, out->digits, out->columns,
@@ -235,15 +208,15 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
       int32_t code = code_at(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
-    float scale = x->scale[i * blocks + b], d = half_to_float(scales[r]);
+    float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);
     if (layout == REFT_ROWS8_HALVES) {
       sum += (float)dots[0] * (d * scale);
-      sum += (float)dots[1] * (half_to_float(scales[8 + r]) * scale);
+      sum += (float)dots[1] * (reft_float_of_half(scales[8 + r]) * scale);
     } else {
       sum += (float)(dots[0] + dots[1]) * (d * scale);
     }
     if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
-      sum += half_to_float(scales[8 + r]) * x->sum[i * blocks + b];
+      sum += reft_float_of_half(scales[8 + r]) * x->sum[i * blocks + b];
     }
   }
   return sum;

@@ -1,114 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of one row over a run of keys with AVX2 and FMA. Up to three queries of a group share
-// each load of keys and values: twelve sums are in registers, and memory is read once.
+// Attention of one row over cached keys and values with AVX2, FMA and F16C, and the cache's
+// conversions.
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <string.h>
 
+#include "reft_attention.h"
 #include "x86_kernels.h"
 
-#define AVX2 __attribute__((target("avx2,fma")))
+#define TARGET __attribute__((target("avx2,fma,f16c")))
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define WIDTH 8
+#define VECTOR __m256
+// Three queries, four registers each, three of weights and one of numbers: all sixteen.
+#define QUERIES 3
+#define ZERO _mm256_setzero_ps
+#define SET _mm256_set1_ps
+#define FMA _mm256_fmadd_ps
+#define MUL _mm256_mul_ps
+#define LOADF _mm256_loadu_ps
+#define STOREF _mm256_storeu_ps
 
-AVX2 static inline __m128 sums_of(__m256 s0, __m256 s1, __m256 s2, __m256 s3) {
-  __m256 t = _mm256_hadd_ps(_mm256_hadd_ps(s0, s1), _mm256_hadd_ps(s2, s3));
-  return _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+#define NAME(x) x##_f32_avx2
+#define NUMBER float
+#define NUMBER_OF(x) (x)
+#define LOAD(p) _mm256_loadu_ps(p)
+#include "attend_template.h"
+
+#define NAME(x) x##_f16_avx2
+#define NUMBER uint16_t
+#define NUMBER_OF(x) _cvtsh_ss(x)
+#define LOAD(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
+#include "attend_template.h"
+
+TARGET static void halves_of(size_t n, const float* x, uint16_t* out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    __m128i h = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
+    _mm_storeu_si128((__m128i*)(out + i), h);
+  }
+  for (; i < n; i++) out[i] = _cvtss_sh(x[i], _MM_FROUND_TO_NEAREST_INT);
 }
 
-// Keys whose values are in the first-level cache while their columns are gone over.
-#define BLOCK 32
-
-// Asks for n floats that will be read soon: the processor's own reading ahead ends with a page, and
-// each head of each block has pages of its own.
-static inline void ahead(const float* p, size_t n) {
-  for (size_t i = 0; i < n; i += 16) _mm_prefetch((const char*)(p + i), _MM_HINT_T0);
+TARGET static void floats_of(size_t n, const uint16_t* x, float* out) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(x + i))));
+  }
+  for (; i < n; i++) out[i] = _cvtsh_ss(x[i]);
 }
 
-// For QUERIES queries of n floats: scores of four keys at a time, and sums over values of 32
-// columns at a time. A query's bits do not depend on how many there are.
-#define DEFINE(QUERIES)                                                                         \
-  AVX2 static void score_##QUERIES(size_t n, size_t keys, float scale, const float* q,          \
-                                   const float* k, float* scores) {                             \
-    for (size_t key = 0; key + 4 <= keys; key += 4) {                                           \
-      const float* row = k + key * n;                                                           \
-      ahead(row + 16 * n, 4 * n);                                                               \
-      __m256 s[QUERIES][4];                                                                     \
-      UNROLL for (int g = 0; g < QUERIES; g++) UNROLL for (int u = 0; u < 4; u++) s[g][u] =     \
-          _mm256_setzero_ps();                                                                  \
-      for (size_t j = 0; j < n; j += 8) {                                                       \
-        UNROLL for (int u = 0; u < 4; u++) {                                                    \
-          __m256 x = _mm256_loadu_ps(row + (size_t)u * n + j);                                  \
-          UNROLL for (int g = 0; g < QUERIES; g++) s[g][u] =                                    \
-              _mm256_fmadd_ps(x, _mm256_loadu_ps(q + (size_t)g * n + j), s[g][u]);              \
-        }                                                                                       \
-      }                                                                                         \
-      UNROLL for (int g = 0; g < QUERIES; g++) _mm_storeu_ps(                                   \
-          scores + (size_t)g * keys + key,                                                      \
-          _mm_mul_ps(sums_of(s[g][0], s[g][1], s[g][2], s[g][3]), _mm_set1_ps(scale)));         \
-    }                                                                                           \
-  }                                                                                             \
-  AVX2 static void weigh_##QUERIES(size_t n, size_t keys, const float* weights, const float* v, \
-                                   float* out) {                                                \
-    for (size_t first = 0; first < keys; first += BLOCK) {                                      \
-      size_t end = keys - first < BLOCK ? keys : first + BLOCK;                                 \
-      for (size_t j = 0; j + 32 <= n; j += 32) {                                                \
-        __m256 a[QUERIES][4];                                                                   \
-        UNROLL for (int g = 0; g < QUERIES; g++) UNROLL for (int u = 0; u < 4; u++) a[g][u] =   \
-            first == 0 ? _mm256_setzero_ps()                                                    \
-                       : _mm256_loadu_ps(out + (size_t)g * (n + 2) + j + 8 * u);                \
-        for (size_t key = first; key < end; key++) {                                            \
-          const float* row = v + key * n + j;                                                   \
-          if (j == 0) ahead(row + BLOCK * n, n);                                                \
-          UNROLL for (int g = 0; g < QUERIES; g++) {                                            \
-            __m256 w = _mm256_broadcast_ss(weights + (size_t)g * keys + key);                   \
-            UNROLL for (int u = 0; u < 4; u++) a[g][u] =                                        \
-                _mm256_fmadd_ps(w, _mm256_loadu_ps(row + 8 * u), a[g][u]);                      \
-          }                                                                                     \
-        }                                                                                       \
-        UNROLL for (int g = 0; g < QUERIES; g++) UNROLL for (int u = 0; u < 4; u++)             \
-            _mm256_storeu_ps(out + (size_t)g * (n + 2) + j + 8 * u, a[g][u]);                   \
-      }                                                                                         \
-    }                                                                                           \
+TARGET void reft_cache_store_f16_avx2(size_t head_size, size_t first, size_t count,
+                                      const float* key, const float* value, size_t stride,
+                                      uint16_t* keys, uint16_t* values) {
+  for (size_t k = first; k < first + count; k++, key += stride, value += stride) {
+    uint16_t* column = keys + k / REFT_CACHE_PANEL * REFT_CACHE_PANEL * head_size;
+    column += k % REFT_CACHE_PANEL;
+    uint16_t* row = values + k * head_size;
+    // The row's place serves for the converted key until its own numbers come.
+    halves_of(head_size, key, row);
+    for (size_t j = 0; j < head_size; j++) column[j * REFT_CACHE_PANEL] = row[j];
+    halves_of(head_size, value, row);
   }
-DEFINE(1)
-DEFINE(2)
-DEFINE(3)
+}
 
-typedef void (*score_t)(size_t, size_t, float, const float*, const float*, float*);
-typedef void (*weigh_t)(size_t, size_t, const float*, const float*, float*);
-static const score_t score[4] = {0, score_1, score_2, score_3};
-static const weigh_t weigh[4] = {0, weigh_1, weigh_2, weigh_3};
-
-AVX2 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale,
-                               const float* q, const float* k, const float* v, float* scores,
-                               float* out) {
-  size_t n = head_size;
-  for (size_t first = 0; first < group;) {
-    size_t count = group - first < 3 ? group - first : 3;
-    size_t scored = 0;
-    if (n % 8 == 0) {
-      score[count](n, keys, scale, q, k, scores);
-      scored = keys / 4 * 4;
+TARGET void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16_t* keys,
+                                           float* panels) {
+  for (size_t first = 0; first < count; first += 16) {
+    const uint16_t* at = keys + first / REFT_CACHE_PANEL * REFT_CACHE_PANEL * head_size;
+    at += first % REFT_CACHE_PANEL;
+    for (size_t j = 0; j < head_size; j++, at += REFT_CACHE_PANEL, panels += 16) {
+      floats_of(16, at, panels);
     }
-    for (size_t g = 0; g < count; g++) {
-      float* row = scores + g * keys;
-      for (size_t key = scored; key < keys; key++) {
-        row[key] = scale * reft_dot_f32_avx2(n, q + g * n, k + key * n);
-      }
-      float* sums = out + g * (n + 2) + n;
-      sums[0] = reft_max_f32_avx2(keys, row);
-      sums[1] = reft_exp_sum_f32_avx2(keys, sums[0], row);
-    }
-    weigh[count](n, keys, scores, v, out);
-    for (size_t g = 0; g < count; g++) {
-      for (size_t j = n / 32 * 32; j < n; j++) {
-        float sum = 0;
-        for (size_t key = 0; key < keys; key++) sum += scores[g * keys + key] * v[key * n + j];
-        out[g * (n + 2) + j] = sum;
-      }
-    }
-    first += count;
-    q += count * n;
-    out += count * (n + 2);
   }
+}
+
+TARGET void reft_cache_value_rows_f16_avx2(size_t head_size, size_t count, const uint16_t* values,
+                                           float* rows) {
+  floats_of(head_size * count, values, rows);
 }
 #endif

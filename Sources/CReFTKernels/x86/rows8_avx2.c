@@ -105,9 +105,10 @@ TARGET static void quantize_block(const float* x, size_t digits, size_t columns,
   store_bytes(q + columns, codes);
 }
 
-TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out) {
+TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
+                                    size_t first, size_t count) {
   size_t blocks = out->columns / REFT_DECODE_BLOCK;
-  for (size_t at = 0; at < out->n * blocks; at++) {
+  for (size_t at = first * blocks; at < (first + count) * blocks; at++) {
     size_t i = at / blocks, column = at % blocks * REFT_DECODE_BLOCK;
     quantize_block(x + i * stride + column, out->digits, out->columns,
                    out->q + i * out->digits * out->columns + column, out->scale + at, out->sum + at,

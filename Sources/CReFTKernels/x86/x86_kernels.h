@@ -39,12 +39,27 @@ void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x
                                     const float* weight, float epsilon, const float* dy,
                                     size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
-void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out);
+void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
+                             size_t first, size_t count);
 void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
 void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                          const float* k, const float* v, float* scores, float* out);
+                          const void* k, const void* v, float* scores, float* out);
+void reft_attend_f32_avx512(size_t group, size_t head_size, size_t keys, float scale,
+                            const float* q, const void* k, const void* v, float* scores,
+                            float* out);
+void reft_attend_f16_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
+                          const void* k, const void* v, float* scores, float* out);
+void reft_attend_f16_avx512(size_t group, size_t head_size, size_t keys, float scale,
+                            const float* q, const void* k, const void* v, float* scores,
+                            float* out);
+void reft_cache_store_f16_avx2(size_t head_size, size_t first, size_t count, const float* key,
+                               const float* value, size_t stride, uint16_t* keys, uint16_t* values);
+void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16_t* keys,
+                                    float* panels);
+void reft_cache_value_rows_f16_avx2(size_t head_size, size_t count, const uint16_t* values,
+                                    float* rows);
 
 #endif

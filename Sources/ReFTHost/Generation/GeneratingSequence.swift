@@ -10,11 +10,8 @@ final class GeneratingSequence {
   let request: GenerationRequest
   let promptIds: [Int32]
   /// Keys and values; memory is taken when the first step asks for them.
-  private(set) lazy var cache = KVCache(
-    model: model,
-    capacity: promptIds.count + request.maxTokens
-  )
-  private let model: FrozenModel
+  private(set) lazy var cache = pass.makeCache(capacity: promptIds.count + request.maxTokens)
+  private let pass: InferencePass
   private let stopIds: Set<Int32>
 
   private var sampler: Sampler
@@ -29,11 +26,17 @@ final class GeneratingSequence {
   private var firstToken: ContinuousClock.Instant?
   private var lastToken: ContinuousClock.Instant?
 
-  init(number: Int, request: GenerationRequest, promptIds: [Int32], model: FrozenModel) {
+  init(
+    number: Int,
+    request: GenerationRequest,
+    promptIds: [Int32],
+    model: FrozenModel,
+    pass: InferencePass
+  ) {
     self.number = number
     self.request = request
     self.promptIds = promptIds
-    self.model = model
+    self.pass = pass
     stopIds = request.ignoresEnd ? [] : model.tokenizer.stopIds
     sampler = Sampler(request.sampling)
     decoder = Tokenizer.Decoder(model.tokenizer)

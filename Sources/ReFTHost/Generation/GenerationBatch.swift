@@ -56,7 +56,13 @@ public final class GenerationBatch {
     let ids = try request.checkedPromptIds(for: model)
     let number = submitted
     waiting.append(
-      GeneratingSequence(number: number, request: request, promptIds: ids, model: model)
+      GeneratingSequence(
+        number: number,
+        request: request,
+        promptIds: ids,
+        model: model,
+        pass: pass
+      )
     )
     submitted += 1
     return number

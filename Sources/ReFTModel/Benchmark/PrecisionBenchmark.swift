@@ -35,10 +35,8 @@ public struct PrecisionBenchmark {
   public func run(_ tokens: [Int32]) throws -> [Result] {
     let precisions = DecodePrecision.allCases
     let lanes = precisions.map { precision in
-      (
-        pass: InferencePass(model: model, precision: precision),
-        cache: KVCache(model: model, capacity: max(2, tokens.count))
-      )
+      let pass = InferencePass(model: model, precision: precision)
+      return (pass: pass, cache: pass.makeCache(capacity: max(2, tokens.count)))
     }
     guard tokens.count > 1 else { throw ReFTError.textTooShort(tokens: tokens.count) }
     guard let exact = precisions.firstIndex(of: .float32) else { return [] }

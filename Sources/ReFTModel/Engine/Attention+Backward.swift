@@ -75,7 +75,6 @@ extension Attention {
       0,
       of: span,
       head: task.keyValueHead,
-      block: 0,
       count: keyCount,
       rows: rows,
       slot: 0
@@ -84,7 +83,6 @@ extension Attention {
       1,
       of: span,
       head: task.keyValueHead,
-      block: 0,
       count: keyCount,
       rows: rows,
       slot: 1

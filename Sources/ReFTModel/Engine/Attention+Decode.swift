@@ -7,16 +7,27 @@ import Foundation
 import ReFTTensor
 
 extension Attention {
-  /// Keys of one run.
+  /// Keys of one run: whole panels of a cache.
   private static let decodeRun = 256
 
-  /// The runs of one sequence's keys, for one key-value head.
+  /// A run of one sequence's keys, for one key-value head.
+  ///
+  /// Pointers, since threads would fight over the reference counts of caches.
   private struct Run {
-    var span: RowSpan
-    var cache: KVCache
+    var row: Int
     var head: Int
-    var firstKey: Int
+    var format: UInt32
+    var keys: UnsafeRawPointer
+    var values: UnsafeRawPointer
     var keyCount: Int
+  }
+
+  /// The neighbouring runs of one sequence and head.
+  private struct Joint {
+    var row: Int
+    var head: Int
+    var firstRun: Int
+    var runCount: Int
   }
 
   /// out[row] = softmax(q Kᵀ / √headSize) V for spans of one row whose keys are in caches.
@@ -27,42 +38,62 @@ extension Attention {
     out: UnsafeMutablePointer<Float>
   ) {
     var runs: [Run] = []
+    var joints: [Joint] = []
     for span in spans {
       guard case .cache(let cache, let past) = span.keys else { continue }
       for head in 0..<keyValueHeads {
+        let count = (past + Self.decodeRun) / Self.decodeRun
+        joints.append(
+          Joint(row: span.start, head: head, firstRun: runs.count, runCount: count)
+        )
         for first in stride(from: 0, through: past, by: Self.decodeRun) {
-          let count = min(Self.decodeRun, past + 1 - first)
+          let skipped = first * headSize * cache.format.byteCount
           runs.append(
-            Run(span: span, cache: cache, head: head, firstKey: first, keyCount: count)
+            Run(
+              row: span.start,
+              head: head,
+              format: cache.format.raw,
+              keys: UnsafeRawPointer(cache.keys(block: block, head: head)) + skipped,
+              values: UnsafeRawPointer(cache.values(block: block, head: head)) + skipped,
+              keyCount: min(Self.decodeRun, past + 1 - first)
+            )
           )
         }
       }
     }
     let width = group * (headSize + 2)
     let parts = ThreadScratch.floats(runs.count * width, slot: 7)
-    pool.run(runs.count) { index in
-      let run = runs[index]
-      reft_attend_f32(
-        group,
-        headSize,
-        run.keyCount,
-        scale,
-        rows + run.span.start * rowWidth + run.head * group * headSize,
-        run.cache.keys(block: block, head: run.head) + run.firstKey * headSize,
-        run.cache.values(block: block, head: run.head) + run.firstKey * headSize,
-        ThreadScratch.floats(3 * Self.decodeRun, slot: 4),
-        parts + index * width
-      )
-    }
-    var first = 0
-    while first < runs.count {
-      let run = runs[first]
-      let count = (run.span.past + Self.decodeRun) / Self.decodeRun
-      for member in 0..<group {
-        let target = out + run.span.start * queryWidth + (run.head * group + member) * headSize
-        join(parts + first * width + member * (headSize + 2), count: count, stride: width, target)
+    runs.withUnsafeBufferPointer { runs in
+      joints.withUnsafeBufferPointer { joints in
+        let attend = { (index: Int) in
+          let run = runs[index]
+          reft_attend(
+            run.format,
+            group,
+            headSize,
+            run.keyCount,
+            scale,
+            rows + run.row * rowWidth + run.head * group * headSize,
+            run.keys,
+            run.values,
+            ThreadScratch.floats(4 * Self.decodeRun, slot: 4),
+            parts + index * width
+          )
+        }
+        pool.run(preparing: runs.count, attend, then: joints.count) { index in
+          let joint = joints[index]
+          let first = parts + joint.firstRun * width
+          let target = out + joint.row * queryWidth + joint.head * group * headSize
+          for member in 0..<group {
+            join(
+              first + member * (headSize + 2),
+              count: joint.runCount,
+              stride: width,
+              target + member * headSize
+            )
+          }
+        }
       }
-      first += count
     }
   }
 

@@ -57,9 +57,27 @@ struct Attention {
     }.map(\.element)
   }
 
-  /// The keys (part 0) or values (part 1) that a span's rows may see, [count, headSize].
-  func gather(
-    _ part: Int,
+  /// The keys that a span's rows may see, in panels of 16.
+  func keyPanels(
+    of span: RowSpan,
+    head: Int,
+    block: Int,
+    count: Int,
+    rows: UnsafePointer<Float>,
+    into panels: UnsafeMutablePointer<Float>
+  ) {
+    switch span.keys {
+    case .cache(let cache, _):
+      let keys = cache.keys(block: block, head: head)
+      reft_cache_key_panels(cache.format.raw, headSize, count, keys, panels)
+    case .rows:
+      let keys = gather(0, of: span, head: head, count: count, rows: rows, slot: 0)
+      packTransposed(keys, count: count, into: panels)
+    }
+  }
+
+  /// The values that a span's rows may see, [count, headSize].
+  func values(
     of span: RowSpan,
     head: Int,
     block: Int,
@@ -69,18 +87,33 @@ struct Attention {
   ) -> UnsafePointer<Float> {
     switch span.keys {
     case .cache(let cache, _):
-      return UnsafePointer(
-        part == 0 ? cache.keys(block: block, head: head) : cache.values(block: block, head: head)
-      )
-    case .rows(let prefixCount):
       let out = ThreadScratch.floats(count * headSize, slot: slot)
-      let column = queryWidth + (part * keyValueHeads + head) * headSize
-      for index in 0..<count {
-        let row = index < prefixCount ? index : span.start + index - prefixCount
-        (out + index * headSize).update(from: rows + row * rowWidth + column, count: headSize)
-      }
+      let values = cache.values(block: block, head: head)
+      reft_cache_value_rows(cache.format.raw, headSize, count, values, out)
       return UnsafePointer(out)
+    case .rows:
+      return gather(1, of: span, head: head, count: count, rows: rows, slot: slot)
     }
+  }
+
+  /// The keys (part 0) or values (part 1) that lie in a pass's own rows, [count, headSize].
+  func gather(
+    _ part: Int,
+    of span: RowSpan,
+    head: Int,
+    count: Int,
+    rows: UnsafePointer<Float>,
+    slot: Int
+  ) -> UnsafePointer<Float> {
+    var prefixCount = 0
+    if case .rows(let count) = span.keys { prefixCount = count }
+    let out = ThreadScratch.floats(count * headSize, slot: slot)
+    let column = queryWidth + (part * keyValueHeads + head) * headSize
+    for index in 0..<count {
+      let row = index < prefixCount ? index : span.start + index - prefixCount
+      (out + index * headSize).update(from: rows + row * rowWidth + column, count: headSize)
+    }
+    return UnsafePointer(out)
   }
 
   /// Appends the keys and values of a pass's rows to the caches of its sequences.
@@ -89,20 +122,29 @@ struct Attention {
     block: Int,
     rows: UnsafePointer<Float>
   ) {
-    for span in spans {
-      guard case .cache(let cache, let past) = span.keys else { continue }
-      for head in 0..<keyValueHeads {
-        let keys = cache.keys(block: block, head: head) + past * headSize
-        let values = cache.values(block: block, head: head) + past * headSize
-        for index in 0..<span.count {
-          let row = rows + (span.start + index) * rowWidth + queryWidth + head * headSize
-          (keys + index * headSize).update(from: row, count: headSize)
-          (values + index * headSize).update(
-            from: row + keyValueHeads * headSize,
-            count: headSize
-          )
-        }
-      }
+    let store = { (index: Int) in
+      let span = spans[index / keyValueHeads]
+      let head = index % keyValueHeads
+      guard case .cache(let cache, let past) = span.keys else { return }
+      let key = rows + span.start * rowWidth + queryWidth + head * headSize
+      reft_cache_store(
+        cache.format.raw,
+        headSize,
+        past,
+        span.count,
+        key,
+        key + keyValueHeads * headSize,
+        rowWidth,
+        cache.keys(block: block, head: head),
+        cache.values(block: block, head: head)
+      )
+    }
+    let count = spans.count * keyValueHeads
+    // Those of decoded tokens are stored in less time than it takes to share them.
+    if spans.allSatisfy(\.isDecodedToken) {
+      for index in 0..<count { store(index) }
+    } else {
+      pool.run(count, store)
     }
   }
 
@@ -140,17 +182,18 @@ struct Attention {
     let span = task.span
     let keyCount = span.past + task.firstRow + task.rowCount
     let padded = (keyCount + 15) / 16 * 16
-    let keys = gather(
-      0,
+    let panels = ThreadScratch.floats(padded * headSize, slot: 2)
+    let valuePanels = ThreadScratch.floats(keyCount * paddedHeadSize, slot: 3)
+    let scores = ThreadScratch.floats(Self.queryBlock * padded, slot: 4)
+    keyPanels(
       of: span,
       head: task.keyValueHead,
       block: block,
       count: keyCount,
       rows: rows,
-      slot: 0
+      into: panels
     )
-    let values = gather(
-      1,
+    let values = values(
       of: span,
       head: task.keyValueHead,
       block: block,
@@ -158,10 +201,6 @@ struct Attention {
       rows: rows,
       slot: 1
     )
-    let keyPanels = ThreadScratch.floats(padded * headSize, slot: 2)
-    let valuePanels = ThreadScratch.floats(keyCount * paddedHeadSize, slot: 3)
-    let scores = ThreadScratch.floats(Self.queryBlock * padded, slot: 4)
-    packTransposed(keys, count: keyCount, into: keyPanels)
     pack(values, count: keyCount, into: valuePanels)
     for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
       for first in stride(
@@ -179,7 +218,7 @@ struct Attention {
           headSize,
           query,
           rowWidth,
-          keyPanels,
+          panels,
           headSize * 16,
           scores,
           padded,

@@ -128,16 +128,14 @@ extension BlockStack {
   func rotate(_ rows: UnsafeMutablePointer<Float>, sign: Float) {
     let longest = layout.positions.reduce(0) { max($0, Int($1)) }
     let table = model.rope.rows(positions: longest + 1)
-    let heads = shape.heads + shape.keyValueHeads
-    self.rows(layout.rowCount) { first, count in
-      for row in first..<first + count {
-        reft_rope_f32(
-          heads,
-          shape.headSize,
-          table.base + Int(layout.positions[row]) * shape.headSize,
-          sign,
-          rows + row * rowWidth
-        )
+    let (heads, headSize) = (shape.heads + shape.keyValueHeads, shape.headSize)
+    let (base, rowWidth) = (table.base, rowWidth)
+    layout.positions.withUnsafeBufferPointer { positions in
+      self.rows(positions.count) { first, count in
+        for row in first..<first + count {
+          let place = base + Int(positions[row]) * headSize
+          reft_rope_f32(heads, headSize, place, sign, rows + row * rowWidth)
+        }
       }
     }
     clock?.lap(.rotation)

@@ -132,8 +132,9 @@ final class BlockStack {
 
   /// Calls `body` with chunks of rows, in parallel.
   func rows(_ count: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
-    let chunk = 16
-    pool.run((count + chunk - 1) / chunk) { index in
+    // Few rows are those of a decode step; each is worth a piece of its own.
+    let chunk = count < 32 ? 1 : 16
+    pool.run((count + chunk - 1) / chunk, isFine: true) { index in
       body(index * chunk, min(chunk, count - index * chunk))
     }
   }
@@ -175,6 +176,9 @@ final class BlockStack {
     let d = shape.hiddenSize
     let f = shape.feedForwardSize
     let count = layout.rowCount
+    // Bound before the pieces: threads would fight over the reference counts of their owners.
+    let (attentionNorm, mlpNorm) = (block.attentionNorm.base, block.mlpNorm.base)
+    let epsilon = shape.normEpsilon
     let input = state.input.floats(count * d)
     try fire(.blockInput, index, input, stride: d)
 
@@ -186,8 +190,8 @@ final class BlockStack {
         d,
         input + first * d,
         d,
-        block.attentionNorm.base,
-        shape.normEpsilon,
+        attentionNorm,
+        epsilon,
         normed + first * d,
         d
       )
@@ -256,8 +260,8 @@ final class BlockStack {
         d,
         middle + first * d,
         d,
-        block.mlpNorm.base,
-        shape.normEpsilon,
+        mlpNorm,
+        epsilon,
         mlpNormed + first * d,
         d
       )

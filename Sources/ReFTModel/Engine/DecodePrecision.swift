@@ -3,7 +3,7 @@
 
 /// The numbers that activations of decoded tokens are rounded to before they meet a weight.
 ///
-/// Prompts and training always keep float32. What each choice does to the logits is in
+/// Prompts and training keep float32 activations, and training float32 keys and values. What each choice does to the logits is in
 /// docs/performance.md.
 public enum DecodePrecision: String, CaseIterable, Sendable {
   /// Eight bits, one scale for every 32 numbers: what llama.cpp does.
@@ -22,4 +22,7 @@ public enum DecodePrecision: String, CaseIterable, Sendable {
     case .float32: nil
     }
   }
+
+  /// How the keys and values of a sequence are cached beside such activations.
+  public var cacheFormat: CacheFormat { self == .float32 ? .float32 : .float16 }
 }

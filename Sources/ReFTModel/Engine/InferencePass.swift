@@ -32,6 +32,13 @@ public final class InferencePass {
     stack.decodePrecision = precision
   }
 
+  /// Memory for one sequence, whose keys and values are as precise as the activations.
+  ///
+  /// - Parameter capacity: how many tokens shall fit.
+  public func makeCache(capacity: Int) -> KVCache {
+    KVCache(model: model, capacity: capacity, format: stack.decodePrecision.cacheFormat)
+  }
+
   /// Where the time of some steps goes.
   ///
   /// - Throws: what `body` throws.

@@ -1,7 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys and values of one sequence, after rotation and after edits.
 
+import CReFTKernels
 import ReFTTensor
+
+/// How a cache holds the numbers of keys and values.
+public enum CacheFormat: String, CaseIterable, Sendable {
+  /// Rounded to eleven bits: half the memory, and half of what a decoded token has to read.
+  case float16
+  /// As computed.
+  case float32
+
+  /// Its number in reft_attention.h.
+  var raw: UInt32 {
+    switch self {
+    case .float16: REFT_CACHE_FLOAT16
+    case .float32: REFT_CACHE_FLOAT32
+    }
+  }
+
+  /// Bytes of a number.
+  var byteCount: Int { reft_cache_number_bytes(raw) }
+}
 
 /// Keys and values of all blocks for up to `capacity` tokens of one sequence.
 public final class KVCache {
@@ -9,29 +29,37 @@ public final class KVCache {
   public let capacity: Int
   /// How many tokens are held.
   public internal(set) var count = 0
-  private let headSize: Int
+  /// How numbers are held.
+  public let format: CacheFormat
   private let heads: Int
+  /// Bytes of the keys, or of the values, of one head of one block.
+  private let headBytes: Int
   private let storage: FloatBuffer
 
   /// Reserves memory; it is touched only as tokens arrive.
-  public init(model: FrozenModel, capacity: Int) {
+  public init(model: FrozenModel, capacity: Int, format: CacheFormat = .float32) {
     self.capacity = capacity
-    headSize = model.configuration.headSize
+    self.format = format
     heads = model.configuration.keyValueHeads
-    let count = model.configuration.layers * 2 * heads * capacity * headSize
-    storage = FloatBuffer(count: count, isStreamed: true)
+    let panel = Int(REFT_CACHE_PANEL)
+    let places = (capacity + panel - 1) / panel * panel
+    headBytes = places * model.configuration.headSize * format.byteCount
+    storage = FloatBuffer(
+      count: model.configuration.layers * 2 * heads * headBytes / 4,
+      isStreamed: true
+    )
   }
 
   /// Forgets the tokens from `count` on.
   public func truncate(to count: Int) { self.count = min(self.count, max(0, count)) }
 
-  /// The keys of a head in a block, [capacity, headSize].
-  func keys(block: Int, head: Int) -> UnsafeMutablePointer<Float> {
-    storage.base + ((block * 2) * heads + head) * capacity * headSize
+  /// The keys of a head in a block, as reft_attention.h lays them out.
+  func keys(block: Int, head: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(storage.base) + ((block * 2) * heads + head) * headBytes
   }
 
   /// The values of a head in a block, [capacity, headSize].
-  func values(block: Int, head: Int) -> UnsafeMutablePointer<Float> {
-    storage.base + ((block * 2 + 1) * heads + head) * capacity * headSize
+  func values(block: Int, head: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer(storage.base) + ((block * 2 + 1) * heads + head) * headBytes
   }
 }

@@ -11,19 +11,18 @@ import Synchronization
 final class RepackedWeight: @unchecked Sendable {
   // Sendable: written by `init` alone.
 
-  private struct Part {
+  /// Rows of one layout, for one piece of work.
+  private struct Task {
     var firstRow: Int
     var rows: Int
     var layout: UInt32
-    var groupBytes: Int
-    var data: UnsafeMutablePointer<UInt8>
+    var data: UnsafePointer<UInt8>
   }
 
-  private let parts: [Part]
   private let columns: Int
   private let storage: FloatBuffer
-  /// The part and the rows of each task.
-  private let tasks: [(part: Int, rows: Range<Int>)]
+  private let tasks: UnsafeMutablePointer<Task>
+  private let taskCount: Int
 
   /// Rows of a group.
   private static let groupRows = 8
@@ -47,45 +46,40 @@ final class RepackedWeight: @unchecked Sendable {
     }
     storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
-    var parts: [Part] = []
+    var tasks: [Task] = []
     var firstRow = 0
     for (part, plan) in zip(weight.parts, plan) {
-      parts.append(
-        Part(
-          firstRow: firstRow,
-          rows: part.rows,
-          layout: plan.layout,
-          groupBytes: plan.groupBytes,
-          data: base + plan.offset
+      let data = base + plan.offset
+      let rowCount = max(1, Self.taskBytes / plan.groupBytes) * Self.groupRows
+      for first in stride(from: 0, to: part.rows, by: rowCount) {
+        tasks.append(
+          Task(
+            firstRow: firstRow + first,
+            rows: min(rowCount, part.rows - first),
+            layout: plan.layout,
+            data: data + first / Self.groupRows * plan.groupBytes
+          )
         )
-      )
-      firstRow += part.rows
-    }
-    self.parts = parts
-    tasks = parts.enumerated().flatMap { index, part in
-      let rows = max(1, Self.taskBytes / part.groupBytes) * Self.groupRows
-      return stride(from: 0, to: part.rows, by: rows).map {
-        (index, $0..<min(part.rows, $0 + rows))
       }
-    }
-    for (source, part) in zip(weight.parts, parts) {
+      firstRow += part.rows
       let groups = (part.rows + Self.groupRows - 1) / Self.groupRows
       pool.run((groups + 15) / 16) { task in
         for group in task * 16..<min(groups, task * 16 + 16) {
           let rows = (0..<Self.groupRows).map { offset -> UnsafeRawPointer? in
             let row = group * Self.groupRows + offset
-            return row < part.rows ? source.address(row: row) : nil
+            return row < part.rows ? part.address(row: row) : nil
           }
-          reft_rows8_repack(
-            source.type.rawValue,
-            self.columns,
-            rows,
-            part.data + group * part.groupBytes
-          )
+          let target = data + group * plan.groupBytes
+          reft_rows8_repack(part.type.rawValue, weight.columns, rows, target)
         }
       }
     }
+    taskCount = tasks.count
+    self.tasks = .allocate(capacity: tasks.count)
+    self.tasks.initialize(from: tasks, count: tasks.count)
   }
+
+  deinit { tasks.deallocate() }
 
   /// y[n, rows] (+)= x[n, columns] Wᵀ with x rounded to int8 digits, a scale for every 32 columns
   /// of each.
@@ -99,36 +93,35 @@ final class RepackedWeight: @unchecked Sendable {
     accumulate: Bool,
     pool: ThreadPool
   ) {
-    let activations = quantize(rows: n, x: x, xStride: xStride, digits: digits)
-    pool.run(tasks.count) { task in
-      let part = parts[tasks[task].part]
-      let rows = tasks[task].rows
+    let activations = activations(rows: n, digits: digits)
+    let prepare = { (row: Int) in
       var activations = activations
-      let target = y + part.firstRow + rows.lowerBound
-      let data = part.data + rows.lowerBound / Self.groupRows * part.groupBytes
+      reft_quantize_rows(x, xStride, &activations, row, 1)
+    }
+    // Pointers, since threads would fight over the reference counts of arrays.
+    let tasks = UnsafePointer(tasks)
+    pool.run(preparing: n, prepare, then: taskCount) { index in
+      let task = tasks[index]
+      var activations = activations
+      let target = y + task.firstRow
       guard accumulate else {
-        reft_rows8_dot(part.layout, data, &activations, rows.count, target, yStride)
+        reft_rows8_dot(task.layout, task.data, &activations, task.rows, target, yStride)
         return
       }
-      let sums = ThreadScratch.floats(n * rows.count, slot: 0)
-      reft_rows8_dot(part.layout, data, &activations, rows.count, sums, rows.count)
-      for i in 0..<n { reft_axpy_f32(rows.count, 1, sums + i * rows.count, target + i * yStride) }
+      let sums = ThreadScratch.floats(n * task.rows, slot: 0)
+      reft_rows8_dot(task.layout, task.data, &activations, task.rows, sums, task.rows)
+      for i in 0..<n { reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride) }
     }
   }
 
-  /// Rounds rows of x; the memory is the calling thread's, valid until its next call.
-  private func quantize(
-    rows n: Int,
-    x: UnsafePointer<Float>,
-    xStride: Int,
-    digits: Int
-  ) -> reft_activations_t {
+  /// Memory for rounded rows: the calling thread's, valid until its next call.
+  private func activations(rows n: Int, digits: Int) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
     let bytes = n * digits * columns
     let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, slot: 6)
     let scales = memory + bytes / 4
     let raw = UnsafeMutableRawPointer(memory)
-    var activations = reft_activations_t(
+    return reft_activations_t(
       n: n,
       digits: digits,
       columns: columns,
@@ -137,8 +130,6 @@ final class RepackedWeight: @unchecked Sendable {
       sum: scales + n * blocks,
       counts: UnsafeMutableRawPointer(scales + 2 * n * blocks).assumingMemoryBound(to: Int32.self)
     )
-    reft_quantize_rows(x, xStride, &activations)
-    return activations
   }
 }
 

@@ -27,7 +27,7 @@ final class DecodeActivations {
       sum: floats.base + n * blocks,
       counts: counts.baseAddress
     )
-    reft_quantize_rows(x, stride, &raw)
+    reft_quantize_rows(x, stride, &raw, 0, n)
   }
 
   deinit {

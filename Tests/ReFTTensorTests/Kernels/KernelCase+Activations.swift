@@ -117,35 +117,5 @@ extension KernelCase {
       let sum = reft_exp_sum_f32(size[0], 20, x.base)
       return x.contents + [sum]
     },
-    KernelCase(
-      name: "attend",
-      family: .softmax,
-      sizes: combinations(
-        [0, 1, 3],
-        [2, 8, 10, 16, 32, 40, 64, 72],
-        [1, 2, 3, 4, 5, 7, 8, 33, 70]
-      ),
-      warn: 1e-5,
-      fail: 5e-5
-    ) { size, offset, random in
-      let (group, headSize, keys) = (size[0], size[1], size[2])
-      let q = KernelMemory(group * headSize, offset: offset, &random)
-      let k = KernelMemory(keys * headSize, offset: offset, &random)
-      let v = KernelMemory(keys * headSize, offset: offset, &random)
-      let scores = KernelMemory(3 * keys, offset: offset, &random)
-      let out = KernelMemory(group * (headSize + 2), offset: offset, &random)
-      reft_attend_f32(
-        group,
-        headSize,
-        keys,
-        0.4,
-        q.base,
-        k.base,
-        v.base,
-        scores.base,
-        out.base
-      )
-      return out.contents + scores.contents.dropFirst(3 * keys)
-    },
   ]
 }

@@ -10,7 +10,7 @@ import _ReFTTestSupport
 struct KernelCase: Sendable {
   /// Which process tests it.
   enum Family: String, CaseIterable, Codable, Sendable {
-    case products, rows, activations, softmax, decode
+    case products, rows, activations, softmax, decode, attention
   }
 
   var name: String

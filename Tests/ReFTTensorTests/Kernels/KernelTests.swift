@@ -23,6 +23,7 @@ struct KernelTests {
         case .activations: KernelCase.activations
         case .softmax: KernelCase.softmax
         case .decode: KernelCase.decode
+        case .attention: KernelCase.attention
         }
       for item in cases { item.compare() }
     }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cache of keys and values and attention of one row over it, in both formats.
+
+import CReFTKernels
+import Testing
+import _ReFTTestSupport
+
+extension KernelCase {
+  static let attention: [KernelCase] = [REFT_CACHE_FLOAT32, REFT_CACHE_FLOAT16].flatMap { format in
+    [
+      KernelCase(
+        name: "attend, format \(format)",
+        family: .attention,
+        sizes: combinations(
+          [0, 1, 2, 3, 4, 5, 9],
+          [2, 8, 10, 16, 32, 40, 64, 72, 136],
+          [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 33, 63, 64, 65, 70, 130]
+        ),
+        warn: 1e-5,
+        fail: 5e-5
+      ) { size, offset, random in
+        let (group, headSize, count) = (size[0], size[1], size[2])
+        let cache = CacheMemory(format, headSize, count, offset: offset, &random)
+        let q = KernelMemory(group * headSize, offset: offset, &random)
+        let places = cache.places
+        let scores = KernelMemory(4 * places, offset: offset, &random)
+        let out = KernelMemory(group * (headSize + 2), offset: offset, &random)
+        reft_attend(
+          format,
+          group,
+          headSize,
+          count,
+          0.4,
+          q.base,
+          cache.keys.base,
+          cache.values.base,
+          scores.base,
+          out.base
+        )
+        return out.contents + scores.contents.dropFirst(4 * places)
+      },
+      // What goes in comes out, rounded, whatever was stored when.
+      KernelCase(
+        name: "cache, format \(format)",
+        family: .attention,
+        sizes: combinations([2, 8, 10, 40, 64], [1, 2, 15, 16, 17, 64, 65, 130]),
+        warn: 0,
+        fail: 0
+      ) { size, offset, random in
+        let (headSize, count) = (size[0], size[1])
+        let cache = CacheMemory(format, headSize, count, offset: offset, &random)
+        let panels = KernelMemory(cache.places * headSize, offset: offset, &random)
+        let rows = KernelMemory(count * headSize, offset: offset, &random)
+        reft_cache_key_panels(format, headSize, count, cache.keys.base, panels.base)
+        reft_cache_value_rows(format, headSize, count, cache.values.base, rows.base)
+        let tolerance: Float = format == REFT_CACHE_FLOAT16 ? 1 / 2048 : 0
+        for key in 0..<count {
+          for j in 0..<headSize {
+            let panel = panels.base[(key / 16 * headSize + j) * 16 + key % 16]
+            expectClose(panel, cache.key[key * headSize + j], tolerance, "key \(key)")
+            expectClose(
+              rows.base[key * headSize + j],
+              cache.value[key * headSize + j],
+              tolerance,
+              "value \(key)"
+            )
+          }
+        }
+        return panels.contents + rows.contents + cache.keys.contents
+          + cache.values.contents
+      },
+    ]
+  }
+
+  private static func expectClose(
+    _ actual: Float,
+    _ expected: Float,
+    _ tolerance: Float,
+    _ note: Comment
+  ) {
+    if !(abs(actual - expected) <= tolerance * abs(expected)) {
+      Issue.record("\(actual) is not \(expected): \(note)")
+    }
+  }
+}
+
+/// One head's cache, filled by two calls.
+private struct CacheMemory {
+  let keys: KernelMemory
+  let values: KernelMemory
+  let key: [Float]
+  let value: [Float]
+  /// Keys of whole panels.
+  let places: Int
+
+  init(
+    _ format: UInt32,
+    _ headSize: Int,
+    _ count: Int,
+    offset: Int,
+    _ random: inout SeededGenerator
+  ) {
+    let panel = Int(REFT_CACHE_PANEL)
+    places = (count + panel - 1) / panel * panel
+    key = random.normals(count * headSize)
+    value = random.normals(count * headSize)
+    keys = KernelMemory(places * headSize, offset: offset, &random)
+    values = KernelMemory(places * headSize, offset: offset, &random)
+    let first = count / 3
+    for range in [0..<first, first..<count] {
+      key.withUnsafeBufferPointer { key in
+        value.withUnsafeBufferPointer { value in
+          guard let key = key.baseAddress, let value = value.baseAddress else { return }
+          reft_cache_store(
+            format,
+            headSize,
+            range.lowerBound,
+            range.count,
+            key + range.lowerBound * headSize,
+            value + range.lowerBound * headSize,
+            headSize,
+            keys.base,
+            values.base
+          )
+        }
+      }
+    }
+  }
+}
