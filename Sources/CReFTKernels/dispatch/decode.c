@@ -15,17 +15,17 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
   reft_quantize_rows_ref(x, stride, out, first, count);
 }
 
-void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                    size_t rows, float* y, size_t stride) {
+void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                     size_t rows, float* y, size_t stride) {
 #if defined(__x86_64__)
   if (reft_kernels_use_avx2()) {
     if (reft_kernels_use_vnni()) {
-      reft_rows8_dot_vnni(layout, groups, x, rows, y, stride);
+      reft_rows16_dot_vnni(layout, groups, x, rows, y, stride);
     } else {
-      reft_rows8_dot_avx2(layout, groups, x, rows, y, stride);
+      reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
     }
     return;
   }
 #endif
-  reft_rows8_dot_ref(layout, groups, x, rows, y, stride);
+  reft_rows16_dot_ref(layout, groups, x, rows, y, stride);
 }

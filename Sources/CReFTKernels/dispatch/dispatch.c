@@ -101,8 +101,8 @@ void reft_kernels_select(int level) {
   if (level == 0 || !offered()) return;
   active = &avx2;
   use_avx512 = level == 1 && __builtin_cpu_supports("avx512f");
-  use_vnni =
-      level == 1 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl");
+  use_vnni = level == 1 && __builtin_cpu_supports("avx512vnni") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
 #endif
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reft_decode.h: products of quantised weights with a few rows, for decoding. Weights are repacked
- * once, eight rows interleaved; activations become one or two int8 digits with a scale for every
+ * once, sixteen rows interleaved; activations become one or two int8 digits with a scale for every
  * 32.
  */
 #ifndef REFT_DECODE_H
@@ -11,26 +11,29 @@
 /* Columns that share a scale. */
 #define REFT_DECODE_BLOCK 32
 
-/* How eight interleaved rows of 32 columns are stored. d, m: float16 per row.
- *   NIBBLES: d[8] m[8] q[128]        value = d q + m, q in 0...15: 160 bytes
- *   BYTES:   d[8] q[256]             value = d q,     q in -127...127: 272 bytes
- *   OFFSET:  d[8] m[8] q[256]        value = d q + m: 288 bytes
- *   HALVES:  d[8] e[8] q[256]        value = d q for the first 16 columns, e q for the others: 288
- * NIBBLES: q[c * 32 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in its
- * high half. Others: q[c * 32 + r * 4 + t] holds row r, column 4 c + t. */
-#define REFT_ROWS8_NIBBLES 1u
-#define REFT_ROWS8_BYTES 2u
-#define REFT_ROWS8_OFFSET 3u
-#define REFT_ROWS8_HALVES 4u
+/* Rows of a weight that are interleaved. */
+#define REFT_DECODE_ROWS 16
+
+/* How sixteen interleaved rows of 32 columns are stored. d, m: float16 per row.
+ *   NIBBLES: d[16] m[16] q[256]    value = d q + m, q in 0...15: 320 bytes
+ *   BYTES:   d[16] q[512]          value = d q,     q in -127...127: 544 bytes
+ *   OFFSET:  d[16] m[16] q[512]    value = d q + m: 576 bytes
+ *   HALVES:  d[16] e[16] q[512]    value = d q for the first 16 columns, e q for the others: 576
+ * NIBBLES: q[c * 64 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in its
+ * high half. Others: q[c * 64 + r * 4 + t] holds row r, column 4 c + t. */
+#define REFT_ROWS16_NIBBLES 1u
+#define REFT_ROWS16_BYTES 2u
+#define REFT_ROWS16_OFFSET 3u
+#define REFT_ROWS16_HALVES 4u
 
 /* The layout that a GGUF type (its number in the file format) is repacked to; 0 when there is none.
  */
-uint32_t reft_rows8_layout(uint32_t type);
-/* Bytes of eight rows of 32 columns in a layout. */
-size_t reft_rows8_block_bytes(uint32_t layout);
-/* Repacks eight rows of `columns` (a multiple of the type's block) from the file's format; a NULL
+uint32_t reft_rows16_layout(uint32_t type);
+/* Bytes of sixteen rows of 32 columns in a layout. */
+size_t reft_rows16_block_bytes(uint32_t layout);
+/* Repacks sixteen rows of `columns` (a multiple of the type's block) from the file's format; a NULL
  * row is zeros. Scales are rounded to float16; those of types with blocks of 32 are exact. */
-void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8], uint8_t* out);
+void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out);
 
 /* Blocks whose largest magnitude is not above this are rounded to zero. */
 #define REFT_DECODE_SMALLEST 1e-30f
@@ -57,8 +60,8 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
                         size_t count);
 
 /* y[i * stride + r] = x_i . row r, for all n rows of x and `rows` rows of weights, which lie in
- * groups of eight one behind the other. */
-void reft_rows8_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                    size_t rows, float* y, size_t stride);
+ * groups of sixteen one behind the other. */
+void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                     size_t rows, float* y, size_t stride);
 
 #endif

@@ -37,8 +37,8 @@ void reft_add_rows_f32_ref(size_t d, size_t count, const int32_t* places, const 
                            const float* rows, size_t stride, float* y);
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
                             size_t first, size_t count);
-void reft_rows8_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                        size_t rows, float* y, size_t stride);
+void reft_rows16_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                         size_t rows, float* y, size_t stride);
 void reft_cache_store_ref(uint32_t format, size_t head_size, size_t first, size_t count,
                           const float* key, const float* value, size_t stride, void* keys,
                           void* values);

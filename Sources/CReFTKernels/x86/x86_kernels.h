@@ -41,10 +41,10 @@ void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
 void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
                              size_t first, size_t count);
-void reft_rows8_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                         size_t rows, float* y, size_t stride);
-void reft_rows8_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                         size_t rows, float* y, size_t stride);
+void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                          size_t rows, float* y, size_t stride);
+void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                          size_t rows, float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
                           const void* k, const void* v, float* scores, float* out);
 void reft_attend_f32_avx512(size_t group, size_t head_size, size_t keys, float scale,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights for decoding: eight rows interleaved, products with int8 activations. Made once, when the
+// Weights for decoding: sixteen rows interleaved, products with int8 activations. Made once, when the
 // first token is decoded.
 
 import CReFTKernels
@@ -25,7 +25,7 @@ final class RepackedWeight: @unchecked Sendable {
   private let taskCount: Int
 
   /// Rows of a group.
-  private static let groupRows = 8
+  private static let groupRows = Int(REFT_DECODE_ROWS)
   /// Bytes of weights that one task reads, about.
   private static let taskBytes = 64 << 10
 
@@ -36,10 +36,10 @@ final class RepackedWeight: @unchecked Sendable {
     var byteCount = 0
     var plan: [(layout: UInt32, groupBytes: Int, offset: Int)] = []
     for part in weight.parts {
-      let layout = reft_rows8_layout(part.type.rawValue)
+      let layout = reft_rows16_layout(part.type.rawValue)
       guard layout != 0 else { return nil }
       let blocks = weight.columns / Int(REFT_DECODE_BLOCK)
-      let groupBytes = blocks * reft_rows8_block_bytes(layout)
+      let groupBytes = blocks * reft_rows16_block_bytes(layout)
       plan.append((layout, groupBytes, byteCount))
       byteCount += (part.rows + Self.groupRows - 1) / Self.groupRows * groupBytes
       byteCount = (byteCount + 63) & ~63
@@ -70,7 +70,7 @@ final class RepackedWeight: @unchecked Sendable {
             return row < part.rows ? part.address(row: row) : nil
           }
           let target = data + group * plan.groupBytes
-          reft_rows8_repack(part.type.rawValue, weight.columns, rows, target)
+          reft_rows16_repack(part.type.rawValue, weight.columns, rows, target)
         }
       }
     }
@@ -105,11 +105,11 @@ final class RepackedWeight: @unchecked Sendable {
       var activations = activations
       let target = y + task.firstRow
       guard accumulate else {
-        reft_rows8_dot(task.layout, task.data, &activations, task.rows, target, yStride)
+        reft_rows16_dot(task.layout, task.data, &activations, task.rows, target, yStride)
         return
       }
       let sums = ThreadScratch.floats(n * task.rows, slot: 0)
-      reft_rows8_dot(task.layout, task.data, &activations, task.rows, sums, task.rows)
+      reft_rows16_dot(task.layout, task.data, &activations, task.rows, sums, task.rows)
       for i in 0..<n { reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride) }
     }
   }

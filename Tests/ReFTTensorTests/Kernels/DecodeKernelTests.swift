@@ -20,7 +20,7 @@ struct DecodeKernelTests {
     let activations = DecodeActivations(x, n: n, columns: columns, stride: columns)
     var y = [Float](repeating: .nan, count: n * rows)
     var raw = activations.raw
-    reft_rows8_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
+    reft_rows16_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
     let values = activations.values
     var expected: [Float] = []
     for i in 0..<n {
@@ -39,8 +39,8 @@ struct DecodeKernelTests {
   @Test("formats without a layout say so")
   func withoutLayout() {
     for type in TensorType.allCases where !DecodeWeights.types.contains(type) {
-      #expect(reft_rows8_layout(type.rawValue) == 0, "\(type)")
+      #expect(reft_rows16_layout(type.rawValue) == 0, "\(type)")
     }
-    #expect(reft_rows8_layout(.max) == 0)
+    #expect(reft_rows16_layout(.max) == 0)
   }
 }

@@ -70,18 +70,18 @@ struct DecodeWeights {
       }
       return out
     }
-    layout = reft_rows8_layout(type.rawValue)
-    let groupBytes = columns / 32 * reft_rows8_block_bytes(layout)
-    var groups = [UInt8](repeating: 0xaa, count: (rows + 7) / 8 * groupBytes)
+    layout = reft_rows16_layout(type.rawValue)
+    let groupBytes = columns / 32 * reft_rows16_block_bytes(layout)
+    var groups = [UInt8](repeating: 0xaa, count: (rows + 15) / 16 * groupBytes)
     let bytes = data.first?.count ?? 0
     data.flatMap { $0 }.withUnsafeBytes { all in
-      for first in stride(from: 0, to: rows, by: 8) {
-        let pointers = (first..<first + 8).map { row in
+      for first in stride(from: 0, to: rows, by: 16) {
+        let pointers = (first..<first + 16).map { row in
           row < rows ? all.baseAddress.map { $0 + row * bytes } : nil
         }
         groups.withUnsafeMutableBufferPointer { groups in
           guard let base = groups.baseAddress else { return }
-          reft_rows8_repack(type.rawValue, columns, pointers, base + first / 8 * groupBytes)
+          reft_rows16_repack(type.rawValue, columns, pointers, base + first / 16 * groupBytes)
         }
       }
     }

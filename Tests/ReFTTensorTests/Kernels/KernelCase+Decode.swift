@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The decoding kernels: rows as int8, and their products with eight interleaved rows.
+// The decoding kernels: rows as int8, and their products with sixteen interleaved rows.
 
 import CReFTKernels
 import ReFTTensor
@@ -35,11 +35,11 @@ extension KernelCase {
     ]
     + DecodeWeights.types.map { type in
       KernelCase(
-        name: "rows8_dot of \(type)",
+        name: "rows16_dot of \(type)",
         family: .decode,
         sizes: combinations(
-          Array(0...7),
-          [1, 5, 8, 16, 21],
+          Array(0...9) + [19],
+          [1, 5, 8, 9, 16, 21, 32],
           type.blockSize == 256 ? [256, 512] : [32, 64, 224],
           [1, 2]
         ),
@@ -59,7 +59,7 @@ extension KernelCase {
         )
         var raw = activations.raw
         withExtendedLifetime(activations) {
-          reft_rows8_dot(weights.layout, weights.groups, &raw, rows, y.base, rows + 3)
+          reft_rows16_dot(weights.layout, weights.groups, &raw, rows, y.base, rows + 3)
         }
         return y.contents
       }

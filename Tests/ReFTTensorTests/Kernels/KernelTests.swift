@@ -80,9 +80,9 @@ struct KernelTests {
         var raw = activations.raw
         var y = [Float](repeating: 0, count: 16)
         withExtendedLifetime(activations) {
-          reft_rows8_dot(weights.layout, weights.groups, &raw, 8, &y, 8)
+          reft_rows16_dot(weights.layout, weights.groups, &raw, 8, &y, 8)
         }
-        #expect(y.map(\.isNaN) == (0..<16).map { $0 >= 8 }, "rows8_dot of \(value)")
+        #expect(y.map(\.isNaN) == (0..<16).map { $0 >= 8 }, "rows16_dot of \(value)")
       }
     }
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Eight interleaved rows times int8 activations with AVX2, and the quantisation of activations.
+// Sixteen interleaved rows times int8 activations with AVX2, and the quantisation of activations.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -9,24 +9,40 @@
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define NAME(x) x##_avx2
 
+#define LANES 8
+#define FLOATS __m256
+#define INTS __m256i
+#define FZERO _mm256_setzero_ps
+#define FSET _mm256_set1_ps
+#define FMUL _mm256_mul_ps
+#define FMA _mm256_fmadd_ps
+#define FSTORE _mm256_storeu_ps
+#define FLOATS_OF _mm256_cvtepi32_ps
+#define ISET _mm256_set1_epi32
+#define IADD _mm256_add_epi32
+#define ISUB _mm256_sub_epi32
+#define ISHIFT _mm256_slli_epi32
+#define LOAD_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
+// Rows of activations, times digits, whose sums share a load of weights.
+#define MOST_ROWS 8
+
 // A nibble times an int8 and its neighbour stay within 3,840, so eight such sums fit 16 bits.
 #define NIBBLE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                          \
   {                                                                                      \
-    __m256i sums[COUNT];                                                                 \
-    UNROLL for (int i = 0; i < COUNT; i++) sums[i] = _mm256_setzero_si256();             \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm256_setzero_si256();             \
     const __m256i low = _mm256_set1_epi8(15);                                            \
     UNROLL for (int c = 0; c < 4; c++) {                                                 \
-      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 32));                    \
+      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64));                    \
       __m256i first = _mm256_and_si256(v, low);                                          \
       __m256i second = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                   \
       UNROLL for (int i = 0; i < COUNT; i++) {                                           \
         const int8_t* a = (A) + (size_t)i * (COLUMNS) + 4 * c;                           \
-        sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(first, four(a)));       \
-        sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(second, four(a + 16))); \
+        DOTS[i] = _mm256_add_epi16(DOTS[i], _mm256_maddubs_epi16(first, four(a)));       \
+        DOTS[i] = _mm256_add_epi16(DOTS[i], _mm256_maddubs_epi16(second, four(a + 16))); \
       }                                                                                  \
     }                                                                                    \
     UNROLL for (int i = 0; i < COUNT; i++) {                                             \
-      DOTS[i] = _mm256_madd_epi16(sums[i], _mm256_set1_epi16(1));                        \
+      DOTS[i] = _mm256_madd_epi16(DOTS[i], _mm256_set1_epi16(1));                        \
     }                                                                                    \
   }
 
@@ -35,7 +51,7 @@
   {                                                                                          \
     UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm256_setzero_si256();                 \
     UNROLL for (int c = 0; c < 4; c++) {                                                     \
-      __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 32));                        \
+      __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 64));                        \
       __m256i size = _mm256_abs_epi8(w);                                                     \
       UNROLL for (int i = 0; i < COUNT; i++) {                                               \
         const int8_t* a = (A) + (size_t)i * (COLUMNS) + 4 * c;                               \
@@ -50,7 +66,7 @@ TARGET static inline __m256i whole(__m256i dots, int32_t sum) {
   return dots;
 }
 
-#include "rows8_template.h"
+#include "rows16_template.h"
 
 // Stores 32 integers of eight bits each as bytes, in order.
 TARGET static inline void store_bytes(int8_t* out, const __m256i* v) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Eight interleaved rows times int8 activations, and the repacking: plain loops, the specification.
+// Sixteen interleaved rows times int8 activations, and the repacking: plain loops, the
+// specification.
 #include <math.h>
 #include <string.h>
 
@@ -9,33 +10,33 @@
 
 enum { Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14 };
 
-uint32_t reft_rows8_layout(uint32_t type) {
+uint32_t reft_rows16_layout(uint32_t type) {
   switch (type) {
     case Q4_0:
     case Q4_1:
     case Q4_K:
-      return REFT_ROWS8_NIBBLES;
+      return REFT_ROWS16_NIBBLES;
     case Q5_0:
     case Q8_0:
-      return REFT_ROWS8_BYTES;
+      return REFT_ROWS16_BYTES;
     case Q5_1:
     case Q5_K:
-      return REFT_ROWS8_OFFSET;
+      return REFT_ROWS16_OFFSET;
     case Q6_K:
-      return REFT_ROWS8_HALVES;
+      return REFT_ROWS16_HALVES;
     default:
       return 0;
   }
 }
 
-size_t reft_rows8_block_bytes(uint32_t layout) {
+size_t reft_rows16_block_bytes(uint32_t layout) {
   switch (layout) {
-    case REFT_ROWS8_NIBBLES:
-      return 160;
-    case REFT_ROWS8_BYTES:
-      return 272;
+    case REFT_ROWS16_NIBBLES:
+      return 320;
+    case REFT_ROWS16_BYTES:
+      return 544;
     default:
-      return 288;
+      return 576;
   }
 }
 
@@ -113,27 +114,27 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
   return p;
 }
 
-void reft_rows8_repack(uint32_t type, size_t columns, const void* const rows[8], uint8_t* out) {
-  uint32_t layout = reft_rows8_layout(type);
-  size_t bytes = reft_rows8_block_bytes(layout);
+void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out) {
+  uint32_t layout = reft_rows16_layout(type);
+  size_t bytes = reft_rows16_block_bytes(layout);
   memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
     uint16_t* scales = (uint16_t*)out;
-    uint8_t* q = out + (layout == REFT_ROWS8_BYTES ? 16 : 32);
-    for (int r = 0; r < 8; r++) {
+    uint8_t* q = out + (layout == REFT_ROWS16_BYTES ? 32 : 64);
+    for (int r = 0; r < REFT_DECODE_ROWS; r++) {
       if (!rows[r]) continue;
       piece_t p = piece_of(type, rows[r], block);
       scales[r] = reft_half_of_float(p.d[0]);
-      if (layout == REFT_ROWS8_HALVES) scales[8 + r] = reft_half_of_float(p.d[1]);
-      if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
-        scales[8 + r] = reft_half_of_float(p.m);
+      if (layout == REFT_ROWS16_HALVES) scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.d[1]);
+      if (layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_OFFSET) {
+        scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.m);
       }
       for (int j = 0; j < 32; j++) {
         int c = j / 4, t = j % 4;
-        if (layout == REFT_ROWS8_NIBBLES) {
-          q[c % 4 * 32 + r * 4 + t] |= (uint8_t)(c < 4 ? p.q[j] : p.q[j] << 4);
+        if (layout == REFT_ROWS16_NIBBLES) {
+          q[c % 4 * 64 + r * 4 + t] |= (uint8_t)(c < 4 ? p.q[j] : p.q[j] << 4);
         } else {
-          q[c * 32 + r * 4 + t] = (uint8_t)p.q[j];
+          q[c * 64 + r * 4 + t] = (uint8_t)p.q[j];
         }
       }
     }
@@ -181,11 +182,11 @@ void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activation
 
 static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
   int c = j / 4, t = j % 4;
-  if (layout == REFT_ROWS8_NIBBLES) {
-    uint8_t byte = q[c % 4 * 32 + r * 4 + t];
+  if (layout == REFT_ROWS16_NIBBLES) {
+    uint8_t byte = q[c % 4 * 64 + r * 4 + t];
     return c < 4 ? byte & 15 : byte >> 4;
   }
-  return (int8_t)q[c * 32 + r * 4 + t];
+  return (int8_t)q[c * 64 + r * 4 + t];
 }
 
 /* The code of a row of activations at a column. */
@@ -197,37 +198,38 @@ static int32_t code_at(const reft_activations_t* x, size_t i, size_t column) {
 /* One row of activations times one weight row of a group. */
 static float dot_of(uint32_t layout, const uint8_t* group, const reft_activations_t* x, size_t i,
                     size_t r) {
-  size_t blocks = x->columns / REFT_DECODE_BLOCK, bytes = reft_rows8_block_bytes(layout);
+  size_t blocks = x->columns / REFT_DECODE_BLOCK, bytes = reft_rows16_block_bytes(layout);
   float sum = 0;
   for (size_t b = 0; b < blocks; b++) {
     const uint8_t* at = group + b * bytes;
     const uint16_t* scales = (const uint16_t*)at;
-    const uint8_t* q = at + (layout == REFT_ROWS8_BYTES ? 16 : 32);
+    const uint8_t* q = at + (layout == REFT_ROWS16_BYTES ? 32 : 64);
     int32_t dots[2] = {0, 0};
     for (int j = 0; j < 32; j++) {
       int32_t code = code_at(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
     float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);
-    if (layout == REFT_ROWS8_HALVES) {
+    if (layout == REFT_ROWS16_HALVES) {
       sum += (float)dots[0] * (d * scale);
-      sum += (float)dots[1] * (reft_float_of_half(scales[8 + r]) * scale);
+      sum += (float)dots[1] * (reft_float_of_half(scales[REFT_DECODE_ROWS + r]) * scale);
     } else {
       sum += (float)(dots[0] + dots[1]) * (d * scale);
     }
-    if (layout == REFT_ROWS8_NIBBLES || layout == REFT_ROWS8_OFFSET) {
-      sum += reft_float_of_half(scales[8 + r]) * x->sum[i * blocks + b];
+    if (layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_OFFSET) {
+      sum += reft_float_of_half(scales[REFT_DECODE_ROWS + r]) * x->sum[i * blocks + b];
     }
   }
   return sum;
 }
 
-void reft_rows8_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                        size_t rows, float* y, size_t stride) {
-  size_t group_bytes = x->columns / REFT_DECODE_BLOCK * reft_rows8_block_bytes(layout);
+void reft_rows16_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                         size_t rows, float* y, size_t stride) {
+  size_t group_bytes = x->columns / REFT_DECODE_BLOCK * reft_rows16_block_bytes(layout);
   for (size_t i = 0; i < x->n; i++) {
     for (size_t r = 0; r < rows; r++) {
-      y[i * stride + r] = dot_of(layout, groups + r / 8 * group_bytes, x, i, r % 8);
+      y[i * stride + r] =
+          dot_of(layout, groups + r / REFT_DECODE_ROWS * group_bytes, x, i, r % REFT_DECODE_ROWS);
     }
   }
 }

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
+ * including file defines TARGET, NAME(x), LANES, the types FLOATS and INTS, their arithmetic, and
+ * the integer dot products NIBBLE_DOTS and BYTE_DOTS.
+ *
+ * A lane is a row, so there are no sums across lanes. */
+
+typedef struct matrix {
+  const uint8_t* group;
+  const int8_t* q;
+  const float* scale;
+  const float* sum;
+  const int32_t* counts;
+  size_t blocks;
+} matrix_t;
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define ANY TARGET static inline __attribute__((always_inline))
+
+/* Asks for the weights that come some blocks later: the processor's own reading ahead ends with a
+ * page, and starts anew whenever a group is gone over again for more rows of activations. */
+static inline void ahead(const uint8_t* at, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char*)at + 4096 + i, _MM_HINT_T0);
+}
+
+/* Four bytes of an activation row in every lane. */
+TARGET static inline INTS four(const int8_t* a) {
+  int32_t word;
+  __builtin_memcpy(&word, a, 4);
+  return ISET(word);
+}
+
+/* The dot product of a row from those of its digits: 255 high + low. */
+ANY INTS joined(const INTS* digits, int count) {
+  if (count == 1) return digits[0];
+  return IADD(ISUB(ISHIFT(digits[0], 8), digits[0]), digits[1]);
+}
+
+/* `count` rows of activations with all weights of a group, in the lanes from `lane` on. */
+ANY void nibbles(int count, int digits, int lane, const matrix_t* g, size_t columns, FLOATS* out) {
+  UNROLL for (int i = 0; i < count; i++) out[i] = FZERO();
+  for (size_t b = 0; b < g->blocks; b++) {
+    const uint8_t* at = g->group + b * 320;
+    if (lane == 0) ahead(at, 320);
+    FLOATS d = LOAD_HALVES(at + 2 * lane), m = LOAD_HALVES(at + 32 + 2 * lane);
+    INTS dots[16];
+    NIBBLE_DOTS(count * digits, at + 64 + 4 * lane, g->q + b * 32, columns, dots)
+    UNROLL for (int i = 0; i < count; i++) {
+      FLOATS s = FMUL(d, FSET(g->scale[(size_t)i * g->blocks + b]));
+      out[i] = FMA(FLOATS_OF(joined(dots + i * digits, digits)), s, out[i]);
+      out[i] = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), out[i]);
+    }
+  }
+}
+
+ANY void bytes_any(int count, int digits, int lane, const matrix_t* g, size_t columns, FLOATS* out,
+                   int has_minimum, int has_halves) {
+  size_t head = has_minimum || has_halves ? 64 : 32;
+  UNROLL for (int i = 0; i < count; i++) out[i] = FZERO();
+  for (size_t b = 0; b < g->blocks; b++) {
+    const uint8_t* at = g->group + b * (512 + head);
+    if (lane == 0) ahead(at, 512 + head);
+    FLOATS d = LOAD_HALVES(at + 2 * lane);
+    FLOATS m = head == 64 ? LOAD_HALVES(at + 32 + 2 * lane) : FZERO();
+    INTS halves[2][16];
+    const uint8_t* q = at + head + 4 * lane;
+    BYTE_DOTS(count * digits, q, g->q + b * 32, columns, halves[0])
+    BYTE_DOTS(count * digits, q + 256, g->q + b * 32 + 16, columns, halves[1])
+    UNROLL for (int i = 0; i < count; i++) {
+      const int32_t* counts = g->counts + 2 * ((size_t)i * g->blocks + b);
+      INTS first = whole(joined(halves[0] + i * digits, digits), counts[0]);
+      INTS second = whole(joined(halves[1] + i * digits, digits), counts[1]);
+      FLOATS x = FSET(g->scale[(size_t)i * g->blocks + b]), s = FMUL(d, x);
+      if (has_halves) {
+        out[i] = FMA(FLOATS_OF(first), s, out[i]);
+        out[i] = FMA(FLOATS_OF(second), FMUL(m, x), out[i]);
+      } else {
+        out[i] = FMA(FLOATS_OF(IADD(first, second)), s, out[i]);
+      }
+      if (has_minimum) out[i] = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), out[i]);
+    }
+  }
+}
+
+ANY void dot_some(uint32_t layout, int count, int digits, int lane, const matrix_t* g,
+                  size_t columns, FLOATS* out) {
+  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, g, columns, out);
+  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, g, columns, out, 0, 0);
+  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, g, columns, out, 1, 0);
+  if (layout == REFT_ROWS16_HALVES) bytes_any(count, digits, lane, g, columns, out, 0, 1);
+}
+
+/* One group of weights times `count` rows of activations; y[i * stride + lane]. */
+ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t columns,
+                   size_t rows, float* y, size_t stride) {
+  UNROLL for (int lane = 0; lane < REFT_DECODE_ROWS; lane += LANES) {
+    FLOATS sums[8];
+    dot_some(layout, count, digits, lane, g, columns, sums);
+    for (int i = 0; i < count; i++) {
+      float* out = y + (size_t)i * stride;
+      if (rows >= (size_t)lane + LANES) {
+        FSTORE(out + lane, sums[i]);
+      } else {
+        float lanes[LANES];
+        FSTORE(lanes, sums[i]);
+        for (size_t r = (size_t)lane; r < rows; r++) out[r] = lanes[r - (size_t)lane];
+      }
+    }
+  }
+}
+
+#define DEFINE(LAYOUT, COUNT, DIGITS)                                            \
+  TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                    \
+      const matrix_t* g, size_t columns, size_t rows, float* y, size_t stride) { \
+    dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, columns, rows, y, stride); \
+  }
+#define DEFINE_LAYOUT(LAYOUT) \
+  DEFINE(LAYOUT, 1, 1)        \
+  DEFINE(LAYOUT, 2, 1)        \
+  DEFINE(LAYOUT, 4, 1)        \
+  DEFINE(LAYOUT, 8, 1)        \
+  DEFINE(LAYOUT, 1, 2)        \
+  DEFINE(LAYOUT, 2, 2)        \
+  DEFINE(LAYOUT, 4, 2)        \
+  DEFINE(LAYOUT, 8, 2)
+DEFINE_LAYOUT(NIBBLES)
+DEFINE_LAYOUT(BYTES)
+DEFINE_LAYOUT(OFFSET)
+DEFINE_LAYOUT(HALVES)
+
+typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
+/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8. */
+#define DIGITS_OF(LAYOUT, D)                                                            \
+  {                                                                                     \
+    NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_4_##D), \
+        NAME(dot_##LAYOUT##_8_##D)                                                      \
+  }
+#define LAYOUT_DOTS(LAYOUT) \
+  { DIGITS_OF(LAYOUT, 1), DIGITS_OF(LAYOUT, 2) }
+static const dot_t dots_by_layout[5][2][4] = {
+    {{0}, {0}}, LAYOUT_DOTS(NIBBLES), LAYOUT_DOTS(BYTES), LAYOUT_DOTS(OFFSET), LAYOUT_DOTS(HALVES),
+};
+
+TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
+                                  const reft_activations_t* x, size_t rows, float* y,
+                                  size_t stride) {
+  size_t blocks = x->columns / REFT_DECODE_BLOCK;
+  size_t group_bytes = blocks * reft_rows16_block_bytes(layout);
+  const dot_t* dots = dots_by_layout[layout][x->digits - 1];
+  for (size_t r = 0; r < rows; r += REFT_DECODE_ROWS, groups += group_bytes) {
+    for (size_t i = 0, count = 0; i < x->n; i += count) {
+      size_t left = x->n - i, kind = left >= 4 ? 2 : left >= 2 ? 1 : 0;
+      if (left >= 8 && x->digits <= MOST_ROWS / 8) kind = 3;
+      count = (size_t)1 << kind;
+      matrix_t g = {groups,
+                    x->q + i * x->digits * x->columns,
+                    x->scale + i * blocks,
+                    x->sum + i * blocks,
+                    x->counts + 2 * i * blocks,
+                    blocks};
+      dots[kind](&g, x->columns, rows - r, y + i * stride + r, stride);
+    }
+  }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sixteen interleaved rows times int8 activations with AVX-512 VNNI. The integers, and so the
+// results, equal those of the AVX2 form bit for bit.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "reft_decode.h"
+#include "x86_kernels.h"
+
+#define TARGET __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define NAME(x) x##_vnni
+
+#define LANES 16
+#define FLOATS __m512
+#define INTS __m512i
+#define FZERO _mm512_setzero_ps
+#define FSET _mm512_set1_ps
+#define FMUL _mm512_mul_ps
+#define FMA _mm512_fmadd_ps
+#define FSTORE _mm512_storeu_ps
+#define FLOATS_OF _mm512_cvtepi32_ps
+#define ISET _mm512_set1_epi32
+#define IADD _mm512_add_epi32
+#define ISUB _mm512_sub_epi32
+#define ISHIFT _mm512_slli_epi32
+#define LOAD_HALVES(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)(p)))
+// Rows of activations, times digits, whose sums share a load of weights.
+#define MOST_ROWS 16
+
+// Two chains of sums for each row of activations where they are few: one alone would wait for
+// itself.
+#define NIBBLE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                               \
+  {                                                                                           \
+    INTS others[4];                                                                           \
+    int is_double = COUNT <= 4;                                                               \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm512_setzero_si512();                  \
+    if (is_double) UNROLL for (int i = 0; i < COUNT; i++) others[i] = _mm512_setzero_si512(); \
+    const __m512i low = _mm512_set1_epi8(15);                                                 \
+    UNROLL for (int c = 0; c < 4; c++) {                                                      \
+      __m512i v = _mm512_loadu_si512((Q) + c * 64);                                           \
+      __m512i first = _mm512_and_si512(v, low);                                               \
+      __m512i second = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);                        \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                                \
+        const int8_t* a = (A) + (size_t)i * (COLUMNS) + 4 * c;                                \
+        DOTS[i] = _mm512_dpbusd_epi32(DOTS[i], first, four(a));                               \
+        INTS* other = is_double ? others + i : DOTS + i;                                      \
+        *other = _mm512_dpbusd_epi32(*other, second, four(a + 16));                           \
+      }                                                                                       \
+    }                                                                                         \
+    if (is_double) UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = IADD(DOTS[i], others[i]); \
+  }
+
+// Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
+#define BYTE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                         \
+  {                                                                                   \
+    const __m512i offset = _mm512_set1_epi8((char)0x80);                              \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm512_setzero_si512();          \
+    UNROLL for (int c = 0; c < 4; c++) {                                              \
+      __m512i w = _mm512_xor_si512(_mm512_loadu_si512((Q) + c * 64), offset);         \
+      UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] =                                \
+          _mm512_dpbusd_epi32(DOTS[i], w, four((A) + (size_t)i * (COLUMNS) + 4 * c)); \
+    }                                                                                 \
+  }
+
+TARGET static inline __m512i whole(__m512i dots, int32_t sum) {
+  return _mm512_sub_epi32(dots, _mm512_set1_epi32(128 * sum));
+}
+
+#include "rows16_template.h"
+#endif
