@@ -33,13 +33,48 @@ struct ThreadPoolTests {
     }
   }
 
+  @Test("fine pieces are called once too", arguments: pools.indices)
+  func fine(index: Int) {
+    for count in [0, 1, 2, 3, 7, 64, 1000] {
+      for _ in 0..<50 {
+        let counts = (0..<count).map { _ in Counter() }
+        Self.pools[index].run(count, isFine: true) { counts[$0].add() }
+        #expect(counts.map(\.value) == [Int](repeating: 1, count: count))
+      }
+    }
+  }
+
+  @Test("no piece begins before all preparations are done", arguments: pools.indices)
+  func preparations(index: Int) {
+    for (preparations, count) in [(0, 0), (0, 5), (1, 0), (1, 1), (3, 40), (17, 3), (9, 100)] {
+      for _ in 0..<50 {
+        let (prepared, early) = (Counter(), Counter())
+        let counts = (0..<count).map { _ in Counter() }
+        Self.pools[index].run(
+          preparing: preparations,
+          { _ in prepared.add() },
+          then: count,
+          {
+            counts[$0].add()
+            if prepared.value != preparations { early.add() }
+          }
+        )
+        #expect(prepared.value == preparations)
+        #expect(early.value == 0)
+        #expect(counts.map(\.value) == [Int](repeating: 1, count: count))
+      }
+    }
+  }
+
   @Test("runs pieces that ask for pieces, and callers at the same time", arguments: pools.indices)
   func nested(index: Int) {
     let pool = Self.pools[index]
     let total = Counter()
     DispatchQueue.concurrentPerform(iterations: 4) { _ in
       for _ in 0..<200 {
-        pool.run(5) { _ in pool.run(3) { _ in total.add() } }
+        pool.run(5) { _ in
+          pool.run(preparing: 1, { _ in total.add() }, then: 2) { _ in total.add() }
+        }
       }
     }
     #expect(total.value == 4 * 200 * 15)

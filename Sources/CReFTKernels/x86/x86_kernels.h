@@ -46,15 +46,17 @@ void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_act
 void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                          const void* k, const void* v, float* scores, float* out);
+                          const void* k, const void* v, const void* next, float* scores,
+                          float* out);
 void reft_attend_f32_avx512(size_t group, size_t head_size, size_t keys, float scale,
-                            const float* q, const void* k, const void* v, float* scores,
-                            float* out);
+                            const float* q, const void* k, const void* v, const void* next,
+                            float* scores, float* out);
 void reft_attend_f16_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                          const void* k, const void* v, float* scores, float* out);
+                          const void* k, const void* v, const void* next, float* scores,
+                          float* out);
 void reft_attend_f16_avx512(size_t group, size_t head_size, size_t keys, float scale,
-                            const float* q, const void* k, const void* v, float* scores,
-                            float* out);
+                            const float* q, const void* k, const void* v, const void* next,
+                            float* scores, float* out);
 void reft_cache_store_f16_avx2(size_t head_size, size_t first, size_t count, const float* key,
                                const float* value, size_t stride, uint16_t* keys, uint16_t* values);
 void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16_t* keys,

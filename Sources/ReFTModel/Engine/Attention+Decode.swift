@@ -22,30 +22,29 @@ extension Attention {
     var keyCount: Int
   }
 
-  /// The neighbouring runs of one sequence and head.
-  private struct Joint {
-    var row: Int
-    var head: Int
-    var firstRun: Int
-    var runCount: Int
-  }
-
   /// out[row] = softmax(q Kᵀ / √headSize) V for spans of one row whose keys are in caches.
+  ///
+  /// - Parameters:
+  ///   - spans: the sequences.
+  ///   - block: whose caches to read.
+  ///   - rows: queries, keys and values, [rows, rowWidth].
+  ///   - out: takes [rows, queryWidth].
+  ///   - prepare: what is still to be done to a span's row before its queries and keys are read.
+  /// - Returns: what joins the parts of a span's row into `out`; to be called for each, on any
+  ///   thread, before the calling thread comes here again.
   func forward(
     decoded spans: [RowSpan],
     block: Int,
     rows: UnsafePointer<Float>,
-    out: UnsafeMutablePointer<Float>
-  ) {
+    out: UnsafeMutablePointer<Float>,
+    preparing prepare: RowWork? = nil
+  ) -> RowWork {
     var runs: [Run] = []
-    var joints: [Joint] = []
+    var firstRuns: [Int] = []
     for span in spans {
       guard case .cache(let cache, let past) = span.keys else { continue }
+      firstRuns.append(runs.count)
       for head in 0..<keyValueHeads {
-        let count = (past + Self.decodeRun) / Self.decodeRun
-        joints.append(
-          Joint(row: span.start, head: head, firstRun: runs.count, runCount: count)
-        )
         for first in stride(from: 0, through: past, by: Self.decodeRun) {
           let skipped = first * headSize * cache.format.byteCount
           runs.append(
@@ -64,35 +63,36 @@ extension Attention {
     let width = group * (headSize + 2)
     let parts = ThreadScratch.floats(runs.count * width, slot: 7)
     runs.withUnsafeBufferPointer { runs in
-      joints.withUnsafeBufferPointer { joints in
-        let attend = { (index: Int) in
-          let run = runs[index]
-          reft_attend(
-            run.format,
-            group,
-            headSize,
-            run.keyCount,
-            scale,
-            rows + run.row * rowWidth + run.head * group * headSize,
-            run.keys,
-            run.values,
-            ThreadScratch.floats(4 * Self.decodeRun, slot: 4),
-            parts + index * width
-          )
-        }
-        pool.run(preparing: runs.count, attend, then: joints.count) { index in
-          let joint = joints[index]
-          let first = parts + joint.firstRun * width
-          let target = out + joint.row * queryWidth + joint.head * group * headSize
-          for member in 0..<group {
-            join(
-              first + member * (headSize + 2),
-              count: joint.runCount,
-              stride: width,
-              target + member * headSize
-            )
-          }
-        }
+      let attend = { (index: Int) in
+        let run = runs[index]
+        reft_attend(
+          run.format,
+          group,
+          headSize,
+          run.keyCount,
+          scale,
+          rows + run.row * rowWidth + run.head * group * headSize,
+          run.keys,
+          run.values,
+          runs[min(index + 1, runs.count - 1)].keys,
+          ThreadScratch.floats(4 * Self.decodeRun, slot: 4),
+          parts + index * width
+        )
+      }
+      let count = prepare == nil ? 0 : spans.count
+      pool.run(preparing: count, { prepare?($0) }, then: runs.count, attend)
+    }
+    return { index in
+      let span = spans[index]
+      let count = (span.past + Self.decodeRun) / Self.decodeRun
+      let first = parts + firstRuns[index] * width
+      for head in 0..<heads {
+        join(
+          first + head / group * count * width + head % group * (headSize + 2),
+          count: count,
+          stride: width,
+          out + span.start * queryWidth + head * headSize
+        )
       }
     }
   }

@@ -122,30 +122,35 @@ struct Attention {
     block: Int,
     rows: UnsafePointer<Float>
   ) {
-    let store = { (index: Int) in
-      let span = spans[index / keyValueHeads]
-      let head = index % keyValueHeads
-      guard case .cache(let cache, let past) = span.keys else { return }
-      let key = rows + span.start * rowWidth + queryWidth + head * headSize
-      reft_cache_store(
-        cache.format.raw,
-        headSize,
-        past,
-        span.count,
-        key,
-        key + keyValueHeads * headSize,
-        rowWidth,
-        cache.keys(block: block, head: head),
-        cache.values(block: block, head: head)
+    pool.run(spans.count * keyValueHeads) { index in
+      store(
+        spans[index / keyValueHeads],
+        head: index % keyValueHeads,
+        block: block,
+        rows: rows
       )
     }
-    let count = spans.count * keyValueHeads
-    // Those of decoded tokens are stored in less time than it takes to share them.
-    if spans.allSatisfy(\.isDecodedToken) {
-      for index in 0..<count { store(index) }
-    } else {
-      pool.run(count, store)
-    }
+  }
+
+  /// The same for one sequence, on the calling thread.
+  func store(_ span: RowSpan, block: Int, rows: UnsafePointer<Float>) {
+    for head in 0..<keyValueHeads { store(span, head: head, block: block, rows: rows) }
+  }
+
+  private func store(_ span: RowSpan, head: Int, block: Int, rows: UnsafePointer<Float>) {
+    guard case .cache(let cache, let past) = span.keys else { return }
+    let key = rows + span.start * rowWidth + queryWidth + head * headSize
+    reft_cache_store(
+      cache.format.raw,
+      headSize,
+      past,
+      span.count,
+      key,
+      key + keyValueHeads * headSize,
+      rowWidth,
+      cache.keys(block: block, head: head),
+      cache.values(block: block, head: head)
+    )
   }
 
   /// out[row, queryWidth] = softmax(q Kᵀ / √headSize) V for all rows of all spans.
@@ -164,7 +169,10 @@ struct Attention {
     logSumExp: UnsafeMutablePointer<Float>?
   ) {
     let decoded = spans.filter(\.isDecodedToken)
-    if !decoded.isEmpty { forward(decoded: decoded, block: block, rows: rows, out: out) }
+    if !decoded.isEmpty {
+      let join = forward(decoded: decoded, block: block, rows: rows, out: out)
+      for index in decoded.indices { join(index) }
+    }
     let prompts = decoded.isEmpty ? spans : spans.filter { !$0.isDecodedToken }
     let tasks = tasks(prompts, rowsPerTask: Self.taskRows)
     pool.run(tasks.count) { index in

@@ -45,11 +45,9 @@ extension BlockStack {
       try activationBackward(index, state: state, rows: n, dHidden: dHidden, inTail: hasTail)
       if sitesLeft == 0 { return }
     } else {
-      rows(n) { first, m in
-        for row in first..<first + m {
-          let gate = gateUp + row * 2 * f
-          reft_swiglu_backward_f32(f, gate, gate + f, dHidden + row * f, gate, gate + f)
-        }
+      rows(n) { row in
+        let gate = gateUp + row * 2 * f
+        reft_swiglu_backward_f32(f, gate, gate + f, dHidden + row * f, gate, gate + f)
       }
       clock?.lap(.activation)
     }
@@ -58,21 +56,7 @@ extension BlockStack {
     _ = try visit(.mlpInput, dNormed, d, tail: hasTail)
     if sitesLeft == 0 { return }
     let middle = state.middle.floats(n * d)
-    rows(n) { first, m in
-      reft_rmsnorm_backward_f32(
-        m,
-        d,
-        middle + first * d,
-        d,
-        block.mlpNorm.base,
-        shape.normEpsilon,
-        dNormed + first * d,
-        d,
-        grad + first * d,
-        d
-      )
-    }
-    clock?.lap(.normalisation)
+    normBackward(rows: n, input: middle, weight: block.mlpNorm, dNormed, into: grad)
 
     // Attention.
     branch = grad
@@ -108,7 +92,8 @@ extension BlockStack {
       )
     )
     clock?.lap(.attention)
-    rotate(dRows, sign: -1)
+    rows(count, rotation(dRows, sign: -1))
+    clock?.lap(.rotation)
     let values = dRows + shape.queryWidth + shape.keyValueWidth
     _ = try visit(.valueOutput, values, rowWidth)
     _ = try visit(.keyOutput, dRows + shape.queryWidth, rowWidth)
@@ -118,21 +103,7 @@ extension BlockStack {
     _ = try visit(.attentionInput, dNormed, d)
     if sitesLeft == 0 { return }
     let input = state.input.floats(count * d)
-    rows(count) { first, m in
-      reft_rmsnorm_backward_f32(
-        m,
-        d,
-        input + first * d,
-        d,
-        block.attentionNorm.base,
-        shape.normEpsilon,
-        dNormed + first * d,
-        d,
-        grad + first * d,
-        d
-      )
-    }
-    clock?.lap(.normalisation)
+    normBackward(rows: count, input: input, weight: block.attentionNorm, dNormed, into: grad)
     _ = try visit(.blockInput, grad, d)
   }
 
@@ -147,23 +118,46 @@ extension BlockStack {
     let f = shape.feedForwardSize
     let gateUp = state.gateUp.floats(n * 2 * f)
     let activation = state.activation.floats(n * f)
-    rows(n) { first, m in
-      for row in first..<first + m {
-        let up = gateUp + row * 2 * f + f
-        for j in 0..<f {
-          let dh = dHidden[row * f + j]
-          dHidden[row * f + j] = dh * up[j]
-          up[j] = dh * activation[row * f + j]
-        }
+    rows(n) { row in
+      let up = gateUp + row * 2 * f + f
+      for j in 0..<f {
+        let dh = dHidden[row * f + j]
+        dHidden[row * f + j] = dh * up[j]
+        up[j] = dh * activation[row * f + j]
       }
     }
     try fire(.mlpActivation, index, dHidden, stride: f, inTail: inTail, backward: true)
-    rows(n) { first, m in
-      for row in first..<first + m {
-        let gate = gateUp + row * 2 * f
-        reft_silu_backward_f32(f, gate, dHidden + row * f, gate)
-      }
+    rows(n) { row in
+      let gate = gateUp + row * 2 * f
+      reft_silu_backward_f32(f, gate, dHidden + row * f, gate)
     }
+  }
+
+  /// grad += d loss / d input of an RMSNorm.
+  private func normBackward(
+    rows count: Int,
+    input: UnsafePointer<Float>,
+    weight: FloatBuffer,
+    _ dNormed: UnsafePointer<Float>,
+    into grad: UnsafeMutablePointer<Float>
+  ) {
+    let (d, epsilon, weight) = (shape.hiddenSize, shape.normEpsilon, weight.base)
+    rows(count) { row in
+      let at = row * d
+      reft_rmsnorm_backward_f32(
+        1,
+        d,
+        input + at,
+        d,
+        weight,
+        epsilon,
+        dNormed + at,
+        d,
+        grad + at,
+        d
+      )
+    }
+    clock?.lap(.normalisation)
   }
 
   /// Spreads gradients of the tail's rows over all rows, zero elsewhere.

@@ -10,6 +10,7 @@ extension BlockStack {
   func addProduct(
     _ weight: StackedWeight,
     x: UnsafeMutablePointer<Float>,
+    making work: RowWork?,
     runs: [RowRun],
     to stream: UnsafeMutablePointer<Float>,
     into out: UnsafeMutablePointer<Float>,
@@ -19,31 +20,47 @@ extension BlockStack {
   ) throws {
     let d = shape.hiddenSize
     let n = runs.reduce(0) { $0 + $1.count }
-    if out != stream {
-      rows(n) { first, m in
-        (out + first * d).update(from: stream + first * d, count: m * d)
-      }
-    }
     guard wants(site, index) else {
-      multiply(weight, runs: runs, x: x, y: out, accumulate: true)
+      if layout.isDecode, out != stream {
+        let copied: RowWork = { row in
+          work?(row)
+          (out + row * d).update(from: stream + row * d, count: d)
+        }
+        multiply(weight, runs: runs, x: x, making: copied, y: out, accumulate: true)
+      } else {
+        if out != stream {
+          rows(n) { row in (out + row * d).update(from: stream + row * d, count: d) }
+        }
+        multiply(weight, runs: runs, x: x, making: work, y: out, accumulate: true)
+      }
       return
     }
     let product = delta.floats(n * d)
-    multiply(weight, runs: runs, x: x, y: product, accumulate: false)
+    multiply(weight, runs: runs, x: x, making: work, y: product, accumulate: false)
     try fire(site, index, product, stride: d, inTail: inTail)
-    rows(n) { first, m in reft_axpy_f32(m * d, 1, product + first * d, out + first * d) }
+    rows(n) { row in
+      let sum = out + row * d
+      if out != stream { sum.update(from: stream + row * d, count: d) }
+      reft_axpy_f32(d, 1, product + row * d, sum)
+    }
   }
 
+  /// y (+)= x Wᵀ.
+  ///
+  /// - Parameters:
+  ///   - runs: the rows, by how they are multiplied.
+  ///   - work: makes a row of x before it is read; nil when all are made.
   func multiply(
     _ weight: StackedWeight,
     runs: [RowRun],
     x: UnsafePointer<Float>,
+    making work: RowWork? = nil,
     y: UnsafeMutablePointer<Float>,
     accumulate: Bool
   ) {
     for run in runs {
       if run.isDecode {
-        multiplyFew(weight, run: run, x: x, y: y, accumulate: accumulate)
+        multiplyFew(weight, run: run, x: x, making: work, y: y, accumulate: accumulate)
       } else {
         MatrixProduct.forward(
           weight,
@@ -73,6 +90,7 @@ extension BlockStack {
     _ weight: StackedWeight,
     run: RowRun,
     x: UnsafePointer<Float>,
+    making work: RowWork? = nil,
     y: UnsafeMutablePointer<Float>,
     accumulate: Bool
   ) {
@@ -85,6 +103,7 @@ extension BlockStack {
         rows: run.count,
         x: x,
         xStride: weight.columns,
+        making: work,
         digits: digits,
         y: y,
         yStride: weight.rows,
@@ -92,6 +111,7 @@ extension BlockStack {
         pool: pool
       )
     } else {
+      if let work { rows(run.count, work) }
       MatrixProduct.forwardFew(
         weight,
         rows: run.count,
@@ -124,20 +144,17 @@ extension BlockStack {
     clock?.lap(.projections)
   }
 
-  /// Rotates queries and keys by their positions (sign 1), or back (sign −1).
-  func rotate(_ rows: UnsafeMutablePointer<Float>, sign: Float) {
-    let longest = layout.positions.reduce(0) { max($0, Int($1)) }
+  /// What rotates the queries and keys of a row by its position (sign 1), or back (sign −1).
+  func rotation(_ rows: UnsafeMutablePointer<Float>, sign: Float) -> RowWork {
+    let positions = layout.positions
+    let longest = positions.reduce(0) { max($0, Int($1)) }
     let table = model.rope.rows(positions: longest + 1)
     let (heads, headSize) = (shape.heads + shape.keyValueHeads, shape.headSize)
-    let (base, rowWidth) = (table.base, rowWidth)
-    layout.positions.withUnsafeBufferPointer { positions in
-      self.rows(positions.count) { first, count in
-        for row in first..<first + count {
-          let place = base + Int(positions[row]) * headSize
-          reft_rope_f32(heads, headSize, place, sign, rows + row * rowWidth)
-        }
-      }
+    let rowWidth = rowWidth
+    return { row in
+      // The table is the closure's own: another pass may replace the model's by a longer one.
+      let place = table.base + Int(positions[row]) * headSize
+      reft_rope_f32(heads, headSize, place, sign, rows + row * rowWidth)
     }
-    clock?.lap(.rotation)
   }
 }

@@ -35,6 +35,9 @@ struct GrowingBuffer {
   }
 }
 
+/// What makes one row of a product's input.
+typealias RowWork = (_ row: Int) -> Void
+
 /// Runs blocks over the rows of one layout.
 final class BlockStack {
   let model: FrozenModel
@@ -130,13 +133,41 @@ final class BlockStack {
     sites.contains(Site(block: block, component: component))
   }
 
-  /// Calls `body` with chunks of rows, in parallel.
-  func rows(_ count: Int, _ body: (_ first: Int, _ count: Int) -> Void) {
+  /// Does work on each of some rows, in parallel.
+  func rows(_ count: Int, _ work: (_ row: Int) -> Void) {
     // Few rows are those of a decode step; each is worth a piece of its own.
     let chunk = count < 32 ? 1 : 16
     pool.run((count + chunk - 1) / chunk, isFine: true) { index in
-      body(index * chunk, min(chunk, count - index * chunk))
+      for row in index * chunk..<min(count, (index + 1) * chunk) { work(row) }
     }
+  }
+
+  /// Makes the rows that a product reads, and lets an editor at them.
+  ///
+  /// In a decode step, where gathering the threads costs as much as such work, rows that nobody
+  /// edits are left to the product, which makes each of them on the way; a profile then counts
+  /// them as its own.
+  ///
+  /// - Returns: what is left to the product.
+  /// - Throws: what the editor throws.
+  private func make(
+    _ component: Component,
+    _ block: Int,
+    _ base: UnsafeMutablePointer<Float>,
+    stride: Int,
+    rows count: Int,
+    inTail: Bool = false,
+    kind: WorkKind = .normalisation,
+    by work: RowWork?
+  ) throws -> RowWork? {
+    let isEdited = wants(component, block)
+    if layout.isDecode, !isEdited { return work }
+    if let work {
+      rows(count, work)
+      clock?.lap(kind)
+    }
+    if isEdited { try fire(component, block, base, stride: stride, inTail: inTail) }
+    return nil
   }
 
   // MARK: Forward
@@ -144,15 +175,8 @@ final class BlockStack {
   /// Expands the embeddings of the layout's rows into `out`, [T, d].
   func embed(into out: UnsafeMutablePointer<Float>) {
     let d = shape.hiddenSize
-    rows(layout.rowCount) { first, count in
-      for row in first..<first + count {
-        model.embedding.expand(
-          row: Int(layout.ids[row]),
-          column: 0,
-          count: d,
-          into: out + row * d
-        )
-      }
+    rows(layout.rowCount) { row in
+      model.embedding.expand(row: Int(layout.ids[row]), column: 0, count: d, into: out + row * d)
     }
     clock?.lap(.embedding)
   }
@@ -184,22 +208,18 @@ final class BlockStack {
 
     // Attention.
     let normed = self.normed.floats(count * d)
-    rows(count) { first, n in
-      reft_rmsnorm_f32(
-        n,
-        d,
-        input + first * d,
-        d,
-        attentionNorm,
-        epsilon,
-        normed + first * d,
-        d
-      )
+    let attentionInput = try make(.attentionInput, index, normed, stride: d, rows: count) { row in
+      reft_rmsnorm_f32(1, d, input + row * d, d, attentionNorm, epsilon, normed + row * d, d)
     }
-    clock?.lap(.normalisation)
-    try fire(.attentionInput, index, normed, stride: d)
     let qkv = state.queryKeyValue.floats(count * rowWidth)
-    multiply(block.queryKeyValue, runs: layout.runs, x: normed, y: qkv, accumulate: false)
+    multiply(
+      block.queryKeyValue,
+      runs: layout.runs,
+      x: normed,
+      making: attentionInput,
+      y: qkv,
+      accumulate: false
+    )
     try fire(.queryOutput, index, qkv, stride: rowWidth)
     try fire(.keyOutput, index, qkv + shape.queryWidth, stride: rowWidth)
     try fire(
@@ -208,18 +228,13 @@ final class BlockStack {
       qkv + shape.queryWidth + shape.keyValueWidth,
       stride: rowWidth
     )
-    rotate(qkv, sign: 1)
-    attention.store(layout.spans, block: index, rows: qkv)
     var mixed = self.mixed.floats(count * shape.queryWidth)
-    attention.forward(
-      layout.spans,
-      block: index,
+    let mix = attend(
+      index,
       rows: qkv,
       out: mixed,
       logSumExp: keepsState ? state.logSumExp.floats(count * shape.heads) : nil
     )
-
-    clock?.lap(.attention)
 
     // From here on the last block computes only the rows of the tail.
     let hasTail = tail != nil && index == shape.layers - 1
@@ -239,11 +254,21 @@ final class BlockStack {
       }
       mixed = compact
     }
-    try fire(.attentionValueOutput, index, mixed, stride: shape.queryWidth, inTail: hasTail)
+    let attentionOutputInput = try make(
+      .attentionValueOutput,
+      index,
+      mixed,
+      stride: shape.queryWidth,
+      rows: n,
+      inTail: hasTail,
+      kind: .attention,
+      by: mix
+    )
     let middle = state.middle.floats(n * d)
     try addProduct(
       block.attentionOutput,
       x: mixed,
+      making: attentionOutputInput,
       runs: runs,
       to: stream,
       into: middle,
@@ -254,51 +279,49 @@ final class BlockStack {
 
     // MLP.
     let mlpNormed = self.normed.floats(n * d)
-    rows(n) { first, m in
-      reft_rmsnorm_f32(
-        m,
-        d,
-        middle + first * d,
-        d,
-        mlpNorm,
-        epsilon,
-        mlpNormed + first * d,
-        d
-      )
+    let mlpInput = try make(
+      .mlpInput,
+      index,
+      mlpNormed,
+      stride: d,
+      rows: n,
+      inTail: hasTail
+    ) { row in
+      reft_rmsnorm_f32(1, d, middle + row * d, d, mlpNorm, epsilon, mlpNormed + row * d, d)
     }
-    clock?.lap(.normalisation)
-    try fire(.mlpInput, index, mlpNormed, stride: d, inTail: hasTail)
     let gateUp = state.gateUp.floats(n * 2 * f)
-    multiply(block.gateUp, runs: runs, x: mlpNormed, y: gateUp, accumulate: false)
+    multiply(
+      block.gateUp,
+      runs: runs,
+      x: mlpNormed,
+      making: mlpInput,
+      y: gateUp,
+      accumulate: false
+    )
     let hidden = wide.floats(n * f)
+    var downInput: RowWork?
     if wants(.mlpActivation, index) {
       let activation = state.activation.floats(n * f)
-      rows(n) { first, m in
-        for row in first..<first + m {
-          reft_silu_f32(f, gateUp + row * 2 * f, activation + row * f)
-        }
-      }
+      rows(n) { row in reft_silu_f32(f, gateUp + row * 2 * f, activation + row * f) }
       try fire(.mlpActivation, index, activation, stride: f, inTail: hasTail)
-      rows(n) { first, m in
-        for row in first..<first + m {
-          for j in 0..<f {
-            hidden[row * f + j] = activation[row * f + j] * gateUp[row * 2 * f + f + j]
-          }
+      rows(n) { row in
+        for j in 0..<f {
+          hidden[row * f + j] = activation[row * f + j] * gateUp[row * 2 * f + f + j]
         }
       }
     } else {
-      rows(n) { first, m in
-        for row in first..<first + m {
-          let gate = gateUp + row * 2 * f
-          reft_swiglu_f32(f, gate, gate + f, hidden + row * f)
-        }
+      let gate: RowWork = { row in
+        let gate = gateUp + row * 2 * f
+        reft_swiglu_f32(f, gate, gate + f, hidden + row * f)
       }
+      if layout.isDecode { downInput = gate } else { rows(n, gate) }
     }
     clock?.lap(.activation)
     let out = output(n * d)
     try addProduct(
       block.down,
       x: hidden,
+      making: downInput,
       runs: runs,
       to: middle,
       into: out,
@@ -307,5 +330,30 @@ final class BlockStack {
       inTail: hasTail
     )
     try fire(.blockOutput, index, out, stride: d, inTail: hasTail)
+  }
+
+  /// Rotates queries and keys, stores what goes to caches, and mixes values.
+  ///
+  /// - Returns: what is still to be done to a row of `out` before it is read, if anything.
+  private func attend(
+    _ index: Int,
+    rows qkv: UnsafeMutablePointer<Float>,
+    out: UnsafeMutablePointer<Float>,
+    logSumExp: UnsafeMutablePointer<Float>?
+  ) -> RowWork? {
+    defer { clock?.lap(.attention) }
+    let rotate = rotation(qkv, sign: 1)
+    guard layout.isDecode else {
+      rows(layout.rowCount, rotate)
+      clock?.lap(.rotation)
+      attention.store(layout.spans, block: index, rows: qkv)
+      attention.forward(layout.spans, block: index, rows: qkv, out: out, logSumExp: logSumExp)
+      return nil
+    }
+    let (attention, spans) = (attention, layout.spans)
+    return attention.forward(decoded: spans, block: index, rows: qkv, out: out) { row in
+      rotate(row)
+      attention.store(spans[row], block: index, rows: qkv)
+    }
   }
 }

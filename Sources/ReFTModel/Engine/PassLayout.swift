@@ -72,6 +72,8 @@ struct PassLayout {
   var lastRuns: [RowRun] = []
 
   var rowCount: Int { ids.count }
+  /// Whether all rows are decoded tokens, one of its sequence each.
+  var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
 
   /// Lays out a batch for training; the first `sharedPrefix` tokens of all sequences are the same.
   init(_ batch: PackedBatch, sharedPrefix: Int) {

@@ -82,11 +82,12 @@ final class RepackedWeight: @unchecked Sendable {
   deinit { tasks.deallocate() }
 
   /// y[n, rows] (+)= x[n, columns] Wᵀ with x rounded to int8 digits, a scale for every 32 columns
-  /// of each.
+  /// of each; `work` makes a row of x before it is rounded.
   func multiply(
     rows n: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    making work: RowWork?,
     digits: Int,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
@@ -95,6 +96,7 @@ final class RepackedWeight: @unchecked Sendable {
   ) {
     let activations = activations(rows: n, digits: digits)
     let prepare = { (row: Int) in
+      work?(row)
       var activations = activations
       reft_quantize_rows(x, xStride, &activations, row, 1)
     }

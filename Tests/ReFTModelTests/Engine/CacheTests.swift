@@ -50,11 +50,27 @@ struct CacheTests {
     }
   }
 
-  @Test("what was truncated and is generated again has the same bits")
-  func truncate() throws {
+  @Test("a cache in half precision rounds, and the logits stay near", arguments: [300, 49, 1])
+  func halfPrecision(chunk: Int) throws {
+    let model = try EngineFixture.model(EngineFixture.odd)
+    let inference = InferencePass(model: model)
+    let exact = KVCache(model: model, capacity: 300)
+    let expected = try feed(Self.ids, chunk: chunk, into: exact, inference)
+    let cache = inference.makeCache(capacity: 300)
+    #expect(cache.format == .float16)
+    let found = try feed(Self.ids, chunk: chunk, into: cache, inference)
+    expectClose(found, expected, tolerance: 2e-3, "chunks of \(chunk)")
+    #expect(found != expected, "nothing was rounded")
+  }
+
+  @Test(
+    "what was truncated and is generated again has the same bits",
+    arguments: CacheFormat.allCases
+  )
+  func truncate(format: CacheFormat) throws {
     let model = try EngineFixture.model()
     let inference = InferencePass(model: model)
-    let cache = KVCache(model: model, capacity: 60)
+    let cache = KVCache(model: model, capacity: 60, format: format)
     _ = try feed(Array(Self.ids[..<40]), chunk: 40, into: cache, inference)
     let first = try feed(Array(Self.ids[40..<50]), chunk: 1, into: cache, inference)
     _ = try feed(Array(Self.ids[100..<110]), chunk: 1, into: cache, inference)

@@ -54,13 +54,16 @@ struct ParityTests {
     }
   }
 
-  @Test("greedy continuations match token by token")
-  func greedy() throws {
+  @Test(
+    "greedy continuations match token by token",
+    arguments: [DecodePrecision.float32, .int16]
+  )
+  func greedy(precision: DecodePrecision) throws {
     let model = try FrozenModel(path: try RealModel.required())
-    let inference = InferencePass(model: model, precision: .float32)
+    let inference = InferencePass(model: model, precision: precision)
     let cases: [GreedyCase] = try load("greedy.json")
     for item in cases {
-      let cache = KVCache(model: model, capacity: item.prompt_ids.count + item.new_ids.count)
+      let cache = inference.makeCache(capacity: item.prompt_ids.count + item.new_ids.count)
       var next = item.prompt_ids
       var found: [Int32] = []
       while found.count < item.new_ids.count {

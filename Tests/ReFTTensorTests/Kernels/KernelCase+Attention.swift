@@ -12,9 +12,9 @@ extension KernelCase {
         name: "attend, format \(format)",
         family: .attention,
         sizes: combinations(
-          [0, 1, 2, 3, 4, 5, 9],
-          [2, 8, 10, 16, 32, 40, 64, 72, 136],
-          [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 33, 63, 64, 65, 70, 130]
+          [0, 1, 2, 3, 4, 7],
+          [2, 10, 40, 64, 136],
+          [1, 3, 8, 15, 17, 33, 64, 70, 130]
         ),
         warn: 1e-5,
         fail: 5e-5
@@ -34,6 +34,7 @@ extension KernelCase {
           q.base,
           cache.keys.base,
           cache.values.base,
+          cache.keys.base,
           scores.base,
           out.base
         )
@@ -78,7 +79,8 @@ extension KernelCase {
     _ tolerance: Float,
     _ note: Comment
   ) {
-    if !(abs(actual - expected) <= tolerance * abs(expected)) {
+    // Half precision has fixed steps below its smallest normal number.
+    if !(abs(actual - expected) <= tolerance * max(abs(expected), 6.2e-5)) {
       Issue.record("\(actual) is not \(expected): \(note)")
     }
   }
