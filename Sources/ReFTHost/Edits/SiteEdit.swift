@@ -90,6 +90,8 @@ final class SiteEdit {
 
   /// Finds the rows that are computed; tokens that share a row are edited once.
   private func findRows(_ hidden: HiddenRows, memory: EditMemory) {
+    // Where every token has its row, as in decoding, all were found the first time.
+    if hidden.rowOfToken == nil, present.count == rows.count { return }
     present.removeAll(keepingCapacity: true)
     let map = hidden.rowOfToken
     if map != nil { memory.beginRows() }
