@@ -37,14 +37,29 @@ AVX2 static inline __m256 sigmoid(__m256 x) {
   return _mm256_div_ps(one, _mm256_add_ps(one, exp_of(_mm256_sub_ps(_mm256_setzero_ps(), x))));
 }
 
-// Runs BODY over n numbers eight at a time; LOAD and STORE take care of the tail.
-#define EIGHT_AT_A_TIME(BODY)                                           \
-  for (size_t i = 0; i < n; i += 8) {                                   \
-    __m256i mask = n - i >= 8 ? _mm256_set1_epi32(-1) : mask_of(n - i); \
-    BODY                                                                \
+// Runs BODY over n numbers eight at a time, and once more for the tail; LOAD and STORE know which
+// it is, since masked stores are slow.
+#define EIGHT_AT_A_TIME(BODY)                     \
+  {                                               \
+    size_t i = 0;                                 \
+    for (; i + 8 <= n; i += 8) {                  \
+      const int is_whole = 1;                     \
+      const __m256i mask = _mm256_set1_epi32(-1); \
+      BODY                                        \
+    }                                             \
+    if (i < n) {                                  \
+      const int is_whole = 0;                     \
+      const __m256i mask = mask_of(n - i);        \
+      BODY                                        \
+    }                                             \
   }
-#define LOAD(p) _mm256_maskload_ps((p) + i, mask)
-#define STORE(p, v) _mm256_maskstore_ps((p) + i, mask, v)
+#define LOAD(p) (is_whole ? _mm256_loadu_ps((p) + i) : _mm256_maskload_ps((p) + i, mask))
+#define STORE(p, v)                        \
+  if (is_whole) {                          \
+    _mm256_storeu_ps((p) + i, v);          \
+  } else {                                 \
+    _mm256_maskstore_ps((p) + i, mask, v); \
+  }
 
 AVX2 void reft_silu_f32_avx2(size_t n, const float* gate, float* a){EIGHT_AT_A_TIME({
   __m256 g = LOAD(gate);

@@ -18,6 +18,7 @@ extension Attention {
   ///   - result: [rows, rowWidth].
   ///   - prefixCount: how many rows the shared prefix has.
   ///   - prefixGradients: memory for [spans, keyValueHeads, prefixCount, 2, headSize].
+  ///   - partSums: gives memory of a size, for sequences whose heads are shared among threads.
   func backward(
     _ spans: [RowSpan],
     rows: UnsafePointer<Float>,
@@ -25,20 +26,52 @@ extension Attention {
     gradient: UnsafePointer<Float>,
     result: UnsafeMutablePointer<Float>,
     prefixCount: Int,
-    prefixGradients: UnsafeMutablePointer<Float>
+    prefixGradients: UnsafeMutablePointer<Float>,
+    partSums: (_ count: Int) -> UnsafeMutablePointer<Float>
   ) {
-    let tasks = tasks(spans, rowsPerTask: Int.max)
-    pool.run(tasks.count) { index in
+    let groups = tasks(spans, rowsPerTask: Int.max)
+    func prefixGradient(_ task: Task) -> UnsafeMutablePointer<Float> {
+      let place = task.spanIndex * keyValueHeads + task.keyValueHead
+      return prefixGradients + place * prefixCount * 2 * headSize
+    }
+    // One head after the other of a long sequence would leave threads without work at the end.
+    var pieces: [(task: Task, sums: Int?)] = []
+    var joints: [(task: Task, sums: Int)] = []
+    var size = 0
+    for task in groups {
+      guard task.span.past + task.span.count >= Self.longSpan else {
+        pieces.append((task, nil))
+        continue
+      }
+      joints.append((task, size))
+      for head in task.heads {
+        var piece = task
+        piece.heads = head..<head + 1
+        pieces.append((piece, size))
+        size += sumCount(task)
+      }
+    }
+    let sums = partSums(size)
+    pool.run(pieces.count) { index in
+      let (task, place) = pieces[index]
+      let memory = place.map { sums + $0 } ?? ThreadScratch.floats(sumCount(task), slot: 5)
       backward(
-        tasks[index],
+        task,
         rows: rows,
         logSumExp: logSumExp,
         gradient: gradient,
         result: result,
-        prefixGradients: prefixGradients
-          + (tasks[index].spanIndex * keyValueHeads + tasks[index].keyValueHead)
-          * prefixCount * 2 * headSize
+        sums: memory
       )
+      if place == nil { scatter(task, memory, result, prefixGradient(task)) }
+    }
+    pool.run(joints.count) { index in
+      let (task, place) = joints[index]
+      let count = sumCount(task)
+      for member in 1..<max(1, group) {
+        reft_axpy_f32(count, 1, sums + place + member * count, sums + place)
+      }
+      scatter(task, sums + place, result, prefixGradient(task))
     }
     guard prefixCount > 0 else { return }
     // The first span is the prefix itself; the others add what their keys there received.
@@ -59,13 +92,22 @@ extension Attention {
     }
   }
 
+  /// Keys from which on the queries of a group are pieces of their own.
+  private static let longSpan = 320
+
+  /// Numbers of a piece's sums: gradients of keys, then of values.
+  private func sumCount(_ task: Task) -> Int {
+    (task.span.past + task.span.count + 15) / 16 * 16 * headSize * 2
+  }
+
+  /// Writes the gradients of a piece's queries, and into `sums` what its keys and values get.
   private func backward(
     _ task: Task,
     rows: UnsafePointer<Float>,
     logSumExp: UnsafePointer<Float>,
     gradient: UnsafePointer<Float>,
     result: UnsafeMutablePointer<Float>,
-    prefixGradients: UnsafeMutablePointer<Float>
+    sums: UnsafeMutablePointer<Float>
   ) {
     let span = task.span
     let keyCount = span.past + span.count
@@ -102,11 +144,10 @@ extension Attention {
     let weights = ThreadScratch.floats(2 * block * padded, slot: 3)
     let slopes = weights + block * padded
     let across = ThreadScratch.floats(padded * block, slot: 4)
-    let sums = ThreadScratch.floats(2 * padded * headSize, slot: 5)
     sums.update(repeating: 0, count: 2 * padded * headSize)
     let keySums = sums
     let valueSums = sums + padded * headSize
-    for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
+    for head in task.heads {
       for first in stride(from: 0, to: span.count, by: block) {
         let count = min(block, span.count - first)
         let seen = span.past + first + count
@@ -200,23 +241,16 @@ extension Attention {
         )
       }
     }
-    scatter(
-      task,
-      keySums: keySums,
-      valueSums: valueSums,
-      result: result,
-      prefixGradients: prefixGradients
-    )
   }
 
   private func scatter(
     _ task: Task,
-    keySums: UnsafePointer<Float>,
-    valueSums: UnsafePointer<Float>,
-    result: UnsafeMutablePointer<Float>,
-    prefixGradients: UnsafeMutablePointer<Float>
+    _ keySums: UnsafePointer<Float>,
+    _ result: UnsafeMutablePointer<Float>,
+    _ prefixGradients: UnsafeMutablePointer<Float>
   ) {
     let past = task.span.past
+    let valueSums = keySums + sumCount(task) / 2
     for key in 0..<past {
       (prefixGradients + key * 2 * headSize).update(
         from: keySums + key * headSize,

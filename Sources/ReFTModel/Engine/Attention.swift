@@ -28,6 +28,8 @@ struct Attention {
     var span: RowSpan
     var spanIndex: Int
     var keyValueHead: Int
+    /// Which of its queries.
+    var heads: Range<Int>
     var firstRow: Int
     var rowCount: Int
   }
@@ -42,6 +44,7 @@ struct Attention {
               span: span,
               spanIndex: index,
               keyValueHead: head,
+              heads: head * group..<(head + 1) * group,
               firstRow: first,
               rowCount: min(rowsPerTask, span.count - first)
             )
@@ -210,7 +213,7 @@ struct Attention {
       slot: 1
     )
     pack(values, count: keyCount, into: valuePanels)
-    for head in task.keyValueHead * group..<(task.keyValueHead + 1) * group {
+    for head in task.heads {
       for first in stride(
         from: task.firstRow,
         to: task.firstRow + task.rowCount,

@@ -89,7 +89,8 @@ extension BlockStack {
       prefixCount: layout.prefixCount,
       prefixGradients: prefixGradients.floats(
         layout.spans.count * shape.keyValueWidth * layout.prefixCount * 2
-      )
+      ),
+      partSums: { self.partSums.floats($0) }
     )
     clock?.lap(.attention)
     rows(count, rotation(dRows, sign: -1))

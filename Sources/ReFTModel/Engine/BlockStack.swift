@@ -51,6 +51,7 @@ final class BlockStack {
   var tailMixed = GrowingBuffer()
   var slopes = GrowingBuffer()
   var prefixGradients = GrowingBuffer()
+  var partSums = GrowingBuffer()
 
   var layout = PassLayout(PackedBatch(), sharedPrefix: 0)
   var tail: TailRows?
