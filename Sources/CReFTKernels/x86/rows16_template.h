@@ -14,6 +14,8 @@ typedef struct matrix {
   size_t blocks;
 } matrix_t;
 
+/* Registers that a number of each row of a group fills. */
+#define PARTS (REFT_DECODE_ROWS / LANES)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define ANY TARGET static inline __attribute__((always_inline))
 
@@ -36,76 +38,92 @@ ANY INTS joined(const INTS* digits, int count) {
   return IADD(ISUB(ISHIFT(digits[0], 8), digits[0]), digits[1]);
 }
 
-/* `count` rows of activations with all weights of a group, in the lanes from `lane` on. */
-ANY void nibbles(int count, int digits, int lane, const matrix_t* g, size_t columns, FLOATS* out) {
-  UNROLL for (int i = 0; i < count; i++) out[i] = FZERO();
+/* `count` rows of activations with the weights of a group in its lanes from `lane` on: `parts`
+ * registers of them, for each of which `out` has a row. */
+ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+                 FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 320;
     if (lane == 0) ahead(at, 320);
-    FLOATS d = LOAD_HALVES(at + 2 * lane), m = LOAD_HALVES(at + 32 + 2 * lane);
-    INTS dots[16];
-    NIBBLE_DOTS(count * digits, at + 64 + 4 * lane, g->q + b * 32, columns, dots)
-    UNROLL for (int i = 0; i < count; i++) {
-      FLOATS s = FMUL(d, FSET(g->scale[(size_t)i * g->blocks + b]));
-      out[i] = FMA(FLOATS_OF(joined(dots + i * digits, digits)), s, out[i]);
-      out[i] = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), out[i]);
+    INTS dots[PARTS][16];
+    NIBBLE_DOTS(parts, count * digits, at + 64 + 4 * lane, g->q + b * 32, columns, dots)
+    UNROLL for (int part = 0; part < parts; part++) {
+      const uint8_t* scales = at + 2 * (lane + LANES * part);
+      FLOATS d = LOAD_HALVES(scales), m = LOAD_HALVES(scales + 32);
+      UNROLL for (int i = 0; i < count; i++) {
+        FLOATS s = FMUL(d, FSET(g->scale[(size_t)i * g->blocks + b]));
+        INTS dot = joined(dots[part] + i * digits, digits);
+        out[part][i] = FMA(FLOATS_OF(dot), s, out[part][i]);
+        out[part][i] = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), out[part][i]);
+      }
     }
   }
 }
 
-ANY void bytes_any(int count, int digits, int lane, const matrix_t* g, size_t columns, FLOATS* out,
-                   int has_minimum, int has_halves) {
+ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+                   FLOATS (*out)[8], int has_minimum, int has_halves) {
   size_t head = has_minimum || has_halves ? 64 : 32;
-  UNROLL for (int i = 0; i < count; i++) out[i] = FZERO();
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * (512 + head);
     if (lane == 0) ahead(at, 512 + head);
-    FLOATS d = LOAD_HALVES(at + 2 * lane);
-    FLOATS m = head == 64 ? LOAD_HALVES(at + 32 + 2 * lane) : FZERO();
-    INTS halves[2][16];
     const uint8_t* q = at + head + 4 * lane;
-    BYTE_DOTS(count * digits, q, g->q + b * 32, columns, halves[0])
-    BYTE_DOTS(count * digits, q + 256, g->q + b * 32 + 16, columns, halves[1])
-    UNROLL for (int i = 0; i < count; i++) {
-      const int32_t* counts = g->counts + 2 * ((size_t)i * g->blocks + b);
-      INTS first = whole(joined(halves[0] + i * digits, digits), counts[0]);
-      INTS second = whole(joined(halves[1] + i * digits, digits), counts[1]);
-      FLOATS x = FSET(g->scale[(size_t)i * g->blocks + b]), s = FMUL(d, x);
-      if (has_halves) {
-        out[i] = FMA(FLOATS_OF(first), s, out[i]);
-        out[i] = FMA(FLOATS_OF(second), FMUL(m, x), out[i]);
-      } else {
-        out[i] = FMA(FLOATS_OF(IADD(first, second)), s, out[i]);
+    INTS halves[2][PARTS][16];
+    BYTE_DOTS(parts, count * digits, q, g->q + b * 32, columns, halves[0])
+    BYTE_DOTS(parts, count * digits, q + 256, g->q + b * 32 + 16, columns, halves[1])
+    UNROLL for (int part = 0; part < parts; part++) {
+      const uint8_t* scales = at + 2 * (lane + LANES * part);
+      FLOATS d = LOAD_HALVES(scales), m = head == 64 ? LOAD_HALVES(scales + 32) : FZERO();
+      UNROLL for (int i = 0; i < count; i++) {
+        const int32_t* counts = g->counts + 2 * ((size_t)i * g->blocks + b);
+        INTS first = whole(joined(halves[0][part] + i * digits, digits), counts[0]);
+        INTS second = whole(joined(halves[1][part] + i * digits, digits), counts[1]);
+        FLOATS x = FSET(g->scale[(size_t)i * g->blocks + b]), s = FMUL(d, x), sum = out[part][i];
+        if (has_halves) {
+          sum = FMA(FLOATS_OF(first), s, sum);
+          sum = FMA(FLOATS_OF(second), FMUL(m, x), sum);
+        } else {
+          sum = FMA(FLOATS_OF(IADD(first, second)), s, sum);
+        }
+        if (has_minimum) sum = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), sum);
+        out[part][i] = sum;
       }
-      if (has_minimum) out[i] = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), out[i]);
     }
   }
 }
 
-ANY void dot_some(uint32_t layout, int count, int digits, int lane, const matrix_t* g,
-                  size_t columns, FLOATS* out) {
-  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, g, columns, out);
-  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, g, columns, out, 0, 0);
-  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, g, columns, out, 1, 0);
-  if (layout == REFT_ROWS16_HALVES) bytes_any(count, digits, lane, g, columns, out, 0, 1);
+ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, const matrix_t* g,
+                  size_t columns, size_t rows, float* y, size_t stride) {
+  FLOATS sums[PARTS][8];
+  UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
+    sums[part][i] = FZERO();
+  }
+  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, parts, g, columns, sums);
+  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 0);
+  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, columns, sums, 1, 0);
+  if (layout == REFT_ROWS16_HALVES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 1);
+  UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
+    size_t first = (size_t)(lane + part * LANES);
+    float* out = y + (size_t)i * stride + first;
+    if (rows >= first + LANES) {
+      FSTORE(out, sums[part][i]);
+    } else {
+      float lanes[LANES];
+      FSTORE(lanes, sums[part][i]);
+      for (size_t r = first; r < rows; r++) out[r - first] = lanes[r - first];
+    }
+  }
 }
 
-/* One group of weights times `count` rows of activations; y[i * stride + lane]. */
+/* One group of weights times `count` rows of activations; y[i * stride + lane]. Few rows take all
+ * lanes at once, for chains enough; many would not fit and go over the group again. */
 ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t columns,
                    size_t rows, float* y, size_t stride) {
+  if (count * digits <= 4) {
+    dot_some(layout, count, digits, 0, PARTS, g, columns, rows, y, stride);
+    return;
+  }
   UNROLL for (int lane = 0; lane < REFT_DECODE_ROWS; lane += LANES) {
-    FLOATS sums[8];
-    dot_some(layout, count, digits, lane, g, columns, sums);
-    for (int i = 0; i < count; i++) {
-      float* out = y + (size_t)i * stride;
-      if (rows >= (size_t)lane + LANES) {
-        FSTORE(out + lane, sums[i]);
-      } else {
-        float lanes[LANES];
-        FSTORE(lanes, sums[i]);
-        for (size_t r = (size_t)lane; r < rows; r++) out[r] = lanes[r - (size_t)lane];
-      }
-    }
+    dot_some(layout, count, digits, lane, 1, g, columns, rows, y, stride);
   }
 }
 
@@ -150,7 +168,8 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
   for (size_t r = 0; r < rows; r += REFT_DECODE_ROWS, groups += group_bytes) {
     for (size_t i = 0, count = 0; i < x->n; i += count) {
       size_t left = x->n - i, kind = left >= 4 ? 2 : left >= 2 ? 1 : 0;
-      if (left >= 8 && x->digits <= MOST_ROWS / 8) kind = 3;
+      if (left >= 8) kind = 3;
+      while (((size_t)1 << kind) * x->digits > MOST_ROWS) kind--;
       count = (size_t)1 << kind;
       matrix_t g = {groups,
                     x->q + i * x->digits * x->columns,

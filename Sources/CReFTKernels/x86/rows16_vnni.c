@@ -29,11 +29,11 @@
 
 // Two chains of sums for each row of activations where they are few: one alone would wait for
 // itself.
-#define NIBBLE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                               \
+#define NIBBLE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                            \
   {                                                                                           \
     INTS others[4];                                                                           \
     int is_double = COUNT <= 4;                                                               \
-    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm512_setzero_si512();                  \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] = _mm512_setzero_si512();               \
     if (is_double) UNROLL for (int i = 0; i < COUNT; i++) others[i] = _mm512_setzero_si512(); \
     const __m512i low = _mm512_set1_epi8(15);                                                 \
     UNROLL for (int c = 0; c < 4; c++) {                                                      \
@@ -42,24 +42,25 @@
       __m512i second = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);                        \
       UNROLL for (int i = 0; i < COUNT; i++) {                                                \
         const int8_t* a = (A) + (size_t)i * (COLUMNS) + 4 * c;                                \
-        DOTS[i] = _mm512_dpbusd_epi32(DOTS[i], first, four(a));                               \
-        INTS* other = is_double ? others + i : DOTS + i;                                      \
+        DOTS[0][i] = _mm512_dpbusd_epi32(DOTS[0][i], first, four(a));                         \
+        INTS* other = is_double ? others + i : DOTS[0] + i;                                   \
         *other = _mm512_dpbusd_epi32(*other, second, four(a + 16));                           \
       }                                                                                       \
     }                                                                                         \
-    if (is_double) UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = IADD(DOTS[i], others[i]); \
+    if (is_double)                                                                            \
+      UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] = IADD(DOTS[0][i], others[i]);        \
   }
 
 // Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
-#define BYTE_DOTS(COUNT, Q, A, COLUMNS, DOTS)                                         \
-  {                                                                                   \
-    const __m512i offset = _mm512_set1_epi8((char)0x80);                              \
-    UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] = _mm512_setzero_si512();          \
-    UNROLL for (int c = 0; c < 4; c++) {                                              \
-      __m512i w = _mm512_xor_si512(_mm512_loadu_si512((Q) + c * 64), offset);         \
-      UNROLL for (int i = 0; i < COUNT; i++) DOTS[i] =                                \
-          _mm512_dpbusd_epi32(DOTS[i], w, four((A) + (size_t)i * (COLUMNS) + 4 * c)); \
-    }                                                                                 \
+#define BYTE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                         \
+  {                                                                                      \
+    const __m512i offset = _mm512_set1_epi8((char)0x80);                                 \
+    UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] = _mm512_setzero_si512();          \
+    UNROLL for (int c = 0; c < 4; c++) {                                                 \
+      __m512i w = _mm512_xor_si512(_mm512_loadu_si512((Q) + c * 64), offset);            \
+      UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] =                                \
+          _mm512_dpbusd_epi32(DOTS[0][i], w, four((A) + (size_t)i * (COLUMNS) + 4 * c)); \
+    }                                                                                    \
   }
 
 TARGET static inline __m512i whole(__m512i dots, int32_t sum) {
