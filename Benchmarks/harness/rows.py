@@ -30,8 +30,11 @@ def _decode(s, batch, *more, context=512):
     return reft.bench(s, "decode", "--context", str(context), "--tokens", "128", "--batch", str(batch), *more)
 
 
+INT8 = ("--activations", "int8")
+
+
 def _short(s, batch):
-    return _decode(s, batch, "--activations", "int8", context=16)
+    return _decode(s, batch, *INT8, context=16)
 
 
 def _abi(work):
@@ -72,8 +75,13 @@ ROWS = {
         lambda s: {"reft, 1 sequence": lambda: _decode(s, 1), "reft, 8 sequences": lambda: _decode(s, 8)},
         reach=3.5,
     ),
+    "decode-batch-int8": Row(
+        "the same with int8 activations",
+        lambda s: {"reft, 1 sequence": lambda: _decode(s, 1, *INT8), "reft, 8 sequences": lambda: _decode(s, 8, *INT8)},
+        reach=3.5,
+    ),
     "decode-batch-short": Row(
-        "the same after 16, int8 activations",
+        "the same with int8 activations, after 16",
         lambda s: {"reft, 1 sequence": lambda: _short(s, 1), "reft, 8 sequences": lambda: _short(s, 8)},
         reach=3.5,
     ),
@@ -92,6 +100,6 @@ GROUPS = {
     "train-all": ["train-all", "memory-all"],
     "train-top": ["train-top", "memory-top"],
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
-    "decode-batch": ["decode-batch", "decode-batch-short"],
+    "decode-batch": ["decode-batch", "decode-batch-int8", "decode-batch-short"],
     "abi-overhead": ["abi-train", "abi-decode"],
 }
