@@ -45,11 +45,7 @@ extension BlockStack {
     }
   }
 
-  /// y (+)= x Wᵀ.
-  ///
-  /// - Parameters:
-  ///   - runs: the rows, by how they are multiplied.
-  ///   - work: makes a row of x before it is read; nil when all are made.
+  /// y (+)= x Wᵀ for rows by how they are multiplied; `work` makes a row of x before it is read.
   func multiply(
     _ weight: StackedWeight,
     runs: [RowRun],

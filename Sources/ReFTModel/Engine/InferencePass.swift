@@ -35,6 +35,7 @@ public final class InferencePass {
   /// Memory for one sequence, whose keys and values are as precise as the activations.
   ///
   /// - Parameter capacity: how many tokens shall fit.
+  /// - Returns: an empty cache.
   public func makeCache(capacity: Int) -> KVCache {
     KVCache(model: model, capacity: capacity, format: stack.decodePrecision.cacheFormat)
   }

@@ -20,6 +20,9 @@ final class WorkClock {
 }
 
 /// A kind of work of a pass.
+///
+/// In a decode step the norms, the gate and the rounding of rows that nobody edits are done on the
+/// way to a product, and rotation on the way to attention; they count there.
 public enum WorkKind: String, CaseIterable, Sendable {
   /// Rows of the embedding matrix.
   case embedding
