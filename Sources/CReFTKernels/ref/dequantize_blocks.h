@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The byte layout of every quantised block, and half precision to float32 in integer arithmetic.
+// The byte layout of every quantised block.
 // Private to the dequantise kernels.  All fields are bytes: blocks lie at odd addresses in files.
 
 #ifndef REFT_DEQUANTIZE_BLOCKS_H
@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 #include <string.h>
+
+#include "half.h"
 
 // Half-precision numbers, kept as their two bytes.
 typedef struct {
@@ -83,26 +85,8 @@ _Static_assert(sizeof(reft_block_iq4_xs_t) == 136, "IQ4_XS block");
 static const int8_t reft_iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                            1,    13,   25,  38,  53,  69,  89,  113};
 
-// Exact for every input; a signalling NaN becomes quiet, as the processor's own conversion does it.
 static inline float reft_half_to_float(reft_half_t half) {
-  const uint32_t bits = (uint32_t)half.bytes[0] | (uint32_t)half.bytes[1] << 8;
-  const uint32_t sign = (bits & 0x8000) << 16;
-  const uint32_t exponent = bits >> 10 & 0x1f;
-  const uint32_t fraction = bits & 0x3ff;
-  uint32_t result;
-  if (exponent == 0x1f) {
-    result = sign | 0x7f800000 | fraction << 13 | (fraction ? 0x00400000 : 0);
-  } else if (exponent != 0) {
-    result = sign | (exponent + 112) << 23 | fraction << 13;
-  } else {
-    // Zero or subnormal: fraction × 2^-24, which float32 holds exactly.
-    const float magnitude = (float)fraction * 0x1p-24f;
-    memcpy(&result, &magnitude, 4);
-    result |= sign;
-  }
-  float value;
-  memcpy(&value, &result, 4);
-  return value;
+  return reft_float_of_half((uint16_t)(half.bytes[0] | half.bytes[1] << 8));
 }
 
 // The 6-bit scale and minimum of sub-block `j` (0…7) of a Q4_K or Q5_K block.

@@ -6,18 +6,24 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Exact for every input; a signalling NaN becomes quiet, as the processor's conversion does it. */
 static inline float reft_float_of_half(uint16_t half) {
-  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-  uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-  float value;
-  if (exponent == 0) {
-    value = ldexpf((float)mantissa, -24);
-  } else if (exponent == 31) {
-    value = mantissa ? NAN : INFINITY;
+  const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+  const uint32_t exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
+  uint32_t result;
+  if (exponent == 0x1f) {
+    result = sign | 0x7f800000 | fraction << 13 | (fraction ? 0x00400000 : 0);
+  } else if (exponent != 0) {
+    result = sign | (exponent + 112) << 23 | fraction << 13;
   } else {
-    value = ldexpf((float)(mantissa | 1024), (int)exponent - 25);
+    /* Zero or subnormal: fraction times 2^-24, which float32 holds exactly. */
+    const float magnitude = (float)fraction * 0x1p-24f;
+    memcpy(&result, &magnitude, 4);
+    result |= sign;
   }
-  return sign ? -value : value;
+  float value;
+  memcpy(&value, &result, 4);
+  return value;
 }
 
 /* Rounds to nearest, ties to even; too large becomes infinite. */

@@ -155,13 +155,11 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     }
     // Looking at the clock is a good part of what editing one row costs.
     let weight = call.rows > Self.fewRows || number <= Self.sampling ? 1 : Self.sampling
-    if number % weight == 0 {
-      let start = DispatchTime.now().uptimeNanoseconds
-      try perform(plugin.table.pointee.forward, call, name: "forward")
+    let start = number % weight == 0 ? DispatchTime.now().uptimeNanoseconds : nil
+    try perform(plugin.table.pointee.forward, call, name: "forward")
+    if let start {
       let time = Int(DispatchTime.now().uptimeNanoseconds - start)
       counted.withLock { $0.forwardNanoseconds += time * weight }
-    } else {
-      try perform(plugin.table.pointee.forward, call, name: "forward")
     }
     if let y = call.y { try checkFinite(y, call.yStride, call, name: "forward") }
   }

@@ -109,7 +109,7 @@ public struct PluginCall {
 public struct PluginUsage: Sendable, Hashable {
   /// Forward calls.
   public var forwardCalls = 0
-  /// Wall time in forward calls.
+  /// Wall time in forward calls; of calls over few rows an estimate from a sample.
   public var forwardNanoseconds = 0
   /// Backward calls.
   public var backwardCalls = 0

@@ -68,7 +68,7 @@ extension Attention {
     pool.run(joints.count) { index in
       let (task, place) = joints[index]
       let count = sumCount(task)
-      for member in 1..<max(1, group) {
+      for member in 1..<group {
         reft_axpy_f32(count, 1, sums + place + member * count, sums + place)
       }
       scatter(task, sums + place, result, prefixGradient(task))

@@ -20,28 +20,28 @@ extension BlockStack {
   ) throws {
     let d = shape.hiddenSize
     let n = runs.reduce(0) { $0 + $1.count }
+    let copy: RowWork = { row in
+      if out != stream { (out + row * d).update(from: stream + row * d, count: d) }
+    }
     guard wants(site, index) else {
-      if layout.isDecode, out != stream {
-        let copied: RowWork = { row in
+      var making = work
+      if layout.isDecode {
+        making = { row in
           work?(row)
-          (out + row * d).update(from: stream + row * d, count: d)
+          copy(row)
         }
-        multiply(weight, runs: runs, x: x, making: copied, y: out, accumulate: true)
-      } else {
-        if out != stream {
-          rows(n) { row in (out + row * d).update(from: stream + row * d, count: d) }
-        }
-        multiply(weight, runs: runs, x: x, making: work, y: out, accumulate: true)
+      } else if out != stream {
+        rows(n, copy)
       }
+      multiply(weight, runs: runs, x: x, making: making, y: out, accumulate: true)
       return
     }
     let product = delta.floats(n * d)
     multiply(weight, runs: runs, x: x, making: work, y: product, accumulate: false)
     try fire(site, index, product, stride: d, inTail: inTail)
     rows(n) { row in
-      let sum = out + row * d
-      if out != stream { sum.update(from: stream + row * d, count: d) }
-      reft_axpy_f32(d, 1, product + row * d, sum)
+      copy(row)
+      reft_axpy_f32(d, 1, product + row * d, out + row * d)
     }
   }
 
