@@ -58,6 +58,7 @@ public struct ModelConfiguration: Sendable, Equatable {
     guard let architecture = gguf.string("general.architecture") else {
       throw .missingMetadata("general.architecture", path)
     }
+    try ModelContents.checkKind(gguf, architecture: architecture)
     guard architecture == "llama" else { throw .unknownArchitecture(architecture, path) }
     func size(_ key: String, in range: ClosedRange<Int>, default other: Int? = nil)
       throws(ReFTError) -> Int
@@ -69,11 +70,11 @@ public struct ModelConfiguration: Sendable, Equatable {
       guard range.contains(value) else { throw .metadataOutOfRange(key, value, range, path) }
       return value
     }
-    func number(_ key: String, default other: Double, allowsZero: Bool = false)
+    func number(_ key: String, default other: Double? = nil, allowsZero: Bool = false)
       throws(ReFTError) -> Double
     {
       let key = "\(architecture).\(key)"
-      guard gguf.metadata[key] != nil else { return other }
+      if gguf.metadata[key] == nil, let other { return other }
       guard let value = gguf.double(key), value.isFinite, value > 0 || allowsZero && value == 0
       else {
         throw .missingMetadata(key, path)
@@ -108,16 +109,22 @@ public struct ModelConfiguration: Sendable, Equatable {
         path
       )
     }
+    try ModelContents.checkVocabulary(gguf, rows: vocabularySize)
     ropeBase = try number("rope.freq_base", default: 10_000)
-    ropeScale = try number("rope.scaling.factor", default: 1)
-    normEpsilon = Float(
-      try number("attention.layer_norm_rms_epsilon", default: 1e-5, allowsZero: true)
-    )
+    normEpsilon = Float(try number("attention.layer_norm_rms_epsilon", allowsZero: true))
     let rotated = try size("rope.dimension_count", in: 1...4096, default: headSize)
-    let scaling = gguf.string("\(architecture).rope.scaling.type") ?? "none"
+    let valueSize = try size("attention.value_length", in: 2...4096, default: headSize)
+    guard valueSize == headSize else {
+      throw .valueSize(valueSize, keySize: headSize, path)
+    }
+    // A factor without a type is a linear one, and an older key names it by itself.
+    let scaling = gguf.string("\(architecture).rope.scaling.type") ?? "linear"
     guard rotated == headSize, ["none", "linear"].contains(scaling) else {
       throw .unknownRotation(dimensions: rotated, headSize: headSize, scaling: scaling, path)
     }
+    let linear = try number("rope.scaling.factor", default: number("rope.scale_linear", default: 1))
+    ropeScale = scaling == "none" ? 1 : linear
+    try ModelContents(gguf: gguf, layers: layers).check(architecture: architecture)
     var counts: [TensorType: Int] = [:]
     for tensor in gguf.tensors { counts[tensor.type, default: 0] += tensor.elementCount }
     let most = counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }

@@ -59,6 +59,65 @@ extension ReFTError {
     )
   }
 
+  static func unusedKey(_ key: String, _ value: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' says \(key) = \(value), which this version does not compute; its results "
+        + "would be wrong. Choose a model without it."
+    )
+  }
+
+  static func unusedTensors(_ names: [String], _ path: String) -> ReFTError {
+    let more = names.count > 4 ? " and \(names.count - 4) more" : ""
+    let list = names.prefix(4).map { "'\($0)'" }.joined(separator: ", ")
+    return ReFTError(
+      .badData,
+      "Model '\(path)' holds tensors that this version does not compute with: \(list)\(more); its "
+        + "results would be wrong without them. Choose a model without them."
+    )
+  }
+
+  static func splitFile(number: Int?, count: Int, _ path: String) -> ReFTError {
+    let part = number.map { "part \($0)" } ?? "one part"
+    return ReFTError(
+      .badData,
+      "Model '\(path)' is \(part) of \(count) of a split model; expected a whole one. Join the "
+        + "parts with 'llama-gguf-split --merge FIRST-PART WHOLE.gguf'."
+    )
+  }
+
+  static func notAModel(_ kind: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "File '\(path)' holds general.type '\(kind)', expected 'model'. Give the file of the language "
+        + "model itself."
+    )
+  }
+
+  static func hasExperts(_ count: Int, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' is a mixture of \(count) experts; this version runs models with one MLP a "
+        + "block. Choose a dense model."
+    )
+  }
+
+  static func valueSize(_ valueSize: Int, keySize: Int, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' has value heads of size \(valueSize) beside key heads of size \(keySize); "
+        + "this version runs models where both are the same. Choose another model."
+    )
+  }
+
+  static func moreTokensThanRows(tokens: Int, rows: Int, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' has \(tokens) tokens but \(rows) embedding rows; expected a row for every "
+        + "token. Convert the model again, together with its own tokenizer."
+    )
+  }
+
   static func rotationFactor(_ factor: Float, _ path: String) -> ReFTError {
     ReFTError(
       .badData,

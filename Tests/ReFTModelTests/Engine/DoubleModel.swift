@@ -24,9 +24,12 @@ struct DoubleModel {
   }
 
   let shape: ModelConfiguration
+  /// Divides positions.
+  private let ropeScale: Double
   private let tensors: [String: Matrix]
 
-  init(path: String) throws {
+  init(path: String, ropeScale: Double = 1) throws {
+    self.ropeScale = ropeScale
     let file = try GGUFFile(path: path)
     shape = try ModelConfiguration(gguf: file)
     var tensors: [String: Matrix] = [:]
@@ -50,7 +53,7 @@ struct DoubleModel {
     var out = x
     for pair in 0..<x.count / 2 {
       let exponent = -2 * Double(pair % (shape.headSize / 2)) / Double(shape.headSize)
-      let angle = Double(position) * pow(shape.ropeBase, exponent)
+      let angle = Double(position) / ropeScale * pow(shape.ropeBase, exponent)
       let (a, b) = (x[2 * pair], x[2 * pair + 1])
       out[2 * pair] = a * cos(angle) - b * sin(angle)
       out[2 * pair + 1] = a * sin(angle) + b * cos(angle)

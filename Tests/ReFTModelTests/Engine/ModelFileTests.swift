@@ -47,6 +47,7 @@ struct ModelFileTests {
     [
       "general.architecture", "llama.block_count", "llama.embedding_length",
       "llama.attention.head_count", "llama.feed_forward_length", "llama.context_length",
+      "llama.attention.layer_norm_rms_epsilon",
       "tokenizer.ggml.tokens",
     ].map { key in Case("without \(key)", says: key) { $0.remove(key) } }
     + [
@@ -95,6 +96,116 @@ struct ModelFileTests {
     Case("tokenizer.chat_template", .string("{% for %}"), says: "template"),
   ]
 
+  /// Whatever the engine does not compute is named, with the value found and what to do.
+  static let contents: [Case] = [
+    Case("split.count", .uint32(2), says: "is one part of 2 of a split model"),
+    Case("llama.expert_count", .uint32(8), says: "is a mixture of 8 experts"),
+    Case("general.type", .string("adapter"), says: "general.type 'adapter', expected 'model'"),
+    Case("llama.rope.scaling.type", .string("longrope"), says: "'longrope'"),
+    Case("llama.logit_scale", .float32(0.5), says: "llama.logit_scale = 0.5,"),
+    Case("llama.attention.causal", .bool(false), says: "llama.attention.causal = false,"),
+    Case("llama.attention.sliding_window", .uint32(64), says: "llama.attention.sliding_window"),
+    Case("llama.attention.value_length", .uint32(8), says: "value heads of size 8"),
+    Case("llama.mystery", .uint32(1), says: "llama.mystery = 1,"),
+    Case("a bias", says: "'blk.0.attn_q.bias'") {
+      $0.add("blk.0.attn_q.bias", .f32, dimensions: [64], values: [Float](repeating: 1, count: 64))
+    },
+    Case("a block too many", says: "'blk.2.attn_norm.weight'") {
+      $0.add("blk.2.attn_norm.weight", .f32, dimensions: [1], values: [1])
+    },
+    Case("six tensors too many", says: "'t3' and 2 more") { file in
+      for index in 0..<6 { file.add("t\(index)", .f32, dimensions: [1], values: [1]) }
+    },
+    Case("more tokens than rows", says: "has 300 tokens but 299 embedding rows") { file in
+      file.removeTensor("token_embd.weight")
+      file.add(
+        "token_embd.weight",
+        .f32,
+        dimensions: [64, 299],
+        values: [Float](repeating: 0.1, count: 64 * 299)
+      )
+    },
+  ]
+
+  @Test("says harmless things and opens")
+  func harmless() throws {
+    try withTemporaryDirectory { folder in
+      var writer = TinyModel().writer()
+      writer.set("split.count", .uint32(1))
+      writer.set("llama.expert_count", .uint32(0))
+      writer.set("llama.attention.causal", .bool(true))
+      writer.set("llama.logit_scale", .float32(1))
+      writer.add(
+        "blk.0.attn_rot_embd.weight",
+        .f32,
+        dimensions: [8],
+        values: [1, 1, 1, 1, 1, 1, 1, 1]
+      )
+      try writer.write(to: folder + "/model.gguf")
+      #expect(throws: Never.self) { try FrozenModel(path: folder + "/model.gguf") }
+    }
+  }
+
+  struct Rotation: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let scale: Double
+    let values: [(key: String, value: GGUFWriter.Value)]
+  }
+
+  static let rotations = [
+    Rotation(
+      testDescription: "none with a factor is unscaled",
+      scale: 1,
+      values: [
+        ("llama.rope.scaling.type", .string("none")), ("llama.rope.scaling.factor", .float32(4)),
+      ]
+    ),
+    Rotation(
+      testDescription: "linear",
+      scale: 4,
+      values: [
+        ("llama.rope.scaling.type", .string("linear")), ("llama.rope.scaling.factor", .float32(4)),
+      ]
+    ),
+    Rotation(
+      testDescription: "a factor without a type is linear",
+      scale: 4,
+      values: [
+        ("llama.rope.scaling.factor", .float32(4))
+      ]
+    ),
+    Rotation(
+      testDescription: "the older key",
+      scale: 4,
+      values: [
+        ("llama.rope.scale_linear", .float32(4))
+      ]
+    ),
+    Rotation(
+      testDescription: "the older key beside the newer",
+      scale: 2,
+      values: [
+        ("llama.rope.scaling.factor", .float32(2)), ("llama.rope.scale_linear", .float32(4)),
+      ]
+    ),
+  ]
+
+  @Test("positions are divided as the file says", arguments: rotations)
+  func rotation(item: Rotation) throws {
+    try withTemporaryDirectory { folder in
+      let path = folder + "/model.gguf"
+      var writer = TinyModel().writer()
+      for (key, value) in item.values { writer.set(key, value) }
+      try writer.write(to: path)
+      let ids = EngineFixture.tokens(20, seed: 1)
+      let batch = EngineFixture.batch([ids], labelled: 1)
+      let losses = try TrainingPass(model: FrozenModel(path: path)).loss(batch, editor: nil)
+      let logits = try DoubleModel(path: path, ropeScale: item.scale).run(ids).logits
+      let expected = (1..<20).map { Float(DoubleModel.loss(logits[$0 - 1], label: ids[$0])) }
+      expectClose(losses, expected, tolerance: 2e-5)
+    }
+  }
+
   static let shapes: [Case] = [
     Case("token_embd.weight", dimensions: [64], says: "token_embd.weight"),
     Case("token_embd.weight", dimensions: [32, 300], says: "[32, 300]"),
@@ -112,7 +223,10 @@ struct ModelFileTests {
     Case("rope_freqs.weight", dimensions: [8], says: "rope_freqs.weight"),
   ]
 
-  @Test("is refused with a sentence that names the fault", arguments: missing + metadata + shapes)
+  @Test(
+    "is refused with a sentence that names the fault",
+    arguments: missing + metadata + contents + shapes
+  )
   func refused(item: Case) throws {
     try withTemporaryDirectory { folder in
       let path = folder + "/model.gguf"
