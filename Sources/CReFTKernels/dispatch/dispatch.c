@@ -16,10 +16,15 @@ typedef struct kernels {
   void (*rmsnorm_backward)(size_t, size_t, const float*, size_t, const float*, float, const float*,
                            size_t, float*, size_t);
   void (*rope)(size_t, size_t, const float*, float, float*);
+  void (*rope_halves)(size_t, size_t, const float*, float, float*);
   void (*silu)(size_t, const float*, float*);
   void (*swiglu)(size_t, const float*, const float*, float*);
   void (*swiglu_backward)(size_t, const float*, const float*, const float*, float*, float*);
   void (*silu_backward)(size_t, const float*, const float*, float*);
+  void (*gelu)(size_t, const float*, float*);
+  void (*geglu)(size_t, const float*, const float*, float*);
+  void (*geglu_backward)(size_t, const float*, const float*, const float*, float*, float*);
+  void (*gelu_backward)(size_t, const float*, const float*, float*);
   float (*softmax)(size_t, size_t, float, float*, float*);
   void (*exp_scores)(size_t, size_t, float, float, float*);
   void (*softmax_backward)(size_t, size_t, float, const float*, float*);
@@ -39,10 +44,15 @@ static const kernels_t reference = {
     .rmsnorm = reft_rmsnorm_f32_ref,
     .rmsnorm_backward = reft_rmsnorm_backward_f32_ref,
     .rope = reft_rope_f32_ref,
+    .rope_halves = reft_rope_halves_f32_ref,
     .silu = reft_silu_f32_ref,
     .swiglu = reft_swiglu_f32_ref,
     .swiglu_backward = reft_swiglu_backward_f32_ref,
     .silu_backward = reft_silu_backward_f32_ref,
+    .gelu = reft_gelu_f32_ref,
+    .geglu = reft_geglu_f32_ref,
+    .geglu_backward = reft_geglu_backward_f32_ref,
+    .gelu_backward = reft_gelu_backward_f32_ref,
     .softmax = reft_softmax_f32_ref,
     .exp_scores = reft_exp_scores_f32_ref,
     .softmax_backward = reft_softmax_backward_f32_ref,
@@ -63,10 +73,15 @@ static const kernels_t avx2 = {
     .rmsnorm = reft_rmsnorm_f32_avx2,
     .rmsnorm_backward = reft_rmsnorm_backward_f32_avx2,
     .rope = reft_rope_f32_avx2,
+    .rope_halves = reft_rope_halves_f32_avx2,
     .silu = reft_silu_f32_avx2,
     .swiglu = reft_swiglu_f32_avx2,
     .swiglu_backward = reft_swiglu_backward_f32_avx2,
     .silu_backward = reft_silu_backward_f32_avx2,
+    .gelu = reft_gelu_f32_avx2,
+    .geglu = reft_geglu_f32_avx2,
+    .geglu_backward = reft_geglu_backward_f32_avx2,
+    .gelu_backward = reft_gelu_backward_f32_avx2,
     .softmax = reft_softmax_f32_avx2,
     .exp_scores = reft_exp_scores_f32_avx2,
     .softmax_backward = reft_softmax_backward_f32_avx2,
@@ -157,6 +172,28 @@ void reft_rmsnorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stri
 
 void reft_rope_f32(size_t heads, size_t head_size, const float* table, float sign, float* row) {
   active->rope(heads, head_size, table, sign, row);
+}
+
+void reft_rope_halves_f32(size_t heads, size_t head_size, const float* table, float sign,
+                          float* row) {
+  active->rope_halves(heads, head_size, table, sign, row);
+}
+
+void reft_gelu_f32(size_t n, const float* gate, float* a) {
+  active->gelu(n, gate, a);
+}
+
+void reft_geglu_f32(size_t n, const float* gate, const float* up, float* h) {
+  active->geglu(n, gate, up, h);
+}
+
+void reft_geglu_backward_f32(size_t n, const float* gate, const float* up, const float* dh,
+                             float* dgate, float* dup) {
+  active->geglu_backward(n, gate, up, dh, dgate, dup);
+}
+
+void reft_gelu_backward_f32(size_t n, const float* gate, const float* da, float* dgate) {
+  active->gelu_backward(n, gate, da, dgate);
 }
 
 void reft_silu_f32(size_t n, const float* gate, float* a) {

@@ -59,6 +59,9 @@ void reft_rmsnorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stri
 /* Rotates pairs (2i, 2i+1) of each head by position * frequency; table holds cos, sin per pair;
  * sign -1 rotates back. */
 void reft_rope_f32(size_t heads, size_t head_size, const float* table, float sign, float* row);
+/* The same for pairs (i, head_size / 2 + i). */
+void reft_rope_halves_f32(size_t heads, size_t head_size, const float* table, float sign,
+                          float* row);
 /* a = silu(gate), h = a * up */
 void reft_silu_f32(size_t n, const float* gate, float* a);
 void reft_swiglu_f32(size_t n, const float* gate, const float* up, float* h);
@@ -67,6 +70,12 @@ void reft_swiglu_backward_f32(size_t n, const float* gate, const float* up, cons
                               float* dgate, float* dup);
 /* dgate = dactivation * silu'(gate) */
 void reft_silu_backward_f32(size_t n, const float* gate, const float* da, float* dgate);
+/* The same with the tanh form of GELU in place of SiLU. */
+void reft_gelu_f32(size_t n, const float* gate, float* a);
+void reft_geglu_f32(size_t n, const float* gate, const float* up, float* h);
+void reft_geglu_backward_f32(size_t n, const float* gate, const float* up, const float* dh,
+                             float* dgate, float* dup);
+void reft_gelu_backward_f32(size_t n, const float* gate, const float* da, float* dgate);
 /* s[j] = softmax(s * scale)[j] for j < n, 0 from n to padded; *log_sum_exp is that of s * scale.
  * Returns the sum of exponentials. */
 float reft_softmax_f32(size_t n, size_t padded, float scale, float* s, float* log_sum_exp);

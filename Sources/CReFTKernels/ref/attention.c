@@ -53,11 +53,12 @@ void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, 
   for (size_t at = 0; at < count * head_size; at++) rows[at] = number_at(format, values, at);
 }
 
-void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t keys, float scale,
-                     const float* q, const void* k, const void* v, float* scores, float* out) {
+void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
+                     float scale, const float* q, const void* k, const void* v, float* scores,
+                     float* out) {
   for (size_t g = 0; g < group; g++, q += head_size, out += head_size + 2) {
     float largest = -INFINITY, sum = 0;
-    for (size_t key = 0; key < keys; key++) {
+    for (size_t key = skip; key < keys; key++) {
       float dot = 0;
       for (size_t j = 0; j < head_size; j++) {
         dot += q[j] * number_at(format, k, place_of_key(head_size, key, j));
@@ -66,7 +67,7 @@ void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t key
       largest = scores[key] > largest ? scores[key] : largest;
     }
     for (size_t j = 0; j < head_size; j++) out[j] = 0;
-    for (size_t key = 0; key < keys; key++) {
+    for (size_t key = skip; key < keys; key++) {
       float weight = expf(scores[key] - largest);
       sum += weight;
       for (size_t j = 0; j < head_size; j++) {

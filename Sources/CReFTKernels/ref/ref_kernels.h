@@ -10,6 +10,11 @@ void reft_swiglu_f32_ref(size_t n, const float* gate, const float* up, float* h)
 void reft_swiglu_backward_f32_ref(size_t n, const float* gate, const float* up, const float* dh,
                                   float* dgate, float* dup);
 void reft_silu_backward_f32_ref(size_t n, const float* gate, const float* da, float* dgate);
+void reft_gelu_f32_ref(size_t n, const float* gate, float* a);
+void reft_geglu_f32_ref(size_t n, const float* gate, const float* up, float* h);
+void reft_geglu_backward_f32_ref(size_t n, const float* gate, const float* up, const float* dh,
+                                 float* dgate, float* dup);
+void reft_gelu_backward_f32_ref(size_t n, const float* gate, const float* da, float* dgate);
 float reft_exp_sum_f32_ref(size_t n, float shift, float* x);
 float reft_softmax_f32_ref(size_t n, size_t padded, float scale, float* s, float* log_sum_exp);
 void reft_exp_scores_f32_ref(size_t n, size_t padded, float scale, float lse, float* s);
@@ -27,6 +32,8 @@ void reft_rmsnorm_backward_f32_ref(size_t n, size_t d, const float* x, size_t x_
                                    const float* weight, float epsilon, const float* dy,
                                    size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_ref(size_t heads, size_t head_size, const float* table, float sign, float* row);
+void reft_rope_halves_f32_ref(size_t heads, size_t head_size, const float* table, float sign,
+                              float* row);
 void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y);
 void reft_scale_f32_ref(size_t n, float factor, float* y);
 float reft_dot_f32_ref(size_t n, const float* x, const float* y);
@@ -46,7 +53,8 @@ void reft_cache_key_panels_ref(uint32_t format, size_t head_size, size_t count, 
                                float* panels);
 void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, const void* values,
                                float* rows);
-void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t keys, float scale,
-                     const float* q, const void* k, const void* v, float* scores, float* out);
+void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
+                     float scale, const float* q, const void* k, const void* v, float* scores,
+                     float* out);
 
 #endif

@@ -43,6 +43,20 @@ void reft_rope_f32_ref(size_t heads, size_t head_size, const float* table, float
   }
 }
 
+void reft_rope_halves_f32_ref(size_t heads, size_t head_size, const float* table, float sign,
+                              float* row) {
+  size_t half = head_size / 2;
+  for (size_t h = 0; h < heads; h++) {
+    float* head = row + h * head_size;
+    for (size_t i = 0; i < half; i++) {
+      float cosine = table[2 * i], sine = sign * table[2 * i + 1];
+      float first = head[i], second = head[half + i];
+      head[i] = first * cosine - second * sine;
+      head[half + i] = first * sine + second * cosine;
+    }
+  }
+}
+
 void reft_axpy_f32_ref(size_t n, float factor, const float* x, float* y) {
   for (size_t i = 0; i < n; i++) y[i] += factor * x[i];
 }

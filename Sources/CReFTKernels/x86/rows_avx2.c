@@ -126,4 +126,30 @@ AVX2 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table,
     }
   }
 }
+
+AVX2 void reft_rope_halves_f32_avx2(size_t heads, size_t head_size, const float* table, float sign,
+                                    float* row) {
+  __m256 signs = _mm256_set1_ps(sign);
+  size_t half = head_size / 2;
+  for (size_t h = 0; h < heads; h++) {
+    float *low = row + h * head_size, *high = low + half;
+    size_t i = 0;
+    for (; i + 8 <= half; i += 8) {
+      __m256 t0 = _mm256_loadu_ps(table + 2 * i), t1 = _mm256_loadu_ps(table + 2 * i + 8);
+      __m256 even = _mm256_shuffle_ps(t0, t1, 0x88), odd = _mm256_shuffle_ps(t0, t1, 0xdd);
+      __m256 cosine = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(even), 0xd8));
+      __m256 sine = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(odd), 0xd8));
+      sine = _mm256_mul_ps(sine, signs);
+      __m256 first = _mm256_loadu_ps(low + i), second = _mm256_loadu_ps(high + i);
+      _mm256_storeu_ps(low + i, _mm256_fmsub_ps(first, cosine, _mm256_mul_ps(second, sine)));
+      _mm256_storeu_ps(high + i, _mm256_fmadd_ps(first, sine, _mm256_mul_ps(second, cosine)));
+    }
+    for (; i < half; i++) {
+      float cosine = table[2 * i], sine = sign * table[2 * i + 1];
+      float first = low[i], second = high[i];
+      low[i] = first * cosine - second * sine;
+      high[i] = first * sine + second * cosine;
+    }
+  }
+}
 #endif

@@ -10,6 +10,11 @@ void reft_swiglu_f32_avx2(size_t n, const float* gate, const float* up, float* h
 void reft_swiglu_backward_f32_avx2(size_t n, const float* gate, const float* up, const float* dh,
                                    float* dgate, float* dup);
 void reft_silu_backward_f32_avx2(size_t n, const float* gate, const float* da, float* dgate);
+void reft_gelu_f32_avx2(size_t n, const float* gate, float* a);
+void reft_geglu_f32_avx2(size_t n, const float* gate, const float* up, float* h);
+void reft_geglu_backward_f32_avx2(size_t n, const float* gate, const float* up, const float* dh,
+                                  float* dgate, float* dup);
+void reft_gelu_backward_f32_avx2(size_t n, const float* gate, const float* da, float* dgate);
 float reft_exp_sum_f32_avx2(size_t n, float shift, float* x);
 float reft_softmax_f32_avx2(size_t n, size_t padded, float scale, float* s, float* log_sum_exp);
 void reft_exp_scores_f32_avx2(size_t n, size_t padded, float scale, float lse, float* s);
@@ -39,22 +44,24 @@ void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x
                                     const float* weight, float epsilon, const float* dy,
                                     size_t dy_stride, float* dx, size_t dx_stride);
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
+void reft_rope_halves_f32_avx2(size_t heads, size_t head_size, const float* table, float sign,
+                               float* row);
 void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
                              size_t first, size_t count);
 void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
 void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
-void reft_attend_f32_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                          const void* k, const void* v, const void* next, float* scores,
-                          float* out);
-void reft_attend_f32_avx512(size_t group, size_t head_size, size_t keys, float scale,
+void reft_attend_f32_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
+                          const float* q, const void* k, const void* v, const void* next,
+                          float* scores, float* out);
+void reft_attend_f32_avx512(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
                             const float* q, const void* k, const void* v, const void* next,
                             float* scores, float* out);
-void reft_attend_f16_avx2(size_t group, size_t head_size, size_t keys, float scale, const float* q,
-                          const void* k, const void* v, const void* next, float* scores,
-                          float* out);
-void reft_attend_f16_avx512(size_t group, size_t head_size, size_t keys, float scale,
+void reft_attend_f16_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
+                          const float* q, const void* k, const void* v, const void* next,
+                          float* scores, float* out);
+void reft_attend_f16_avx512(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
                             const float* q, const void* k, const void* v, const void* next,
                             float* scores, float* out);
 void reft_cache_store_f16_avx2(size_t head_size, size_t first, size_t count, const float* key,

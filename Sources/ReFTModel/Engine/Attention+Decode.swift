@@ -69,6 +69,7 @@ extension Attention {
           run.format,
           group,
           headSize,
+          0,
           run.keyCount,
           scale,
           rows + run.row * rowWidth + run.head * group * headSize,

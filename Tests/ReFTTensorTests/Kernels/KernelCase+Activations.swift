@@ -55,6 +55,54 @@ extension KernelCase {
       reft_silu_backward_f32(size[0], gate.base, da.base, dgate.base)
       return dgate.contents
     },
+    KernelCase(name: "gelu", family: .activations, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
+      size,
+      offset,
+      random in
+      let gate = gates(size[0], offset, &random)
+      let a = KernelMemory(size[0], offset: offset, &random)
+      reft_gelu_f32(size[0], gate.base, a.base)
+      return a.contents
+    },
+    KernelCase(name: "geglu", family: .activations, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
+      size,
+      offset,
+      random in
+      let gate = gates(size[0], offset, &random)
+      let up = KernelMemory(size[0], offset: offset, &random)
+      let h = KernelMemory(size[0], offset: offset, &random)
+      reft_geglu_f32(size[0], gate.base, up.base, h.base)
+      return h.contents
+    },
+    KernelCase(
+      name: "geglu_backward",
+      family: .activations,
+      sizes: combinations(Array(0...70), [0, 1]),
+      warn: 3e-6,
+      fail: 2e-5
+    ) { size, offset, random in
+      let gate = gates(size[0], offset, &random)
+      let up = KernelMemory(size[0], offset: offset, &random)
+      let dh = KernelMemory(size[0], offset: offset, &random)
+      let isInPlace = size[1] == 1
+      let dgate = isInPlace ? gate : KernelMemory(size[0], offset: offset, &random)
+      let dup = isInPlace ? up : KernelMemory(size[0], offset: offset, &random)
+      reft_geglu_backward_f32(size[0], gate.base, up.base, dh.base, dgate.base, dup.base)
+      return dgate.contents + dup.contents + dh.contents
+    },
+    KernelCase(
+      name: "gelu_backward",
+      family: .activations,
+      sizes: combinations(Array(0...70), [0, 1]),
+      warn: 3e-6,
+      fail: 2e-5
+    ) { size, offset, random in
+      let gate = gates(size[0], offset, &random)
+      let da = KernelMemory(size[0], offset: offset, &random)
+      let dgate = size[1] == 1 ? gate : KernelMemory(size[0], offset: offset, &random)
+      reft_gelu_backward_f32(size[0], gate.base, da.base, dgate.base)
+      return dgate.contents
+    },
   ]
 
   /// Gates from −∞-like to ∞-like: the exponential is clamped at ±87, and must not show it.

@@ -14,8 +14,9 @@ extension KernelCase {
         sizes: combinations(
           [0, 1, 2, 3, 4, 7],
           [2, 10, 40, 64, 136],
-          [1, 3, 8, 15, 17, 33, 64, 70, 130]
-        ),
+          [1, 3, 8, 15, 17, 33, 64, 70, 130],
+          [0, 1, 9, 63]
+        ).filter { $0[3] < $0[2] },
         warn: 1e-5,
         fail: 5e-5
       ) { size, offset, random in
@@ -29,6 +30,7 @@ extension KernelCase {
           format,
           group,
           headSize,
+          size[3],
           count,
           0.4,
           q.base,

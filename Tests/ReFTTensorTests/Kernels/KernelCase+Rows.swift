@@ -61,6 +61,19 @@ extension KernelCase {
       reft_rope_f32(heads, headSize, table.base, Float(size[2]), row.base)
       return row.contents
     },
+    KernelCase(
+      name: "rope_halves",
+      family: .rows,
+      sizes: combinations([0, 1, 3], Array(stride(from: 0, through: 70, by: 2)), [-1, 1]),
+      warn: 5e-7,
+      fail: 2e-6
+    ) { size, offset, random in
+      let (heads, headSize) = (size[0], size[1])
+      let table = KernelMemory(headSize, offset: offset, &random)
+      let row = KernelMemory(heads * headSize, offset: offset, &random)
+      reft_rope_halves_f32(heads, headSize, table.base, Float(size[2]), row.base)
+      return row.contents
+    },
     KernelCase(name: "scale", family: .rows, sizes: oneSize, warn: 0, fail: 0) {
       size,
       offset,
