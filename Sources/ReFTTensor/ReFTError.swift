@@ -90,19 +90,19 @@ public struct ReFTError: Error, CustomStringConvertible, Sendable {
     self.location = location
   }
 
-  /// The message, in one line.
-  public var description: String { message }
+  /// The message in one line that is safe to show: names from files may hold anything.
+  public var description: String { TerminalText.sentence(message) }
 
-  /// The message, the source location and the causes, one per line.
+  /// The message, the source location and the causes, one per line, each safe to show.
   public func detailedDescription() -> String {
-    var lines = ["\(code): \(message) [\(location.fileID):\(location.line) \(location.function)]"]
+    var lines = ["\(code): \(self) [\(location.fileID):\(location.line) \(location.function)]"]
     var next = cause
     while let error = next {
       if let error = error as? ReFTError {
-        lines.append("  caused by \(error.code): \(error.message)")
+        lines.append("  caused by \(error.code): \(error)")
         next = error.cause
       } else {
-        lines.append("  caused by \(error)")
+        lines.append("  caused by \(TerminalText.sentence("\(error)"))")
         next = nil
       }
     }

@@ -18,10 +18,10 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// The pool of the process: `REFT_THREADS` threads, or one per processor.
   public static let shared: ThreadPool = {
-    let wish = ProcessInfo.processInfo.environment["REFT_THREADS"].flatMap { Int($0) }
-    return ThreadPool(
-      threadCount: max(1, min(256, wish ?? ProcessInfo.processInfo.activeProcessorCount))
-    )
+    let processors = max(1, min(256, ProcessInfo.processInfo.activeProcessorCount))
+    // The command line has told of a wish that cannot be.
+    let wish = try? Machine.threadWish(ProcessInfo.processInfo.environment)
+    return ThreadPool(threadCount: wish ?? processors)
   }()
 
   /// How many threads work, the caller's among them.

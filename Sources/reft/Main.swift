@@ -40,11 +40,14 @@ struct Reft: ParsableCommand {
 @main
 enum Entry {
   static func main() {
+    StandardStream.prepare()
     ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
     LoggingSystem.bootstrap { _ in PlainLog() }
     do {
       var command = try Reft.parseAsRoot()
+      try Machine.checkEnvironment()
       try command.run()
+      Output.finish()
     } catch {
       ErrorReport(error, verbose: CommandLine.arguments.contains("--verbose")).exit()
     }

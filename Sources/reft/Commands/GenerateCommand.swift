@@ -94,7 +94,7 @@ struct GenerateCommand: ParsableCommand {
       try stream(generator, requests)
     } else {
       for (index, result) in try generate(generator, requests).enumerated() {
-        Output.line("[\(index)] \(result.text)")
+        Output.piece("[\(index)] \(result.text)\n")
       }
     }
     for line in Readable.shares(shares() ?? [:]) { Output.note(line) }

@@ -2,7 +2,6 @@
 // `reft tokenize`: text to token ids.
 
 import ArgumentParser
-import Foundation
 import ReFTModel
 import ReFTTensor
 
@@ -38,7 +37,7 @@ struct TokenizeCommand: ParsableCommand {
 
   func run() throws {
     let tokenizer = try Tokenizer(gguf: GGUFFile(path: model.path()))
-    let bytes = text.map { Array($0.utf8) } ?? Array(FileHandle.standardInput.readDataToEndOfFile())
+    let bytes = try text.map { Array($0.utf8) } ?? StandardStream.readAll()
     let ids = tokenizer.encode(bytes: bytes, parseSpecial: !noSpecial, addBOS: bos)
     let tokens = ids.map { tokenizer.piece($0) }
     if common.json {

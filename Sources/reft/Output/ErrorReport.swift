@@ -14,7 +14,7 @@ struct ErrorReport {
 
   init(_ error: any Error, verbose: Bool) {
     if let error = error as? ReFTError {
-      text = "error: " + (verbose ? error.detailedDescription() : Self.oneLine(error.message))
+      text = "error: " + (verbose ? error.detailedDescription() : error.description)
       status = error.code.exitStatus
       isResult = false
       return
@@ -25,22 +25,21 @@ struct ErrorReport {
     if isResult {
       text = Reft.fullMessage(for: error)
     } else if code == .validationFailure {
-      text = "error: \(Self.oneLine(Reft.message(for: error))); see '\(Self.helpCall(error))'"
+      let message = TerminalText.sentence(Reft.message(for: error))
+      text = "error: \(message); see '\(Self.helpCall(error))'"
     } else {
-      text = error is ExitCode ? "" : "error: " + Self.oneLine(Reft.message(for: error))
+      text = error is ExitCode ? "" : "error: " + TerminalText.sentence(Reft.message(for: error))
     }
   }
 
   func exit() -> Never {
-    if !text.isEmpty {
-      let stream = isResult ? FileHandle.standardOutput : FileHandle.standardError
-      stream.write(Data((text + "\n").utf8))
+    if isResult, !text.isEmpty {
+      Output.line(text)
+      Output.finish()
+    } else if !text.isEmpty {
+      Output.tell(text + "\n")
     }
     Foundation.exit(status)
-  }
-
-  private static func oneLine(_ text: String) -> String {
-    text.split(whereSeparator: \.isNewline).joined(separator: " ")
   }
 
   /// The help of the command that the user meant, read off the usage line of the parser's message.

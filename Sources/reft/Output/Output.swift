@@ -5,28 +5,60 @@ import Foundation
 import ReFTTensor
 
 /// The two streams of a command.
+///
+/// A result that cannot be written ends the command with status 74 and one line on stderr; a reader
+/// that went away, such as `head`, wants no such line. Everything else is written where it can be.
+/// What is shown to people is made safe for terminals; JSON and generated texts stay exact.
 enum Output {
   /// Prints a line of the result.
-  static func line(_ text: String = "") {
-    FileHandle.standardOutput.write(Data((text + "\n").utf8))
-  }
+  static func line(_ text: String = "") { result(TerminalText.text(text) + "\n") }
 
-  /// Prints a part of the result as it comes, without a line end.
+  /// Prints a part of a generated text as it comes, without a line end.
+  ///
+  /// The text belongs to the user: files and pipes get it as it is. A terminal would obey its
+  /// control characters, and gets them escaped.
   static func piece(_ text: String) {
-    FileHandle.standardOutput.write(Data(text.utf8))
+    result(isatty(STDOUT_FILENO) == 1 ? TerminalText.text(text) : text)
   }
 
-  /// Tells the user something that is not part of the result.
-  static func note(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
-  }
+  /// Tells the user something that is not part of the result, in one line.
+  static func note(_ text: String) { tell(TerminalText.sentence(text) + "\n") }
 
   /// Asks for a line of input on the terminal.
-  static func prompt(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  static func prompt(_ text: String) { tell(text) }
 
   /// Tells something that only a person at a terminal wants to know.
   static func remark(_ text: String) {
     if isatty(STDERR_FILENO) == 1 { note(text) }
+  }
+
+  /// Writes to stderr as it is; what cannot be written is dropped, since no work may end by it.
+  static func tell(_ text: String) {
+    _ = StandardStream.write(text, to: STDERR_FILENO, patienceMilliseconds: 1000)
+  }
+
+  /// Writes a part of the result as it is.
+  static func result(_ text: String) {
+    let code = StandardStream.write(text, to: STDOUT_FILENO)
+    if code != 0 { fail(code) }
+  }
+
+  /// Makes sure that the result has left the process: some file systems report late that they are
+  /// full.
+  static func finish() {
+    let copy = dup(STDOUT_FILENO)
+    if copy >= 0, close(copy) != 0, errno != EINTR { fail(errno) }
+  }
+
+  private static func fail(_ code: Int32) -> Never {
+    let reason = String(cString: strerror(code))
+    if code != EPIPE {
+      note(
+        "error: cannot write the result to standard output: \(reason); check where it is "
+          + "redirected to"
+      )
+    }
+    exit(ReFTError.Code.inputOutput.exitStatus)
   }
 
   /// Prints the one JSON document of a command.
@@ -39,22 +71,24 @@ enum Output {
       nan: "NaN"
     )
     let data = try encoder.encode(value)
-    FileHandle.standardOutput.write(data + Data("\n".utf8))
+    result(String(decoding: data, as: UTF8.self) + "\n")
   }
 
-  /// Prints rows in columns, two spaces between them.
-  static func table(_ rows: [[String]]) {
+  /// Prints rows in columns, two spaces between them; long cells are cut.
+  static func table(_ cells: [[String]]) {
+    let rows = cells.map { $0.map(TerminalText.name) }
     let columns = rows.map(\.count).max() ?? 0
     let widths = (0..<columns).map { column in
       rows.map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
     }
-    for row in rows {
-      let cells = row.enumerated().map { column, cell in
+    let lines = rows.map { row in
+      let padded = row.enumerated().map { column, cell in
         cell
           + String(repeating: " ", count: column == row.count - 1 ? 0 : widths[column] - cell.count)
       }
-      line(cells.joined(separator: "  "))
+      return padded.joined(separator: "  ") + "\n"
     }
+    result(lines.joined())
   }
 }
 
@@ -74,7 +108,7 @@ struct OrNull<Value: Encodable>: Encodable {
 enum Readable {
   /// "1,234,567".
   static func count(_ value: Int) -> String {
-    let digits = Array(String(abs(value)))
+    let digits = Array(String(value.magnitude))
     var text = ""
     for (index, digit) in digits.enumerated() {
       if index > 0, (digits.count - index) % 3 == 0 { text.append(",") }
@@ -97,6 +131,7 @@ enum Readable {
 
   /// "2m05s".
   static func duration(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e9 else { return "?" }
     let whole = Int(max(0, seconds).rounded())
     if whole < 60 { return "\(whole)s" }
     let (minutes, rest) = (whole / 60, whole % 60)

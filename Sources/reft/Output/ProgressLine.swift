@@ -2,6 +2,7 @@
 // One line on the terminal that is rewritten in place; nothing at all when stderr is a file.
 
 import Foundation
+import ReFTTensor
 import Synchronization
 
 /// Shows how far a long job is.
@@ -24,9 +25,9 @@ final class ProgressLine: Sendable {
     state.withLock { state in
       guard force || now - state.lastTime >= 0.1 else { return }
       state.lastTime = now
-      let line = String(text().prefix(Self.terminalWidth() - 1))
+      let line = String(TerminalText.sentence(text()).prefix(Self.terminalWidth() - 1))
       let padding = String(repeating: " ", count: max(0, state.lastWidth - line.count))
-      FileHandle.standardError.write(Data(("\r" + line + padding).utf8))
+      Output.tell("\r" + line + padding)
       state.lastWidth = line.count
     }
   }
@@ -37,7 +38,7 @@ final class ProgressLine: Sendable {
     state.withLock { state in
       guard state.lastWidth > 0 else { return }
       let blanks = String(repeating: " ", count: state.lastWidth)
-      FileHandle.standardError.write(Data(("\r" + blanks + "\r").utf8))
+      Output.tell("\r" + blanks + "\r")
       state.lastWidth = 0
     }
   }
