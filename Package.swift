@@ -53,11 +53,12 @@ let package = Package(
       ],
       swiftSettings: swift
     ),
+    .target(name: "ReFTText", dependencies: ["ReFTTensor"], swiftSettings: swift),
     .target(name: "ReFTModel", dependencies: ["ReFTTensor", "CReFTKernels"], swiftSettings: swift),
     .target(
       name: "ReFTHost",
       dependencies: [
-        "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor",
+        "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor", "ReFTText",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -66,7 +67,8 @@ let package = Package(
     .target(
       name: "ReFTTraining",
       dependencies: [
-        "ReFTHost", "ReFTModel", "ReFTTensor", .product(name: "Yams", package: "Yams"),
+        "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
+        .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -81,7 +83,7 @@ let package = Package(
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTTraining",
+        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -136,20 +138,28 @@ let package = Package(
       swiftSettings: swift
     ),
     .testTarget(
+      name: "ReFTTextTests",
+      dependencies: ["ReFTText", "ReFTTensor", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
+    .testTarget(
       name: "ReFTModelTests",
-      dependencies: ["ReFTModel", "ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
+      dependencies: ["ReFTModel", "ReFTTensor", "ReFTText", "CReFTKernels", "_ReFTTestSupport"],
       swiftSettings: swift
     ),
     .testTarget(
       name: "ReFTHostTests",
       dependencies: [
-        "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTPlugin", "CReFTPlatform", "_ReFTTestSupport",
+        "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "CReFTPlugin", "CReFTPlatform",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),
     .testTarget(
       name: "ReFTTrainingTests",
-      dependencies: ["ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "_ReFTTestSupport"],
+      dependencies: [
+        "ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTTestSupport",
+      ],
       swiftSettings: swift
     ),
     .testTarget(

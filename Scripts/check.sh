@@ -90,7 +90,7 @@ step_docs() {
   rm -rf "$graphs" && mkdir -p "$graphs"
   swift build --scratch-path .build-docs -Xswiftc -emit-symbol-graph \
     -Xswiftc -emit-symbol-graph-dir -Xswiftc "$graphs"
-  for module in ReFTTensor ReFTModel ReFTHost ReFTTraining ReFTPluginKit ReFTConformance; do
+  for module in ReFTTensor ReFTText ReFTModel ReFTHost ReFTTraining ReFTPluginKit ReFTConformance; do
     mkdir -p "$graphs/$module" "$graphs/$module.docc"
     find "$graphs" -maxdepth 1 -name "$module*.symbols.json" -exec cp {} "$graphs/$module/" \;
     docc convert "$graphs/$module.docc" --additional-symbol-graph-dir "$graphs/$module" \
@@ -103,13 +103,13 @@ step_docs() {
 step_sanitize() {
   REFT_HOME=/nonexistent REFT_TEST_MODEL='' \
     swift test --sanitize=address --scratch-path .build-asan --parallel \
-    --filter 'ReFTTensorTests|ReFTModelTests'
+    --filter 'ReFTTensorTests|ReFTTextTests|ReFTModelTests'
 }
 
 step_coverage() {
   local folder
   swift test --scratch-path .build-coverage --enable-code-coverage --parallel \
-    --filter 'ReFTTensorTests|ReFTModelTests|ReFTHostTests|ReFTTrainingTests'
+    --filter 'ReFTTensorTests|ReFTTextTests|ReFTModelTests|ReFTHostTests|ReFTTrainingTests'
   folder=$(swift build --scratch-path .build-coverage --show-bin-path)
   llvm-cov report "$folder/reftPackageTests.xctest" \
     -instr-profile "$folder/codecov/default.profdata" Sources/ReFT*

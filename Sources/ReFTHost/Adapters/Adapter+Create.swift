@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A new adapter, with parameters at their start.
 
-public import ReFTModel
 public import ReFTTensor
 
 extension Adapter {
@@ -38,7 +37,7 @@ extension Adapter {
   /// Makes an adapter for an open model.
   public static func create(
     specs: [InterventionSpec],
-    model: FrozenModel,
+    model: LoadedModel,
     catalog: PluginCatalog,
     seed: UInt64
   ) throws(ReFTError) -> Adapter {

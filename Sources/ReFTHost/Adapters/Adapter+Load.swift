@@ -2,7 +2,6 @@
 // An adapter from its folder.
 
 import Foundation
-public import ReFTModel
 public import ReFTTensor
 
 extension Adapter {
@@ -42,7 +41,7 @@ extension Adapter {
   /// Loads an adapter folder for an open model.
   public static func load(
     path: String,
-    model: FrozenModel,
+    model: LoadedModel,
     catalog: PluginCatalog
   ) throws(ReFTError) -> Adapter {
     try load(path: path, base: BaseModel(model), catalog: catalog)

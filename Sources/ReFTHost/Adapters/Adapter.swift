@@ -2,8 +2,9 @@
 // What training makes: interventions, where they work, and their parameters.
 
 import Foundation
-package import ReFTModel
+import ReFTModel
 public import ReFTTensor
+package import ReFTText
 import Synchronization
 
 /// A set of interventions with one store of parameters, for one frozen model.

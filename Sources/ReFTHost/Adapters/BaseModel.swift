@@ -2,6 +2,7 @@
 // The model that an adapter belongs to.
 
 public import ReFTModel
+public import ReFTText
 
 /// What an adapter must know of the frozen model that it edits.
 public struct BaseModel: Sendable {
@@ -20,7 +21,7 @@ public struct BaseModel: Sendable {
   }
 
   /// Describes an open model.
-  public init(_ model: FrozenModel) {
+  public init(_ model: LoadedModel) {
     self.init(
       configuration: model.configuration,
       fingerprint: model.fingerprint,

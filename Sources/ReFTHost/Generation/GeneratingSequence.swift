@@ -3,6 +3,7 @@
 
 import ReFTModel
 import ReFTTensor
+import ReFTText
 
 /// The state of one request between steps.
 final class GeneratingSequence {
@@ -30,7 +31,7 @@ final class GeneratingSequence {
     number: Int,
     request: GenerationRequest,
     promptIds: [Int32],
-    model: FrozenModel,
+    model: LoadedModel,
     pass: InferencePass
   ) {
     self.number = number

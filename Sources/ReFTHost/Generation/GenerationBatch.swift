@@ -13,7 +13,7 @@ public final class GenerationBatch {
   /// it bounds the memory of a step.
   private static let promptTokensPerStep = 4096
 
-  private let model: FrozenModel
+  private let model: LoadedModel
   private let size: Int
   private let loadSeconds: Double
   private let pass: InferencePass
@@ -32,7 +32,7 @@ public final class GenerationBatch {
   ///   - precision: of the activations of generated tokens.
   /// - Throws: `usage` for a size below 1.
   public init(
-    model: FrozenModel,
+    model: LoadedModel,
     size: Int = 1,
     loadSeconds: Double = 0,
     precision: DecodePrecision = .int16
@@ -41,7 +41,7 @@ public final class GenerationBatch {
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
-    pass = InferencePass(model: model, precision: precision)
+    pass = InferencePass(model: model.frozen, precision: precision)
   }
 
   /// Whether no text is waiting or in generation.

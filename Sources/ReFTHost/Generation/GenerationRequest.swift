@@ -3,6 +3,7 @@
 
 public import ReFTModel
 public import ReFTTensor
+public import ReFTText
 
 /// One text to generate.
 public struct GenerationRequest: Sendable {
@@ -50,12 +51,12 @@ public struct GenerationRequest: Sendable {
   ///
   /// - Throws: `usage` for a chat with a model that has no chat template, `badData` where the
   ///   template refuses the messages.
-  public func promptIds(for model: FrozenModel) throws(ReFTError) -> [Int32] {
+  public func promptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
     switch prompt {
     case .ids(let ids): return ids
     case .text(let text): return model.tokenizer.encode(text)
     case .chat(let messages):
-      guard let template = model.chatTemplate else { throw .chatTemplateMissing(model.path) }
+      guard let template = model.text.chatTemplate else { throw .chatTemplateMissing(model.path) }
       let text = try template.render(messages, addGenerationPrompt: true)
       // Many templates write the start token themselves.
       let bos = model.tokenizer.bos.map { model.tokenizer.piece($0) } ?? ""
@@ -65,7 +66,7 @@ public struct GenerationRequest: Sendable {
   }
 
   /// Checks the request and returns the prompt's ids.
-  func checkedPromptIds(for model: FrozenModel) throws(ReFTError) -> [Int32] {
+  func checkedPromptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
     try sampling.validate()
     guard maxTokens >= 1 else { throw .tooFewTokens(maxTokens) }
     guard !stop.contains("") else { throw .emptyStopText() }

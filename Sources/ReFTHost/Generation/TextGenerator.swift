@@ -7,12 +7,12 @@ public import ReFTTensor
 /// Generates texts with a frozen model, with or without adapters.
 public final class TextGenerator {
   /// The frozen model.
-  public let model: FrozenModel
+  public let model: LoadedModel
   /// How long opening it took, for the results' timings.
   public let loadSeconds: Double
 
   /// Takes a model that is open.
-  public init(model: FrozenModel, loadSeconds: Double = 0) {
+  public init(model: LoadedModel, loadSeconds: Double = 0) {
     self.model = model
     self.loadSeconds = loadSeconds
   }
@@ -22,7 +22,7 @@ public final class TextGenerator {
   /// - Throws: what opening a model file throws.
   public convenience init(path: String) throws(ReFTError) {
     let start = ContinuousClock.now
-    let model = try FrozenModel(path: path)
+    let model = try LoadedModel(path: path)
     self.init(model: model, loadSeconds: (ContinuousClock.now - start).seconds)
   }
 

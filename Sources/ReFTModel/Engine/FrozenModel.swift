@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A frozen model: weights as they lie in the file, tokenizer, chat template. Immutable once loaded.
+// A frozen model: weights as they lie in the file. Immutable once loaded.
 
 public import ReFTTensor
 
@@ -17,10 +17,6 @@ public final class FrozenModel: Sendable {
 
   /// The model's shape.
   public let configuration: ModelConfiguration
-  /// The model's tokenizer.
-  public let tokenizer: Tokenizer
-  /// The model's chat template, when the file has one.
-  public let chatTemplate: ChatTemplate?
   /// The file that the model was read from.
   public let path: String
 
@@ -34,8 +30,15 @@ public final class FrozenModel: Sendable {
   /// Opens a model; weights are mapped, not read.
   ///
   /// - Throws: `inputMissing`, `inputOutput`, or `badData` naming the metadata key or tensor.
-  public init(path: String) throws(ReFTError) {
-    let gguf = try GGUFFile(path: path)
+  public convenience init(path: String) throws(ReFTError) {
+    try self.init(gguf: GGUFFile(path: path))
+  }
+
+  /// Takes the weights of an open file.
+  ///
+  /// - Throws: `badData` naming the metadata key or tensor.
+  public init(gguf: GGUFFile) throws(ReFTError) {
+    let path = gguf.file.path
     let shape = try ModelConfiguration(gguf: gguf)
     func weight(_ name: String, rows: Int, columns: Int) throws(ReFTError) -> FrozenWeight {
       guard let tensor = gguf.tensor(name) else { throw .missingTensor(name, path) }
@@ -89,17 +92,6 @@ public final class FrozenModel: Sendable {
       throw .rotationFactor(factor, path)
     }
     rope = RotaryTable(configuration: shape, factors: factors)
-    let tokenizer = try Tokenizer(gguf: gguf)
-    self.tokenizer = tokenizer
-    if let source = gguf.string("tokenizer.chat_template") {
-      chatTemplate = try ChatTemplate(
-        source: source,
-        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
-        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? ""
-      )
-    } else {
-      chatTemplate = nil
-    }
     configuration = shape
     self.gguf = gguf
     self.path = path

@@ -49,11 +49,11 @@ public struct TrainingBenchmark {
     public var profile: WorkProfile
   }
 
-  private let model: FrozenModel
+  private let model: LoadedModel
   private let catalog: PluginCatalog
 
   /// Prepares measurements of a model with the plugins of a catalogue.
-  public init(model: FrozenModel, catalog: PluginCatalog) {
+  public init(model: LoadedModel, catalog: PluginCatalog) {
     self.model = model
     self.catalog = catalog
   }
@@ -64,7 +64,7 @@ public struct TrainingBenchmark {
   public func run(_ options: Options = Options()) throws -> Result {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = TrainingPass(model: model)
+    let pass = TrainingPass(model: model.frozen)
     let (batch, edits) = batch(options, adapter: adapter)
     let run = { (step: Int) in
       let session = try EditSession(
@@ -113,7 +113,7 @@ public struct TrainingBenchmark {
   ) throws -> (plugin: Double, inline: Double) {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = TrainingPass(model: model)
+    let pass = TrainingPass(model: model.frozen)
     let (batch, edits) = batch(options, adapter: adapter)
     let inline = inlineEditor(options, batch)
     let store = adapter.parameters
@@ -158,7 +158,7 @@ public struct TrainingBenchmark {
       return Array(segment.start..<segment.start + first) + Array(end - last..<end)
     }
     return InlineLoReFT(
-      model: model,
+      model: model.frozen,
       blocks: options.layers ?? Array(0..<model.configuration.layers),
       rank: options.rank,
       tokens: tokens,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The formats of a row, told apart by its keys.
 
-import ReFTModel
 import ReFTTensor
+import ReFTText
 
 /// One row of a data file.
 enum DataRow: Equatable {

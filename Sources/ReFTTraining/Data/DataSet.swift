@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of a file as examples, with an account of what was cut and skipped.
 
-public import ReFTModel
 public import ReFTTensor
+public import ReFTText
 
 /// The examples of one data file.
 public struct DataSet: Sendable {

@@ -3,8 +3,8 @@
 
 import Foundation
 public import ReFTHost
-public import ReFTModel
 public import ReFTTensor
+public import ReFTText
 
 /// Reads the prompts of a file.
 public enum PromptFile {

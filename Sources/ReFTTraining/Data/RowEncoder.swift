@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a row's texts to tokens and labels.
 
-public import ReFTModel
 import ReFTTensor
+public import ReFTText
 
 /// What turns texts into tokens; a model's tokenizer is the usual one.
 public protocol TextCoding: Sendable {

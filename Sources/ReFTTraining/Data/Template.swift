@@ -2,8 +2,8 @@
 // How a row's texts become the prompt and the completion that the model sees.
 
 import ReFTHost
-public import ReFTModel
 public import ReFTTensor
+public import ReFTText
 
 /// The wording around an instruction.
 public enum Template: Sendable, Equatable, CustomStringConvertible {

@@ -62,10 +62,10 @@ extension Trainer {
       rate: LearningRate(options, totalSteps: totalSteps),
       optimiser: optimiser,
       runner: BatchRunner(
-        model: model,
+        model: model.frozen,
         adapter: adapter,
         budget: options.microBatchTokens
-          ?? TrainingPass.tokenBudget(model, keptFrom: adapter.frozenDepth),
+          ?? TrainingPass.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
         cache: cache
       ),
       metrics: metrics,

@@ -4,7 +4,6 @@
 
 import Foundation
 public import ReFTHost
-public import ReFTModel
 import ReFTTensor
 
 /// Trains one adapter as a configuration says.
@@ -25,7 +24,7 @@ public final class Trainer {
   }
 
   let configuration: RunConfiguration
-  let model: FrozenModel
+  let model: LoadedModel
   let catalog: PluginCatalog
   let folder: RunFolder
   let checkpoints: CheckpointStore
@@ -36,7 +35,7 @@ public final class Trainer {
   ///   - configuration: what to do.
   ///   - model: the model that the configuration names, opened.
   ///   - catalog: where plugins are found.
-  public init(configuration: RunConfiguration, model: FrozenModel, catalog: PluginCatalog) {
+  public init(configuration: RunConfiguration, model: LoadedModel, catalog: PluginCatalog) {
     self.configuration = configuration
     self.model = model
     self.catalog = catalog

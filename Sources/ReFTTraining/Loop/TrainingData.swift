@@ -4,6 +4,7 @@
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 
 /// The training and validation rows of a run.
 struct TrainingData {
@@ -11,7 +12,7 @@ struct TrainingData {
   let validation: DataSet?
 
   /// Reads the files that a configuration names.
-  init(_ configuration: RunConfiguration, model: FrozenModel) throws(ReFTError) {
+  init(_ configuration: RunConfiguration, model: LoadedModel) throws(ReFTError) {
     let options = configuration.data
     var reading = DataSet.Options()
     reading.template = options.template
@@ -23,7 +24,7 @@ struct TrainingData {
       path: options.train,
       options: reading,
       coder: model.tokenizer,
-      chatTemplate: model.chatTemplate
+      chatTemplate: model.text.chatTemplate
     )
     switch options.validation {
     case .none:
@@ -37,7 +38,7 @@ struct TrainingData {
         path: path,
         options: reading,
         coder: model.tokenizer,
-        chatTemplate: model.chatTemplate
+        chatTemplate: model.text.chatTemplate
       )
     }
   }

@@ -3,7 +3,6 @@
 
 import Foundation
 public import ReFTHost
-public import ReFTModel
 public import ReFTTensor
 
 /// The losses of the rows of a file.
@@ -52,9 +51,9 @@ public struct Scorer {
   ///   - model: the frozen model.
   ///   - adapter: its edits; nil scores the model as it is.
   ///   - microBatchTokens: the most tokens of one pass; a longer row has a pass of its own.
-  public init(model: FrozenModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
+  public init(model: LoadedModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
     self.adapter = adapter
-    runner = BatchRunner(model: model, adapter: adapter, budget: microBatchTokens)
+    runner = BatchRunner(model: model.frozen, adapter: adapter, budget: microBatchTokens)
   }
 
   /// Scores rows.

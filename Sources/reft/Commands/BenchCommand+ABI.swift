@@ -41,12 +41,12 @@ extension BenchCommand {
     }
 
     func run() throws {
-      let frozen = try FrozenModel(path: model.path())
+      let loaded = try LoadedModel(path: model.path())
       let catalog = try plugins.catalog()
-      let decode = try compareDecoding(frozen, catalog)
+      let decode = try compareDecoding(loaded, catalog)
       var options = TrainingBenchmark.Options()
       options.steps = steps
-      let train = try TrainingBenchmark(model: frozen, catalog: catalog).compareWithInline(options)
+      let train = try TrainingBenchmark(model: loaded, catalog: catalog).compareWithInline(options)
       let document = Document(
         decode_seconds: decode.plugin,
         decode_inline_seconds: decode.inline,
@@ -69,19 +69,19 @@ extension BenchCommand {
     }
 
     private func compareDecoding(
-      _ frozen: FrozenModel,
+      _ loaded: LoadedModel,
       _ catalog: PluginCatalog
     ) throws -> (plugin: Double, inline: Double) {
-      let blocks = Array(0..<frozen.configuration.layers)
+      let blocks = Array(0..<loaded.configuration.layers)
       let spec = InterventionSpec(
         plugin: "loreft",
         layers: blocks,
         positions: try PositionRule("l1+decode"),
         options: ["rank": .int(4)]
       )
-      let adapter = try Adapter.create(specs: [spec], model: frozen, catalog: catalog, seed: 1)
+      let adapter = try Adapter.create(specs: [spec], model: loaded, catalog: catalog, seed: 1)
       let inline = InlineLoReFT(
-        model: frozen,
+        model: loaded.frozen,
         blocks: blocks,
         rank: 4,
         tokens: [0],
@@ -89,7 +89,7 @@ extension BenchCommand {
       )
       let context = 512
       var session: EditSession?
-      let medians = try InferenceBenchmark(model: frozen).compareDecoding(
+      let medians = try InferenceBenchmark(model: loaded.frozen).compareDecoding(
         after: context,
         tokens: 64,
         runs: turns,

@@ -3,8 +3,10 @@
 
 import ArgumentParser
 import Foundation
+import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 
 extension BenchCommand {
   struct Precision: ParsableCommand {
@@ -46,12 +48,12 @@ extension BenchCommand {
     }
 
     func run() throws {
-      let frozen = try FrozenModel(path: model.path())
+      let loaded = try LoadedModel(path: model.path())
       let file = try MappedFile(path: text)
       // A token is rarely longer than 16 bytes: enough of the file, whatever its size.
       let bytes = Array(file.bytes.prefix(16 * tokens))
-      let ids = Array(frozen.tokenizer.encode(bytes: bytes).prefix(tokens))
-      let results = try PrecisionBenchmark(model: frozen).run(ids)
+      let ids = Array(loaded.tokenizer.encode(bytes: bytes).prefix(tokens))
+      let results = try PrecisionBenchmark(model: loaded.frozen).run(ids)
       if common.json {
         let rows = results.map {
           Row(

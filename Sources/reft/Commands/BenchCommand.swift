@@ -58,7 +58,7 @@ struct BenchCommand: ParsableCommand {
 
   private static func report(
     _ work: String,
-    _ model: FrozenModel,
+    _ model: LoadedModel,
     _ peaks: Machine.Peaks,
     tokens: Int,
     seconds: Double,
@@ -159,12 +159,12 @@ struct BenchCommand: ParsableCommand {
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
-      let frozen = try FrozenModel(path: model.path())
+      let loaded = try LoadedModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try TrainingBenchmark(model: frozen, catalog: try plugins.catalog()).run(options)
+      let result = try TrainingBenchmark(model: loaded, catalog: try plugins.catalog()).run(options)
       try report(
         "train",
-        frozen,
+        loaded,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,
@@ -195,15 +195,15 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-      let frozen = try FrozenModel(path: model.path())
+      let loaded = try LoadedModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try InferenceBenchmark(model: frozen).prefill(
+      let result = try InferenceBenchmark(model: loaded.frozen).prefill(
         tokens: tokens,
         runs: `repeat`
       )
       try report(
         "prefill",
-        frozen,
+        loaded,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,
@@ -241,9 +241,9 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-      let frozen = try FrozenModel(path: model.path())
+      let loaded = try LoadedModel(path: model.path())
       let peaks = Machine.measurePeaks()
-      let result = try InferenceBenchmark(model: frozen, precision: precision.value).decode(
+      let result = try InferenceBenchmark(model: loaded.frozen, precision: precision.value).decode(
         after: context,
         tokens: tokens,
         sequences: batch,
@@ -251,7 +251,7 @@ struct BenchCommand: ParsableCommand {
       )
       try report(
         "decode",
-        frozen,
+        loaded,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,

@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import ReFTHost
 import ReFTModel
+import ReFTText
 
 struct ChatCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

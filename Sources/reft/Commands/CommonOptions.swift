@@ -71,7 +71,7 @@ struct AdapterOptions: ParsableArguments {
   var adapter: String?
 
   /// Loads the adapter, when one is named, and tells what it has to warn of.
-  func load(for model: FrozenModel, catalog: PluginCatalog) throws -> Adapter? {
+  func load(for model: LoadedModel, catalog: PluginCatalog) throws -> Adapter? {
     guard let adapter else { return nil }
     let loaded = try Adapter.load(path: adapter, model: model, catalog: catalog)
     for warning in loaded.warnings { Output.note("warning: \(warning)") }

@@ -5,6 +5,7 @@ import ArgumentParser
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 
 struct GenerateCommand: ParsableCommand {
@@ -101,20 +102,24 @@ struct GenerateCommand: ParsableCommand {
   }
 
   private func prompts(
-    _ model: FrozenModel,
+    _ model: LoadedModel,
     _ adapter: Adapter?
   ) throws -> [GenerationRequest.Prompt] {
     if let prompt { return [.text(prompt)] }
     if let chat { return [.chat([ChatMessage(role: "user", content: chat)])] }
     let wording = try Template(template ?? adapter?.template ?? "none")
     if let input {
-      return try PromptFile.read(path: input, template: wording, chatTemplate: model.chatTemplate)
+      return try PromptFile.read(
+        path: input,
+        template: wording,
+        chatTemplate: model.text.chatTemplate
+      )
     }
     return [
       try PromptFile.instructionPrompt(
         instruction ?? "",
         template: wording,
-        chatTemplate: model.chatTemplate
+        chatTemplate: model.text.chatTemplate
       )
     ]
   }

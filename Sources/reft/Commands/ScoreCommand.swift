@@ -5,6 +5,7 @@ import ArgumentParser
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 
 struct ScoreCommand: ParsableCommand {
@@ -64,18 +65,18 @@ struct ScoreCommand: ParsableCommand {
   }
 
   func run() throws {
-    let frozen = try FrozenModel(path: model.path())
-    let adapter = try adapterOptions.load(for: frozen, catalog: try plugins.catalog())
+    let loaded = try LoadedModel(path: model.path())
+    let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     var options = DataSet.Options()
     options.template = try Template(template ?? adapter?.template ?? "none")
     options.appendsEndOfSequence = !noEos
     let rows = try DataSet(
       path: data,
       options: options,
-      coder: frozen.tokenizer,
-      chatTemplate: frozen.chatTemplate
+      coder: loaded.tokenizer,
+      chatTemplate: loaded.text.chatTemplate
     )
-    let scorer = Scorer(model: frozen, adapter: adapter, microBatchTokens: microBatchTokens)
+    let scorer = Scorer(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
     let line = ProgressLine()
     let clock = RateClock(total: rows.examples.count)
     let progress = { (done: Int) in line.show(clock.text(done: done, unit: "rows")) }

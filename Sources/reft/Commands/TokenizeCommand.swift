@@ -4,6 +4,7 @@
 import ArgumentParser
 import ReFTModel
 import ReFTTensor
+import ReFTText
 
 struct TokenizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

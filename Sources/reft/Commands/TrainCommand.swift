@@ -66,7 +66,7 @@ struct TrainCommand: ParsableCommand {
   func run() throws {
     var configuration = try RunConfiguration.load(path: config, overrides: overrides)
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
-    let model = try FrozenModel(path: ModelLibrary().resolve(configuration.model))
+    let model = try LoadedModel(path: ModelLibrary().resolve(configuration.model))
     let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
     let trainer = Trainer(configuration: configuration, model: model, catalog: catalog)
     let stop = StopFlag()

@@ -21,10 +21,10 @@ struct ConfigFault: Sendable, CustomTestStringConvertible {
 @Suite("Adapters that are refused")
 struct AdapterRefusalTests {
   private func withAdapter(
-    _ body: (FrozenModel, Adapter, _ folder: String) throws -> Void
+    _ body: (LoadedModel, Adapter, _ folder: String) throws -> Void
   ) throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       let spec = InterventionSpec(
         plugin: "loreft",
         layers: [0, 1],
@@ -226,7 +226,7 @@ struct AdapterRefusalTests {
   @Test("are named when the folder is missing or no adapter")
   func missing() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       for path in [folder + "/none", folder, folder + "/tiny.gguf"] {
         let error = #expect(throws: ReFTError.self) {
           try Adapter.load(path: path, model: model, catalog: try BuiltPlugins.catalog())

@@ -11,9 +11,9 @@ import _ReFTTestSupport
 @Suite("Adapters")
 struct AdapterTests {
   /// A tiny model: 2 blocks of width 64.
-  private func withModel(_ body: (FrozenModel, _ folder: String) throws -> Void) throws {
+  private func withModel(_ body: (LoadedModel, _ folder: String) throws -> Void) throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       try body(model, folder)
     }
   }

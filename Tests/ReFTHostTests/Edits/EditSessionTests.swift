@@ -13,16 +13,16 @@ struct EditSessionTests {
   private let site = Site(block: 0, component: .blockOutput)
   private let width = 64
 
-  private func withModel(_ body: (FrozenModel) throws -> Void) throws {
+  private func withModel(_ body: (LoadedModel) throws -> Void) throws {
     try withTemporaryDirectory { folder in
-      try body(try FrozenModel(path: TinyModel().write(in: folder)))
+      try body(try LoadedModel(path: TinyModel().write(in: folder)))
     }
   }
 
   private func adapter(
     _ specs: [(plugin: String, positions: String, options: [String: OptionValue])],
     shared: Bool = true,
-    model: FrozenModel,
+    model: LoadedModel,
     seed: UInt64 = 1,
     catalog: PluginCatalog? = nil
   ) throws -> Adapter {
@@ -47,7 +47,7 @@ struct EditSessionTests {
     _ value: Float,
     positions: String,
     shared: Bool = true,
-    model: FrozenModel
+    model: LoadedModel
   ) throws -> Adapter {
     let adapter = try adapter(
       [("additive-steering", positions, [:])],
@@ -131,7 +131,7 @@ struct EditSessionTests {
   @Test("go on to the next decoded tokens as new ones would begin there")
   func goesOn() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       // Adds what the plugin is told of each row to the row's first number.
       let told =
         "for(int64_t i=0;i<args->x.rows;i++)((float*)args->y.data)[i*args->y.row_stride]+="
@@ -239,7 +239,7 @@ struct EditSessionTests {
   @Test("call plugins that mix rows once for each sequence")
   func mixing() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       _ = try CompiledPlugin.make(["MEAN": "1", "CAPS": "0"], in: folder)
       let catalog = PluginCatalog(
         extraPaths: [folder],

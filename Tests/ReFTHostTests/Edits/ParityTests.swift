@@ -9,7 +9,7 @@ import _ReFTTestSupport
 
 @Suite("Interventions on SmolLM2", .serialized, .requiresRealModel)
 struct ParityTests {
-  static let model: FrozenModel? = RealModel.path.flatMap { try? FrozenModel(path: $0) }
+  static let model: LoadedModel? = RealModel.path.flatMap { try? LoadedModel(path: $0) }
 
   @Test(
     "give the loss and the gradients of the reference",
@@ -36,7 +36,7 @@ struct ParityTests {
         edits,
         mode: .training(gradients: gradients, randomKey: 1, randomStep: 0)
       )
-      let losses = try TrainingPass(model: model).lossAndGradient(
+      let losses = try TrainingPass(model: model.frozen).lossAndGradient(
         batch,
         editor: session,
         scale: 1 / Float(batch.labels.count)

@@ -11,7 +11,7 @@ import _ReFTTestSupport
 @Suite struct EditedGenerationTests {
   /// An adapter that pushes the last block's output hard, at the positions of a rule: LoReFT with
   /// a large bias adds nearly the same vector everywhere.
-  private func steering(_ rule: String, _ model: FrozenModel) throws -> Adapter {
+  private func steering(_ rule: String, _ model: LoadedModel) throws -> Adapter {
     let spec = InterventionSpec(
       plugin: "loreft",
       layers: [model.configuration.layers - 1],
@@ -33,7 +33,7 @@ import _ReFTTestSupport
   @Test("edits the prompt, the generated tokens, or both, as the rule says")
   func editsWhatTheRuleSays() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       let generator = TextGenerator(model: model)
       func ids(_ rule: String?) throws -> [Int32] {
         var request = GenerationRequest(.text("the man in a"), maxTokens: 8, ignoresEnd: true)
@@ -57,7 +57,7 @@ import _ReFTTestSupport
   @Test("serves requests with different adapters in one batch as each alone")
   func mixesAdapters() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       let generator = TextGenerator(model: model)
       let adapters = [nil, try steering("l1", model), try steering("all+decode", model)]
       let requests = (0..<6).map { index in
@@ -79,7 +79,7 @@ import _ReFTTestSupport
   @Test("refuses positions that a prompt does not have before it starts")
   func refusesPositions() throws {
     try withTemporaryDirectory { folder in
-      let model = try FrozenModel(path: TinyModel().write(in: folder))
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
       var request = GenerationRequest(.text("a"), maxTokens: 4)
       request.adapter = try steering("[7]", model)
       let error = try #require(throws: ReFTError.self) {

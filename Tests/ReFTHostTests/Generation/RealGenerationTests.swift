@@ -4,6 +4,7 @@
 import Foundation
 import ReFTHost
 import ReFTModel
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

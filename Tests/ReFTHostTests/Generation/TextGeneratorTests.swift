@@ -5,13 +5,14 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 
 @Suite struct TextGeneratorTests {
-  private static func withModel<Result>(_ body: (FrozenModel) throws -> Result) throws -> Result {
+  private static func withModel<Result>(_ body: (LoadedModel) throws -> Result) throws -> Result {
     try withTemporaryDirectory { folder in
-      try body(FrozenModel(path: TinyModel().write(in: folder)))
+      try body(LoadedModel(path: TinyModel().write(in: folder)))
     }
   }
 
@@ -178,7 +179,7 @@ import _ReFTTestSupport
       var file = TinyModel().writer()
       file.remove("tokenizer.chat_template")
       try file.write(to: folder + "/m.gguf")
-      let model = try FrozenModel(path: folder + "/m.gguf")
+      let model = try LoadedModel(path: folder + "/m.gguf")
       let error = try #require(throws: ReFTError.self) {
         try TextGenerator(model: model).generate([.init(.chat([.init(role: "user", content: "a")]))]
         )
@@ -197,7 +198,7 @@ import _ReFTTestSupport
     try withTemporaryDirectory { folder in
       var tiny = TinyModel()
       tiny.addsStartToken = true
-      let model = try FrozenModel(path: tiny.write(in: folder))
+      let model = try LoadedModel(path: tiny.write(in: folder))
       let request = GenerationRequest(.chat([.init(role: "user", content: "a")]))
       // ChatML begins with <|im_start|>, which is the start token of this model.
       let text = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"

@@ -86,7 +86,7 @@ struct ParityFixture {
   }
 
   /// Writes the parameters as an adapter folder.
-  func writeAdapter(to folder: String, model: FrozenModel) throws {
+  func writeAdapter(to folder: String, model: LoadedModel) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let spec = InterventionSpec(
       plugin: plugin.name,

@@ -48,7 +48,6 @@ struct ModelFileTests {
       "general.architecture", "llama.block_count", "llama.embedding_length",
       "llama.attention.head_count", "llama.feed_forward_length", "llama.context_length",
       "llama.attention.layer_norm_rms_epsilon",
-      "tokenizer.ggml.tokens",
     ].map { key in Case("without \(key)", says: key) { $0.remove(key) } }
     + [
       "token_embd", "output_norm", "blk.0.attn_norm", "blk.1.attn_q", "blk.0.attn_k",
@@ -93,7 +92,6 @@ struct ModelFileTests {
     Case("llama.rope.freq_base", .string("10000"), says: "freq_base"),
     Case("llama.attention.layer_norm_rms_epsilon", .float32(-1), says: "rms_epsilon"),
     Case("llama.attention.layer_norm_rms_epsilon", .float32(.nan), says: "rms_epsilon"),
-    Case("tokenizer.chat_template", .string("{% for %}"), says: "template"),
   ]
 
   /// Whatever the engine does not compute is named, with the value found and what to do.

@@ -3,6 +3,7 @@
 
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 
@@ -14,6 +15,10 @@ struct RealBitTests {
     "for i in range(10): print(i * i)",
   ]
 
+  private func tokenizer() throws -> Tokenizer {
+    try Tokenizer(gguf: GGUFFile(path: RealModel.required()))
+  }
+
   /// Losses and the gradient of a vector added to tokens of the first sequence.
   private func run(
     _ model: FrozenModel,
@@ -22,7 +27,7 @@ struct RealBitTests {
   ) throws -> (losses: [Float], gradient: [Float]) {
     var batch = PackedBatch()
     for text in texts {
-      let ids = model.tokenizer.encode(text)
+      let ids = try tokenizer().encode(text)
       batch.append(ids: ids, labels: ids.enumerated().map { $0 < 4 ? -100 : $1 })
     }
     let site = Site(block: 27, component: .blockOutput)
@@ -50,7 +55,7 @@ struct RealBitTests {
   @Test("the loss falls along the gradient as fast as the gradient says")
   func slope() throws {
     let model = try FrozenModel(path: RealModel.required())
-    let ids = model.tokenizer.encode(Self.texts.joined(separator: " "))
+    let ids = try tokenizer().encode(Self.texts.joined(separator: " "))
     var batch = PackedBatch()
     batch.append(ids: ids, labels: ids.enumerated().map { $0 < 4 ? -100 : $1 })
     let site = Site(block: 28, component: .blockOutput)

@@ -2,8 +2,8 @@
 // Data files: every row format, template and length rule, and every kind of mistake with its line.
 
 import Foundation
-import ReFTModel
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 import Testing
 import _ReFTTestSupport

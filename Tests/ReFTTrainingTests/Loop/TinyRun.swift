@@ -12,7 +12,7 @@ import _ReFTTestSupport
 /// A folder with a tiny model and a few rows, and configurations for it.
 struct TinyRun {
   let folder: String
-  let model: FrozenModel
+  let model: LoadedModel
   let catalog: PluginCatalog
 
   /// Writes model and data into a folder.
@@ -20,7 +20,7 @@ struct TinyRun {
     self.folder = folder
     var shape = TinyModel()
     shape.blocks = 3
-    model = try FrozenModel(path: shape.write(in: folder))
+    model = try LoadedModel(path: shape.write(in: folder))
     catalog = try BuiltPlugins.catalog()
     try write(rows: rows, to: "rows.jsonl")
     try write(rows: 4, to: "held.jsonl")

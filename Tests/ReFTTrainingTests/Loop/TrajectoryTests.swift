@@ -6,6 +6,7 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 import Testing
 import _ReFTTestSupport
@@ -47,7 +48,7 @@ struct TrajectoryTests {
       from: Fixture.data("smollm2/trajectory.json")
     )
     let tensors = try Safetensors.read(path: Fixture.path("smollm2/trajectory.safetensors"))
-    let model = try FrozenModel(path: RealModel.required())
+    let model = try LoadedModel(path: RealModel.required())
     let catalog = try BuiltPlugins.catalog()
     try withTemporaryDirectory { folder in
       try writeStart(reference, tensors, model, catalog, to: folder + "/start")
@@ -107,7 +108,7 @@ struct TrajectoryTests {
   private func writeStart(
     _ reference: Reference,
     _ tensors: SafetensorsFile,
-    _ model: FrozenModel,
+    _ model: LoadedModel,
     _ catalog: PluginCatalog,
     to path: String
   ) throws {

@@ -2,8 +2,8 @@
 // The tokenizer against the ids of the reference implementations, on real vocabularies.
 
 import Foundation
-import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Vocabularies made in the test: every byte, some merges, some markers.
 
-import ReFTModel
+import ReFTText
 
 /// Builds the metadata of a tokenizer.
 struct SmallVocabulary {

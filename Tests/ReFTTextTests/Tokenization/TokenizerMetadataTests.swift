@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is refused in a model file's tokenizer, with the words that the user sees.
 
-import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

@@ -2,7 +2,7 @@
 // The hand-written cutters against the published regular expressions.
 
 import Foundation
-import ReFTModel
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

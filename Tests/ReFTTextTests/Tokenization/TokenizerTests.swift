@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Encoding and decoding with small vocabularies: merging, markers, bytes, streams.
 
-import ReFTModel
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

@@ -2,8 +2,8 @@
 // Chat templates against Jinja itself, and the words for what is not supported.
 
 import Foundation
-import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a model file says about words: its tokenizer and its chat template.
+
+public import ReFTTensor
+
+/// What turns text into a model's tokens.
+public struct ModelText: Sendable {
+  /// The model's tokenizer.
+  public let tokenizer: Tokenizer
+  /// The model's chat template, when the file has one.
+  public let chatTemplate: ChatTemplate?
+
+  /// Reads the tokenizer and the chat template of a model file.
+  ///
+  /// - Throws: `badData` naming the key, token or merge that is missing or does not fit.
+  public init(gguf: GGUFFile) throws(ReFTError) {
+    let tokenizer = try Tokenizer(gguf: gguf)
+    self.tokenizer = tokenizer
+    chatTemplate = try gguf.string("tokenizer.chat_template").map { source throws(ReFTError) in
+      try ChatTemplate(
+        source: source,
+        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
+        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? ""
+      )
+    }
+  }
+}
