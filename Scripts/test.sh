@@ -12,4 +12,8 @@ else
 fi
 # The end-to-end tests run the built tools as processes, so everything is built first.
 swift build -c release --build-tests
+reft=$(swift build -c release --show-bin-path)/reft
+if ! "$reft" model pull gemma-3-270m >/dev/null; then
+  echo "test: Gemma could not be fetched (see above); tests that need it will be skipped" >&2
+fi
 swift test -c release --skip-build --parallel "$@"

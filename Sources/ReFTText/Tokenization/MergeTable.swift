@@ -2,7 +2,7 @@
 // The merges of a byte-pair encoding, found by the ids of the two sides.
 
 /// An open-addressing hash table from pairs of token ids to the merge of the pair.
-struct MergeTable: Sendable {
+struct MergeTable: Sendable, MergeRule {
   /// The value that stands for "no such merge"; larger than every merge.
   static let none = UInt64.max
 
@@ -32,7 +32,7 @@ struct MergeTable: Sendable {
   ///
   /// A lower value is a merge that goes first.
   @inline(__always)
-  func merge(_ left: Int32, _ right: Int32) -> UInt64 {
+  func merge(_ left: Int32, _ right: Int32, bytes: Range<Int>) -> UInt64 {
     guard left >= 0, right >= 0 else { return MergeTable.none }
     return values[slot(of: Self.key(left, right))]
   }

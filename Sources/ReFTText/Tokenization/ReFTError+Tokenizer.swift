@@ -15,8 +15,8 @@ extension ReFTError {
   static func tokenizerModelUnsupported(_ model: String, path: String) -> ReFTError {
     ReFTError(
       .badData,
-      "\(path): tokenizer.ggml.model is '\(model)'; supported is 'gpt2' (byte-level BPE); "
-        + "use a model with such a tokenizer"
+      "\(path): tokenizer.ggml.model is '\(model)'; supported are 'gpt2' (byte-level BPE) "
+        + "and 'llama' (SentencePiece's BPE); use a model with such a tokenizer"
     )
   }
 
@@ -46,6 +46,14 @@ extension ReFTError {
     ReFTError(
       .badData,
       "\(path): token \(id) has the type \(kind); expected 1 to 6; "
+        + "the file is damaged, fetch or convert it again"
+    )
+  }
+
+  static func tokenScoreNotFinite(_ score: Float, id: Int, path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(path): token \(id) has the score \(score); expected a finite number; "
         + "the file is damaged, fetch or convert it again"
     )
   }

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text to token ids and back. Cutting is in PreTokenizer.swift, merging in BytePairEncoder.swift,
-// reading the model file in Tokenizer+GGUF.swift.
+// Text to token ids and back: markers are found here, what lies between them is encoded by
+// BytePairModel.swift or SentencePieceModel.swift; Tokenizer+GGUF.swift reads the model file.
 
 package import ReFTTensor
 
-/// A byte-level BPE tokenizer, as its model file describes it.
+/// A tokenizer as its model file describes it: byte-level BPE, or SentencePiece's BPE.
 ///
 /// Every text has one sequence of ids, and `decode` gives the text back. A few vocabularies lack the
 /// tokens of some control characters and of bytes that UTF-8 never uses (`inexpressibleBytes`); such
-/// bytes leave no token, as in the tokenizers that those models were trained with.
+/// bytes leave no token, or that of the unknown, as in the tokenizers that those models were trained
+/// with.
 public final class Tokenizer: Sendable {
+  /// What turns the text between markers into tokens.
+  private enum Model: Sendable {
+    case bytePairs(BytePairModel)
+    case sentencePieces(SentencePieceModel)
+  }
+
   let vocabulary: Vocabulary
-  private let preTokenizer: PreTokenizer
+  private let model: Model
   /// The markers found in text: all of them, and those found even when markers are plain text.
   private let markers: MarkerTrie
   private let ownTextMarkers: MarkerTrie
@@ -34,36 +41,30 @@ public final class Tokenizer: Sendable {
     guard let model = metadata.model else {
       throw .tokenizerKeyMissing("tokenizer.ggml.model", path: path)
     }
-    guard model == "gpt2" else { throw .tokenizerModelUnsupported(model, path: path) }
-    guard let name = metadata.preTokenizer else {
-      throw .tokenizerKeyMissing("tokenizer.ggml.pre", path: path)
+    let addsBOSByDefault: Bool
+    switch model {
+    case "gpt2":
+      vocabulary = try Vocabulary(metadata, writing: .byteAlphabet, path: path)
+      let pairs = try BytePairModel(metadata, vocabulary: vocabulary, path: path)
+      self.model = .bytePairs(pairs)
+      addsBOSByDefault = pairs.preTokenizer.addsBOSByDefault
+    case "llama":
+      vocabulary = try Vocabulary(metadata, writing: .sentencePiece, path: path)
+      let pieces = try SentencePieceModel(metadata, vocabulary: vocabulary, path: path)
+      self.model = .sentencePieces(pieces)
+      addsBOSByDefault = true
+    default: throw .tokenizerModelUnsupported(model, path: path)
     }
-    guard let preTokenizer = PreTokenizer(named: name) else {
-      throw .preTokenizerUnsupported(name, path: path)
-    }
-    self.preTokenizer = preTokenizer
-    vocabulary = try Vocabulary(metadata, path: path)
-    var roles: [String: Int32] = [:]
-    for (role, id) in metadata.roles {
-      guard id >= 0, id < vocabulary.count else {
-        throw .tokenIdOutOfRange(
-          "tokenizer.ggml.\(role)_token_id",
-          id: id,
-          tokens: vocabulary.count,
-          path: path
-        )
-      }
-      roles[role] = Int32(id)
-    }
+    let roles = try Self.roles(metadata, vocabulary, path: path)
     bos = roles["bos"]
     eos = roles["eos"]
     padding = roles["padding"]
-    addsBOS = metadata.addsBOS ?? (preTokenizer.addsBOSByDefault && bos != nil)
+    addsBOS = metadata.addsBOS ?? (addsBOSByDefault && bos != nil)
     if addsBOS, bos == nil {
       throw .tokenizerKeyMissing("tokenizer.ggml.bos_token_id", path: path)
     }
     stopIds = Self.stopIds(vocabulary, roles)
-    (markers, ownTextMarkers) = Self.markers(vocabulary)
+    (markers, ownTextMarkers) = Self.markers(vocabulary, withOwn: model == "gpt2")
   }
 
   /// How many tokens there are; ids run from 0 to one less.
@@ -71,7 +72,11 @@ public final class Tokenizer: Sendable {
 
   /// The bytes that no token stands for, ascending; empty for most vocabularies.
   public var inexpressibleBytes: [UInt8] {
-    vocabulary.byteTokens.indices.filter { vocabulary.byteTokens[$0] < 0 }.map { UInt8($0) }
+    switch model {
+    case .bytePairs(let model):
+      model.byteTokens.indices.filter { model.byteTokens[$0] < 0 }.map { UInt8($0) }
+    case .sentencePieces(let model): model.missingBytes
+    }
   }
 
   /// The id of the token whose text in the vocabulary is `text`, or nil.
@@ -128,9 +133,10 @@ public final class Tokenizer: Sendable {
     parseSpecial: Bool,
     addBOS: Bool
   ) -> [Int32] {
-    var encoder = BytePairEncoder()
-    encoder.reserve(bytes.count / 3 + 8)
-    if addBOS, let bos { encoder.append(bos) }
+    var ids: [Int32] = []
+    var merger = PairMerger()
+    ids.reserveCapacity(bytes.count / 3 + 8)
+    if addBOS, let bos { ids.append(bos) }
     let text = ByteText(bytes: bytes)
     let markers = parseSpecial ? markers : ownTextMarkers
     var start = 0
@@ -140,28 +146,35 @@ public final class Tokenizer: Sendable {
         index += 1
         continue
       }
-      encodePlain(text, from: start, to: index, &encoder)
-      encoder.append(match.token)
+      encodePlain(text, from: start, to: index, &merger, &ids)
+      ids.append(match.token)
       index += match.length
       start = index
     }
-    encodePlain(text, from: start, to: bytes.count, &encoder)
-    return encoder.output
+    encodePlain(text, from: start, to: bytes.count, &merger, &ids)
+    return ids
   }
 
   private func encodePlain(
     _ text: ByteText,
     from start: Int,
     to end: Int,
-    _ encoder: inout BytePairEncoder
+    _ merger: inout PairMerger,
+    _ ids: inout [Int32]
   ) {
-    preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
-      let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
-      if preTokenizer.takesWholePieces, let id = vocabulary.id(ofContent: piece) {
-        encoder.append(id)
-      } else {
-        encoder.encode(piece, byteTokens: vocabulary.byteTokens, table: vocabulary.merges)
-      }
+    switch model {
+    case .bytePairs(let model):
+      model.encode(
+        text,
+        from: start,
+        to: end,
+        vocabulary: vocabulary,
+        merger: &merger,
+        into: &ids
+      )
+    case .sentencePieces(let model):
+      let plain = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
+      model.encode(plain, vocabulary: vocabulary, merger: &merger, into: &ids)
     }
   }
 
@@ -209,6 +222,26 @@ public final class Tokenizer: Sendable {
     "<end_of_turn>", "<|return|>", "<EOT>",
   ]
 
+  private static func roles(
+    _ metadata: TokenizerMetadata,
+    _ vocabulary: Vocabulary,
+    path: String
+  ) throws(ReFTError) -> [String: Int32] {
+    var roles: [String: Int32] = [:]
+    for (role, id) in metadata.roles {
+      guard id >= 0, id < vocabulary.count else {
+        throw .tokenIdOutOfRange(
+          "tokenizer.ggml.\(role)_token_id",
+          id: id,
+          tokens: vocabulary.count,
+          path: path
+        )
+      }
+      roles[role] = Int32(id)
+    }
+    return roles
+  }
+
   private static func stopIds(_ vocabulary: Vocabulary, _ roles: [String: Int32]) -> Set<Int32> {
     var ids = Set(["eos", "eot", "eom"].compactMap { roles[$0] })
     for text in endTexts {
@@ -219,13 +252,19 @@ public final class Tokenizer: Sendable {
     return ids
   }
 
-  private static func markers(_ vocabulary: Vocabulary) -> (all: MarkerTrie, ownText: MarkerTrie) {
+  /// The markers of a vocabulary; SentencePiece finds tokens of the user's own kind by itself, in
+  /// the text as it writes it.
+  private static func markers(
+    _ vocabulary: Vocabulary,
+    withOwn: Bool
+  ) -> (all: MarkerTrie, ownText: MarkerTrie) {
     var all = MarkerTrie()
     var ownText = MarkerTrie()
     for (id, kind) in vocabulary.kinds.enumerated() {
       switch kind {
       case .normal, .unused, .byte: continue
       case .userDefined:
+        guard withOwn else { continue }
         ownText.insert(vocabulary.texts[id], token: Int32(id))
         fallthrough
       case .control, .unknown:

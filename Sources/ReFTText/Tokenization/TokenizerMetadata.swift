@@ -3,7 +3,7 @@
 
 /// The values of the `tokenizer.ggml.*` keys of a model file.
 package struct TokenizerMetadata: Sendable {
-  /// The kind of tokenizer: `gpt2` is byte-level BPE.
+  /// The kind of tokenizer: `gpt2` is byte-level BPE, `llama` SentencePiece's BPE.
   package var model: String?
   /// The name of the pre-tokenizer.
   package var preTokenizer: String?
@@ -13,6 +13,10 @@ package struct TokenizerMetadata: Sendable {
   package var types: [Int]?
   /// The merges, each as two texts with a space between them.
   package var merges: StringTable?
+  /// How early each token of SentencePiece's BPE is merged; higher goes first.
+  package var scores: [Float]?
+  /// Whether SentencePiece puts a space in front of a text; nil where the file does not say.
+  package var addsSpacePrefix: Bool?
   /// The ids with a meaning, by their key without `tokenizer.ggml.` and `_token_id`.
   package var roles: [String: Int] = [:]
   /// Whether texts start with the beginning-of-text token; nil where the file does not say.

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The checked vocabulary: tokens, what bytes they stand for, and merges. All checks of what a file
-// says about its tokenizer are here.
+// The checked vocabulary: tokens, their kinds, and what bytes they stand for. How text becomes tokens
+// is in BytePairModel.swift and SentencePieceModel.swift.
 
 import ReFTTensor
 
-/// The tokens and merges of a byte-level BPE tokenizer.
+/// The tokens of a tokenizer.
 struct Vocabulary: Sendable {
+  /// How the texts of normal tokens stand for bytes.
+  enum Writing: Sendable {
+    /// In GPT-2's alphabet of printable characters, one for each byte.
+    case byteAlphabet
+    /// As text in which ▁ is a space, with tokens `<0x00>` to `<0xFF>` for single bytes.
+    case sentencePiece
+  }
+
   /// More tokens than any vocabulary has; keeps ids and ranks within 32 bits.
-  private static let limit = 1 << 24
+  static let limit = 1 << 24
 
   /// The tokens' texts as the file writes them.
   let texts: StringTable
@@ -17,17 +25,11 @@ struct Vocabulary: Sendable {
   let kinds: [TokenKind]
   /// Finds tokens by text.
   let index: TextIndex
-  /// The character that stands for each byte in the texts, as UTF-8.
-  private let byteCharacters: [[UInt8]]
-  /// The token of each single byte, −1 where the vocabulary has none.
-  let byteTokens: [Int32]
-  /// The merges by pairs of tokens.
-  let merges: MergeTable
 
   /// Checks and indexes the vocabulary of a file.
   ///
-  /// - Throws: `badData` naming the token or merge that does not fit.
-  init(_ metadata: TokenizerMetadata, path: String) throws(ReFTError) {
+  /// - Throws: `badData` naming the token that does not fit.
+  init(_ metadata: TokenizerMetadata, writing: Writing, path: String) throws(ReFTError) {
     texts = metadata.tokens
     guard texts.count > 0 else {
       throw .tokenizerKeyMissing("tokenizer.ggml.tokens", path: path)
@@ -46,13 +48,11 @@ struct Vocabulary: Sendable {
         path: path
       )
     }
-    contents = Self.contents(of: texts, kinds: kinds)
-    byteCharacters = ByteAlphabet.characters()
-    byteTokens = Self.byteTokens(byteCharacters, texts, index)
-    guard let lines = metadata.merges else {
-      throw .tokenizerKeyMissing("tokenizer.ggml.merges", path: path)
-    }
-    merges = try Self.merges(lines, texts, index, path: path)
+    contents =
+      switch writing {
+      case .byteAlphabet: Self.alphabetContents(of: texts, kinds: kinds)
+      case .sentencePiece: SentencePieceText.contents(of: texts, kinds: kinds)
+      }
   }
 
   /// How many tokens there are.
@@ -63,15 +63,6 @@ struct Vocabulary: Sendable {
     let bytes = Array(text.utf8)
     let id = bytes.withUnsafeBufferPointer { index.id(of: $0, in: texts) }
     return id >= 0 ? id : nil
-  }
-
-  /// The id of the token of normal kind that stands for `bytes`, or nil.
-  func id(ofContent bytes: UnsafeBufferPointer<UInt8>) -> Int32? {
-    var text: [UInt8] = []
-    text.reserveCapacity(bytes.count * 2)
-    for byte in bytes { text.append(contentsOf: byteCharacters[Int(byte)]) }
-    let id = text.withUnsafeBufferPointer { index.id(of: $0, in: texts) }
-    return id >= 0 && kinds[Int(id)] == .normal ? id : nil
   }
 
   private static func kinds(
@@ -102,7 +93,10 @@ struct Vocabulary: Sendable {
   }
 
   /// Turns texts into bytes: the byte alphabet for parts of text, as it stands for markers.
-  private static func contents(of texts: StringTable, kinds: [TokenKind]) -> StringTable {
+  private static func alphabetContents(
+    of texts: StringTable,
+    kinds: [TokenKind]
+  ) -> StringTable {
     let alphabet = ByteAlphabet.bytes
     var contents = StringTable()
     contents.reserve(strings: texts.count, bytes: texts.bytes.count)
@@ -116,63 +110,5 @@ struct Vocabulary: Sendable {
       }
     }
     return contents
-  }
-
-  private static func byteTokens(
-    _ characters: [[UInt8]],
-    _ texts: StringTable,
-    _ index: TextIndex
-  ) -> [Int32] {
-    characters.map { character in
-      character.withUnsafeBufferPointer { index.id(of: $0, in: texts) }
-    }
-  }
-
-  private static func merges(
-    _ lines: StringTable,
-    _ texts: StringTable,
-    _ index: TextIndex,
-    path: String
-  ) throws(ReFTError) -> MergeTable {
-    guard lines.count <= limit else {
-      throw .tokenizerTooLarge("merges", count: lines.count, limit: limit, path: path)
-    }
-    var table = MergeTable(capacity: lines.count)
-    var joined: [UInt8] = []
-    var fault: ReFTError?
-    lines.bytes.withUnsafeBufferPointer { bytes in
-      for rank in 0..<lines.count {
-        let range = lines.range(rank)
-        let line = UnsafeBufferPointer(rebasing: bytes[range])
-        guard let space = line.dropFirst().firstIndex(of: 0x20), space + 1 < line.count else {
-          fault = .mergeMalformed(lines.text(rank), index: rank, path: path)
-          return
-        }
-        joined.removeAll(keepingCapacity: true)
-        joined.append(contentsOf: line[..<space])
-        joined.append(contentsOf: line[(space + 1)...])
-        let ids = joined.withUnsafeBufferPointer { joined in
-          (
-            left: index.id(of: UnsafeBufferPointer(rebasing: joined[..<space]), in: texts),
-            right: index.id(of: UnsafeBufferPointer(rebasing: joined[space...]), in: texts),
-            result: index.id(of: joined, in: texts)
-          )
-        }
-        guard ids.left >= 0, ids.right >= 0, ids.result >= 0 else {
-          let unknown =
-            ids.left < 0 ? joined[..<space] : ids.right < 0 ? joined[space...] : joined[...]
-          fault = .mergeOfUnknownToken(
-            String(decoding: unknown, as: UTF8.self),
-            merge: lines.text(rank),
-            index: rank,
-            path: path
-          )
-          return
-        }
-        table.add(left: ids.left, right: ids.right, rank: rank, result: ids.result)
-      }
-    }
-    if let fault { throw fault }
-    return table
   }
 }

@@ -90,6 +90,7 @@ struct ModelCommand: ParsableCommand {
 
         EXAMPLES
           reft model pull smollm2-135m-instruct
+          reft model pull gemma-3-270m
           reft model pull https://example.org/model.gguf --sha256 0123…
         """
     )
@@ -107,6 +108,7 @@ struct ModelCommand: ParsableCommand {
     }
 
     func run() throws {
+      if let terms = ModelLibrary.known(name)?.terms { Output.note("\(name): \(terms)") }
       let pulled = try ModelLibrary().pull(name, sha256: sha256)
       if common.json {
         try Output.json(

@@ -25,9 +25,9 @@ import _ReFTTestSupport
     },
     Fault(
       name: "another model",
-      message: "m.gguf: tokenizer.ggml.model is 'llama'; supported is 'gpt2'"
+      message: "m.gguf: tokenizer.ggml.model is 'bert'; supported are 'gpt2'"
     ) {
-      $0.model = "llama"
+      $0.model = "bert"
     },
     Fault(name: "no pre-tokenizer", message: "m.gguf: the tokenizer's key 'tokenizer.ggml.pre'") {
       $0.preTokenizer = nil

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Byte-level byte-pair encoding: text is cut into pieces, and in each piece bytes merge as the
+// vocabulary's list of merges says.
+
+import ReFTTensor
+
+/// The part of a byte-level BPE tokenizer that turns plain text into tokens.
+struct BytePairModel: Sendable {
+  /// Cuts text into pieces.
+  let preTokenizer: PreTokenizer
+  /// The token of each single byte, −1 where the vocabulary has none.
+  let byteTokens: [Int32]
+  /// The character that stands for each byte in the texts, as UTF-8.
+  private let byteCharacters: [[UInt8]]
+  /// The merges by pairs of tokens.
+  private let merges: MergeTable
+
+  /// Checks and indexes the merges of a file.
+  ///
+  /// - Throws: `badData` naming the key or merge that does not fit.
+  init(
+    _ metadata: TokenizerMetadata,
+    vocabulary: Vocabulary,
+    path: String
+  ) throws(ReFTError) {
+    guard let name = metadata.preTokenizer else {
+      throw .tokenizerKeyMissing("tokenizer.ggml.pre", path: path)
+    }
+    guard let preTokenizer = PreTokenizer(named: name) else {
+      throw .preTokenizerUnsupported(name, path: path)
+    }
+    self.preTokenizer = preTokenizer
+    byteCharacters = ByteAlphabet.characters()
+    byteTokens = byteCharacters.map { character in
+      character.withUnsafeBufferPointer { vocabulary.index.id(of: $0, in: vocabulary.texts) }
+    }
+    guard let lines = metadata.merges else {
+      throw .tokenizerKeyMissing("tokenizer.ggml.merges", path: path)
+    }
+    merges = try Self.merges(lines, vocabulary.texts, vocabulary.index, path: path)
+  }
+
+  /// Appends the tokens of `text[start..<end]`; a byte without a token gives none.
+  func encode(
+    _ text: ByteText,
+    from start: Int,
+    to end: Int,
+    vocabulary: Vocabulary,
+    merger: inout PairMerger,
+    into output: inout [Int32]
+  ) {
+    preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
+      if preTokenizer.takesWholePieces {
+        let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
+        if let id = wholeToken(piece, vocabulary) { return output.append(id) }
+      }
+      if end - start == 1 {
+        let id = byteTokens[Int(text.bytes[start])]
+        if id >= 0 { output.append(id) }
+        return
+      }
+      merger.begin()
+      for index in start..<end {
+        merger.append(byteTokens[Int(text.bytes[index])], start: index)
+      }
+      merger.merge(end: end, by: merges)
+      for id in merger.ids where id >= 0 { output.append(id) }
+    }
+  }
+
+  /// The id of the token of normal kind that stands for `bytes`, or nil.
+  private func wholeToken(
+    _ bytes: UnsafeBufferPointer<UInt8>,
+    _ vocabulary: Vocabulary
+  ) -> Int32? {
+    var text: [UInt8] = []
+    text.reserveCapacity(bytes.count * 2)
+    for byte in bytes { text.append(contentsOf: byteCharacters[Int(byte)]) }
+    let id = text.withUnsafeBufferPointer { vocabulary.index.id(of: $0, in: vocabulary.texts) }
+    return id >= 0 && vocabulary.kinds[Int(id)] == .normal ? id : nil
+  }
+
+  private static func merges(
+    _ lines: StringTable,
+    _ texts: StringTable,
+    _ index: TextIndex,
+    path: String
+  ) throws(ReFTError) -> MergeTable {
+    guard lines.count <= Vocabulary.limit else {
+      throw .tokenizerTooLarge("merges", count: lines.count, limit: Vocabulary.limit, path: path)
+    }
+    var table = MergeTable(capacity: lines.count)
+    var joined: [UInt8] = []
+    var fault: ReFTError?
+    lines.bytes.withUnsafeBufferPointer { bytes in
+      for rank in 0..<lines.count {
+        let range = lines.range(rank)
+        let line = UnsafeBufferPointer(rebasing: bytes[range])
+        guard let space = line.dropFirst().firstIndex(of: 0x20), space + 1 < line.count else {
+          fault = .mergeMalformed(lines.text(rank), index: rank, path: path)
+          return
+        }
+        joined.removeAll(keepingCapacity: true)
+        joined.append(contentsOf: line[..<space])
+        joined.append(contentsOf: line[(space + 1)...])
+        let ids = joined.withUnsafeBufferPointer { joined in
+          (
+            left: index.id(of: UnsafeBufferPointer(rebasing: joined[..<space]), in: texts),
+            right: index.id(of: UnsafeBufferPointer(rebasing: joined[space...]), in: texts),
+            result: index.id(of: joined, in: texts)
+          )
+        }
+        guard ids.left >= 0, ids.right >= 0, ids.result >= 0 else {
+          let unknown =
+            ids.left < 0 ? joined[..<space] : ids.right < 0 ? joined[space...] : joined[...]
+          fault = .mergeOfUnknownToken(
+            String(decoding: unknown, as: UTF8.self),
+            merge: lines.text(rank),
+            index: rank,
+            path: path
+          )
+          return
+        }
+        table.add(left: ids.left, right: ids.right, rank: rank, result: ids.result)
+      }
+    }
+    if let fault { throw fault }
+    return table
+  }
+}
