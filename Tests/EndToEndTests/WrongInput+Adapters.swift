@@ -61,15 +61,15 @@ extension WrongInput {
     scored(
       "no such folder",
       "'$T/adapter' is no adapter: it is no folder with a file "
-        + "adapter_config.json; name the folder that `reft train` or `reft adapter "
-        + "import` wrote",
+        + "adapter_config.json; name the folder that `reft train` wrote, such as "
+        + "runs/NAME/adapter",
       status: 66
     ) { _ in },
     scored(
       "no configuration in the folder",
       "'$T/adapter' is no adapter: it is no folder with a file "
-        + "adapter_config.json; name the folder that `reft train` or `reft adapter "
-        + "import` wrote",
+        + "adapter_config.json; name the folder that `reft train` wrote, such as "
+        + "runs/NAME/adapter",
       status: 66
     ) { bench in
       try bench.write("", to: "adapter/notes.txt")
@@ -84,19 +84,26 @@ extension WrongInput {
     },
     scored(
       "configuration that is no JSON",
-      "'$T/adapter/adapter_config.json' is not a JSON document; restore it "
-        + "from where the adapter came from"
+      "$T/adapter/adapter_config.json:1:12: not JSON: the text ends where a value should stand; "
+        + "mend the file, or restore it"
     ) { try $0.writeAdapter(config: "{\"format\": ") },
     config(
+      "doubled key",
+      "$T/adapter/adapter_config.json:1:28: not JSON: key \"format\" stands twice in one object, "
+        + "first at 1:2; mend the file, or restore it",
+      "\"format_version\": 1",
+      "\"format\": \"x\", \"format_version\": 1"
+    ),
+    config(
       "format of another program",
-      "'$T/adapter/adapter_config.json': format is 'lora'; it must be "
+      "$T/adapter/adapter_config.json:1:12: format is 'lora'; it must be "
         + "'reft-adapter'; mend the file",
       "reft-adapter",
       "lora"
     ),
     config(
       "format version from the future",
-      "'$T/adapter/adapter_config.json' is of format_version 9; this program "
+      "$T/adapter/adapter_config.json:1:46: format_version is 9; this program "
         + "reads 1; update reft",
       "\"format_version\": 1",
       "\"format_version\": 9"
@@ -126,7 +133,7 @@ extension WrongInput {
     ),
     config(
       "unknown component",
-      "'$T/adapter/adapter_config.json': interventions.0.component is "
+      "$T/adapter/adapter_config.json:3:69: interventions.0.component is "
         + "'block_outputs'; it must be one of block_input, block_output, "
         + "attention_input, query_output, key_output, value_output, "
         + "attention_value_output, attention_output, mlp_input, mlp_activation, "
@@ -136,14 +143,14 @@ extension WrongInput {
     ),
     config(
       "unknown key of an intervention",
-      "'$T/adapter/adapter_config.json': interventions.0.share_weight is a key "
+      "$T/adapter/adapter_config.json:4:43: interventions.0.share_weight is a key "
         + "that this version does not know; did you mean 'share_weights'?",
       "\"share_weights\"",
       "\"share_weight\""
     ),
     config(
       "positions that are no rule",
-      "'$T/adapter/adapter_config.json': interventions.0.positions: positions "
+      "$T/adapter/adapter_config.json:4:34: interventions.0.positions: positions "
         + "'f1+x9' cannot be read: it has none of the known forms; the forms are "
         + "f7+l7, f3, l1, all, every:4, [0,5,-1], after:\"text\" and none, each "
         + "with +decode at its end if wanted",
@@ -199,8 +206,8 @@ extension WrongInput {
     ),
     weights(
       "header that is no JSON",
-      "Safetensors file '$T/adapter/adapter_model.safetensors': the header has "
-        + "'n' at byte 0, not '{' at the start of the header. The file is damaged "
+      "Safetensors file '$T/adapter/adapter_model.safetensors': the header is no JSON "
+        + "at byte 0: expected a JSON value, found 'n'. The file is damaged "
         + "or incomplete; fetch or write it again.",
       header: "not json"
     ),

@@ -197,7 +197,7 @@ extension WrongInput {
     ),
     data(
       "no JSON",
-      "$T/rows.jsonl:5: not JSON: the text ends where a value should stand; "
+      "$T/rows.jsonl:5:31: not JSON: the text ends where a value should stand; "
         + "expected one JSON object per line, or a JSON list of them",
       Workbench.rows + "{\"prompt\": \"a\", \"completion\": \n"
     ),
@@ -217,7 +217,7 @@ extension WrongInput {
     ),
     data(
       "number in place of text",
-      "$T/rows.jsonl:1: \"prompt\" must be a text, found a number",
+      "$T/rows.jsonl:1:12: \"prompt\" must be a text, found a number",
       "{\"prompt\": 3, \"completion\": \"b\"}\n"
     ),
     data(
@@ -238,9 +238,38 @@ extension WrongInput {
         + "'data.max_length' 64; raise it, or shorten the prompts",
       "{\"ids\": [1, 2], \"labels\": [-100, -100]}\n"
     ),
+    data(
+      "doubled key",
+      "$T/rows.jsonl:2:36: not JSON: key \"prompt\" stands twice in one object, "
+        + "first at 2:2; expected one JSON object per line, or a JSON list of them",
+      "[{\"prompt\": \"a\", \"completion\": \"b\"},\n"
+        + "{\"prompt\": \"a\", \"completion\": \"b\", \"prompt\": \"c\"}]\n"
+    ),
+    WrongInput(
+      id: "data: prompts with a doubled key",
+      status: 65,
+      message: "$T/rows.jsonl:1:17: not JSON: key \"prompt\" stands twice in one object, first at "
+        + "1:2; expected one JSON object per line, or a JSON list of them",
+      call: ["generate", "--model", "$T/tiny.gguf", "--input", "$T/rows.jsonl"],
+      prepare: { try $0.writeRun(rows: "{\"prompt\": \"a\", \"prompt\": \"b\"}\n") }
+    ),
+    data(
+      "escape sequence in a key",
+      "$T/rows.jsonl:1: expected {\"prompt\",\"completion\"}, "
+        + "{\"instruction\",\"input\",\"output\"}, {\"messages\"}, {\"text\"}, "
+        + "{\"question\",\"answer\"} or {\"ids\",\"labels\"}, found the keys \"\\u001b[31mk\"",
+      "{\"\\u001b[31mk\":1}\n"
+    ),
+    data(
+      "system and history without a chat template",
+      "$T/rows.jsonl:1:43: \"system\" would change what the model sees, and nothing reads it here; "
+        + "write the row as {\"messages\"}, or take the template 'chat'",
+      "{\"instruction\":\"and now?\",\"output\":\"fine\",\"system\":\"You are a pirate.\","
+        + "\"history\":[[\"hello\",\"ahoy\"]]}\n"
+    ),
     train(
       "data: not UTF-8",
-      "$T/rows.jsonl:1: bytes that are not UTF-8; save the file as UTF-8 text",
+      "$T/rows.jsonl:1:32: bytes that are not UTF-8; save the file as UTF-8 text",
       status: 65
     ) { bench in
       try bench.writeRun()
@@ -252,8 +281,9 @@ extension WrongInput {
     WrongInput(
       id: "data: prompts without a prompt",
       status: 65,
-      message: "$T/rows.jsonl:1: not a prompt; expected one JSON object per line with "
-        + "\"prompt\", \"chat\", \"instruction\", \"messages\" or \"ids\"",
+      message:
+        "$T/rows.jsonl:1: expected {\"prompt\"}, {\"instruction\",\"input\"}, {\"messages\"}, "
+        + "{\"chat\"}, {\"question\"} or {\"ids\"}, found the keys \"text\"",
       call: ["generate", "--model", "$T/tiny.gguf", "--input", "$T/rows.jsonl"],
       prepare: { try $0.writeRun(rows: "{\"text\": \"a\"}\n") }
     ),

@@ -17,34 +17,40 @@ struct HostileSafetensorsTests {
   static let x = #""x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#
 
   static let cases: [Case] = [
-    Case(header: "", says: "has its end at byte 0, not '{' at the start of the header"),
-    Case(header: "[]", says: "has '[' at byte 0, not '{'"),
-    Case(header: "not json", says: "has 'n' at byte 0, not '{'"),
-    Case(header: "{", says: "has its end at byte 1, not '\"' at the start of a key of the header"),
-    Case(header: "{\(x)", says: "not '}' at the end of the header"),
-    Case(header: "{\(x),}", says: "not '\"' at the start of a key of the header"),
-    Case(header: "{\(x)}{}", says: "the header goes on after its object, at byte 54"),
-    Case(header: "{\(x)} \u{0}", says: "the header goes on after its object"),
-    Case(header: "{\(x),\(x)}", says: "the key 'x' occurs twice in the header"),
+    Case(
+      header: "",
+      says: "the header is no JSON at byte 0: the text ends where a value should stand"
+    ),
+    Case(header: "[]", says: "the header is a list at 1:1 of the header, not an object"),
+    Case(header: "not json", says: "is no JSON at byte 0: expected a JSON value, found 'n'"),
+    Case(
+      header: "{",
+      says: "at byte 1: expected a key in double quotes, found the end of the text"
+    ),
+    Case(header: "{\(x)", says: "expected ',' or '}', found the end of the text"),
+    Case(header: "{\(x),}", says: "expected a key in double quotes, found '}'"),
+    Case(header: "{\(x)}{}", says: "at byte 54: found '{' after the end of the value"),
+    Case(header: "{\(x)} \u{0}", says: "found byte 0x0 after the end of the value"),
+    Case(header: "{\(x),\(x)}", says: "key \"x\" stands twice in one object, first at 1:2"),
     Case(
       header: #"{"x":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
-      says: "the key 'dtype' occurs twice in tensor 'x'"
+      says: "key \"dtype\" stands twice in one object, first at 1:7"
     ),
     Case(
       header: #"{"__metadata__":{"a":"1","a":"2"},\#(x)}"#,
-      says: "the key 'a' occurs twice in '__metadata__'"
+      says: "key \"a\" stands twice in one object, first at 1:18"
     ),
     Case(
       header: #"{"__metadata__":{"a":1},\#(x)}"#,
-      says: "not '\"' at the start of the value of 'a'"
+      says: "the value of 'a' in '__metadata__' is 1 at 1:22 of the header, not a text"
     ),
     Case(
       header: #"{"__metadata__":{},"__metadata__":{},\#(x)}"#,
-      says: "occurs twice in the header"
+      says: "key \"__metadata__\" stands twice in one object, first at 1:2"
     ),
     Case(
       header: #"{"x":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}}"#,
-      says: "tensor 'x' has the dtype 'F31', not one of F64, F32"
+      says: "the dtype of 'x' is 'F31' at 1:15 of the header, not one of F64, F32"
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[2]}}"#,
@@ -68,19 +74,20 @@ struct HostileSafetensorsTests {
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#,
-      says: "the shape of 'x' has '-' at byte 29 of the header, not a whole number without sign"
+      says:
+        "item 0 of the shape of 'x' is -2 at 1:30 of the header, not a whole number without sign"
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}"#,
-      says: "not ']' at the end of the shape of 'x'"
+      says: "item 0 of the shape of 'x' is 2.0 at 1:30"
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[02],"data_offsets":[0,8]}}"#,
-      says: "not a whole number without sign"
+      says: "at byte 29: '02' is no JSON number"
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,8]}}"#,
-      says: "the shape of 'x' has a number beyond 64 bits at byte 29"
+      says: "item 0 of the shape of 'x' is 1e+20 at 1:30 of the header, not a whole number"
     ),
     Case(
       header:
@@ -94,7 +101,7 @@ struct HostileSafetensorsTests {
     ),
     Case(
       header: #"{"x":{"dtype":"F32","shape":[[2]],"data_offsets":[0,8]}}"#,
-      says: "the shape of 'x' has '[' at byte 29"
+      says: "item 0 of the shape of 'x' is a list at 1:30"
     ),
     Case(
       header: #"{\#(x),"y":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
@@ -120,15 +127,15 @@ struct HostileSafetensorsTests {
       header: #"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,9223372036854775807]}}"#,
       says: "does not fit its data_offsets"
     ),
-    Case(header: #"{"x"#, says: "the header ends inside a key of the header"),
-    Case(header: #"{"\x":{}}"#, says: "has the unknown escape \\x"),
-    Case(header: #"{"\u12":{}}"#, says: "has an escape \\u without four hexadecimal digits"),
-    Case(header: #"{"\ud800":{}}"#, says: "holds half of a surrogate pair"),
-    Case(header: #"{"\ud800\u0041":{}}"#, says: "holds half of a surrogate pair"),
-    Case(header: "{\"a\nb\":{}}", says: "holds the control character 10 as it is"),
+    Case(header: #"{"x"#, says: "at byte 3: a text without its closing quote"),
+    Case(header: #"{"\x":{}}"#, says: "expected an escape such as \\n after '\\', found 'x'"),
+    Case(header: #"{"\u12":{}}"#, says: "expected four hexadecimal digits after \\u"),
+    Case(header: #"{"\ud800":{}}"#, says: "\\ud800 is half of a surrogate pair"),
+    Case(header: #"{"\ud800\u0041":{}}"#, says: "\\ud800 is half of a surrogate pair"),
+    Case(header: "{\"a\nb\":{}}", says: "an unescaped control character 0xa in a text"),
     Case(
       header: String(repeating: "{\"a\":", count: 100_000),
-      says: "tensor 'a' has the field 'a', not dtype"
+      says: "lists and objects nested deeper than 64"
     ),
   ]
 
@@ -150,7 +157,7 @@ struct HostileSafetensorsTests {
     try refuse([3, 0, 0, 0, 0, 0, 0, 0] + Array("{}".utf8), says: "more than the 2 possible")
     try refuse(
       [5, 0, 0, 0, 0, 0, 0, 0, 0x7b, 0x22, 0xff, 0xfe, 0x22],
-      says: "a key of the header at byte 2 of the header is not UTF-8 text"
+      says: "the header is no JSON at byte 2: bytes that are not UTF-8"
     )
   }
 

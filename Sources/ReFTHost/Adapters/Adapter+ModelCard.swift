@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTModel
+import ReFTTensor
 
 extension Adapter {
   /// A model card: what the adapter is, where it works, how to use it.

@@ -42,11 +42,12 @@ struct AdapterBuilder {
   private func check(_ spec: InterventionSpec, index: Int) throws(ReFTError) {
     let layers = base.configuration.layers
     guard !spec.layers.isEmpty else { throw .noLayers(intervention: index) }
-    for (place, layer) in spec.layers.enumerated() {
+    var seen: Set<Int> = []
+    for layer in spec.layers {
       guard (0..<layers).contains(layer) else {
         throw .layerOutOfRange(layer, intervention: index, layers: layers)
       }
-      guard !spec.layers[..<place].contains(layer) else {
+      guard seen.insert(layer).inserted else {
         throw .layerTwice(layer, intervention: index)
       }
     }

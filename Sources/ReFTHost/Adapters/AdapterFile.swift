@@ -33,7 +33,8 @@ struct AdapterFile {
     }
     let version = try root.required("format_version").int()
     guard version == Self.version else {
-      throw .adapterVersion(path, found: version, known: Self.version)
+      let place = "\(path):\(try root.required("format_version").node.place)"
+      throw .adapterVersion(place, found: version, known: Self.version)
     }
     base = try Self.base(root.required("base_model"))
     specs = []
@@ -45,12 +46,15 @@ struct AdapterFile {
     template = try root.optional("template")?.string()
     training = [:]
     if let notes = try root.optional("training") {
-      guard case .object(let members) = notes.value else { throw notes.fault("an object") }
+      guard case .object(let members) = notes.node.value else { throw notes.fault("an object") }
       training = members
     }
     let known = ["format", "format_version", "base_model", "interventions", "template", "training"]
-    for key in root.keys where !known.contains(key) {
-      warnings.append("'\(path)' has the key '\(key)', which this version does not know; ignored")
+    for member in root.members where !known.contains(member.key) {
+      warnings.append(
+        "\(path):\(member.place): the key '\(member.key.shown())' is one that this version does not "
+          + "know; it is ignored"
+      )
     }
   }
 
@@ -70,12 +74,12 @@ struct AdapterFile {
   ]
 
   private static func spec(_ reader: JSONReader) throws(ReFTError) -> InterventionSpec {
-    guard case .object = reader.value else { throw reader.fault("an object") }
-    for key in reader.keys where !specKeys.contains(key) {
+    guard case .object = reader.node.content else { throw reader.fault("an object") }
+    for member in reader.members where !specKeys.contains(member.key) {
       throw .adapterUnknownKey(
-        reader.file,
-        place: "\(reader.place).\(key)",
-        nearest: NearestName.find(key, in: specKeys)
+        "\(reader.file):\(member.place)",
+        place: "\(reader.place).\(member.key.shown())",
+        nearest: NearestName.find(member.key, in: specKeys)
       )
     }
     let component = try reader.required("component")
@@ -107,7 +111,11 @@ struct AdapterFile {
     do throws(ReFTError) {
       return try PositionRule(text)
     } catch {
-      throw .adapterPositions(reader.file, place: reader.place, cause: error)
+      throw .adapterPositions(
+        "\(reader.file):\(reader.node.place)",
+        place: reader.place,
+        cause: error
+      )
     }
   }
 

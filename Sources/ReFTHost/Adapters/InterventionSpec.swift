@@ -53,23 +53,10 @@ public struct InterventionSpec: Sendable, Hashable {
   }
 }
 
-extension InterventionSpec: Codable {
+extension InterventionSpec: Encodable {
   private enum CodingKeys: String, CodingKey {
     case plugin, layers, component, positions, options, isolation
     case shareWeights = "share_weights"
-  }
-
-  /// Reads the JSON shape of `adapter_config.json`.
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: CodingKeys.self)
-    plugin = try container.decode(String.self, forKey: .plugin)
-    layers = try container.decode([Int].self, forKey: .layers)
-    component = try container.decode(Component.self, forKey: .component)
-    positions = try container.decode(PositionRule.self, forKey: .positions)
-    shareWeights = try container.decodeIfPresent(Bool.self, forKey: .shareWeights) ?? true
-    options =
-      try container.decodeIfPresent([String: OptionValue].self, forKey: .options) ?? [:]
-    isolation = try container.decodeIfPresent(Isolation.self, forKey: .isolation)
   }
 
   /// Writes the JSON shape of `adapter_config.json`.

@@ -4,55 +4,45 @@
 import Foundation
 import ReFTTensor
 
-/// One value of a JSON document and where it stands.
+/// One value of a JSON document and the path of keys that leads to it.
 struct JSONReader {
-  let value: JSONValue
+  let node: JSONNode
   let file: String
   let place: String
 
   /// Reads a document.
   init(file: String) throws(ReFTError) {
-    let data: Data
-    do {
-      data = try Data(contentsOf: URL(fileURLWithPath: file))
-    } catch {
-      throw .adapterFileUnreadable(file, cause: error)
-    }
-    do {
-      value = try JSONDecoder().decode(JSONValue.self, from: data)
-    } catch {
-      throw .adapterNotJSON(file, cause: error)
-    }
+    node = try JSONFile.read(path: file)
     self.file = file
     place = ""
   }
 
-  private init(value: JSONValue, file: String, place: String) {
-    self.value = value
+  private init(node: JSONNode, file: String, place: String) {
+    self.node = node
     self.file = file
     self.place = place
   }
 
   func fault(_ expected: String) -> ReFTError {
     .adapterValue(
-      file,
-      place: place.isEmpty ? "the document" : place,
-      found: value.shown,
+      "\(file):\(node.place)",
+      place: place.isEmpty ? "the document" : place.shown(),
+      found: node.shown,
       expected: expected
     )
   }
 
   /// The member of an object, or nil where it is absent or null.
   func optional(_ key: String) throws(ReFTError) -> JSONReader? {
-    guard case .object(let members) = value else { throw fault("an object") }
-    guard let member = members[key], member != .null else { return nil }
-    return JSONReader(value: member, file: file, place: place.isEmpty ? key : "\(place).\(key)")
+    guard case .object = node.content else { throw fault("an object") }
+    guard let member = node[key], member.kind != "null" else { return nil }
+    return JSONReader(node: member, file: file, place: place.isEmpty ? key : "\(place).\(key)")
   }
 
   func required(_ key: String) throws(ReFTError) -> JSONReader {
     guard let member = try optional(key) else {
       throw .adapterValue(
-        file,
+        "\(file):\(node.place)",
         place: place.isEmpty ? key : "\(place).\(key)",
         found: "nothing",
         expected: "a value"
@@ -61,64 +51,46 @@ struct JSONReader {
     return member
   }
 
-  var keys: [String] {
-    if case .object(let members) = value { return members.keys.sorted() }
+  /// The members of an object; none of anything else.
+  var members: [JSONNode.Member] {
+    if case .object(let members) = node.content { return members }
     return []
   }
 
   func items() throws(ReFTError) -> [JSONReader] {
-    guard case .array(let list) = value else { throw fault("a list") }
-    return list.enumerated().map {
-      JSONReader(value: $1, file: file, place: "\(place).\($0)")
-    }
+    guard case .list(let list) = node.content else { throw fault("a list") }
+    return list.enumerated().map { JSONReader(node: $1, file: file, place: "\(place).\($0)") }
   }
 
   func string() throws(ReFTError) -> String {
-    guard case .string(let text) = value else { throw fault("a text") }
+    guard let text = node.word else { throw fault("a text") }
     return text
   }
 
   func int() throws(ReFTError) -> Int {
-    guard case .int(let number) = value else { throw fault("a whole number") }
+    guard case .integer(let number) = node.content else { throw fault("a whole number") }
     return Int(number)
   }
 
   func bool() throws(ReFTError) -> Bool {
-    guard case .bool(let flag) = value else { throw fault("true or false") }
+    guard case .flag(let flag) = node.content else { throw fault("true or false") }
     return flag
   }
 
   /// The members of an object of plugin options.
   func options() throws(ReFTError) -> [String: OptionValue] {
-    guard case .object(let members) = value else { throw fault("an object") }
+    guard case .object(let members) = node.content else { throw fault("an object") }
     var result: [String: OptionValue] = [:]
-    for (key, member) in members {
-      switch member {
-      case .bool(let flag): result[key] = .flag(flag)
-      case .int(let number): result[key] = .int(number)
-      case .double(let number): result[key] = .float(number)
-      case .string(let text): result[key] = .string(text)
-      case .null, .array, .object:
-        let place = "\(place).\(key)"
-        throw JSONReader(value: member, file: file, place: place).fault(
-          "a number, a text, true or false"
-        )
+    for member in members {
+      let reader = JSONReader(node: member.value, file: file, place: "\(place).\(member.key)")
+      switch member.value.content {
+      case .flag(let flag): result[member.key] = .flag(flag)
+      case .integer(let number): result[member.key] = .int(number)
+      case .number(let number): result[member.key] = .float(number)
+      case .text: result[member.key] = .string(try reader.string())
+      case .null, .list, .object: throw reader.fault("a number, a text, true or false")
       }
     }
     return result
-  }
-}
-
-extension JSONValue {
-  /// The value in a few words, for messages.
-  fileprivate var shown: String {
-    switch self {
-    case .null: "null"
-    case .bool(let flag): String(flag)
-    case .int(let number): String(number)
-    case .double(let number): String(number)
-    case .string(let text): "'\(text.prefix(60))'"
-    case .array, .object: kind
-    }
   }
 }

@@ -9,54 +9,39 @@ extension ReFTError {
     ReFTError(
       .inputMissing,
       "'\(path)' is no adapter: it is no folder with a file adapter_config.json; name the folder "
-        + "that `reft train` or `reft adapter import` wrote"
+        + "that `reft train` wrote, such as runs/NAME/adapter"
     )
   }
 
-  static func adapterFileUnreadable(_ path: String, cause: any Error) -> ReFTError {
-    ReFTError(
-      .inputOutput,
-      "'\(path)' cannot be read; check its permissions",
-      cause: cause
-    )
-  }
-
-  static func adapterNotJSON(_ path: String, cause: any Error) -> ReFTError {
-    ReFTError(
-      .badData,
-      "'\(path)' is not a JSON document; restore it from where the adapter came from",
-      cause: cause
-    )
-  }
-
+  /// `file` is `path:line:column` here and below where `place` is a path of keys.
   static func adapterValue(
-    _ path: String,
+    _ file: String,
     place: String,
     found: String,
     expected: String
   ) -> ReFTError {
     ReFTError(
       .badData,
-      "'\(path)': \(place) is \(found); it must be \(expected); mend the file"
+      "\(file): \(place) is \(found); it must be \(expected); mend the file"
     )
   }
 
-  static func adapterPositions(_ path: String, place: String, cause: ReFTError) -> ReFTError {
-    ReFTError(.badData, "'\(path)': \(place): \(cause.message)", cause: cause)
+  static func adapterPositions(_ file: String, place: String, cause: ReFTError) -> ReFTError {
+    ReFTError(.badData, "\(file): \(place): \(cause.message)", cause: cause)
   }
 
-  static func adapterUnknownKey(_ path: String, place: String, nearest: String?) -> ReFTError {
+  static func adapterUnknownKey(_ file: String, place: String, nearest: String?) -> ReFTError {
     let remedy = nearest.map { "did you mean '\($0)'?" } ?? "remove it, or update reft"
     return ReFTError(
       .badData,
-      "'\(path)': \(place) is a key that this version does not know; \(remedy)"
+      "\(file): \(place) is a key that this version does not know; \(remedy)"
     )
   }
 
-  static func adapterVersion(_ path: String, found: Int, known: Int) -> ReFTError {
+  static func adapterVersion(_ file: String, found: Int, known: Int) -> ReFTError {
     ReFTError(
       .badData,
-      "'\(path)' is of format_version \(found); this program reads \(known); update reft"
+      "\(file): format_version is \(found); this program reads \(known); update reft"
     )
   }
 

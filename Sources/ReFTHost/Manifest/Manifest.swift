@@ -34,15 +34,25 @@ struct Manifest: Sendable {
     return (path as NSString).deletingLastPathComponent + "/" + library
   }
 
+  /// The longest text of a manifest: 1 MiB.
+  static let maximumByteCount = 1 << 20
+
   /// Reads and checks the text of a manifest.
   ///
   /// - Throws: `.pluginRefused`, naming the place in the file.
   init(_ text: UnsafeRawBufferPointer, path: String) throws(ReFTError) {
-    let value: ManifestValue
+    guard text.count <= Self.maximumByteCount else {
+      throw .badManifest(
+        path,
+        place: "the manifest",
+        reason: "has \(text.count) bytes, expected at most \(Self.maximumByteCount)"
+      )
+    }
+    let value: JSONNode
     do {
-      value = try JSONDecoder().decode(ManifestValue.self, from: Data(text))
+      value = try JSONScanner.document(text)
     } catch {
-      throw .manifestNotJSON(path, fault: Self.syntaxFault(text), cause: error)
+      throw .manifestNotJSON(path, error)
     }
     let root = ManifestNode(value: value, place: "the manifest", path: path)
     let members = try root.members(
@@ -100,17 +110,6 @@ struct Manifest: Sendable {
     try checkRanges(options.map { ($0.name, $0.defaultValue) }, code: .pluginRefused)
     capabilities = try Self.capabilities(members["capabilities"])
     if backward == nil { capabilities.insert(.noBackward) }
-  }
-
-  /// Where a text stops being JSON, which the decoder does not say.
-  private static func syntaxFault(_ text: UnsafeRawBufferPointer) -> String? {
-    do {
-      _ = try JSONSerialization.jsonObject(with: Data(text))
-      return nil
-    } catch {
-      let said = (error as NSError).userInfo["NSDebugDescription"] as? String
-      return said.map { ForeignText.line($0.hasSuffix(".") ? String($0.dropLast()) : $0) }
-    }
   }
 
   /// Refuses values of options that do not fit the types that the functions take them as.

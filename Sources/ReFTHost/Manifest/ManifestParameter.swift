@@ -84,7 +84,7 @@ struct ManifestParameter: Sendable {
     _ node: ManifestNode,
     earlier: [String]
   ) throws(ReFTError) -> ParameterInitialization {
-    if case .text(let text) = node.value {
+    if let text = node.value.word {
       switch text {
       case "zeros": return .zeros
       case "orthogonal": return .orthogonal
@@ -115,7 +115,7 @@ struct ManifestParameter: Sendable {
 
   /// `"none"`, `"orthonormal_rows"`, `"orthonormal_columns"`, `"unit_rows"` or `{"box": [-1, 1]}`.
   private static func constraint(_ node: ManifestNode) throws(ReFTError) -> ParameterConstraint {
-    if case .text(let text) = node.value {
+    if let text = node.value.word {
       switch text {
       case "none": return .none
       case "orthonormal_rows": return .orthonormalRows

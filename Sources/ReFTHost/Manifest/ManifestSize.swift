@@ -17,7 +17,7 @@ struct ManifestSize: Sendable {
   init(factors: [Factor]) { self.factors = factors }
 
   init(_ node: ManifestNode, options: [PluginOption]) throws(ReFTError) {
-    if case .number(let value) = node.value {
+    if let value = node.value.number {
       guard let size = Int(exactly: value), size >= 0 else {
         throw node.fail("is \(value), expected a whole number that is not negative")
       }

@@ -8,19 +8,13 @@ extension ReFTError {
     ReFTError(.pluginRefused, "manifest '\(path)': \(place) \(ForeignText.line(reason))")
   }
 
-  /// A text that is not JSON; `fault` says where, when that was found out.
-  static func manifestNotJSON(_ path: String, fault: String?, cause: any Error) -> ReFTError {
+  static func manifestNotJSON(_ path: String, _ fault: JSONFault) -> ReFTError {
     ReFTError(
       .pluginRefused,
-      "manifest '\(path)' is not valid JSON: \(fault ?? reason(cause)); check quotes and commas",
-      cause: cause
+      "manifest '\(path)' is not valid JSON at \(fault.place): \(fault.message); check quotes and "
+        + "commas",
+      cause: fault
     )
-  }
-
-  /// What the decoder found, without the words around it.
-  private static func reason(_ cause: any Error) -> String {
-    guard case DecodingError.dataCorrupted(let context) = cause else { return "\(cause)" }
-    return context.debugDescription
   }
 
   static func manifestLibraryNotLoaded(_ path: String, library: String, reason: String) -> ReFTError

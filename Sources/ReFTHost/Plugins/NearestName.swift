@@ -5,6 +5,7 @@
 public enum NearestName {
   /// The nearest of the known names, if one is near enough to be a slip of the fingers.
   public static func find(_ name: String, in known: [String]) -> String? {
+    guard name.utf8.count <= 256 else { return nil }
     let limit = max(1, name.count / 3)
     let ranked = known.map { ($0, distance(Array(name.lowercased()), Array($0.lowercased()))) }
     return ranked.filter { $0.1 <= limit }.min { $0.1 < $1.1 }?.0

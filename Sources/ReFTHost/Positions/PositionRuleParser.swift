@@ -67,12 +67,13 @@ struct PositionRuleParser {
 
   private func indices(_ list: Substring) throws(ReFTError) -> [Int] {
     var result: [Int] = []
+    var seen: Set<Int> = []
     for item in list.split(separator: ",", omittingEmptySubsequences: false) {
       let trimmed = String(item.filter { $0 != " " })
       guard let value = Int(trimmed), (-Self.limit...Self.limit).contains(value) else {
         throw .badPositions(text, reason: "'\(item)' is not a token index")
       }
-      guard !result.contains(value) else {
+      guard seen.insert(value).inserted else {
         throw .badPositions(text, reason: "index \(value) stands there twice")
       }
       result.append(value)

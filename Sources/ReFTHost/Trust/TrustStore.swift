@@ -153,17 +153,11 @@ public final class TrustStore: Sendable {
     guard status.st_mode & (S_IWOTH | S_IWGRP) == 0,
       status.st_uid == geteuid() || status.st_uid == 0
     else { throw .trustWritableByOthers(path) }
-    do {
-      let file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(filePath: path)))
-      guard file.version == 1 else {
-        throw ReFTError.trustUnreadable(path, reason: "it has version \(file.version), expected 1")
-      }
-      return file
-    } catch let error as ReFTError {
-      throw error
-    } catch {
-      throw .trustUnreadable(path, reason: "\(error)")
+    let file = try JSONFile.decode(File.self, path: path)
+    guard file.version == 1 else {
+      throw .trustUnreadable(path, reason: "it has version \(file.version), expected 1")
     }
+    return file
   }
 
   /// Reads, changes and replaces the file while no other process does.

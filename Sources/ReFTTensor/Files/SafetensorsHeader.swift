@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON header of a safetensors file: eight bytes of length, then one flat object. The grammar
-// is read directly, so that a header can neither nest deeply nor say one thing twice.
+// The JSON header of a safetensors file: eight bytes of length, then one flat object.
 
 /// The checked header: no tensor leaves the file, and together they cover its data exactly.
 struct SafetensorsHeader {
@@ -32,76 +31,53 @@ struct SafetensorsHeader {
       )
     }
     let dataStart = 8 + Int(length)
-    var scanner = HeaderScanner(
-      bytes: UnsafeRawBufferPointer(rebasing: file.bytes[8..<dataStart]),
-      path: file.path
-    )
-    let entries = try Self.entries(&scanner, &metadata)
+    let header = UnsafeRawBufferPointer(rebasing: file.bytes[8..<dataStart])
+    let reader = HeaderReader(path: file.path)
+    (metadata, tensors) = ([:], [])
+    var entries: [Entry] = []
+    for member in try reader.members(reader.root(header), of: "the header") {
+      if member.key == "__metadata__" {
+        metadata = try reader.texts(member.value)
+      } else {
+        entries.append(try Self.entry(member, reader))
+      }
+    }
     tensors = try Self.place(entries, in: file, from: dataStart)
   }
 
-  private static func entries(
-    _ scanner: inout HeaderScanner,
-    _ metadata: inout [String: String]
-  ) throws(ReFTError) -> [Entry] {
-    var entries: [Entry] = []
-    var found: [String: String] = [:]
-    var hasMetadata = false
-    try scanner.object("the header") { scanner, key throws(ReFTError) in
-      if key == "__metadata__" {
-        hasMetadata = true
-        try scanner.object("'__metadata__'") { scanner, key throws(ReFTError) in
-          found[key] = try scanner.string("the value of '\(key)' in '__metadata__'")
-        }
-      } else {
-        entries.append(try entry(key, &scanner))
-      }
-    }
-    try scanner.end()
-    if hasMetadata { metadata = found }
-    return entries
-  }
-
   private static func entry(
-    _ name: String,
-    _ scanner: inout HeaderScanner
+    _ member: JSONNode.Member,
+    _ reader: HeaderReader
   ) throws(ReFTError) -> Entry {
-    var type: SafetensorsType?
-    var shape: [Int]?
-    var offsets: [Int]?
-    try scanner.object("tensor '\(name)'") { scanner, key throws(ReFTError) in
-      switch key {
-      case "dtype":
-        let text = try scanner.string("the dtype of '\(name)'")
-        type = SafetensorsType(rawValue: text)
-        guard type != nil else {
-          let known = SafetensorsType.allCases.map(\.rawValue).joined(separator: ", ")
-          throw scanner.malformed("tensor '\(name)' has the dtype '\(text)', not one of \(known)")
-        }
-      case "shape": shape = try scanner.integers("the shape of '\(name)'")
-      case "data_offsets": offsets = try scanner.integers("the offsets of '\(name)'")
+    let name = member.key
+    let shown = name.shown()
+    var (type, shape, offsets): (SafetensorsType?, [Int]?, [Int]?) = (nil, nil, nil)
+    for field in try reader.members(member.value, of: "tensor '\(shown)'") {
+      switch field.key {
+      case "dtype": type = try reader.type(field.value, of: shown)
+      case "shape": shape = try reader.integers(field.value, "the shape of '\(shown)'")
+      case "data_offsets":
+        offsets = try reader.integers(field.value, "the offsets of '\(shown)'")
       default:
-        throw scanner.malformed(
-          "tensor '\(name)' has the field '\(key)', not dtype, shape or data_offsets"
+        throw reader.malformed(
+          "tensor '\(shown)' has the field '\(field.key.shown())', not dtype, shape or data_offsets"
         )
       }
     }
     guard let type, let shape, let offsets, offsets.count == 2 else {
-      throw scanner.malformed(
-        "tensor '\(name)' lacks its dtype, its shape or its two data_offsets"
-      )
+      throw reader.malformed("tensor '\(shown)' lacks its dtype, its shape or its two data_offsets")
     }
     var elements = 1
     for size in shape {
       let (product, overflow) = elements.multipliedReportingOverflow(by: size)
-      guard !overflow else { throw scanner.malformed("the size of tensor '\(name)' overflows") }
+      guard !overflow else { throw reader.malformed("the size of tensor '\(shown)' overflows") }
       elements = product
     }
     let (byteCount, overflow) = elements.multipliedReportingOverflow(by: type.byteCount)
     guard !overflow, offsets[0] <= offsets[1], offsets[1] - offsets[0] == byteCount else {
-      throw scanner.malformed(
-        "tensor '\(name)' of shape \(shape) and type \(type.rawValue) does not fit its data_offsets"
-          + " \(offsets)"
+      throw reader.malformed(
+        "tensor '\(shown)' of shape \(shape.description.shown(80)) and type \(type.rawValue) does not "
+          + "fit its data_offsets \(offsets)"
       )
     }
     return Entry(name: name, type: type, shape: shape, begin: offsets[0], end: offsets[1])
@@ -125,7 +101,7 @@ struct SafetensorsHeader {
         throw ReFTError.malformed(
           "Safetensors",
           file.path,
-          "the data of tensor '\(entry.name)' starts at \(entry.begin), not at \(position) where the"
+          "the data of tensor '\(entry.name.shown())' starts at \(entry.begin), not at \(position) where the"
             + " tensor before it ends"
         )
       }
@@ -133,7 +109,7 @@ struct SafetensorsHeader {
         throw ReFTError.malformed(
           "Safetensors",
           file.path,
-          "the data of tensor '\(entry.name)' ends at \(entry.end), and the file has \(available)"
+          "the data of tensor '\(entry.name.shown())' ends at \(entry.end), and the file has \(available)"
             + " bytes of data"
         )
       }
@@ -157,6 +133,68 @@ struct SafetensorsHeader {
       )
     }
     return tensors
+  }
+}
+
+/// The values of a header, with its faults in the words of a damaged file.
+private struct HeaderReader {
+  let path: String
+
+  func malformed(_ detail: String) -> ReFTError {
+    ReFTError.malformed("Safetensors", path, detail)
+  }
+
+  func root(_ header: UnsafeRawBufferPointer) throws(ReFTError) -> JSONNode {
+    do throws(JSONFault) {
+      return try JSONScanner.document(header)
+    } catch {
+      throw malformed("the header is no JSON at byte \(error.offset): \(error.message)")
+    }
+  }
+
+  func wrong(_ node: JSONNode, _ what: String, expected: String) -> ReFTError {
+    malformed("\(what) is \(node.shown) at \(node.place) of the header, not \(expected)")
+  }
+
+  func members(_ node: JSONNode, of what: String) throws(ReFTError) -> [JSONNode.Member] {
+    guard case .object(let members) = node.content else {
+      throw wrong(node, what, expected: "an object")
+    }
+    return members
+  }
+
+  func texts(_ node: JSONNode) throws(ReFTError) -> [String: String] {
+    var result: [String: String] = [:]
+    for member in try members(node, of: "'__metadata__'") {
+      guard case .text(let text) = member.value.content else {
+        let what = "the value of '\(member.key.shown())' in '__metadata__'"
+        throw wrong(member.value, what, expected: "a text")
+      }
+      result[member.key] = text
+    }
+    return result
+  }
+
+  func type(_ node: JSONNode, of name: String) throws(ReFTError) -> SafetensorsType {
+    guard let text = node.word, let type = SafetensorsType(rawValue: text) else {
+      let known = SafetensorsType.allCases.map(\.rawValue).joined(separator: ", ")
+      throw wrong(node, "the dtype of '\(name)'", expected: "one of \(known)")
+    }
+    return type
+  }
+
+  func integers(_ node: JSONNode, _ what: String) throws(ReFTError) -> [Int] {
+    guard case .list(let items) = node.content else { throw wrong(node, what, expected: "a list") }
+    var result: [Int] = []
+    for item in items {
+      guard case .integer(let number) = item.content, let value = Int(exactly: number), value >= 0
+      else {
+        let place = "item \(result.count) of \(what)"
+        throw wrong(item, place, expected: "a whole number without sign")
+      }
+      result.append(value)
+    }
+    return result
   }
 }
 

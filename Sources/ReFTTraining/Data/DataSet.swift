@@ -35,6 +35,8 @@ public struct DataSet: Sendable {
     public var tokens = 0
     /// Tokens to learn of all examples.
     public var labels = 0
+    /// Keys of the rows that nothing reads.
+    public var unread = UnreadKeys()
   }
 
   /// The file.
@@ -64,8 +66,6 @@ public struct DataSet: Sendable {
     chatTemplate: ChatTemplate?
   ) throws(ReFTError) {
     self.path = path
-    let file = try MappedFile(path: path)
-    hash = "sha256:" + SHA256Digest.hex(of: file.bytes)
     let encoder = RowEncoder(
       coder: coder,
       template: options.template,
@@ -73,10 +73,18 @@ public struct DataSet: Sendable {
       appendsEndOfSequence: options.appendsEndOfSequence
     )
     var (examples, lines, account): ([Example], [Int], Account) = ([], [], Account())
-    try RowReader.read(file, limit: options.limit) { row, line throws(ReFTError) in
+    var reader = try RowReader(path: path)
+    while account.rows < options.limit ?? .max, let row = try reader.next() {
       account.rows += 1
-      let place = "\(path):\(line)"
-      var example = try encoder.example(row, place: place)
+      let place = "\(path):\(row.line)"
+      let data = try DataRow(
+        row,
+        path: path,
+        purpose: .learning,
+        usesChat: options.template == .chat,
+        unread: &account.unread
+      )
+      var example = try encoder.example(data, place: place)
       if example.ids.count > options.maxLength {
         switch options.overlong {
         case .cut:
@@ -84,25 +92,29 @@ public struct DataSet: Sendable {
           example.cut(to: options.maxLength)
         case .skip:
           account.skipped += 1
-          return
+          continue
         case .error:
           throw .overlongRow(place, count: example.ids.count, maximum: options.maxLength)
         }
       }
       guard example.labelCount > 0 else {
         account.skipped += 1
-        return
+        continue
       }
       account.tokens += example.ids.count
       account.labels += example.labelCount
       examples.append(example)
-      lines.append(line)
+      lines.append(row.line)
     }
+    hash = "sha256:" + (try reader.finish())
     guard !examples.isEmpty else {
       throw .noLabelsLeft(path: path, rows: account.rows, maximum: options.maxLength)
     }
     (self.examples, self.lines, self.account) = (examples, lines, account)
   }
+
+  /// What is worth a word about the file, in sentences.
+  public var warnings: [String] { [account.unread.note(of: account.rows)].compactMap(\.self) }
 
   /// Where an example was written, as `file:line`.
   public func place(of index: Int) -> String { "\(path):\(lines[index])" }

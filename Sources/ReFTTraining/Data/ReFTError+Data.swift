@@ -14,23 +14,36 @@ extension ReFTError {
     )
   }
 
-  static func notText(path: String, line: Int) -> ReFTError {
-    ReFTError(
+  static func notJSON(path: String, fault: JSONFault) -> ReFTError {
+    let place = "\(path):\(fault.place)"
+    if fault.isEncoding {
+      return ReFTError(.badData, "\(place): \(fault.message); \(JSONFault.encodingRemedy)")
+    }
+    return ReFTError(
       .badData,
-      "\(path):\(line): bytes that are not UTF-8; save the file as UTF-8 text"
+      "\(place): not JSON: \(fault.message); expected one JSON object per line, or a JSON list of "
+        + "them",
+      cause: fault
     )
   }
 
-  static func notJSON(path: String, fault: JSONScanner.Fault) -> ReFTError {
+  static func rowWithoutEnd(_ place: String, maximum: Int) -> ReFTError {
     ReFTError(
       .badData,
-      "\(path):\(fault.line): not JSON: \(fault.message); expected one JSON object per line, or a "
-        + "JSON list of them"
+      "\(place): a row of more than \(maximum) bytes, which is the most that a row may have; split "
+        + "it, or write each row on a line of its own"
     )
   }
 
   static func wrongRow(_ place: String, _ message: String) -> ReFTError {
     ReFTError(.badData, "\(place): \(message)")
+  }
+
+  static func keyNotUsed(_ place: String, key: String, remedy: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(place): \"\(key)\" would change what the model sees, and nothing reads it here; \(remedy)"
+    )
   }
 
   // MARK: Rows as tokens

@@ -1,103 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of rows: JSON lines, or one JSON list.
+// Files of rows: JSON lines, or one JSON list. One reader for data and for prompts.
 
 import ReFTTensor
 
-/// Reads the rows of a data file.
-enum RowReader {
-  /// Reads rows.
+/// Reads the rows of a file, one after another, in memory for one row.
+///
+/// A byte order mark, empty lines and carriage returns before line feeds are skipped. A file that
+/// begins with `[` is one list of rows; any other has one row per line.
+struct RowReader {
+  /// A row and where it begins.
+  struct Row {
+    var node: JSONNode
+    var line: Int
+  }
+
+  /// The most bytes of a row: 16 MiB.
+  static let maximumByteCount = 16 << 20
+
+  private var window: RowWindow
+  private var isList = false
+  private var isFirst = true
+
+  /// Opens a file.
   ///
-  /// A byte order mark and carriage returns before line feeds are skipped, and so are empty lines.
-  ///
-  /// - Parameters:
-  ///   - file: the file.
-  ///   - limit: end after so many rows; what follows is not looked at.
-  ///   - body: receives each row and its line.
-  /// - Throws: `inputMissing` without the file; `badData` with file and line for anything in it
-  ///   that is no row.
-  static func read(
-    _ file: MappedFile,
-    limit: Int?,
-    body: (DataRow, Int) throws(ReFTError) -> Void
-  ) throws(ReFTError) {
-    var bytes = file.bytes.bindMemory(to: UInt8.self)
-    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes = .init(rebasing: bytes[3...]) }
-    let limit = limit ?? .max
-    var scanner = JSONScanner(bytes)
-    if scanner.isAtEnd() { throw .emptyData(path: file.path) }
-    if scanner.take("[") {
-      try readList(scanner, path: file.path, limit: limit, body: body)
-    } else {
-      try readLines(bytes, path: file.path, limit: limit, body: body)
+  /// - Throws: `inputMissing` without the file; `badData` for one that holds no row.
+  init(path: String) throws(ReFTError) {
+    window = try RowWindow(path: path)
+    try window.skipSpace()
+    guard let first = try window.peek() else { throw .emptyData(path: path) }
+    if first == UInt8(ascii: "[") {
+      isList = true
+      window.take(1)
     }
   }
 
-  private static func readList(
-    _ start: JSONScanner,
-    path: String,
-    limit: Int,
-    body: (DataRow, Int) throws(ReFTError) -> Void
-  ) throws(ReFTError) {
-    var scanner = start
-    if scanner.take("]") { throw .emptyData(path: path) }
-    var count = 0
-    repeat {
-      _ = scanner.isAtEnd()
-      let line = scanner.line
-      try body(DataRow(value(&scanner, path: path), place: "\(path):\(line)"), line)
-      count += 1
-      if count == limit { return }
-    } while scanner.take(",")
-    guard scanner.take("]") else {
-      throw .notJSON(
-        path: path,
-        fault: scanner.fault("expected ',' or ']' after a row, found \(scanner.nextInWords())")
-      )
-    }
-    guard scanner.isAtEnd() else {
-      throw .notJSON(
-        path: path,
-        fault: scanner.fault("found \(scanner.nextInWords()) after the list's end")
-      )
+  /// The next row; nil after the last.
+  ///
+  /// - Throws: `badData` with file, line and column for anything that is no row; `inputOutput` when
+  ///   the file cannot be read, or changes meanwhile.
+  mutating func next() throws(ReFTError) -> Row? {
+    defer { isFirst = false }
+    return isList ? try nextItem() : try nextLine()
+  }
+
+  /// Reads the rest of the file without looking at it.
+  ///
+  /// - Returns: the hash of the whole file, 64 hexadecimal digits.
+  mutating func finish() throws(ReFTError) -> String { try window.finish() }
+
+  private mutating func nextLine() throws(ReFTError) -> Row? {
+    while true {
+      guard try window.peek() != nil else { return nil }
+      let place = window.place
+      let count = try window.lineLength()
+      let line = window.bytes(count)
+      let isBlank = line.allSatisfy { [0x20, 0x09, 0x0D, 0x0A].contains($0) }
+      let node = isBlank ? nil : try scan(line.last == 0x0A ? count - 1 : count, at: place)
+      window.take(count)
+      if let node { return Row(node: node, line: Int(place.line)) }
     }
   }
 
-  private static func readLines(
-    _ bytes: UnsafeBufferPointer<UInt8>,
-    path: String,
-    limit: Int,
-    body: (DataRow, Int) throws(ReFTError) -> Void
-  ) throws(ReFTError) {
-    var (start, line, count) = (0, 0, 0)
-    while start < bytes.count, count < limit {
-      let rest = UnsafeBufferPointer(rebasing: bytes[start...])
-      let end = rest.firstIndex(of: 0x0A) ?? rest.count
-      let content = UnsafeBufferPointer(rebasing: rest[..<end])
-      start += end + 1
-      line += 1
-      var scanner = JSONScanner(content, line: line)
-      if scanner.isAtEnd() { continue }
-      let row = try DataRow(value(&scanner, path: path), place: "\(path):\(line)")
-      guard scanner.isAtEnd() else {
-        throw .notJSON(
-          path: path,
-          fault: scanner.fault("found \(scanner.nextInWords()) after the row's end")
-        )
+  private mutating func nextItem() throws(ReFTError) -> Row? {
+    try window.skipSpace()
+    let byte = try window.peek()
+    if byte == UInt8(ascii: "]") {
+      if isFirst { throw .emptyData(path: window.path) }
+      window.take(1)
+      try window.skipSpace()
+      guard try window.peek() == nil else {
+        throw fault("found \(window.nextInWords()) after the list's end")
       }
-      try body(row, line)
-      count += 1
+      isList = false
+      return nil
+    }
+    if !isFirst {
+      guard byte == UInt8(ascii: ",") else {
+        throw fault("expected ',' or ']' after a row, found \(window.nextInWords())")
+      }
+      window.take(1)
+      try window.skipSpace()
+    }
+    let place = window.place
+    let count = try window.itemLength()
+    guard count > 0 else { throw fault("expected a row, found \(window.nextInWords())") }
+    let node = try scan(count, at: place)
+    window.take(count)
+    return Row(node: node, line: Int(place.line))
+  }
+
+  /// The value in the next bytes.
+  private func scan(_ count: Int, at place: TextPlace) throws(ReFTError) -> JSONNode {
+    do throws(JSONFault) {
+      return try window.scan(count, at: place)
+    } catch {
+      throw .notJSON(path: window.path, fault: error)
     }
   }
 
-  private static func value(
-    _ scanner: inout JSONScanner,
-    path: String
-  ) throws(ReFTError) -> RowValue {
-    do throws(JSONScanner.Fault) {
-      return try scanner.value()
-    } catch {
-      throw error.message == JSONScanner.notUTF8
-        ? .notText(path: path, line: error.line) : .notJSON(path: path, fault: error)
-    }
+  private func fault(_ message: String) -> ReFTError {
+    let fault = JSONFault(offset: 0, place: window.place, message: message)
+    return .notJSON(path: window.path, fault: fault)
   }
 }

@@ -93,14 +93,11 @@ struct CheckpointStore {
   /// Reads the state of a checkpoint.
   func state(step: Int) throws(ReFTError) -> CheckpointState {
     let path = path(step: step)
-    guard let data = FileManager.default.contents(atPath: path + "/state.json") else {
-      throw .brokenCheckpoint(path, "it has no state.json")
-    }
     let state: CheckpointState
-    do {
-      state = try JSONDecoder().decode(CheckpointState.self, from: data)
+    do throws(ReFTError) {
+      state = try JSONFile.decode(path: path + "/state.json")
     } catch {
-      throw .brokenCheckpoint(path, "its state.json is not of this program", cause: error)
+      throw .brokenCheckpoint(path, error.message, cause: error)
     }
     guard state.version == CheckpointState.currentVersion, state.step == step else {
       throw .brokenCheckpoint(

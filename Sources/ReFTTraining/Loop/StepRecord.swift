@@ -77,7 +77,7 @@ package final class MetricsFile {
     let lines = data.split(separator: 0x0A)
     for (index, line) in lines.enumerated() {
       do {
-        records.append(try JSONDecoder().decode(StepRecord.self, from: line))
+        records.append(try JSONFile.decode(Array(line), path: path))
       } catch {
         // Only the last line can be torn by a kill.
         guard index == lines.count - 1, data.last != 0x0A else {

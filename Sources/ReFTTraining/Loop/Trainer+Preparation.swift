@@ -74,6 +74,7 @@ extension Trainer {
     )
     try writeManifest(run, status: "running")
     for set in [data.training, data.validation].compactMap(\.self) {
+      for warning in set.warnings { observer(.warning(warning)) }
       if let note = Self.losses(of: set, maximum: configuration.data.maxLength) {
         observer(.warning(note))
       }

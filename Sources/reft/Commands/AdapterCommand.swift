@@ -4,6 +4,7 @@
 import ArgumentParser
 import ReFTHost
 import ReFTModel
+import ReFTTensor
 
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

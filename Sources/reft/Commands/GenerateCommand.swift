@@ -14,8 +14,8 @@ struct GenerateCommand: ParsableCommand {
     abstract: "Generate text with a model, with or without an adapter.",
     discussion: """
       --prompt is taken as it is, --chat goes through the model's chat template, --instruction \
-      through the adapter's template or --template. --input takes one JSON object per line with \
-      "prompt", "chat", "instruction", "messages" or "ids".
+      through the adapter's template or --template. --input takes one JSON object per line, or \
+      one JSON list, with "prompt", "chat", "instruction", "messages" or "ids".
 
       EXAMPLES
         reft generate --model smollm2-135m-instruct --chat "Name three fruits."
@@ -37,7 +37,7 @@ struct GenerateCommand: ParsableCommand {
   var chat: String?
   @Option(help: "An instruction, through the adapter's template.")
   var instruction: String?
-  @Option(help: "A file of prompts, one JSON object per line.")
+  @Option(help: "A file of prompts: one JSON object per line, or one JSON list.")
   var input: String?
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
   var template: String?
@@ -112,7 +112,8 @@ struct GenerateCommand: ParsableCommand {
       return try PromptFile.read(
         path: input,
         template: wording,
-        chatTemplate: model.text.chatTemplate
+        chatTemplate: model.text.chatTemplate,
+        warn: { Output.note("warning: \($0)") }
       )
     }
     return [

@@ -29,7 +29,7 @@ struct ScoreCommand: ParsableCommand {
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
-  @Option(help: "Rows, one JSON object per line.")
+  @Option(help: "Rows: one JSON object per line, or one JSON list.")
   var data: String
 
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
@@ -76,6 +76,7 @@ struct ScoreCommand: ParsableCommand {
       coder: loaded.tokenizer,
       chatTemplate: loaded.text.chatTemplate
     )
+    for warning in rows.warnings { Output.note("warning: \(warning)") }
     let scorer = Scorer(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
     let line = ProgressLine()
     let clock = RateClock(total: rows.examples.count)

@@ -45,7 +45,12 @@ struct AdapterRefusalTests {
   @Test(
     "are named with the file, the place, what was found and what is expected",
     arguments: [
-      ConfigFault(name: "not JSON", old: "{", new: "{,", says: "is not a JSON document"),
+      ConfigFault(
+        name: "not JSON",
+        old: "{",
+        new: "{,",
+        says: "adapter_config.json:1:2: not JSON: expected a key in double quotes, found ','"
+      ),
       ConfigFault(
         name: "format",
         old: "reft-adapter",
@@ -56,7 +61,7 @@ struct AdapterRefusalTests {
         name: "version",
         old: "\"format_version\" : 1",
         new: "\"format_version\" : 2",
-        says: "is of format_version 2"
+        says: "format_version is 2; this program reads 1"
       ),
       ConfigFault(
         name: "architecture",

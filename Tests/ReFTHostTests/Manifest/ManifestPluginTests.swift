@@ -295,11 +295,21 @@ struct ManifestPluginTests {
       ),
       says: "has 5 dimensions, expected 1 to 4"
     ),
-    Fault(change: ("}}", "}"), says: "is not valid JSON: Unexpected end of file"),
-    Fault(change: ("{\"reft_manifest\": 1", "{\"reft_manifest\" 1"), says: "around character 17"),
+    Fault(
+      change: ("}}", "}"),
+      says: "expected ',' or '}', found the end of the text; check quotes"
+    ),
+    Fault(
+      change: ("{\"reft_manifest\": 1", "{\"reft_manifest\" 1"),
+      says: "is not valid JSON at 1:18: expected ':' after key \"reft_manifest\", found '1'"
+    ),
+    Fault(
+      change: ("{\"reft_manifest\": 1", "{\"reft_manifest\": 1, \"reft_manifest\": 1"),
+      says: "at 1:22: key \"reft_manifest\" stands twice in one object, first at 1:2"
+    ),
     Fault(
       change: ("\"reft_manifest\": 1", "\"reft_manifest\": 1e400"),
-      says: "Number 1e400 is not representable"
+      says: "'1e400' is beyond the range of numbers"
     ),
     Fault(change: ("org.example.clip", "clip"), says: "id is 'clip', expected a reverse domain"),
     Fault(

@@ -105,7 +105,7 @@ struct ParityFixture {
         "fingerprint": .string(model.fingerprint),
       ]),
       "interventions": .array([
-        try JSONDecoder().decode(JSONValue.self, from: encoder.encode(spec))
+        try JSONFile.node(Array(encoder.encode(spec)), path: "spec").value
       ]),
     ]
     try encoder.encode(document).write(to: URL(fileURLWithPath: folder + "/adapter_config.json"))

@@ -137,6 +137,23 @@ struct TrustTests {
         try store.trust(hash: "sha256:00", path: "/a.so")
       }
       #expect(newer?.message.contains("it has version 9, expected 1") == true)
+      for (text, says) in [
+        (
+          #"{"reft_trust": 1, "plugins": {}, "plugins": {}}"#,
+          ":1:34: not JSON: key \"plugins\" stands"
+        ),
+        (
+          #"{"reft_trust": "1", "plugins": {}}"#,
+          ":1:16: 'reft_trust' must be a whole number in range"
+        ),
+      ] {
+        try Data(text.utf8).write(to: URL(filePath: path))
+        chmod(path, 0o600)
+        let broken = #expect(throws: ReFTError.self) {
+          try store.trust(hash: "sha256:00", path: "/a.so")
+        }
+        #expect(broken?.message.hasPrefix(path + says) == true, "\(broken?.message ?? "")")
+      }
     }
   }
 

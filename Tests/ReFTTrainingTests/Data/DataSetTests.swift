@@ -186,6 +186,63 @@ struct DataSetTests {
     #expect(list.lines == [2, 4])
   }
 
+  @Test("counts the rows with keys that nothing reads, and tells the first")
+  func unreadKeys() throws {
+    let data = try load(
+      """
+      {"prompt":"a","completion":"b","system":"","tools":null}
+      {"prompt":"a","completion":"b","id":1,"source":"x"}
+      {"prompt":"a","completion":"b","category":"c","id":2}
+      """
+    )
+    let unread = data.account.unread
+    #expect(unread.rows == 2)
+    #expect(unread.keys == ["id", "source", "category"])
+    #expect(
+      data.warnings == [
+        "\(data.path):2: 2 of 3 rows have keys that nothing reads, this one the first: \"id\", "
+          + "\"source\", \"category\""
+      ]
+    )
+  }
+
+  @Test("puts the system's words and earlier turns where the chat template has a place for them")
+  func turns() throws {
+    let template = try ChatTemplate(
+      source: "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        + "{% if add_generation_prompt %}<assistant>{% endif %}",
+      bos: "",
+      eos: ""
+    )
+    var options = DataSet.Options()
+    options.template = .chat
+    let row = """
+      {"instruction":"i","input":"n","output":"o","system":"s","history":[["q","a"]]}
+      """
+    let ids = try load(row, options, chat: template).examples[0].ids
+    #expect(ids == tokens("<system>s<user>q<assistant>a<user>i\n\nn<assistant>o") + [256])
+  }
+
+  @Test("reads a row of a hundred thousand keys, and one of many lists, in linear time")
+  func wideRows() throws {
+    let keys = (0..<100_000).map { "\"k\($0)\":0" }.joined(separator: ",")
+    let lists = String(repeating: "[[],", count: 200_000)
+    let deep = String(repeating: "[", count: 60) + String(repeating: "]", count: 60)
+    for extra in [
+      keys, "\"a\":[" + Array(repeating: deep, count: 10_000).joined(separator: ",") + "]",
+    ] {
+      let time = try ContinuousClock().measure {
+        let data = try load("{\"prompt\":\"a\",\"completion\":\"b\",\(extra)}")
+        #expect(data.examples.count == 1)
+      }
+      #expect(time < .seconds(3))
+    }
+    let time = ContinuousClock().measure {
+      #expect(throws: ReFTError.self) { try load("{\"a\":" + lists) }
+    }
+    #expect(time < .seconds(3))
+  }
+
   @Test("takes the first rows and does not look further")
   func limit() throws {
     var options = DataSet.Options()

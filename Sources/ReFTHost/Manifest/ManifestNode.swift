@@ -1,55 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JSON of a manifest, read strictly: every error names the file and the place in it.
 
-import Foundation
 import ReFTTensor
-
-/// Any JSON value.
-enum ManifestValue: Decodable, Sendable {
-  case null
-  case flag(Bool)
-  case number(Double)
-  case text(String)
-  case list([ManifestValue])
-  case object([String: ManifestValue])
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let value = try? container.decode(Bool.self) {
-      self = .flag(value)
-    } else if let value = try? container.decode(Double.self) {
-      self = .number(value)
-    } else if let value = try? container.decode(String.self) {
-      self = .text(value)
-    } else if let value = try? container.decode([ManifestValue].self) {
-      self = .list(value)
-    } else if let value = try? container.decode([String: ManifestValue].self) {
-      self = .object(value)
-    } else {
-      throw DecodingError.dataCorruptedError(
-        in: container,
-        debugDescription: "a number is too large, or the nesting too deep"
-      )
-    }
-  }
-
-  var kind: String {
-    switch self {
-    case .null: "null"
-    case .flag: "true or false"
-    case .number: "a number"
-    case .text: "a text"
-    case .list: "a list"
-    case .object: "an object"
-    }
-  }
-}
 
 /// A value of a manifest with its place, such as `forward.arguments[2]`.
 struct ManifestNode {
-  let value: ManifestValue
+  let value: JSONNode
   let place: String
   let path: String
 
@@ -60,7 +16,7 @@ struct ManifestNode {
   }
 
   func text() throws(ReFTError) -> String {
-    guard case .text(let text) = value else { throw wrong("a text") }
+    guard let text = value.word else { throw wrong("a text") }
     return text
   }
 
@@ -84,18 +40,17 @@ struct ManifestNode {
   }
 
   func number() throws(ReFTError) -> Double {
-    guard case .number(let number) = value else { throw wrong("a number") }
-    guard number.isFinite else { throw wrong("a finite number") }
+    guard let number = value.number else { throw wrong("a number") }
     return number
   }
 
   func flag() throws(ReFTError) -> Bool {
-    guard case .flag(let flag) = value else { throw wrong("true or false") }
+    guard case .flag(let flag) = value.content else { throw wrong("true or false") }
     return flag
   }
 
   func list() throws(ReFTError) -> [ManifestNode] {
-    guard case .list(let values) = value else { throw wrong("a list") }
+    guard case .list(let values) = value.content else { throw wrong("a list") }
     return values.enumerated().map {
       ManifestNode(value: $1, place: "\(place)[\($0)]", path: path)
     }
@@ -108,16 +63,19 @@ struct ManifestNode {
     required: [String],
     optional: [String] = []
   ) throws(ReFTError) -> [String: ManifestNode] {
-    guard case .object(let values) = value else { throw wrong("an object") }
+    guard case .object(let values) = value.content else { throw wrong("an object") }
     let known = required + optional
     var result: [String: ManifestNode] = [:]
-    for (key, value) in values.sorted(by: { $0.key < $1.key }) {
+    for member in values {
+      let key = member.key
       guard known.contains(key) else {
         let nearest = NearestName.find(key, in: known).map { "; did you mean '\($0)'?" } ?? ""
-        throw fail("has an unknown key '\(key)'; known: \(known.joined(separator: ", "))\(nearest)")
+        throw fail(
+          "has an unknown key '\(key.shown())'; known: \(known.joined(separator: ", "))\(nearest)"
+        )
       }
       let child = place == "the manifest" ? key : "\(place).\(key)"
-      result[key] = ManifestNode(value: value, place: child, path: path)
+      result[key] = ManifestNode(value: member.value, place: child, path: path)
     }
     for key in required where result[key] == nil { throw fail("lacks '\(key)'") }
     return result
