@@ -44,6 +44,7 @@ enum Entry {
     ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
     LoggingSystem.bootstrap { _ in PlainLog() }
     do {
+      try CommandWords.check(Array(CommandLine.arguments.dropFirst()))
       var command = try Reft.parseAsRoot()
       try Machine.checkEnvironment()
       try command.run()

@@ -53,8 +53,8 @@ struct DocumentTests {
       (["plugin", "list"], "plugins refused"),
       (
         ["plugin", "info", "loreft"],
-        "name id version abi summary license path hash isolation capabilities options parameters "
-          + "warnings"
+        "name id version abi summary license path hash isolation trust check check_warnings "
+          + "capabilities options parameters warnings"
       ),
     ]
   )

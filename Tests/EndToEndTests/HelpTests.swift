@@ -11,7 +11,8 @@ struct HelpTests {
   static let commands: [[String]] = [
     [], ["model"], ["model", "info"], ["model", "pull"], ["tokenize"], ["score"], ["generate"],
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
-    ["plugin", "new"], ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],
+    ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
+    ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],
     ["bench", "prefill"], ["bench", "decode"], ["bench", "precision"], ["bench", "abi"], ["doctor"],
   ]
 

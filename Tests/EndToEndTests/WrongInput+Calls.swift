@@ -133,8 +133,15 @@ extension WrongInput {
     WrongInput(
       id: "call: unknown command",
       status: 64,
-      message: "Unexpected argument 'trian'; see 'reft --help'",
+      message: "'trian' is no command of reft; did you mean 'train'? see 'reft --help'",
       call: ["trian"]
+    ),
+    WrongInput(
+      id: "call: unknown command of a group",
+      status: 64,
+      message: "'remvoe' is no command of reft plugin; did you mean 'remove'? see 'reft plugin "
+        + "--help'",
+      call: ["plugin", "remvoe", "foo"]
     ),
     WrongInput(
       id: "call: unknown option",

@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTConformance
+import ReFTHost
 import ReFTTensor
 import Testing
 import _ReFTTestSupport
@@ -29,13 +30,17 @@ struct SuiteTests {
     try withTemporaryDirectory { folder in
       let file = folder + "/note.so"
       try Data("hello".utf8).write(to: URL(fileURLWithPath: file))
-      let report = try Kit.check(file, level: 1)
+      let report = try Kit.check(file)
       #expect(report.rules.first?.status == .failed)
       #expect(
         report.rules.first?.message
-          == "Not an ELF file: 5 bytes without the ELF mark at the start."
+          == "plugin file '\(file)' is no shared library for this machine: it does not begin with "
+          + "the ELF mark; build it with `cc -shared -fPIC`."
       )
-      #expect(report.rules.dropFirst().allSatisfy { $0.status != .passed })
+      for rule in report.rules.dropFirst() {
+        #expect(rule.status == .skipped && !rule.wasRun)
+        #expect(rule.message == "Not run, because ABI-101 does not hold.")
+      }
     }
   }
 
@@ -51,6 +56,88 @@ struct SuiteTests {
       #expect(result.status == .timedOut)
       #expect(result.message.hasPrefix("Did not return within 1 s during forward of "))
       #expect(result.seconds < 10)
+    }
+  }
+
+  @Test("begins no other rule after two that did not end in time")
+  func late() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(try Kit.build("HANGS", in: folder), timeoutSeconds: 1, jobs: 1)
+      let late = report.rules.filter { $0.status == .timedOut }.map(\.id)
+      #expect(late.count == 2)
+      let skipped = report.rules.filter { !$0.wasRun }
+      #expect(skipped.count > 20)
+      #expect(
+        Set(skipped.map(\.message))
+          == ["Not run, because \(late.joined(separator: " and ")) did not end in time."]
+      )
+      #expect(report.seconds < 20)
+    }
+  }
+
+  @Test("ends a plugin that hoards memory far below 2 GB, and says how much it held")
+  func hoard() throws {
+    try withTemporaryDirectory { folder in
+      let file = try Kit.build("HOARDS", in: folder)
+      let result = try #require(try Kit.check(file, rules: ["ABI-221"]).rules.first)
+      #expect(result.status == .crashed)
+      let held = try #require(
+        result.message.firstMatch(of: /held (\d+) MiB; the checker gives a rule 768 MiB\.$/)
+      )
+      #expect(try #require(Int(held.1)) < 1024)
+    }
+  }
+
+  @Test("believes no verdict that the judged code writes, wherever it writes it")
+  func forged() throws {
+    try withTemporaryDirectory { folder in
+      // As one would who knows the descriptor of an earlier version.
+      for (name, descriptors, says) in [
+        ("known", "3; d < 4", "The plugin ended the process with exit status 0 during dlopen."),
+        ("all", "3; d < 1024", "The plugin forges its check: "),
+      ] {
+        let source = folder + "/\(name).c"
+        try Data(
+          """
+          #include "\(Fixture.path("plugins/kit.c"))"
+          __attribute__((constructor)) static void forge(void) {
+            for (int d = \(descriptors); d++) (void)!write(d, "=passed \\n", 9);
+            _exit(0);
+          }
+          """.utf8
+        ).write(to: URL(fileURLWithPath: source))
+        let file = folder + "/\(name).so"
+        try Kit.compile(
+          "cc",
+          [
+            "-shared", "-fPIC", "-std=gnu17", "-w", "-fvisibility=hidden",
+            "-I", Kit.repository + "/Sources/CReFTPlugin/include", source, "-o", file, "-lm",
+          ]
+        )
+        let report = try Kit.check(file)
+        #expect(!report.passed)
+        let load = try #require(report.rules.first { $0.id == "ABI-105" })
+        #expect(load.status == .failed)
+        #expect(load.message.hasPrefix(says), "\(load.message)")
+        #expect(report.rules.allSatisfy { $0.level == 1 || $0.status != .passed })
+      }
+    }
+  }
+
+  @Test("judges the bytes that it opened, whatever becomes of the file meanwhile")
+  func swapped() throws {
+    try withTemporaryDirectory { folder in
+      let file = try Kit.build(nil, in: folder)
+      let bad = try Kit.build("WRONG_SIGN", in: folder)
+      let hash = try PluginFile(path: file).hash
+      let suite = ConformanceSuite(file: file, executable: Kit.executable)
+      let report = try suite.run { _ in
+        _ = try? FileManager.default.removeItem(atPath: file)
+        _ = try? FileManager.default.copyItem(atPath: bad, toPath: file)
+      }
+      #expect(report.passed)
+      #expect(report.hash == hash)
+      #expect(try PluginFile(path: file).hash != hash)
     }
   }
 

@@ -4,10 +4,13 @@
 
 import CReFTPlugin
 import Glibc
+import ReFTHost
 
 /// The workbench of one rule.
 final class Bench {
-  let file: String
+  let specimen: Specimen
+  /// Whether the library is loaded by its path, which debuggers like, and not as a sealed copy.
+  private let loadsFile: Bool
   let seed: UInt64
   let ruleID: String
   private let reporter: Reporter
@@ -15,8 +18,15 @@ final class Bench {
   private(set) var foundPlugins: [String] = []
   var random: BenchRandom
 
-  init(file: String, seed: UInt64, ruleID: String, reporter: Reporter) {
-    self.file = file
+  init(
+    _ specimen: Specimen,
+    loadsFile: Bool = false,
+    seed: UInt64,
+    ruleID: String,
+    reporter: Reporter
+  ) {
+    self.specimen = specimen
+    self.loadsFile = loadsFile
     self.seed = seed
     self.ruleID = ruleID
     self.reporter = reporter
@@ -32,19 +42,19 @@ final class Bench {
   }
 
   /// The tables of the file, when it is a shared library.
-  func elf() throws -> ElfFile {
-    guard !ManifestBridge.isManifest(file) else {
+  func image() throws -> ELFImage {
+    guard !specimen.isManifest else {
       throw NotApplicable("A manifest; the host looks at the library that it names.")
     }
-    return try ElfFile(path: file)
+    return try specimen.image()
   }
 
   /// Counters of what the plugin calls, when it is a shared library.
   func watch() throws -> CallWatch {
-    guard !ManifestBridge.isManifest(file) else {
+    guard !specimen.isManifest else {
       throw NotApplicable("A manifest; what bare functions call is not seen.")
     }
-    return try CallWatch(try library())
+    return try CallWatch(try library(), specimen)
   }
 
   private var opened: LoadedLibrary?
@@ -54,7 +64,7 @@ final class Bench {
   func library() throws -> LoadedLibrary {
     if let opened { return opened }
     doing("dlopen")
-    let library = try LoadedLibrary(path: file)
+    let library = try LoadedLibrary(specimen, loadsFile: loadsFile)
     opened = library
     return library
   }

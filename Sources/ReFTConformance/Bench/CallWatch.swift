@@ -4,6 +4,8 @@
 
 import CReFTPlatform
 import Glibc
+import ReFTHost
+import ReFTTensor
 import Synchronization
 
 private let allocations = Atomic<Int>(0)
@@ -24,13 +26,18 @@ final class CallWatch {
   /// Points the plugin's slots at the counters.
   ///
   /// - Throws: when the file's relocations cannot be read.
-  init(_ library: LoadedLibrary) throws {
-    let elf = try ElfFile(path: library.path)
+  init(_ library: LoadedLibrary, _ specimen: Specimen) throws {
+    let slots: [ELFImage.Slot]
+    do throws(ReFTError) {
+      slots = try ELFImage.slots(specimen.bytes.file.bytes, path: specimen.path)
+    } catch {
+      throw Breach(error.message + ".")
+    }
     guard let base = CallWatch.loadAddress(library.entry) else {
       throw Breach("The loaded library is not in the loader's list.")
     }
     let page = UInt(GuardedBuffer.pageSize)
-    for slot in elf.slots {
+    for slot in slots {
       guard let (replacement, original) = CallWatch.replacement(slot.symbol) else { continue }
       let address = base &+ UInt(slot.offset)
       guard let target = UnsafeMutablePointer<UInt>(bitPattern: address),

@@ -18,20 +18,19 @@ final class LoadedLibrary {
   let entry: Entry
 
   /// Opens a file as the host does: everything resolved, nothing shared, never closed.
-  init(path: String) throws {
-    guard let absolute = realpath(path, nil) else {
-      throw Breach("Cannot open \(path): \(errorText(errno)).")
-    }
-    defer { free(absolute) }
-    self.path = String(cString: absolute)
-    if ManifestBridge.isManifest(self.path) {
-      entry = try ManifestBridge.entry(self.path)
+  init(_ specimen: Specimen, loadsFile: Bool) throws {
+    path = specimen.path
+    if specimen.isManifest {
+      entry = try ManifestBridge.entry(specimen)
       return
     }
     // What it needs is loaded with it, and is not checked: it must come from where the host takes it.
-    try ElfFile(path: self.path).checkSearch(of: self.path)
-    guard let handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
-      throw Breach("The dynamic loader refuses it: \(String(cString: dlerror())).")
+    try specimen.checkSearch()
+    specimen.bytes.file.keepOpen()
+    let place = loadsFile ? path : specimen.bytes.file.sealedPath
+    guard let handle = dlopen(place, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
+      let reason = String(cString: dlerror()).replacing(place, with: "the file")
+      throw Breach("The dynamic loader refuses it: \(reason).")
     }
     guard let symbol = dlsym(handle, REFT_ENTRY_SYMBOL) else {
       throw Breach("It does not export \(REFT_ENTRY_SYMBOL); declare it with REFT_EXPORT.")
@@ -90,11 +89,16 @@ final class LoadedLibrary {
   }
 }
 
-extension ElfFile {
+extension Specimen {
   /// Refuses what the host refuses: dependencies from the current directory or an open folder.
-  func checkSearch(of path: String) throws {
+  func checkSearch() throws {
+    let image = try image()
     do throws(ReFTError) {
-      try LibrarySearch.check(needed: needed, searchFolders: searchFolders, path: path)
+      try LibrarySearch.check(
+        needed: image.needed,
+        searchFolders: image.searchFolders,
+        path: path
+      )
     } catch {
       throw Breach(error.message + ".")
     }

@@ -13,20 +13,13 @@ nonisolated(unsafe) private var description: UnsafeMutablePointer<reft_library_t
 
 /// Makes a library description out of a manifest.
 enum ManifestBridge {
-  /// Whether a file is a manifest and no shared library.
-  static func isManifest(_ path: String) -> Bool { path.hasSuffix(".reft.json") }
-
   /// Loads the library that the manifest names and returns an entry for it.
-  static func entry(_ path: String) throws -> LoadedLibrary.Entry {
-    do {
-      guard let plugin = try UntrustedLoader.load(try PluginFile(path: path)).first else {
-        throw Breach("The manifest describes no intervention.")
-      }
-      bridged = plugin
-      description = library(of: plugin)
-    } catch let error as ReFTError {
-      throw Breach("The host refuses the manifest: \(error.message)")
+  static func entry(_ specimen: Specimen) throws -> LoadedLibrary.Entry {
+    guard let plugin = try specimen.hostPlugins().first else {
+      throw Breach("The manifest describes no intervention.")
     }
+    bridged = plugin
+    description = library(of: plugin)
     return { _ in UnsafePointer(description) }
   }
 

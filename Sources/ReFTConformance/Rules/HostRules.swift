@@ -27,6 +27,12 @@ let hostLoadRules: [Rule] = [
         )
       }
     }
+    for plugin in plugins where plugin.capabilities.contains(.needsSource) {
+      throw Breach(
+        "\(plugin.id) needs a second set of rows (REFT_CAP_NEEDS_SOURCE), which no host of ABI 1.0 "
+          + "gives: it would neither train nor run here."
+      )
+    }
     if let first = plugins.first {
       for warning in first.description.warnings { bench.warn(warning) }
     }
@@ -34,7 +40,8 @@ let hostLoadRules: [Rule] = [
   },
   Rule("ABI-122", "What it needs is looked for in safe folders, never in the current one.") {
     bench in
-    try bench.elf().checkSearch(of: bench.file)
+    _ = try bench.image()
+    try bench.specimen.checkSearch()
     return "Nothing is looked for where others could place it."
   },
 ]
@@ -65,22 +72,11 @@ let hostCallRules: [Rule] = [
 ]
 
 private func hostPlugins(_ bench: Bench) throws -> [Plugin] {
-  guard let path = realpath(bench.file, nil) else {
-    throw Breach("Cannot open \(bench.file): \(errorText(errno)).")
+  if let refusal = bench.specimen.refusal, !bench.specimen.isManifest {
+    throw NotApplicable("The host does not load plugins from this place: \(refusal)")
   }
-  defer { free(path) }
   bench.doing("loading through the host")
-  let file: PluginFile
-  do {
-    file = try PluginFile(path: String(cString: path))
-  } catch {
-    throw NotApplicable("The host does not load plugins from this place: \(error.message)")
-  }
-  do {
-    return try UntrustedLoader.load(file)
-  } catch {
-    throw Breach("The host refuses it: \(error.message)")
-  }
+  return try bench.specimen.hostPlugins()
 }
 
 private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) throws -> [Float] {

@@ -4,21 +4,16 @@
 import CReFTPlatform
 import CReFTPlugin
 import Glibc
+import ReFTHost
 
 let loadRules: [Rule] = [
   Rule("ABI-101", "The file is an ELF shared library for this machine.") { bench in
-    let elf = try bench.elf()
-    guard elf.machine == ElfFile.nativeMachine else {
-      throw Breach(
-        "It is built for ELF machine \(elf.machine); this one is \(ElfFile.nativeMachine)."
-      )
-    }
-    return "An ELF library with \(elf.symbols.count) dynamic symbols, needing "
+    let elf = try bench.image()
+    return "An ELF library with \(elf.exports.count + elf.imports.count) dynamic symbols, needing "
       + (elf.needed.isEmpty ? "nothing." : elf.needed.joined(separator: ", ") + ".")
   },
   Rule("ABI-102", "It exports reft_plugin_entry_v1 and no other symbol of reft.") { bench in
-    let elf = try bench.elf()
-    let exported = elf.symbols.filter(\.isExported).map(\.name)
+    let exported = try bench.image().exports
     let ours = exported.filter { $0.hasPrefix("reft_") }
     guard ours.contains(REFT_ENTRY_SYMBOL) else {
       throw Breach(
@@ -48,7 +43,7 @@ let loadRules: [Rule] = [
     return "Exports the entry."
   },
   Rule("ABI-103", "It has no text relocations, executable stack or writable code.") { bench in
-    let elf = try bench.elf()
+    let elf = try bench.image()
     if elf.hasTextRelocations {
       throw Breach("It has text relocations (DT_TEXTREL); compile every object with -fPIC.")
     }
@@ -59,7 +54,7 @@ let loadRules: [Rule] = [
     return "Code is read-only and position-independent."
   },
   Rule("ABI-104", "It brings no BLAS, OpenMP or thread pool of its own.") { bench in
-    let elf = try bench.elf()
+    let elf = try bench.image()
     let libraries = [
       "openblas", "libblas", "libcblas", "liblapack", "libmkl", "libgomp", "libomp", "libiomp",
       "libtbb", "libblis",
@@ -68,7 +63,7 @@ let loadRules: [Rule] = [
       throw Breach("It needs \(found); use the host's gemm_f32 and parallel_for instead.")
     }
     let prefixes = ["GOMP_", "omp_", "__kmpc_", "cblas_"]
-    let names = elf.symbols.map(\.name)
+    let names = elf.exports + elf.imports
     if let found = names.first(where: { name in prefixes.contains { name.hasPrefix($0) } }) {
       throw Breach(
         "It uses \(found), which belongs to a BLAS or OpenMP; use the host's gemm_f32 and "

@@ -1,18 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
-// The child's side of a rule: the same executable, started with a hidden argument, runs one rule and
-// reports over descriptor 3. Lines begin with `@` (what is going on), `+` (an id found), `!` (the crash
-// handler) or `=` (the outcome).
+// The child's side of a rule: the same executable, started with a hidden argument, runs one rule on the
+// sealed copy that it was given and reports over a pipe. Lines begin with `@` (what is going on), `!`
+// (the crash handler), `+` (an id found) or `=` (the outcome); the last two bear the parent's seal.
 
 import CReFTPlatform
 import Glibc
+import ReFTHost
+import ReFTTensor
 
 /// Runs one rule when the process was started to do so.
 public enum ConformanceChild {
   static let hiddenArgument = "__conformance-rule"
+  /// What the child finds open, beside standard output and error.
+  static let sealDescriptor: Int32 = 0
   static let reportDescriptor: Int32 = 3
+  static let fileDescriptor: Int32 = 4
+  static let libraryDescriptor: Int32 = 5
 
-  static func arguments(file: String, rule: String, seed: UInt64, limit: Double) -> [String] {
-    [hiddenArgument, file, rule, String(seed), String(limit)]
+  /// What a rule's process is told.
+  struct Order {
+    var path: String
+    var library: String?
+    var refusal: String?
+    var rule: String
+    var seed: UInt64
+    var limit: Double
+    var memory: Int
+
+    /// As arguments of the process.
+    var arguments: [String] {
+      [
+        hiddenArgument, path, library ?? "", refusal ?? "", rule, String(seed), String(limit),
+        String(memory),
+      ]
+    }
+
+    /// Reads arguments; the first is the program's name.
+    init?(arguments: [String]) {
+      guard arguments.count == 9, arguments[1] == hiddenArgument, let seed = UInt64(arguments[6]),
+        let limit = Double(arguments[7]), let memory = Int(arguments[8])
+      else { return nil }
+      path = arguments[2]
+      library = arguments[3].isEmpty ? nil : arguments[3]
+      refusal = arguments[4].isEmpty ? nil : arguments[4]
+      rule = arguments[5]
+      (self.seed, self.limit, self.memory) = (seed, limit, memory)
+    }
+
+    init(_ specimen: Specimen, rule: Rule, seed: UInt64, limit: Double, memory: Int) {
+      path = specimen.path
+      library = specimen.bytes.library?.path
+      refusal = specimen.refusal
+      self.rule = rule.id
+      (self.seed, self.limit, self.memory) = (seed, limit, memory)
+    }
   }
 
   /// Runs the rule that the arguments ask for and ends the process; returns when they ask for none.
@@ -20,38 +61,41 @@ public enum ConformanceChild {
   /// A program that uses `ConformanceSuite` calls this before anything else.
   /// - Parameter arguments: those of the process, its name first.
   public static func runIfAsked(arguments: [String]) {
-    guard arguments.count == 6, arguments[1] == hiddenArgument else { return }
-    guard let rule = Rule.named(arguments[3]), let seed = UInt64(arguments[4]),
-      let limit = Double(arguments[5])
+    guard arguments.count > 1, arguments[1] == hiddenArgument else { return }
+    guard let order = Order(arguments: arguments), let rule = Rule.named(order.rule),
+      let seal = VerdictSeal(descriptor: sealDescriptor), let specimen = specimen(of: order)
     else { _exit(64) }
-    // Whatever else this program was given to write to is not the plugin's.
-    reft_probe_close_from(reportDescriptor + 1)
-    confine(limit: limit)
-    CrashReporter.install(descriptor: reportDescriptor)
+    let report = hideReport()
+    confine(order, byteCount: specimen.bytes.file.bytes.count)
+    CrashReporter.install(descriptor: report)
     let refused = Confinement.begin()
-    let reporter = Reporter(descriptor: reportDescriptor, owner: getpid())
-    let bench = Bench(file: arguments[2], seed: seed, ruleID: rule.id, reporter: reporter)
+    let reporter = Reporter(descriptor: report, owner: getpid())
+    let bench = Bench(specimen, seed: order.seed, ruleID: rule.id, reporter: reporter)
     let result = refused.judged(judge(rule, bench: bench))
-    for id in bench.foundPlugins { reporter.send("+", id) }
-    reporter.send("=", "\(result.status.rawValue) \(result.message)")
+    let word = seal.open()
+    for id in bench.foundPlugins { reporter.send("+", "\(word) \(id)") }
+    reporter.send("=", "\(word) \(result.status.rawValue) \(result.message)")
     // No destructor of the plugin runs any more; what they do at the end is not checked.
     _exit(0)
   }
 
-  /// Runs a rule in this process.
-  static func runHere(_ rule: Rule, file: String, seed: UInt64) -> (RuleResult, [String]) {
+  /// Runs a rule in this process, on the file itself so that a debugger finds its symbols.
+  static func runHere(_ rule: Rule, _ specimen: Specimen, seed: UInt64) -> (RuleResult, [String]) {
     let start = monotonicSeconds()
     let reporter = Reporter(descriptor: -1, owner: getpid())
-    let bench = Bench(file: file, seed: seed, ruleID: rule.id, reporter: reporter)
+    let bench = Bench(
+      specimen,
+      loadsFile: true,
+      seed: seed,
+      ruleID: rule.id,
+      reporter: reporter
+    )
     let (status, message) = judge(rule, bench: bench)
     let result = RuleResult(
-      id: rule.id,
+      rule,
       status: status,
       message: message,
-      replay: nil,
-      level: rule.level,
-      seconds: monotonicSeconds() - start,
-      title: rule.title
+      seconds: monotonicSeconds() - start
     )
     return (result, bench.foundPlugins)
   }
@@ -73,13 +117,39 @@ public enum ConformanceChild {
     }
   }
 
+  private static func specimen(of order: Order) -> Specimen? {
+    do {
+      let file = try PluginFile(sealed: fileDescriptor, path: order.path)
+      let library = try order.library.map { path throws(ReFTError) in
+        try PluginFile(sealed: libraryDescriptor, path: path)
+      }
+      return Specimen(sealed: file, library: library, refusal: order.refusal)
+    } catch {
+      return nil
+    }
+  }
+
+  /// Leaves nothing open that is not the plugin's: no seal, no report at a number that one can know.
+  private static func hideReport() -> Int32 {
+    reft_probe_close_from(libraryDescriptor + 1)
+    let hidden = fcntl(reportDescriptor, F_DUPFD_CLOEXEC, Int32.random(in: 100...900))
+    let nothing = open("/dev/null", O_RDONLY | O_CLOEXEC)
+    dup2(nothing, sealDescriptor)
+    close(nothing)
+    guard hidden >= 0 else { return reportDescriptor }
+    close(reportDescriptor)
+    return hidden
+  }
+
   // The child must not outlive its limit even when its parent is gone, nor eat the machine.
-  private static func confine(limit: Double) {
+  private static func confine(_ order: Order, byteCount: Int) {
     _ = reft_probe_die_with_parent()
-    alarm(UInt32(min(limit, 86_400)) + 2)
+    alarm(UInt32(min(order.limit, 86_400)) + 2)
     var core = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &core)
-    var space = rlimit(rlim_cur: 16 << 30, rlim_max: 16 << 30)
+    let mapped = max(0, Int(reft_worker_mapped_bytes(getpid())))
+    let bytes = rlim_t(mapped + 2 * byteCount + order.memory)
+    var space = rlimit(rlim_cur: bytes, rlim_max: bytes)
     setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &space)
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chooses the rules of a run, runs each in its own process, several at a time, and gathers the report.
+// How the end of a process becomes a verdict stands in `ConformanceSuite+Verdict.swift`.
 
 import Dispatch
 import Glibc
@@ -12,7 +13,8 @@ import Synchronization
 ///     let suite = ConformanceSuite(file: "libmine.so", level: 3)
 ///     let report = try suite.run { log.info("\($0.id) \($0.status)") }
 ///
-/// No code of the plugin runs in the calling process, unless `inProcess` is set.
+/// The file is copied and sealed once; every rule sees that copy. No code of the plugin runs in the
+/// calling process, unless `inProcess` is set.
 public struct ConformanceSuite: Sendable {
   /// The plugin file.
   public var file: String
@@ -24,12 +26,19 @@ public struct ConformanceSuite: Sendable {
   public var seed: UInt64
   /// Seconds per rule; nil leaves it to the rule.
   public var timeoutSeconds: Double?
+  /// Bytes of memory that a rule's process may take beyond what it begins with.
+  public var memoryLimit: Int
   /// How many rules run at once.
   public var jobs: Int
   /// Runs the rules in this process, one after the other: for a debugger.
   public var inProcess: Bool
   /// A program that calls `ConformanceChild.runIfAsked` first; nil is the running one.
   public var executable: String?
+
+  /// The memory of a rule's process, in bytes, unless a run says otherwise.
+  public static let standardMemoryLimit = 768 << 20
+  /// After so many rules that did not end in time no other is begun.
+  public static let timeOutLimit = 2
 
   /// Prepares a run.
   ///
@@ -39,6 +48,7 @@ public struct ConformanceSuite: Sendable {
   ///   - rules: numbers of the rules to run instead; nil runs all up to `level`.
   ///   - seed: of all random choices.
   ///   - timeoutSeconds: per rule; nil leaves it to the rule.
+  ///   - memoryLimit: bytes of memory for a rule's process.
   ///   - jobs: how many rules run at once; nil is the number of processors.
   ///   - inProcess: runs them in this process, for a debugger.
   ///   - executable: a program that calls `ConformanceChild.runIfAsked` first; nil is the running one.
@@ -48,6 +58,7 @@ public struct ConformanceSuite: Sendable {
     rules: [String]? = nil,
     seed: UInt64 = 1,
     timeoutSeconds: Double? = nil,
+    memoryLimit: Int = ConformanceSuite.standardMemoryLimit,
     jobs: Int? = nil,
     inProcess: Bool = false,
     executable: String? = nil
@@ -57,6 +68,7 @@ public struct ConformanceSuite: Sendable {
     self.rules = rules
     self.seed = seed
     self.timeoutSeconds = timeoutSeconds
+    self.memoryLimit = memoryLimit
     self.jobs = max(1, jobs ?? sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     self.inProcess = inProcess
     self.executable = executable
@@ -69,72 +81,30 @@ public struct ConformanceSuite: Sendable {
   ///
   /// - Parameter progress: called after each rule, from any thread, one call at a time.
   /// - Returns: all results in the order of the rules.
-  /// - Throws: `usage` for an unknown rule or level, `inputMissing` for a missing file,
-  ///   `badData` when the file changes meanwhile, `internalFault` when a child process cannot be started.
+  /// - Throws: `usage` for an unknown rule or level, `inputMissing` or `pluginRefused` for a file that
+  ///   cannot be copied, `internalFault` when a child process cannot be started.
   public func run(
     progress: @escaping @Sendable (RuleResult) -> Void = { _ in }
   ) throws(ReFTError) -> Report {
     let selected = try selectedRules()
     guard access(file, R_OK) == 0 else { throw .pluginFileMissing(file, code: errno) }
+    let specimen = try Specimen(path: file)
     let start = monotonicSeconds()
-    let hash = bytesHash()
-    let board = Mutex(Board())
-    let gates = selected.filter { Rule.gates.contains($0.id) }
-    try perform(gates, on: board, progress: progress)
-    let broken = board.withLock { board in
-      gates.first { board.results[$0.id]?.status.isFault == true }
+    let board = Board(progress)
+    if rules == nil {
+      try performGated(selected, on: specimen, board)
+    } else {
+      try perform(selected, on: specimen, board)
     }
-    let others = selected.filter { !Rule.gates.contains($0.id) }
-    if let broken, rules == nil {
-      for rule in others {
-        // What can be said without loading is still said.
-        let staticRules: Set<String> = ["ABI-102", "ABI-103", "ABI-104", "ABI-122"]
-        if broken.id != "ABI-101", staticRules.contains(rule.id) { continue }
-        let result = RuleResult(
-          id: rule.id,
-          status: .skipped,
-          message: "Not run, because \(broken.id) does not hold.",
-          replay: nil,
-          level: rule.level,
-          seconds: 0,
-          title: rule.title
-        )
-        board.withLock { $0.results[rule.id] = result }
-        progress(result)
-      }
-    }
-    let rest = others.filter { rule in board.withLock { $0.results[rule.id] == nil } }
-    try perform(rest, on: board, progress: progress)
-    guard bytesHash() == hash else { throw .pluginFileChanged(file) }
-    return board.withLock { board in
-      Report(
-        file: file,
-        hash: hash,
-        level: level,
-        seed: seed,
-        plugins: board.plugins,
-        rules: selected.compactMap { board.results[$0.id] },
-        seconds: monotonicSeconds() - start
-      )
-    }
-  }
-
-  // What the host would record trust for: of a manifest, its library is part of it.
-  private func bytesHash() -> String? {
-    guard let path = realpath(file, nil) else { return nil }
-    defer { free(path) }
-    do {
-      return try UntrustedLoader.hash(try PluginFile(path: String(cString: path)))
-    } catch {
-      return nil
-    }
-  }
-
-  private struct Board {
-    var results: [String: RuleResult] = [:]
-    var plugins: [String] = []
-    var next = 0
-    var error: ReFTError?
+    return Report(
+      file: file,
+      hash: specimen.hash,
+      level: level,
+      seed: seed,
+      plugins: board.plugins,
+      rules: selected.compactMap { board[$0.id] },
+      seconds: monotonicSeconds() - start
+    )
   }
 
   private func selectedRules() throws(ReFTError) -> [Rule] {
@@ -148,107 +118,62 @@ public struct ConformanceSuite: Sendable {
     return Rule.all.filter { wanted.contains($0.id) }
   }
 
+  /// Runs the gates one after the other, then the rest; behind a gate that does not hold, only what can
+  /// be said without loading.
+  private func performGated(
+    _ list: [Rule],
+    on specimen: Specimen,
+    _ board: Board
+  ) throws(ReFTError) {
+    var broken: String?
+    for gate in list where Rule.gates.contains(gate.id) && broken == nil {
+      try perform([gate], on: specimen, board)
+      if board[gate.id]?.status.isFault == true { broken = gate.id }
+    }
+    var others = list.filter { board[$0.id] == nil }
+    if let broken {
+      let isStatic = { (rule: Rule) in broken != "ABI-101" && Rule.static.contains(rule.id) }
+      for rule in others where !isStatic(rule) {
+        board.skip(rule, "Not run, because \(broken) does not hold.")
+      }
+      others.removeAll { !isStatic($0) }
+    }
+    try perform(others, on: specimen, board)
+  }
+
   private func perform(
     _ list: [Rule],
-    on board: borrowing Mutex<Board>,
-    progress: @escaping @Sendable (RuleResult) -> Void
+    on specimen: Specimen,
+    _ board: Board
   ) throws(ReFTError) {
     guard !list.isEmpty else { return }
     if inProcess {
       for rule in list {
-        let (result, plugins) = ConformanceChild.runHere(rule, file: file, seed: seed)
-        board.withLock {
-          $0.results[rule.id] = finished(result, rule)
-          if $0.plugins.isEmpty { $0.plugins = plugins }
-        }
-        progress(finished(result, rule))
+        let (result, plugins) = ConformanceChild.runHere(rule, specimen, seed: seed)
+        board.note(finished(result, rule), plugins)
       }
       return
     }
     let program: String
     if let executable { program = executable } else { program = try runningExecutable() }
-    let shared = Mutex(Board())
+    let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: min(jobs, list.count)) { _ in
-      while true {
-        let index = shared.withLock { shared in
-          shared.next += 1
-          return shared.error == nil ? shared.next - 1 : list.count
-        }
+      while board.error == nil {
+        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < list.count else { return }
-        let rule = list[index]
+        if let reason = board.reasonToStop {
+          board.skip(list[index], reason)
+          continue
+        }
         do throws(ReFTError) {
-          let (result, plugins) = try judge(rule, program: program)
-          shared.withLock { shared in
-            shared.results[rule.id] = result
-            if shared.plugins.isEmpty { shared.plugins = plugins }
-            progress(result)
-          }
+          let (result, plugins) = try judge(list[index], specimen, program: program)
+          board.note(result, plugins)
         } catch {
-          shared.withLock { $0.error = error }
+          board.fail(error)
         }
       }
     }
-    let done = shared.withLock { $0 }
-    if let error = done.error { throw error }
-    board.withLock { board in
-      board.results.merge(done.results) { $1 }
-      if board.plugins.isEmpty { board.plugins = done.plugins }
-    }
-  }
-
-  private func judge(
-    _ rule: Rule,
-    program: String
-  ) throws(ReFTError) -> (RuleResult, [String]) {
-    let limit = timeoutSeconds ?? rule.timeoutSeconds
-    let child = try RuleProcess.run(
-      executable: program,
-      arguments: ConformanceChild.arguments(file: file, rule: rule.id, seed: seed, limit: limit),
-      timeoutSeconds: limit
-    )
-    let (status, message) = verdict(of: child, limit: limit)
-    let result = RuleResult(
-      id: rule.id,
-      status: status,
-      message: message,
-      replay: nil,
-      level: rule.level,
-      seconds: child.seconds,
-      processorSeconds: child.processorSeconds,
-      title: rule.title
-    )
-    return (finished(result, rule), child.plugins)
-  }
-
-  private func verdict(of child: RuleProcess, limit: Double) -> (RuleStatus, String) {
-    let during = child.breadcrumb.isEmpty ? "" : " during \(child.breadcrumb)"
-    if child.timedOut {
-      return (.timedOut, "Did not return within \(brief(limit)) s\(during).")
-    }
-    if let signal = child.signal {
-      var text = "The plugin crashed with \(signalName(signal))\(during)"
-      if !child.crashNote.isEmpty { text += ": \(child.crashNote)" }
-      // The filter ends a process that blocks signals, as posix_spawn and system do.
-      if signal == SIGSYS { text += ": it tried what no plugin may, such as starting a process" }
-      let said = child.output.split(separator: "\n").last.map(String.init) ?? ""
-      if !said.isEmpty { text += "; its last words were \"\(said.prefix(200))\"" }
-      return (.crashed, text + ".")
-    }
-    guard let outcome = child.outcome else {
-      return (
-        .failed,
-        "The plugin ended the process with exit status \(child.exitStatus ?? -1)\(during)."
-      )
-    }
-    return outcome
-  }
-
-  private func finished(_ result: RuleResult, _ rule: Rule) -> RuleResult {
-    var result = result
-    if result.status.isFault || result.status == .warning {
-      result.replay = "reft plugin check \(shellQuoted(file)) --rule \(rule.id) --seed \(seed)"
-    }
-    return result
+    if let error = board.error { throw error }
   }
 
   private func runningExecutable() throws(ReFTError) -> String {
@@ -261,20 +186,42 @@ public struct ConformanceSuite: Sendable {
   }
 }
 
-func signalName(_ signal: Int32) -> String {
-  let names: [Int32: String] = [
-    SIGSEGV: "SIGSEGV", SIGBUS: "SIGBUS", SIGILL: "SIGILL", SIGFPE: "SIGFPE", SIGABRT: "SIGABRT",
-    SIGTRAP: "SIGTRAP", SIGKILL: "SIGKILL", SIGALRM: "SIGALRM", SIGTERM: "SIGTERM",
-    SIGPIPE: "SIGPIPE", SIGXCPU: "SIGXCPU", SIGSYS: "SIGSYS",
-  ]
-  return names[signal] ?? "signal \(signal)"
-}
+/// The results of a run as they come in, from several threads.
+private final class Board: Sendable {
+  private struct State {
+    var results: [String: RuleResult] = [:]
+    var plugins: [String] = []
+    var late: [String] = []
+    var error: ReFTError?
+  }
+  private let state = Mutex(State())
+  private let progress: @Sendable (RuleResult) -> Void
 
-private func shellQuoted(_ text: String) -> String {
-  let plain = text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
-  return plain
-    ? text
-    : "'"
-      + text.split(separator: "'", omittingEmptySubsequences: false)
-      .joined(separator: "'\\''") + "'"
+  init(_ progress: @escaping @Sendable (RuleResult) -> Void) { self.progress = progress }
+
+  subscript(id: String) -> RuleResult? { state.withLock { $0.results[id] } }
+  var plugins: [String] { state.withLock { $0.plugins } }
+  var error: ReFTError? { state.withLock { $0.error } }
+
+  /// Why no other rule is begun: enough of them did not end in time.
+  var reasonToStop: String? {
+    let late = state.withLock { $0.late }
+    guard late.count >= ConformanceSuite.timeOutLimit else { return nil }
+    return "Not run, because \(late.joined(separator: " and ")) did not end in time."
+  }
+
+  func note(_ result: RuleResult, _ plugins: [String]) {
+    state.withLock { state in
+      state.results[result.id] = result
+      if state.plugins.isEmpty { state.plugins = plugins }
+      if result.status == .timedOut { state.late.append(result.id) }
+      progress(result)
+    }
+  }
+
+  func skip(_ rule: Rule, _ reason: String) {
+    note(RuleResult(rule, status: .skipped, message: reason, seconds: 0, wasRun: false), [])
+  }
+
+  func fail(_ error: ReFTError) { state.withLock { $0.error = error } }
 }

@@ -12,14 +12,6 @@ extension ReFTError {
     )
   }
 
-  static func pluginFileChanged(_ path: String) -> ReFTError {
-    ReFTError(
-      .badData,
-      "The plugin file \(path) changed while it was being checked, so nothing can be said of it. "
-        + "Check it again."
-    )
-  }
-
   static func unknownRule(_ id: String) -> ReFTError {
     ReFTError(
       .usage,

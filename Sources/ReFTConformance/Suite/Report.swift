@@ -39,6 +39,8 @@ public struct RuleResult: Codable, Sendable, Hashable {
   public var processorSeconds: Double
   /// The rule itself, in one sentence.
   public var title: String
+  /// Whether the rule was run at all; not part of the document.
+  public var wasRun = true
 
   /// The names in the JSON document.
   enum CodingKeys: String, CodingKey {
@@ -65,6 +67,27 @@ public struct RuleResult: Codable, Sendable, Hashable {
     self.processorSeconds = processorSeconds
     self.title = title
   }
+
+  init(
+    _ rule: Rule,
+    status: RuleStatus,
+    message: String,
+    seconds: Double,
+    processorSeconds: Double = 0,
+    wasRun: Bool = true
+  ) {
+    self.init(
+      id: rule.id,
+      status: status,
+      message: message,
+      replay: nil,
+      level: rule.level,
+      seconds: seconds,
+      processorSeconds: processorSeconds,
+      title: rule.title
+    )
+    self.wasRun = wasRun
+  }
 }
 
 /// The results of all rules that ran on one file.
@@ -73,7 +96,7 @@ public struct Report: Codable, Sendable {
   public var schema = 1
   /// The plugin file, as it was named.
   public var file: String
-  /// The hash of the bytes that were checked, as the record of trust has it; nil when the host does
+  /// The hash of the bytes that were checked, as the record of trust has it; nil when the host would
   /// not load plugins from that place at all.
   public var hash: String?
   /// The highest level that was run.

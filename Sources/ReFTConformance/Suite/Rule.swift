@@ -44,6 +44,8 @@ public struct Rule: Sendable {
 
   /// Rules that must hold before any other can say anything.
   static let gates: Set<String> = ["ABI-101", "ABI-105", "ABI-110", "ABI-112", "ABI-113"]
+  /// Rules that need nothing of the plugin to run.
+  static let `static`: Set<String> = ["ABI-102", "ABI-103", "ABI-104", "ABI-122"]
 
   /// The rules as a Markdown table, as it stands in docs/abi.md.
   public static var markdownTable: String {

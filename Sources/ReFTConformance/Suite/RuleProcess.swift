@@ -4,6 +4,7 @@
 
 import CReFTPlatform
 import Glibc
+import ReFTHost
 import ReFTTensor
 
 /// What a child process reported and how it ended.
@@ -12,23 +13,38 @@ struct RuleProcess {
   var breadcrumb = ""
   var crashNote = ""
   var plugins: [String] = []
+  /// Whether an outcome without the seal was reported.
+  var isForged = false
   var output = ""
   var exitStatus: Int32?
   var signal: Int32?
   var timedOut = false
   var seconds = 0.0
   var processorSeconds = 0.0
+  /// The most bytes that were in memory at once.
+  var memoryPeak = 0
 
-  /// Runs the executable with arguments and collects its report.
+  /// Runs the executable on a specimen and collects its report.
   static func run(
     executable: String,
-    arguments: [String],
-    timeoutSeconds: Double
+    _ order: ConformanceChild.Order,
+    on specimen: Specimen
   ) throws(ReFTError) -> RuleProcess {
     let report = try Pipe()
     let output = try Pipe()
+    let seal = VerdictSeal.make()
+    let sealing = try Pipe()
+    sealing.send(seal)
     var pid: pid_t = 0
-    let code = spawn(executable, arguments, report: report, output: output, pid: &pid)
+    var handed: [(from: Int32, to: Int32)] = [
+      (sealing.reader, ConformanceChild.sealDescriptor), (output.writer, 1), (output.writer, 2),
+      (report.writer, ConformanceChild.reportDescriptor),
+      (specimen.bytes.file.descriptor, ConformanceChild.fileDescriptor),
+    ]
+    if let library = specimen.bytes.library {
+      handed.append((library.descriptor, ConformanceChild.libraryDescriptor))
+    }
+    let code = spawn(executable, order.arguments, handed, pid: &pid)
     report.closeWriter()
     output.closeWriter()
     guard code == 0 else {
@@ -37,23 +53,26 @@ struct RuleProcess {
         "Cannot start \(executable) for a rule of the plugin check: \(errorText(code))."
       )
     }
-    return collect(pid, report: report, output: output, timeoutSeconds: timeoutSeconds)
+    return collect(pid, report, output, timeoutSeconds: order.limit, seal: seal)
   }
 
+  /// Starts the executable with descriptors of this process under other numbers.
   private static func spawn(
     _ executable: String,
     _ arguments: [String],
-    report: Pipe,
-    output: Pipe,
+    _ handed: [(from: Int32, to: Int32)],
     pid: inout pid_t
   ) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_adddup2(&actions, output.writer, 1)
-    posix_spawn_file_actions_adddup2(&actions, output.writer, 2)
-    posix_spawn_file_actions_adddup2(&actions, report.writer, ConformanceChild.reportDescriptor)
+    // From numbers above all targets, so that none is overwritten before it is handed on.
+    let sources = handed.map { fcntl($0.from, F_DUPFD_CLOEXEC, 16) }
+    defer { for source in sources where source >= 0 { close(source) } }
+    for (source, target) in zip(sources, handed.map(\.to)) {
+      guard source >= 0 else { return errno }
+      posix_spawn_file_actions_adddup2(&actions, source, target)
+    }
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
     defer { posix_spawnattr_destroy(&attributes) }
@@ -87,9 +106,10 @@ struct RuleProcess {
 
   private static func collect(
     _ pid: pid_t,
-    report: Pipe,
-    output: Pipe,
-    timeoutSeconds: Double
+    _ report: Pipe,
+    _ output: Pipe,
+    timeoutSeconds: Double,
+    seal: [UInt8]
   ) -> RuleProcess {
     var result = RuleProcess()
     let start = monotonicSeconds()
@@ -121,31 +141,40 @@ struct RuleProcess {
     result.processorSeconds =
       Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
       + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
+    result.memoryPeak = Int(usage.ru_maxrss) << 10
     if status & 0x7f == 0 {
       result.exitStatus = (status >> 8) & 0xff
     } else {
       result.signal = status & 0x7f
     }
     result.output = String(decoding: output.bytes, as: UTF8.self)
-    result.read(report.bytes)
+    result.read(report.bytes, seal: seal)
     return result
   }
 
-  private mutating func read(_ bytes: [UInt8]) {
+  private mutating func read(_ bytes: [UInt8], seal: [UInt8]) {
     for line in bytes.split(separator: 10) {
       guard let kind = line.first else { continue }
       let text = String(decoding: line.dropFirst(), as: UTF8.self)
       switch kind {
       case UInt8(ascii: "@"): breadcrumb = text
       case UInt8(ascii: "!"): crashNote = text
-      case UInt8(ascii: "+"): plugins.append(text)
-      case UInt8(ascii: "="):
-        let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
-        if let name = parts.first, let status = RuleStatus(rawValue: name) {
-          outcome = (status, parts.count > 1 ? parts[1] : "")
+      case UInt8(ascii: "+"), UInt8(ascii: "="):
+        guard line.dropFirst().starts(with: seal + [32]) else {
+          isForged = true
+          continue
         }
+        let said = String(text.dropFirst(seal.count + 1))
+        if kind == UInt8(ascii: "+") { plugins.append(said) } else { readOutcome(said) }
       default: break
       }
+    }
+  }
+
+  private mutating func readOutcome(_ text: String) {
+    let parts = text.split(separator: " ", maxSplits: 1).map(String.init)
+    if let name = parts.first, let status = RuleStatus(rawValue: name) {
+      outcome = (status, parts.count > 1 ? parts[1] : "")
     }
   }
 }
@@ -165,6 +194,12 @@ private final class Pipe {
     }
     reader = ends[0]
     writer = ends[1]
+  }
+
+  /// Writes a few bytes, for which a pipe always has room.
+  func send(_ bytes: [UInt8]) {
+    _ = bytes.withUnsafeBytes { write(writer, $0.baseAddress, $0.count) }
+    closeWriter()
   }
 
   func closeWriter() {

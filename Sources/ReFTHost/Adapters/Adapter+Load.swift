@@ -8,7 +8,8 @@ extension Adapter {
   /// Loads an adapter folder for a model.
   ///
   /// Parameters are taken as they stand. What is not quite as it was when the adapter was made, such
-  /// as the model's fingerprint or a plugin's build, is told in `warnings`.
+  /// as the model's fingerprint or a plugin's build, is told in `warnings`. A plugin is found by the id
+  /// that the folder states: one of the same name and another id never takes its place.
   ///
   /// - Throws: `.inputMissing` or `.badData` for a folder that is not there or does not hold what
   ///   the format says; `.usage` for another model; `.pluginRefused` for plugins.
@@ -20,7 +21,8 @@ extension Adapter {
     let file = try AdapterFile(folder: path)
     var warnings = file.warnings
     warnings += try check(file.base, against: base, path: path)
-    let built = try AdapterBuilder(base: base, catalog: catalog).build(file.specs)
+    let built = try AdapterBuilder(base: base, catalog: catalog)
+      .build(file.specs, ids: file.provenance.map(\.id), of: path)
     for (provenance, plugin) in zip(file.provenance, built.plugins) {
       warnings += provenance.differences(from: plugin)
     }

@@ -16,13 +16,26 @@ struct AdapterBuilder {
     var store = ParameterStore([])
   }
 
-  func build(_ specs: [InterventionSpec]) throws(ReFTError) -> Result {
+  /// Builds units.
+  ///
+  /// - Parameters:
+  ///   - specs: the interventions.
+  ///   - ids: the ids of the plugins that made an adapter, where it states them.
+  ///   - path: that adapter's folder.
+  /// - Returns: units with memory, zero so far.
+  /// - Throws: as creating and loading an adapter do.
+  func build(
+    _ specs: [InterventionSpec],
+    ids: [String?] = [],
+    of path: String = ""
+  ) throws(ReFTError) -> Result {
     guard !specs.isEmpty else { throw .noInterventions() }
     var result = Result()
     var drafts: [AdapterUnit.Draft] = []
     for (index, spec) in specs.enumerated() {
       try check(spec, index: index)
-      let plugin = try catalog.find(spec.plugin, isolation: spec.isolation)
+      let id = ids.indices.contains(index) ? ids[index] : nil
+      let plugin = try find(spec, id: id, adapter: path)
       var resolved = spec
       resolved.options = try plugin.resolvedOptions(spec.options)
       result.specs.append(resolved)
@@ -37,6 +50,26 @@ struct AdapterBuilder {
       next = range.upperBound
     }
     return result
+  }
+
+  /// The plugin of an intervention; where an adapter states an id, the one with that id alone.
+  private func find(
+    _ spec: InterventionSpec,
+    id: String?,
+    adapter: String
+  ) throws(ReFTError) -> Plugin {
+    guard let id else { return try catalog.find(spec.plugin, isolation: spec.isolation) }
+    guard spec.plugin == id || id.hasSuffix(".\(spec.plugin)") else {
+      throw .adapterContradictsItself(adapter, plugin: spec.plugin, id: id)
+    }
+    do throws(ReFTError) {
+      return try catalog.find(id, isolation: spec.isolation)
+    } catch {
+      guard let other = try? catalog.find(spec.plugin, isolation: spec.isolation) else {
+        throw error
+      }
+      throw .adapterOfOtherPlugin(adapter, made: id, found: other)
+    }
   }
 
   private func check(_ spec: InterventionSpec, index: Int) throws(ReFTError) {

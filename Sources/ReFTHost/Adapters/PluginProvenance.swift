@@ -30,13 +30,12 @@ public struct PluginProvenance: Sendable, Hashable {
     self.init(id: plugin.id, version: plugin.version, abi: plugin.abi, hash: plugin.hash)
   }
 
-  /// What differs in the plugin that is here now, in one sentence each; what is absent is fine.
+  /// What differs in the plugin of that id that is here now, in one sentence each; what is absent is
+  /// fine.
   func differences(from plugin: Plugin) -> [String] {
     let here = PluginProvenance(plugin)
     var result: [String] = []
-    for (what, then, now) in [
-      ("id", id, here.id), ("version", version, here.version), ("ABI", abi, here.abi),
-    ] {
+    for (what, then, now) in [("version", version, here.version), ("ABI", abi, here.abi)] {
       if let then, let now, then != now {
         result.append(
           "the adapter was made with \(what) \(then) of plugin '\(plugin.name)'; here it is \(now)"

@@ -38,6 +38,23 @@ extension ReFTError {
     )
   }
 
+  static func adapterContradictsItself(_ path: String, plugin: String, id: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "the adapter '\(path)' names the plugin '\(plugin)' and the id '\(id)', whose last part is another "
+        + "name; mend its adapter_config.json"
+    )
+  }
+
+  static func adapterOfOtherPlugin(_ path: String, made id: String, found: Plugin) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "the adapter '\(path)' was made with plugin \(id), which is not here; '\(found.name)' here is "
+        + "\(found.id) ('\(found.path)'), another plugin; put \(id) where plugins are found, or name its "
+        + "folder with --plugin-path"
+    )
+  }
+
   static func adapterVersion(_ file: String, found: Int, known: Int) -> ReFTError {
     ReFTError(
       .badData,

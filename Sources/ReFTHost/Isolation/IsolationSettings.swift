@@ -41,7 +41,7 @@ public struct IsolationSettings: Sendable {
   /// The defaults, changed by `REFT_ISOLATION_TIMEOUT` (seconds), `REFT_ISOLATION_MEMORY` (MiB) and
   /// `REFT_PLUGIN_WORKER` (absolute path).
   public init(environment: [String: String]) {
-    self.init(capsuleFolder: UserFolder.path(environment: environment).map { $0 + "/quarantine" })
+    self.init(capsuleFolder: UserFolder.data(environment: environment).map { $0 + "/quarantine" })
     if let text = environment["REFT_ISOLATION_TIMEOUT"] {
       if let value = Double(text), value > 0, value <= 1e6 {
         timeoutSeconds = value

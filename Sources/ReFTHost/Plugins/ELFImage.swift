@@ -5,8 +5,6 @@ package import ReFTTensor
 
 /// The dynamic section of an ELF64 file: what it needs and what it exports.
 package struct ELFImage: Sendable {
-  /// The machine, by its number in the ELF specification.
-  package private(set) var machine: UInt16 = 0
   /// Libraries that it needs, by soname; those that it filters among them.
   package private(set) var needed: [String] = []
   /// Names of the defined global symbols, in the file's order.
@@ -19,6 +17,10 @@ package struct ELFImage: Sendable {
   package private(set) var searchFolders: [String] = []
   /// Whether code pages would have to be written while it is loaded.
   package private(set) var hasTextRelocations = false
+  /// Whether it asks for a stack that can be executed.
+  package private(set) var hasExecutableStack = false
+  /// Whether a part of it can be written and executed at once.
+  package private(set) var hasWritableCode = false
 
   /// Symbols of this prefix are entries; what follows is the ABI's major version.
   package static let entryPrefix = "reft_plugin_entry_v"
@@ -46,7 +48,8 @@ package struct ELFImage: Sendable {
   package init(_ bytes: UnsafeRawBufferPointer, path: String) throws(ReFTError) {
     var reader = ELFReader(bytes, path: path)
     try reader.readHeader()
-    machine = reader.machine
+    hasExecutableStack = reader.hasExecutableStack
+    hasWritableCode = reader.hasWritableCode
     let dynamic = try reader.dynamicEntries()
     let texts = try reader.stringTable(dynamic)
     for entry in dynamic {
@@ -65,11 +68,42 @@ package struct ELFImage: Sendable {
     for symbol in try reader.symbols(dynamic) where symbol.isGlobal {
       let name = try texts.name(at: UInt64(symbol.name))
       if symbol.isDefined {
+        guard symbol.isVisible else { continue }
         exports.append(name)
         if symbol.isData { dataExports.insert(name) }
       } else {
         imports.append(name)
       }
     }
+  }
+
+  /// A place that the dynamic linker fills with the address of a symbol.
+  package struct Slot: Sendable {
+    /// Where it is, from the start of the loaded library.
+    package var offset: UInt64
+    /// The symbol's name.
+    package var symbol: String
+  }
+
+  /// The places of a library through which it reaches functions of other libraries.
+  ///
+  /// - Throws: as reading the file's image does.
+  package static func slots(
+    _ bytes: UnsafeRawBufferPointer,
+    path: String
+  ) throws(ReFTError) -> [Slot] {
+    var reader = ELFReader(bytes, path: path)
+    try reader.readHeader()
+    let dynamic = try reader.dynamicEntries()
+    let texts = try reader.stringTable(dynamic)
+    let symbols = try reader.symbols(dynamic)
+    var slots: [Slot] = []
+    for relocation in try reader.relocations(dynamic)
+    where relocation.symbol > 0 && relocation.symbol < symbols.count {
+      let symbol = symbols[relocation.symbol]
+      let name = try texts.name(at: UInt64(symbol.name))
+      slots.append(Slot(offset: relocation.offset, symbol: name))
+    }
+    return slots
   }
 }

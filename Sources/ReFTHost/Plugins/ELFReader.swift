@@ -11,7 +11,11 @@ struct ELFReader {
     static let hash: Int64 = 4
     static let stringTable: Int64 = 5
     static let symbolTable: Int64 = 6
+    static let relocations: Int64 = 7
+    static let relocationsSize: Int64 = 8
     static let stringTableSize: Int64 = 10
+    static let jumpRelocationsSize: Int64 = 2
+    static let jumpRelocations: Int64 = 23
     static let rPath: Int64 = 15
     static let textRelocations: Int64 = 22
     static let runPath: Int64 = 29
@@ -29,13 +33,21 @@ struct ELFReader {
   struct Symbol {
     var name: UInt32
     var info: UInt8
+    var visibility: UInt8
     var section: UInt16
 
     /// Global or weak.
     var isGlobal: Bool { (1...2).contains(info >> 4) }
     var isDefined: Bool { section != 0 }
+    /// Default or protected: others can find it.
+    var isVisible: Bool { visibility & 3 == 0 || visibility & 3 == 3 }
     /// A variable, a common block or a thread's variable.
     var isData: Bool { [1, 5, 6].contains(info & 15) }
+  }
+
+  struct Relocation {
+    var offset: UInt64
+    var symbol: Int
   }
 
   private struct Segment {
@@ -46,7 +58,8 @@ struct ELFReader {
 
   private let bytes: UnsafeRawBufferPointer
   private let path: String
-  private(set) var machine: UInt16 = 0
+  private(set) var hasExecutableStack = false
+  private(set) var hasWritableCode = false
   private var loads: [Segment] = []
   private var dynamic: Segment?
 
@@ -67,7 +80,7 @@ struct ELFReader {
       throw .pluginNotELF(path, reason: "it is not a 64-bit little-endian file")
     }
     let kind: UInt16 = try load(16)
-    machine = try load(18)
+    let machine: UInt16 = try load(18)
     guard machine == ELFImage.hostMachine else {
       throw .pluginNotELF(
         path,
@@ -91,7 +104,10 @@ struct ELFReader {
 
   private mutating func readSegment(at header: UInt64) throws(ReFTError) {
     let type: UInt32 = try load(header)
+    let flags: UInt32 = try load(header &+ 4)
+    if type == 0x6474_E551 { hasExecutableStack = flags & 1 != 0 }
     guard type == 1 || type == 2 else { return }
+    if type == 1, flags & 3 == 3 { hasWritableCode = true }
     let segment = Segment(
       offset: try load(header &+ 8),
       address: try load(header &+ 16),
@@ -141,10 +157,39 @@ struct ELFReader {
     for index in 0..<count {
       let place = start + index * 24
       symbols.append(
-        Symbol(name: try load(place), info: try load(place + 4), section: try load(place + 6))
+        Symbol(
+          name: try load(place),
+          info: try load(place + 4),
+          visibility: try load(place + 5),
+          section: try load(place + 6)
+        )
       )
     }
     return symbols
+  }
+
+  /// The places that receive the address of a symbol as it stands: on x86-64 R_X86_64_64, GLOB_DAT
+  /// and JUMP_SLOT, on arm64 their kin.
+  func relocations(_ dynamic: [DynamicEntry]) throws(ReFTError) -> [Relocation] {
+    let kinds: Set<UInt64> = [1, 6, 7, 257, 1025, 1026]
+    var result: [Relocation] = []
+    for (tag, sizeTag) in [
+      (Tag.jumpRelocations, Tag.jumpRelocationsSize), (Tag.relocations, Tag.relocationsSize),
+    ] {
+      guard let table = dynamic.first(where: { $0.tag == tag }),
+        let size = dynamic.first(where: { $0.tag == sizeTag })
+      else { continue }
+      let start = try fileOffset(table.value)
+      guard size.value <= UInt64(bytes.count) - start else {
+        throw damaged("relocations of \(size.value) bytes")
+      }
+      for index in 0..<size.value / 24 {
+        let info: UInt64 = try load(start + index * 24 + 8)
+        guard kinds.contains(info & 0xFFFF_FFFF) else { continue }
+        result.append(Relocation(offset: try load(start + index * 24), symbol: Int(info >> 32)))
+      }
+    }
+    return result
   }
 
   /// The symbol table does not say its length; the hash table does.

@@ -20,14 +20,6 @@ extension Plugin {
     }
     return result
   }
-
-  /// The value of every option: the one given, or the default.
-  public func allOptions(
-    _ given: [String: OptionValue]
-  ) throws(ReFTError) -> [String: OptionValue] {
-    let defaults = Dictionary(uniqueKeysWithValues: options.map { ($0.name, $0.defaultValue) })
-    return defaults.merging(try resolvedOptions(given)) { $1 }
-  }
 }
 
 extension PluginOption {

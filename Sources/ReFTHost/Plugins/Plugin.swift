@@ -86,6 +86,8 @@ public final class Plugin: Sendable {
   public let description: PluginDescription
   /// Where its instances run.
   public let isolation: Isolation
+  /// Whether it is isolated because nobody trusts it, and not because somebody wants it so.
+  public let isUntrusted: Bool
   private let maker:
     @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) -> any PluginInstance
 
@@ -93,13 +95,20 @@ public final class Plugin: Sendable {
   package init(
     _ description: PluginDescription,
     isolation: Isolation,
+    isUntrusted: Bool = false,
     maker:
       @escaping @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) ->
       any PluginInstance
   ) {
     self.description = description
     self.isolation = isolation
+    self.isUntrusted = isUntrusted
     self.maker = maker
+  }
+
+  /// The same plugin, isolated because nobody trusts it.
+  var untrusted: Plugin {
+    Plugin(description, isolation: isolation, isUntrusted: true, maker: maker)
   }
 
   /// How configurations name the plugin.

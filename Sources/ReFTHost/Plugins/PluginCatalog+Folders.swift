@@ -2,6 +2,7 @@
 // Which folders and files a search for plugins looks at.
 
 import Foundation
+import ReFTTensor
 
 extension PluginCatalog {
   struct Candidate {
@@ -28,8 +29,8 @@ extension PluginCatalog {
         )
       }
     }
-    if let home = environment["HOME"], home.hasPrefix("/") {
-      result.append(Candidate(path: home + "/.local/share/reft/plugins", origin: "the user"))
+    if let folder = UserFolder.plugins(environment: environment) {
+      result.append(Candidate(path: folder, origin: "the user"))
     }
     if let executableFolder {
       result.append(

@@ -2,6 +2,7 @@
 // Finds plugins by name. The order of the folders is a law: docs/abi.md, "Loading".
 
 import Foundation
+import Logging
 public import ReFTTensor
 import Synchronization
 
@@ -23,10 +24,20 @@ public final class PluginCatalog: Sendable {
 
   /// What a scan found in one file.
   public enum Entry: Sendable {
-    /// A plugin; `isShadowed` where an earlier folder has one of the same id.
-    case plugin(Plugin, isShadowed: Bool)
+    /// A plugin, and which words find it.
+    case plugin(Plugin, Reach)
     /// A file or folder that was refused.
     case refused(path: String, error: ReFTError)
+  }
+
+  /// Which words of a configuration find a plugin.
+  public enum Reach: Sendable, Hashable {
+    /// Its name and its id.
+    case name
+    /// Its id alone: the name finds a plugin of another id.
+    case id
+    /// None: another file with the same id comes first.
+    case nothing
   }
 
   private struct Key: Hashable {
@@ -41,25 +52,29 @@ public final class PluginCatalog: Sendable {
   private let choice: IsolationChoice
   private let loader: Loader
   private let opened = Mutex<[Key: Result<[Plugin], ReFTError>]>([:])
+  private let told = Mutex<Set<String>>([])
 
   /// Prepares a search; nothing is read yet.
   ///
   /// - Parameters:
   ///   - extraPaths: folders of `--plugin-path`, first in the order.
-  ///   - environment: where `REFT_PLUGIN_PATH` and `HOME` are looked up; nil: the process's own.
+  ///   - environment: where `REFT_PLUGIN_PATH`, `REFT_HOME` and `HOME` are looked up; nil: the
+  ///     process's own.
   ///   - executableFolder: the folder of the running program; nil: found out.
   ///   - choice: where the user wants plugins to run.
-  ///   - loader: turns files into plugins.
+  ///   - loader: turns files into plugins; nil: follows the user's record of trust, with workers as
+  ///     `docs/environment.md` says.
   public init(
     extraPaths: [String] = [],
     environment: [String: String]? = nil,
     executableFolder: String? = nil,
     choice: IsolationChoice = IsolationChoice(),
-    loader: @escaping Loader = PluginCatalog.standardLoader
+    loader: Loader? = nil
   ) {
+    let environment = environment ?? ProcessInfo.processInfo.environment
     let candidates = Self.candidates(
       extraPaths: extraPaths,
-      environment: environment ?? ProcessInfo.processInfo.environment,
+      environment: environment,
       executableFolder: executableFolder ?? Self.executableFolder
     )
     var folders: [Folder] = []
@@ -80,42 +95,49 @@ public final class PluginCatalog: Sendable {
     self.folders = folders
     refusedFolders = refused
     self.choice = choice
-    self.loader = loader
+    self.loader =
+      loader
+      ?? Self.trustingLoader(
+        store: TrustStore(environment: environment),
+        settings: IsolationSettings(environment: environment)
+      )
   }
 
-  /// Follows the user's record of trust, with workers as `docs/environment.md` says.
-  public static let standardLoader: Loader = trustingLoader(
-    store: TrustStore(),
-    settings: IsolationSettings(environment: ProcessInfo.processInfo.environment)
-  )
-
-  /// Finds a plugin by its name or full id.
+  /// Finds a plugin by its name or full id: the one lookup of all commands.
   ///
-  /// Files whose own name resembles the plugin's are opened first, so that most searches open one.
+  /// The first folder that has it decides. In a folder, files whose own name is the plugin's are opened
+  /// before the others; one of that name that is refused is an error, and no later folder replaces it.
   ///
   /// - Throws: `.pluginRefused`: the reason for the refusal of the file that should have held it, or
   ///   the places that were searched.
   public func find(_ name: String, isolation: Isolation? = nil) throws(ReFTError) -> Plugin {
+    let plugin = try lookUp(name, isolation: isolation)
+    tell(of: plugin)
+    return plugin
+  }
+
+  private func lookUp(_ name: String, isolation: Isolation? = nil) throws(ReFTError) -> Plugin {
     let isolation = choice.isolation(of: name, written: isolation)
     let wanted = Self.normalized(name.split(separator: ".").last.map(String.init) ?? name)
-    var firstRefusal: ReFTError?
     var known: [String] = []
-    for isLikely in [true, false] {
-      for folder in folders {
-        for path in Self.files(in: folder.path)
-        where (Self.normalized(path: path) == wanted) == isLikely {
-          switch open(path, isolation: isolation) {
-          case .success(let plugins):
-            if let plugin = plugins.first(where: { $0.name == name || $0.id == name }) {
-              return plugin
-            }
-            known += plugins.map(\.name)
-          case .failure(let error):
-            if isLikely, firstRefusal == nil { firstRefusal = error }
+    for folder in folders {
+      let files = Self.files(in: folder.path)
+      let likely = files.filter { Self.normalized(path: $0) == wanted }
+      var refusal: ReFTError?
+      for path in likely + files.filter({ !likely.contains($0) }) {
+        switch open(path, isolation: isolation) {
+        case .success(let plugins):
+          if let plugin = plugins.first(where: { $0.name == name || $0.id == name }) {
+            return plugin
           }
+          known += plugins.map(\.name)
+        case .failure(let error):
+          if refusal == nil, likely.contains(path) { refusal = error }
         }
       }
-      if let firstRefusal { throw firstRefusal }
+      if let refusal, folder.isDedicated || !likely.allSatisfy(PluginFile.isForeign) {
+        throw refusal
+      }
     }
     throw .pluginNotFound(
       name,
@@ -128,17 +150,13 @@ public final class PluginCatalog: Sendable {
   /// Opens everything on the search path.
   public func list() -> [Entry] {
     var entries = refusedFolders.map { Entry.refused(path: $0.path, error: $0.error) }
-    var ids: Set<String> = []
     for folder in folders {
       let files = Self.files(in: folder.path)
       let served = Self.libraries(of: files)
       for path in files {
         switch open(path, isolation: choice.others) {
         case .success(let plugins):
-          for plugin in plugins {
-            let isNew = ids.insert(plugin.id).inserted
-            entries.append(.plugin(plugin, isShadowed: !isNew))
-          }
+          for plugin in plugins { entries.append(.plugin(plugin, reach(of: plugin))) }
         case .failure(let error):
           let isDedicated = folder.isDedicated && !served.contains(path)
           if isDedicated || !PluginFile.isForeign(path) {
@@ -150,12 +168,49 @@ public final class PluginCatalog: Sendable {
     return entries
   }
 
+  /// Which words find a plugin, by asking the lookup itself.
+  private func reach(of plugin: Plugin) -> Reach {
+    func finds(_ word: String) -> Bool {
+      guard let found = try? lookUp(word) else { return false }
+      return found.path == plugin.path && found.id == plugin.id
+    }
+    return finds(plugin.name) ? .name : finds(plugin.id) ? .id : .nothing
+  }
+
   /// Opens one file, by its absolute path, wherever it lies.
   public func plugins(
     inFile path: String,
     isolation: Isolation? = nil
   ) throws(ReFTError) -> [Plugin] {
-    try open(path, isolation: isolation ?? choice.others).get()
+    let plugins = try open(path, isolation: isolation ?? choice.others).get()
+    plugins.first.map(tell)
+    return plugins
+  }
+
+  /// Says once of a plugin that is used that it is isolated for want of trust.
+  private func tell(of plugin: Plugin) {
+    guard plugin.isUntrusted, told.withLock({ $0.insert(plugin.path).inserted }) else { return }
+    Logger(label: "reft.plugins").notice(
+      """
+      plugin '\(plugin.path)' is not trusted, so it runs in a process of its own; if you know who \
+      made it, `reft plugin trust \(plugin.path)` lets it into this one
+      """
+    )
+  }
+
+  /// The file that a word of a configuration means, without opening more than the search has to: the
+  /// first one of that name, else the one that holds a plugin of that name.
+  ///
+  /// - Throws: as `find` does.
+  public func file(named name: String) throws(ReFTError) -> String {
+    let wanted = Self.normalized(name.split(separator: ".").last.map(String.init) ?? name)
+    for folder in folders {
+      let files = Self.files(in: folder.path).filter { Self.normalized(path: $0) == wanted }
+      // A manifest stands for the library beside it.
+      if let manifest = files.first(where: { $0.hasSuffix(".reft.json") }) { return manifest }
+      if let file = files.first(where: { !PluginFile.isForeign($0) }) { return file }
+    }
+    return try lookUp(name).path
   }
 
   private func open(_ path: String, isolation: Isolation?) -> Result<[Plugin], ReFTError> {

@@ -33,12 +33,24 @@ public final class PluginFile: @unchecked Sendable {
   /// - Parameter path: absolute; the file must be a regular one that not everybody may write to, in
   ///   a folder of which the same is true.
   /// - Throws: `.pluginRefused`, `.inputMissing` or `.inputOutput`, with the reason.
-  public init(path: String) throws(ReFTError) {
+  public convenience init(path: String) throws(ReFTError) {
+    try self.init(path: path, checksPlace: true)
+  }
+
+  /// Copies a file from a place that plugins may not be loaded from: for looking, not for running.
+  ///
+  /// - Throws: as `init(path:)`, but for what others could write to.
+  package convenience init(anywhere path: String) throws(ReFTError) {
+    try self.init(path: path, checksPlace: false)
+  }
+
+  private init(path: String, checksPlace: Bool) throws(ReFTError) {
     guard path.hasPrefix("/") else { throw .relativePluginPath(path) }
-    let source = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK, a pipe of that name would be waited for.
+    let source = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard source >= 0 else { throw .pluginUnreadable(path, errno: errno) }
     defer { close(source) }
-    let size = try Self.checkedSize(of: source, path: path)
+    let size = try Self.checkedSize(of: source, path: path, checksPlace: checksPlace)
     let copy = reft_system_sealed_copy(source, size, (path as NSString).lastPathComponent)
     guard copy >= 0 else { throw .pluginUnreadable(path, errno: -copy) }
     guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, copy, 0), start != MAP_FAILED else {
@@ -78,14 +90,15 @@ public final class PluginFile: @unchecked Sendable {
   /// Keeps the descriptor open for the rest of the process; called before the bytes are loaded.
   package func keepOpen() { isKept.value = true }
 
-  private static func checkedSize(of file: Int32, path: String) throws(ReFTError) -> Int {
+  private static func checkedSize(
+    of file: Int32,
+    path: String,
+    checksPlace: Bool
+  ) throws(ReFTError) -> Int {
     var status = stat()
     guard fstat(file, &status) == 0 else { throw .pluginUnreadable(path, errno: errno) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .pluginNotAFile(path) }
-    guard status.st_mode & S_IWOTH == 0 else { throw .worldWritablePlugin(path) }
-    guard let real = realpath(path, nil) else { throw .pluginUnreadable(path, errno: errno) }
-    defer { free(real) }
-    try FolderTrust.checkWriters(of: (String(cString: real) as NSString).deletingLastPathComponent)
+    if checksPlace { try checkPlace(of: path, mode: status.st_mode) }
     let size = Int(status.st_size)
     guard size > 0 else {
       throw path.hasSuffix(".reft.json")
@@ -94,5 +107,12 @@ public final class PluginFile: @unchecked Sendable {
     }
     guard size <= sizeLimit else { throw .pluginTooLarge(path, size: size, limit: sizeLimit) }
     return size
+  }
+
+  private static func checkPlace(of path: String, mode: mode_t) throws(ReFTError) {
+    guard mode & S_IWOTH == 0 else { throw .worldWritablePlugin(path) }
+    guard let real = realpath(path, nil) else { throw .pluginUnreadable(path, errno: errno) }
+    defer { free(real) }
+    try FolderTrust.checkWriters(of: (String(cString: real) as NSString).deletingLastPathComponent)
   }
 }

@@ -575,7 +575,6 @@ const reft_library_t *reft_plugin_entry_v1(const reft_entry_args_t *args) { retu
 CC ?= cc
 CFLAGS ?= -O2 -g
 REFT ?= reft
-PLUGINS ?= $(HOME)/.local/share/reft/plugins
 
 @NAME@.so: @NAME@.c reft_plugin.h
 	$(CC) -std=c11 -Wall -Wextra -Wno-unused-parameter $(CFLAGS) -fPIC -shared -fvisibility=hidden \
@@ -591,9 +590,9 @@ check: test
 	 put reft on the PATH or say where it is: make check REFT=/path/to/reft"; exit 69; }
 	"$(REFT)" plugin check "$(CURDIR)/@NAME@.so" $(CHECK_FLAGS)
 
+# What one built oneself, one may trust: it then runs inside reft.
 install: @NAME@.so
-	mkdir -p "$(PLUGINS)"
-	install -m 644 @NAME@.so "$(PLUGINS)/@NAME@.so"
+	"$(REFT)" plugin install "$(CURDIR)/@NAME@.so" --trust
 
 clean:
 	rm -f @NAME@.so test
@@ -610,10 +609,10 @@ state. Change `forward` and `backward` in `@NAME@.c` to your own formula and its
 | `make` | builds `@NAME@.so` with any C compiler; nothing else is needed |
 | `make test` | compares two rows with the formula (`test.c`: change it with the formula) |
 | `make check` | the same, then `reft plugin check`: gradients, memory, determinism, every rule of the ABI |
-| `make install` | copies it to `~/.local/share/reft/plugins`, where `plugin: @NAME@` in a configuration finds it |
+| `make install` | puts it where `plugin: @NAME@` in a configuration finds it, trusted: `reft plugin install --trust` |
 
 `reft_plugin.h` is the whole contract. `REFT=/path/to/reft make check` names a reft that is not on the PATH.
-A plugin that has passed the check runs inside reft; any other runs in a confined process of its own.
+A plugin that you trust runs inside reft; any other runs in a confined process of its own, checked or not.
 
 """####),
   ]
@@ -1188,7 +1187,6 @@ SWIFTC ?= swiftc
 SWIFTFLAGS ?= -O
 CC ?= cc
 REFT ?= reft
-PLUGINS ?= $(HOME)/.local/share/reft/plugins
 
 @NAME@.so: Plugin.swift $(wildcard kit/*.swift) reft_plugin.h module.modulemap exports.map
 	$(SWIFTC) -swift-version 6 -wmo $(SWIFTFLAGS) -parse-as-library -module-name @MODULE@ -I . \
@@ -1204,9 +1202,9 @@ check: test
 	 put reft on the PATH or say where it is: make check REFT=/path/to/reft"; exit 69; }
 	"$(REFT)" plugin check "$(CURDIR)/@NAME@.so" $(CHECK_FLAGS)
 
+# What one built oneself, one may trust: it then runs inside reft.
 install: @NAME@.so
-	mkdir -p "$(PLUGINS)"
-	install -m 644 @NAME@.so "$(PLUGINS)/@NAME@.so"
+	"$(REFT)" plugin install "$(CURDIR)/@NAME@.so" --trust
 
 clean:
 	rm -f @NAME@.so test
@@ -1223,11 +1221,11 @@ state. Change `forward` and `backward` in `Plugin.swift` to your own formula and
 | `make` | builds `@NAME@.so` with one line of swiftc (6.3 or newer) |
 | `make test` | compares two rows with the formula (`test.c`: change it with the formula; needs a C compiler) |
 | `make check` | the same, then `reft plugin check`: gradients, memory, determinism, every rule of the ABI |
-| `make install` | copies it to `~/.local/share/reft/plugins`, where `plugin: @NAME@` in a configuration finds it |
+| `make install` | puts it where `plugin: @NAME@` in a configuration finds it, trusted: `reft plugin install --trust` |
 
 `kit/` is ReFTPluginKit as source: the protocol `Intervention`, typed options, and the C tables that you need not
 see. `reft_plugin.h` is the contract beneath. `REFT=/path/to/reft make check` names a reft that is not on the PATH.
-A plugin that has passed the check runs inside reft; any other runs in a confined process of its own.
+A plugin that you trust runs inside reft; any other runs in a confined process of its own, checked or not.
 
 """####),
     ("module.modulemap", ####"""

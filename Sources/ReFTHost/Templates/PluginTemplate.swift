@@ -11,6 +11,22 @@ public enum PluginTemplate: String, Sendable, CaseIterable {
   /// Swift 6.3, with ReFTPluginKit as source.
   case swift
 
+  /// Finds a language by its name.
+  ///
+  /// - Throws: `.usage` for one that there is no template for.
+  public init(language: String) throws(ReFTError) {
+    guard let template = Self(rawValue: language) else {
+      throw .unknownTemplateLanguage(language, known: Self.allCases.map(\.rawValue))
+    }
+    self = template
+  }
+
+  /// The languages in words, such as "c or swift".
+  public static var list: String {
+    let names = allCases.map(\.rawValue)
+    return names.dropLast().joined(separator: ", ") + " or " + (names.last ?? "")
+  }
+
   /// Makes a folder where `make` builds `NAME.so` and `make check` checks it.
   ///
   /// - Parameters:

@@ -5,6 +5,15 @@ import Foundation
 import ReFTTensor
 
 extension ReFTError {
+  static func unknownTemplateLanguage(_ language: String, known: [String]) -> ReFTError {
+    let nearest = NearestName.find(language, in: known).map { "; did you mean '\($0)'?" } ?? ""
+    return ReFTError(
+      .usage,
+      "there is no plugin template in '\(language)'\(nearest); --language must be one of "
+        + known.joined(separator: ", ")
+    )
+  }
+
   static func badPluginName(_ name: String) -> ReFTError {
     ReFTError(
       .usage,

@@ -7,7 +7,7 @@ extension ReFTError {
   static func trustUnreadable(_ path: String, reason: String) -> ReFTError {
     ReFTError(
       .inputOutput,
-      "the record of trust '\(path)' cannot be used: \(reason); mend it, or remove it and check "
+      "the record of trust '\(path)' cannot be used: \(reason); mend it, or remove it and trust "
         + "your plugins again"
     )
   }
@@ -17,6 +17,22 @@ extension ReFTError {
       .pluginRefused,
       "the record of trust '\(path)' can be written by others, so it cannot be believed; run "
         + "`chmod 600` on it after looking at what it says"
+    )
+  }
+
+  static func trustFolderOpen(_ folder: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "the folder '\(folder)' holds your record of trust and can be written by everybody, so the record "
+        + "cannot be believed; run `chmod o-w` on it, or set REFT_HOME to a folder of your own"
+    )
+  }
+
+  static func trustFolderOfOthers(_ folder: String, owner: UInt32) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "the folder '\(folder)' holds your record of trust and belongs to user \(owner), who could "
+        + "change it, so the record cannot be believed; set REFT_HOME to a folder of your own"
     )
   }
 
@@ -30,9 +46,9 @@ extension ReFTError {
   static func pluginNotTrusted(_ path: String, hash: String) -> ReFTError {
     ReFTError(
       .pluginRefused,
-      "plugin '\(path)' (\(hash)) may not run in this process: it has passed no check here and nobody "
-        + "trusts it; run `reft plugin check \(path)`, or leave 'isolation: none' out, and it runs in "
-        + "a process of its own"
+      "plugin '\(path)' (\(hash)) may not run in this process: you do not trust it; leave "
+        + "'isolation: none' out, and it runs in a process of its own, or, if you know who made it, "
+        + "run `reft plugin trust \(path)`"
     )
   }
 
@@ -40,8 +56,8 @@ extension ReFTError {
     ReFTError(
       .pluginRefused,
       "plugin '\(path)' is quarantined: \(reason); `reft plugin check \(path) --replay \(capsule)` "
-        + "runs that call again; a mended build loads, and so does this one after a passed check or "
-        + "`reft plugin trust \(path)`"
+        + "runs that call again; a mended build loads, and so does this one, in a process of its own, "
+        + "after a passed check"
     )
   }
 }

@@ -2,9 +2,9 @@
 // What is known on this machine about the bytes of one plugin.
 
 /// Why a plugin may run in this process, or may not.
+///
+/// What a check found is no part of it.
 public enum PluginTrust: Sendable, Hashable {
-  /// Its bytes passed `reft plugin check` here at a level of at least 3.
-  case checked(level: Int)
   /// The user said so.
   case trusted
   /// It is one of our own, lying where this program was installed: who can write there can replace
@@ -18,7 +18,7 @@ public enum PluginTrust: Sendable, Hashable {
   /// Whether calls may be made in this process.
   public var allowsInProcess: Bool {
     switch self {
-    case .checked, .trusted, .installed: true
+    case .trusted, .installed: true
     case .quarantined, .unknown: false
     }
   }
@@ -26,7 +26,6 @@ public enum PluginTrust: Sendable, Hashable {
   /// One or two words, for lists.
   public var description: String {
     switch self {
-    case .checked: "checked"
     case .trusted: "trusted"
     case .installed: "installed"
     case .quarantined: "quarantined"
@@ -36,11 +35,13 @@ public enum PluginTrust: Sendable, Hashable {
 }
 
 /// How the last `reft plugin check` of a plugin's bytes ended here.
+///
+/// It is advice for the user, who alone trusts a plugin.
 public enum CheckOutcome: Sendable, Hashable, CustomStringConvertible {
   /// There was none.
   case none
-  /// All rules up to a level hold.
-  case passed(level: Int)
+  /// All rules up to a level hold; what the check warned of, a sentence each.
+  case passed(level: Int, warnings: [String])
   /// Rules are broken, by their numbers.
   case failed(rules: [String])
 
@@ -48,7 +49,9 @@ public enum CheckOutcome: Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .none: return "none"
-    case .passed(let level): return "passed level \(level)"
+    case .passed(let level, let warnings):
+      let noun = warnings.count > 1 ? "warnings" : "warning"
+      return "passed level \(level)" + (warnings.isEmpty ? "" : ", \(warnings.count) \(noun)")
     case .failed(let rules):
       let more = rules.count > 1 ? " and \(rules.count - 1) more" : ""
       return "failed \(rules.first ?? "")\(more)"
@@ -72,12 +75,14 @@ public struct TrustRecord: Codable, Sendable, Hashable {
   public var path: String
   /// Whether the user said that it may run in process.
   public var isTrusted: Bool
-  /// The highest level of a check that it passed.
+  /// The level of the last check, if it passed that.
   public var checkedLevel: Int?
   /// When it was last checked, as ISO 8601.
   public var checkedAt: String?
   /// The rules that the last check found broken; nil after a success.
   public var brokenRules: [String]?
+  /// What the last check warned of, a sentence each.
+  public var checkWarnings: [String]?
   /// Why it may not run any more.
   public var quarantine: Quarantine?
 
@@ -87,5 +92,6 @@ public struct TrustRecord: Codable, Sendable, Hashable {
     case checkedLevel = "checked_level"
     case checkedAt = "checked_at"
     case brokenRules = "broken_rules"
+    case checkWarnings = "check_warnings"
   }
 }

@@ -4,10 +4,10 @@
 import Foundation
 public import ReFTTensor
 
-/// The record of which plugins passed a check here, which the user trusts, and which failed.
+/// The record of which plugins the user trusts, and of what checks of them found here.
 public final class TrustStore: Sendable {
-  /// The lowest level of `reft plugin check` that lets a plugin into the process.
-  public static let requiredLevel = 3
+  /// How many warnings of a check are kept.
+  private static let warningLimit = 8
 
   /// The file; nil when there is no place for one, and then nothing is known.
   public let path: String?
@@ -29,11 +29,13 @@ public final class TrustStore: Sendable {
   }
 
   /// Opens the record of this user.
-  public convenience init() {
+  ///
+  /// - Parameter environment: where `REFT_HOME` and `HOME` are looked up; nil: the process's own.
+  public convenience init(environment: [String: String]? = nil) {
     let folder = PluginCatalog.executableFolder
     let parent = folder.map { ($0 as NSString).deletingLastPathComponent }
     self.init(
-      path: UserFolder.path().map { $0 + "/trust.json" },
+      path: UserFolder.data(environment: environment).map { $0 + "/trust.json" },
       installedFolders: [folder, parent.map { $0 + "/lib/reft/plugins" }, "/usr/lib/reft/plugins"]
         .compactMap(\.self)
     )
@@ -62,9 +64,6 @@ public final class TrustStore: Sendable {
       return .quarantined(capsule: quarantine.capsule, reason: quarantine.reason)
     }
     if record?.isTrusted == true { return .trusted }
-    if let level = record?.checkedLevel, level >= Self.requiredLevel {
-      return .checked(level: level)
-    }
     return isInstalled(path) ? .installed : .unknown
   }
 
@@ -72,29 +71,36 @@ public final class TrustStore: Sendable {
   public func lastCheck(hash: String) throws(ReFTError) -> CheckOutcome {
     let record = try read().plugins[hash]
     if let rules = record?.brokenRules { return .failed(rules: rules) }
-    return record?.checkedLevel.map { .passed(level: $0) } ?? .none
+    return record?.checkedLevel.map {
+      .passed(level: $0, warnings: record?.checkWarnings ?? [])
+    } ?? .none
   }
 
   /// The entry of a hash, if there is one.
   public func record(hash: String) throws(ReFTError) -> TrustRecord? { try read().plugins[hash] }
 
-  /// Notes that a plugin passed a check; ends its quarantine.
+  /// Notes that a plugin passed a check, and what that warned of; ends its quarantine, and gives no
+  /// trust.
   public func noteCheck(
     hash: String,
     name: String,
     path: String,
-    level: Int
+    level: Int,
+    warnings: [String] = []
   ) throws(ReFTError) {
     try change(hash, name, path) { record in
-      record.checkedLevel = max(level, record.checkedLevel ?? 0)
+      record.checkedLevel = level
       record.checkedAt = Date().ISO8601Format()
       record.brokenRules = nil
+      record.checkWarnings =
+        warnings.isEmpty
+        ? nil : warnings.prefix(Self.warningLimit).map { String(ForeignText.line($0).prefix(300)) }
       record.quarantine = nil
     }
   }
 
-  /// Notes that a plugin failed a check, by the numbers of the broken `rules`, so that an earlier
-  /// success no longer counts.
+  /// Notes that a plugin failed a check, by the numbers of the broken `rules`, in place of an earlier
+  /// success.
   public func noteFailedCheck(
     hash: String,
     name: String,
@@ -105,6 +111,7 @@ public final class TrustStore: Sendable {
       record.checkedLevel = nil
       record.checkedAt = Date().ISO8601Format()
       record.brokenRules = rules
+      record.checkWarnings = nil
     }
   }
 
@@ -145,6 +152,7 @@ public final class TrustStore: Sendable {
 
   private func read() throws(ReFTError) -> File {
     guard let path else { return File(version: 1, plugins: [:]) }
+    try checkFolder(of: path)
     var status = stat()
     guard stat(path, &status) == 0 else {
       if errno == ENOENT || errno == ENOTDIR { return File(version: 1, plugins: [:]) }
@@ -158,6 +166,23 @@ public final class TrustStore: Sendable {
       throw .trustUnreadable(path, reason: "it has version \(file.version), expected 1")
     }
     return file
+  }
+
+  /// Refuses a folder in which others could put another record in this one's place.
+  private func checkFolder(of path: String) throws(ReFTError) {
+    let folder = (path as NSString).deletingLastPathComponent
+    guard let real = realpath(folder, nil) else { return }
+    defer { free(real) }
+    var status = stat()
+    guard stat(real, &status) == 0 else { return }
+    guard status.st_uid == geteuid() || status.st_uid == 0 else {
+      throw .trustFolderOfOthers(folder, owner: status.st_uid)
+    }
+    do throws(ReFTError) {
+      try FolderTrust.checkWriters(of: String(cString: real))
+    } catch {
+      throw .trustFolderOpen(folder)
+    }
   }
 
   /// Reads, changes and replaces the file while no other process does.
@@ -195,6 +220,8 @@ public final class TrustStore: Sendable {
         isTrusted: false,
         checkedLevel: nil,
         checkedAt: nil,
+        brokenRules: nil,
+        checkWarnings: nil,
         quarantine: nil
       )
     record.name = name

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides where a plugin runs: in this process when its bytes are trusted, else in a worker.
+// Decides where a plugin runs: in this process when the user trusts its bytes, else in a worker.
 
-import Logging
 package import ReFTTensor
-import Synchronization
 
 /// The bytes that make a plugin: its file, and for a manifest the library that it names.
-struct PluginBytes: Sendable {
-  let file: PluginFile
-  let library: PluginFile?
+package struct PluginBytes: Sendable {
+  /// The shared library or the manifest.
+  package let file: PluginFile
+  /// The library that a manifest names.
+  package let library: PluginFile?
 
   /// Opens the library of a manifest.
-  init(_ file: PluginFile) throws(ReFTError) {
+  package init(_ file: PluginFile) throws(ReFTError) {
     self.file = file
     guard file.path.hasSuffix(".reft.json") else {
       library = nil
@@ -29,13 +29,14 @@ struct PluginBytes: Sendable {
     }
   }
 
-  init(file: PluginFile, library: PluginFile?) {
+  /// Joins what is open already.
+  package init(file: PluginFile, library: PluginFile?) {
     self.file = file
     self.library = library
   }
 
   /// The hash by which trust is recorded; what `Plugin.hash` says.
-  var hash: String {
+  package var hash: String {
     library.map { ManifestLibrary.hash(of: file, library: $0) } ?? file.hash
   }
 
@@ -48,8 +49,9 @@ struct PluginBytes: Sendable {
     }
   }
 
-  /// Loads the plugin into this process, trusted or not.
-  func loadHere() throws(ReFTError) -> [Plugin] {
+  /// Loads the plugin into this process whatever is known of it: for processes that are there to take
+  /// the risk, and for the loader that looked at the record of trust.
+  package func loadHere() throws(ReFTError) -> [Plugin] {
     if let library { return [try ManifestLibrary.plugin(file, library: library)] }
     return try InProcessLoader.load(file)
   }
@@ -58,8 +60,8 @@ struct PluginBytes: Sendable {
 extension PluginCatalog {
   /// A loader that follows the record of trust.
   ///
-  /// Trusted plugins run in this process. Unknown ones run in a confined worker process, with one
-  /// line that says so; quarantined ones are refused.
+  /// Trusted plugins run in this process. Unknown ones run in a confined worker process, and say that
+  /// this is why; quarantined ones are refused.
   ///
   /// - Parameters:
   ///   - store: the record.
@@ -86,30 +88,11 @@ extension PluginCatalog {
       case .process?:
         return try IsolatedLoader.load(bytes, settings: settings, store: store)
       case nil where !trust.allowsInProcess:
-        Logger(label: "reft.plugins").notice(
-          """
-          plugin '\(file.path)' has passed no check here, so it runs in a process of its own; \
-          `reft plugin check \(file.path)` lets it into this one
-          """
-        )
-        return try IsolatedLoader.load(bytes, settings: settings, store: store)
+        let plugins = try IsolatedLoader.load(bytes, settings: settings, store: store)
+        return plugins.map(\.untrusted)
       default:
         return try bytes.loadHere()
       }
     }
-  }
-}
-
-/// Loads a plugin's file into this process whatever is known of it: for the checker's child
-/// processes and the worker, which are there to take the risk.
-package enum UntrustedLoader {
-  /// The hash by which trust in a file is recorded; nothing of it is run.
-  package static func hash(_ file: PluginFile) throws(ReFTError) -> String {
-    try PluginBytes(file).hash
-  }
-
-  /// Loads a plugin or a manifest with its library.
-  package static func load(_ file: PluginFile) throws(ReFTError) -> [Plugin] {
-    try PluginBytes(file).loadHere()
   }
 }

@@ -21,15 +21,7 @@ public struct ModelLibrary: Sendable {
   ///
   /// - Parameter folder: where models lie; nil means what the environment says.
   public init(folder: String? = nil) {
-    self.folder = folder ?? Self.home() + "/models"
-  }
-
-  /// The folder of everything that reft keeps for a user: `$REFT_HOME`, else `~/.cache/reft`.
-  public static func home(environment: [String: String]? = nil) -> String {
-    let environment = environment ?? ProcessInfo.processInfo.environment
-    if let home = environment["REFT_HOME"], !home.isEmpty { return home }
-    let user = environment["HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? NSHomeDirectory()
-    return user + "/.cache/reft"
+    self.folder = folder ?? UserFolder.cache() + "/models"
   }
 
   /// All models of the library, by name.

@@ -2,6 +2,7 @@
 // Options that several commands share.
 
 public import ArgumentParser
+import Foundation
 import ReFTHost
 public import ReFTModel
 import ReFTTensor
@@ -30,13 +31,51 @@ struct ModelOptions: ParsableArguments {
 }
 
 /// Where plugins are looked for.
-struct PluginOptions: ParsableArguments {
+struct PluginPlaces: ParsableArguments {
   @Option(
     name: .customLong("plugin-path"),
     parsing: .singleValue,
     help: ArgumentHelp("A folder to look for plugins first; may be repeated.", valueName: "folder")
   )
   var pluginPath: [String] = []
+
+  /// The plugins of this machine, and of further folders.
+  ///
+  /// Folders that the user named are taken as written from the current one, and an error where they
+  /// cannot be used; entries of the environment that cannot are told.
+  func catalog(
+    alsoIn folders: [String] = [],
+    choice: IsolationChoice = IsolationChoice()
+  ) throws -> PluginCatalog {
+    let named = pluginPath.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
+    let catalog = PluginCatalog(extraPaths: named + folders, choice: choice)
+    for (path, error) in catalog.refusedFolders where (named + folders).contains(path) {
+      throw error
+    }
+    return catalog
+  }
+
+  /// The plugin's file that a word means: a path, or a name on the search path.
+  func file(_ word: String) throws -> String {
+    var isFolder: ObjCBool = false
+    let isThere = FileManager.default.fileExists(atPath: word, isDirectory: &isFolder)
+    let isPath =
+      word.contains("/") || [".so", ".reft.json"].contains(where: word.hasSuffix)
+      || (isThere && !isFolder.boolValue)
+    guard !isPath else { return URL(fileURLWithPath: word).standardizedFileURL.path }
+    return try catalog().file(named: word)
+  }
+
+  /// Whether two paths are one file.
+  static func isSame(_ one: String, _ other: String) -> Bool {
+    URL(fileURLWithPath: one).resolvingSymlinksInPath()
+      == URL(fileURLWithPath: other).resolvingSymlinksInPath()
+  }
+}
+
+/// Where plugins are looked for, and where they run.
+struct PluginOptions: ParsableArguments {
+  @OptionGroup var places: PluginPlaces
 
   @Option(
     parsing: .singleValue,
@@ -51,9 +90,15 @@ struct PluginOptions: ParsableArguments {
   var isolation: [String] = []
 
   /// The plugins of this machine, and of further folders.
-  func catalog(alsoIn folders: [String] = []) throws -> PluginCatalog {
+  func catalog(
+    alsoIn folders: [String] = [],
+    tellsRefusals: Bool = true
+  ) throws -> PluginCatalog {
     let choice = try IsolationChoice(isolation)
-    let catalog = PluginCatalog(extraPaths: pluginPath + folders, choice: choice)
+    let catalog = try places.catalog(alsoIn: folders, choice: choice)
+    for (path, error) in catalog.refusedFolders where tellsRefusals {
+      Output.note("warning: '\(path)' of REFT_PLUGIN_PATH is left out: \(error.message)")
+    }
     // A name with a slip in it would otherwise change nothing, and nobody would be told.
     for name in choice.byName.keys.sorted() { _ = try catalog.find(name) }
     return catalog
@@ -61,7 +106,7 @@ struct PluginOptions: ParsableArguments {
 
   /// The options once more, as a user types them.
   var words: [String] {
-    pluginPath.flatMap { ["--plugin-path", $0] } + isolation.flatMap { ["--isolation", $0] }
+    places.pluginPath.flatMap { ["--plugin-path", $0] } + isolation.flatMap { ["--isolation", $0] }
   }
 }
 

@@ -99,10 +99,10 @@ struct DoctorCommand: ParsableCommand {
   private func catalogue() throws -> Check {
     var names: [String] = []
     var refusals: [String] = []
-    for entry in try plugins.catalog().list() {
+    for entry in try plugins.catalog(tellsRefusals: false).list() {
       switch entry {
-      case .plugin(let plugin, let isShadowed):
-        if !isShadowed { names.append("\(plugin.name) \(plugin.version)") }
+      case .plugin(let plugin, let reach):
+        if reach != .nothing { names.append("\(plugin.name) \(plugin.version)") }
       case .refused(_, let error): refusals.append(error.message)
       }
     }

@@ -32,12 +32,21 @@ struct PluginPage: Encodable {
   var path: String
   var hash: String
   var isolation: String
+  var trust: String
+  var check: String
+  var check_warnings: [String]
   var capabilities: [String]
   var options: [Option]
   var parameters: [Parameter]
   var warnings: [String]
+  private var isUntrusted: Bool
 
-  init(_ plugin: Plugin, width: Int) throws {
+  private enum CodingKeys: String, CodingKey {
+    case name, id, version, abi, summary, license, path, hash, isolation, trust, check
+    case check_warnings, capabilities, options, parameters, warnings
+  }
+
+  init(_ plugin: Plugin, width: Int, store: TrustStore) throws {
     let description = plugin.description
     let instance = try plugin.makeInstance(
       at: PluginSite(dim: width, layer: 0, component: "block_output"),
@@ -52,6 +61,11 @@ struct PluginPage: Encodable {
     path = plugin.path
     hash = plugin.hash
     isolation = plugin.isolation.rawValue
+    isUntrusted = plugin.isUntrusted
+    trust = try store.trust(hash: hash, path: path).description
+    let outcome = try store.lastCheck(hash: hash)
+    check = outcome.description
+    if case .passed(_, let seen) = outcome { check_warnings = seen } else { check_warnings = [] }
     capabilities = plugin.capabilities.names
     warnings = description.warnings
     options = plugin.options.map { option in
@@ -83,7 +97,13 @@ struct PluginPage: Encodable {
     Output.line()
     Output.table([
       ["  file", path], ["  hash", hash],
-      ["  runs", isolation == "none" ? "in this process" : "in a worker process"],
+      [
+        "  runs",
+        isolation == "none"
+          ? "in this process"
+          : "in a worker process" + (isUntrusted ? ", as you do not trust it" : ""),
+      ],
+      ["  trust", trust], ["  last check", check],
       ["  promises", capabilities.joined(separator: ", ")],
     ])
     Output.line("\nOptions")
@@ -105,6 +125,7 @@ struct PluginPage: Encodable {
         ]
       }
     )
+    for warning in check_warnings { Output.note("the check warned: \(warning)") }
     for warning in warnings { Output.note("warning: \(warning)") }
   }
 }

@@ -90,6 +90,11 @@ static void misbehave_in_forward(reft_instance_t* self, const reft_args_t* a) {
   if (FAULTY(EXITS)) exit(3);
   if (FAULTY(FORKS) && fork() == 0) _exit(0);
   if (FAULTY(ABORTS)) abort();
+  if (FAULTY(HOARDS))
+    for (char* p;;) {
+      if ((p = malloc(1 << 26)) == NULL) abort();
+      memset(p, 1, 1 << 26);
+    }
 #if FAULT_THROWS
   fault_throw();
 #endif

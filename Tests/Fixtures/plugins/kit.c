@@ -36,6 +36,16 @@ __attribute__((visibility("default"))) int compute(void) {
 }
 #endif
 
+#if FAULT_FORGES
+// Writes "passed" wherever it may be read, and is gone before any rule looks at it.
+__attribute__((constructor)) static void forge(void) {
+  for (int descriptor = 3; descriptor < 1024; descriptor++) {
+    if (write(descriptor, "=passed all is well\n", 20) == 20) continue;
+  }
+  _exit(0);
+}
+#endif
+
 #if FAULT_CRASHES_AT_LOAD || FAULT_FLUSH_TO_ZERO_AT_LOAD || FAULT_SIGNAL_AT_LOAD || \
     FAULT_THREAD_AT_LOAD
 __attribute__((constructor)) static void at_load(void) {
@@ -249,6 +259,7 @@ static const reft_plugin_t plugin = {
     .license = STR("Apache-2.0"),
     .capabilities = REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_INPLACE | REFT_CAP_BITWISE |
                     REFT_CAP_IDENTITY_INIT | REFT_CAP_STRIDED |
+                    (FAULTY(NEEDS_SECOND_ROWS) ? REFT_CAP_NEEDS_SOURCE : 0) |
                     (FAULTY(LIES_AFFINE) ? REFT_CAP_AFFINE_IN_X : 0),
     .dtypes = FAULTY(NO_FLOATS) ? 1u << REFT_F64 : 1u << REFT_F32,
     .option_info = option_info,

@@ -119,8 +119,8 @@ struct AdapterRefusalTests {
         name: "plugin",
         old: "\"loreft\"",
         new: "\"lorefd\"",
-        code: .pluginRefused,
-        says: "did you mean 'loreft'?"
+        code: .badData,
+        says: "names the plugin 'lorefd' and the id 'org.reft.loreft'"
       ),
       ConfigFault(
         name: "option",

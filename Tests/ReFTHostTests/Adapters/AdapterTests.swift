@@ -143,6 +143,62 @@ struct AdapterTests {
     }
   }
 
+  @Test("run the plugin whose id made them, and no other of the same name")
+  func idDecides() throws {
+    try withModel { model, folder in
+      for (place, id) in [
+        ("a", "org.example.red"), ("b", "com.acme.red"), ("c", "org.example.red"),
+      ] {
+        let path = folder + "/" + place
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        let name = place == "c" ? "other.so" : "red.so"
+        _ = try CompiledPlugin.make(["ID": "\"\(id)\""], in: path, name: name)
+      }
+      func catalog(_ places: [String]) -> PluginCatalog {
+        PluginCatalog(
+          extraPaths: places.map { folder + "/" + $0 },
+          environment: [:],
+          executableFolder: folder,
+          loader: { file, _ throws(ReFTError) in try InProcessLoader.load(file) }
+        )
+      }
+      let made = try Adapter.create(
+        specs: [spec("red", options: [:])],
+        model: model,
+        catalog: catalog(["a"]),
+        seed: 1
+      )
+      try made.save(to: folder + "/adapter")
+      let loaded = try Adapter.load(
+        path: folder + "/adapter",
+        model: model,
+        catalog: catalog(["b", "c"])
+      )
+      #expect(loaded.provenance.map(\.id) == ["org.example.red"])
+      let error = #expect(throws: ReFTError.self) {
+        try Adapter.load(path: folder + "/adapter", model: model, catalog: catalog(["b"]))
+      }
+      #expect(error?.code == .pluginRefused)
+      #expect(
+        error?.message
+          == "the adapter '\(folder)/adapter' was made with plugin org.example.red, which is not here; "
+          + "'red' here is com.acme.red ('\(folder)/b/red.so'), another plugin; put org.example.red where "
+          + "plugins are found, or name its folder with --plugin-path"
+      )
+      let config = folder + "/adapter/adapter_config.json"
+      let text = try String(contentsOfFile: config, encoding: .utf8)
+      try Data(text.replacing("\"plugin\" : \"red\"", with: "\"plugin\" : \"blue\"").utf8)
+        .write(to: URL(fileURLWithPath: config))
+      let mixed = #expect(throws: ReFTError.self) {
+        try Adapter.load(path: folder + "/adapter", model: model, catalog: catalog(["a"]))
+      }
+      #expect(mixed?.code == .badData)
+      #expect(
+        mixed?.message.contains("names the plugin 'blue' and the id 'org.example.red'") == true
+      )
+    }
+  }
+
   @Test("replace an older folder and leave other files in it alone")
   func replace() throws {
     try withModel { model, folder in

@@ -50,7 +50,7 @@ struct IsolationTests {
   func sameBits(options: [String: OptionValue]) throws {
     let folder = try #require(BuiltPlugins.folder)
     let inside = try #require(
-      try UntrustedLoader.load(try PluginFile(path: folder + "/libLoReFT.so")).first
+      try PluginBytes(try PluginFile(path: folder + "/libLoReFT.so")).loadHere().first
     )
     let outside = try load(folder + "/libLoReFT.so", try settings())
     #expect(outside.isolation == .process && outside.description == inside.description)

@@ -69,6 +69,45 @@ struct PluginCatalogTests {
     }
   }
 
+  @Test("one lookup: what is listed as found is what is found, by name and by id")
+  func oneLookup() throws {
+    try withTemporaryDirectory { root in
+      try makeFolder(root + "/a", id: "org.example.red", name: "zzz.so")
+      try makeFolder(root + "/b", id: "org.example.red", name: "red.so")
+      try makeFolder(root + "/b", id: "com.acme.red", name: "acme.so")
+      try makeFolder(root + "/b", id: "org.example.blue", name: "aaa.so")
+      try makeFolder(root + "/b", id: "org.example.blue", name: "libBlue.so")
+      let all = catalog([root + "/a", root + "/b"])
+      var reaches: [String: String] = [:]
+      for case .plugin(let plugin, let reach) in all.list() where plugin.path.hasPrefix(root) {
+        reaches[(plugin.path as NSString).lastPathComponent] = "\(plugin.id) \(reach)"
+      }
+      #expect(
+        reaches == [
+          "zzz.so": "org.example.red name", "red.so": "org.example.red nothing",
+          "acme.so": "com.acme.red id", "aaa.so": "org.example.blue nothing",
+          "libBlue.so": "org.example.blue name",
+        ]
+      )
+      for word in ["red", "org.example.red"] {
+        #expect(try all.find(word).path == Self.real(root + "/a") + "/zzz.so")
+      }
+      #expect(try all.find("com.acme.red").path == Self.real(root + "/b") + "/acme.so")
+      #expect(try all.find("blue").path == Self.real(root + "/b") + "/libBlue.so")
+    }
+  }
+
+  @Test("REFT_HOME moves the user's plugins")
+  func home() throws {
+    try withTemporaryDirectory { root in
+      try makeFolder(root + "/moved/plugins", id: "org.test.plain")
+      try makeFolder(root + "/.local/share/reft/plugins", id: "org.test.plain")
+      let moved = catalog([], environment: ["HOME": root, "REFT_HOME": root + "/moved"])
+      #expect(try moved.find("plain").path == Self.real(root + "/moved/plugins/plain.so"))
+      #expect(moved.folders.filter { $0.origin == "the user" }.count == 1)
+    }
+  }
+
   @Test("says where it looked and what was probably meant")
   func notFound() throws {
     try withTemporaryDirectory { root in
@@ -127,12 +166,12 @@ struct PluginCatalogTests {
       let entries = catalog([root + "/a", root + "/b"], executable: root + "/bin").list()
       let texts = entries.compactMap { entry -> String? in
         switch entry {
-        case .plugin(let plugin, let isShadowed):
-          return plugin.path.hasPrefix("/usr") ? nil : "\(plugin.name) \(isShadowed)"
+        case .plugin(let plugin, let reach):
+          return plugin.path.hasPrefix("/usr") ? nil : "\(plugin.name) \(reach)"
         case .refused(let path, _): return (path as NSString).lastPathComponent
         }
       }
-      #expect(texts == ["plain false", "plain true", "clip.reft.json", "text.so", "more false"])
+      #expect(texts == ["plain name", "plain nothing", "clip.reft.json", "text.so", "more name"])
     }
   }
 }

@@ -30,26 +30,23 @@ struct TrustTests {
     )
   }
 
-  @Test("an unknown plugin is isolated, a checked or trusted one runs in process")
+  @Test("an unknown or checked plugin is isolated, a trusted one runs in process")
   func levels() throws {
     try withTemporaryDirectory { folder in
       let path = try TroublePlugin.compile(in: folder)
       let store = TrustStore(path: folder + "/record/trust.json")
       let plugin = try catalog(folder, store).find("trouble")
-      #expect(plugin.isolation == .process)
+      #expect(plugin.isolation == .process && plugin.isUntrusted)
       let hash = plugin.hash
       #expect(try catalog(folder, store, alsoTrusted: [path]).find("trouble").isolation == .none)
       #expect(try catalog(folder, store, alsoTrusted: [hash]).find("trouble").isolation == .none)
 
-      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 2)
+      let seen = ["ABI-105: It tried 'socket'."]
+      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 5, warnings: seen)
+      #expect(try store.trust(hash: hash, path: path) == .unknown)
       #expect(try catalog(folder, store).find("trouble").isolation == .process)
-      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 3)
-      #expect(try store.trust(hash: hash, path: path) == .checked(level: 3))
-      #expect(try catalog(folder, store).find("trouble").isolation == .none)
-      #expect(
-        try catalog(folder, store).find("trouble", isolation: .process).isolation == .process
-      )
-      #expect(try store.lastCheck(hash: hash) == .passed(level: 3))
+      #expect(try store.lastCheck(hash: hash) == .passed(level: 5, warnings: seen))
+      #expect(try store.lastCheck(hash: hash).description == "passed level 5, 1 warning")
       let broken = ["ABI-302", "ABI-303"]
       try store.noteFailedCheck(hash: hash, name: "trouble", path: path, rules: broken)
       #expect(try store.trust(hash: hash, path: path) == .unknown)
@@ -59,6 +56,8 @@ struct TrustTests {
 
       try store.setTrusted(true, hash: hash, name: "trouble", path: path)
       #expect(try catalog(folder, store).find("trouble").isolation == .none)
+      let asked = try catalog(folder, store).find("trouble", isolation: .process)
+      #expect(asked.isolation == .process && !asked.isUntrusted)
       try store.setTrusted(false, hash: hash, name: "trouble", path: path)
       #expect(try catalog(folder, store).find("trouble").isolation == .process)
     }
@@ -76,13 +75,31 @@ struct TrustTests {
     }
   }
 
-  @Test("another build of a checked plugin is unknown")
+  @Test("a record of the time when checking was trusting is read, and lets nothing in")
+  func earlierRecord() throws {
+    try withTemporaryDirectory { folder in
+      let path = try TroublePlugin.compile(in: folder)
+      let hash = try PluginFile(path: path).hash
+      try Data(
+        """
+        {"reft_trust": 1, "plugins": {"\(hash)": {"name": "trouble", "path": "\(path)",
+         "trusted": false, "checked_level": 3, "checked_at": "2026-01-01T00:00:00Z"}}}
+        """.utf8
+      ).write(to: URL(filePath: folder + "/trust.json"))
+      let store = TrustStore(path: folder + "/trust.json")
+      #expect(try store.lastCheck(hash: hash) == .passed(level: 3, warnings: []))
+      #expect(try store.trust(hash: hash, path: path) == .unknown)
+      #expect(try catalog(folder, store).find("trouble").isolation == .process)
+    }
+  }
+
+  @Test("another build of a trusted plugin is unknown")
   func anotherBuild() throws {
     try withTemporaryDirectory { folder in
       let path = try TroublePlugin.compile(in: folder)
       let store = TrustStore(path: folder + "/trust.json")
       let hash = try PluginFile(path: path).hash
-      try store.noteCheck(hash: hash, name: "trouble", path: path, level: 4)
+      try store.setTrusted(true, hash: hash, name: "trouble", path: path)
       #expect(try catalog(folder, store).find("trouble").isolation == .none)
       let handle = try #require(FileHandle(forWritingAtPath: path))
       try handle.seekToEnd()
@@ -114,7 +131,26 @@ struct TrustTests {
       #expect(error?.message.contains("is quarantined: in forward of layer 1 over 1 rows") == true)
       #expect(error?.message.contains("--replay \(folder)/capsules/trouble-") == true)
       try store.noteCheck(hash: plugin.hash, name: "trouble", path: path, level: 3)
-      #expect(try catalog(folder, store).find("trouble").isolation == .none)
+      #expect(try catalog(folder, store).find("trouble").isolation == .process)
+    }
+  }
+
+  @Test("a record in a folder that everybody may write to is not believed")
+  func openFolder() throws {
+    try withTemporaryDirectory { folder in
+      let home = folder + "/home"
+      let store = TrustStore(path: home + "/trust.json")
+      try store.setTrusted(true, hash: "sha256:00", name: "a", path: "/a.so")
+      chmod(home, 0o777)
+      let error = #expect(throws: ReFTError.self) {
+        try store.trust(hash: "sha256:00", path: "/a.so")
+      }
+      #expect(
+        error?.message
+          == "the folder '\(home)' holds your record of trust and can be written by everybody, so the "
+          + "record cannot be believed; run `chmod o-w` on it, or set REFT_HOME to a folder of your own"
+      )
+      chmod(home, 0o700)
     }
   }
 
