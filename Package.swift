@@ -74,6 +74,14 @@ let package = Package(
       ],
       swiftSettings: swift
     ),
+    // The files of `reft plugin new`, embedded; among them links to the ABI's header and the kit.
+    .target(
+      name: "ReFTTemplates",
+      dependencies: ["ReFTTensor"],
+      path: "Templates",
+      resources: [.embedInCode("files")],
+      swiftSettings: swift
+    ),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",
@@ -83,7 +91,8 @@ let package = Package(
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
+        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor", "ReFTText",
+        "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -150,8 +159,8 @@ let package = Package(
     .testTarget(
       name: "ReFTHostTests",
       dependencies: [
-        "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "CReFTPlugin", "CReFTPlatform",
-        "_ReFTTestSupport",
+        "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor", "ReFTText", "CReFTPlugin",
+        "CReFTPlatform", "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),

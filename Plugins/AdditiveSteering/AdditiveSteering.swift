@@ -49,6 +49,8 @@ final class AdditiveSteering: Intervention {
     [Parameter("vector", [width], isTrainable: isTrainable, decays: false)]
   }
 
+  let isDeterministic = true
+
   func forward(_ call: ForwardCall) throws {
     let vector = call.parameter(0)
     for row in 0..<call.x.count {

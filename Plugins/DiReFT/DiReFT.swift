@@ -100,6 +100,8 @@ final class DiReFT: Intervention {
     Workspace(savedPerRow: edit.rank, scratchFixed: 2 * edit.rank + 2 * edit.width)
   }
 
+  var isDeterministic: Bool { dropout == 0 }
+
   func forward(_ call: ForwardCall) throws {
     guard let scratch = call.context.scratch else { throw PluginError.invalid("no scratch memory") }
     let (projection, source, bias) = (call.parameter(0), call.parameter(1), call.parameter(2))

@@ -242,6 +242,11 @@ static reft_status_t backward(reft_instance_t* self, const reft_args_t* args) {
   return REFT_OK;
 }
 
+// Without dropout, numbers depend on x and the parameters alone, in training too.
+static const void* extension(reft_instance_t* self, const char* id) {
+  return self->dropout == 0 && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+}
+
 static const reft_plugin_t plugin = {
     .struct_size = sizeof(reft_plugin_t),
     .id = STR("org.reft.loreft"),
@@ -257,6 +262,7 @@ static const reft_plugin_t plugin = {
     .plan = plan,
     .forward = forward,
     .backward = backward,
+    .extension = extension,
 };
 
 const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {

@@ -287,6 +287,11 @@ static reft_status_t backward(reft_instance_t* self, const reft_args_t* args) {
   return REFT_OK;
 }
 
+// Without dropout, numbers depend on x and the parameters alone, in training too.
+static const void* extension(reft_instance_t* self, const char* id) {
+  return self->dropout == 0 && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+}
+
 #define PROMISES (REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_INPLACE | REFT_CAP_BITWISE)
 #define PLUGIN(name, text, more)                                                                 \
   {                                                                                              \
@@ -294,7 +299,7 @@ static reft_status_t backward(reft_instance_t* self, const reft_args_t* args) {
     .summary = STR(text), .license = STR("Apache-2.0"), .capabilities = PROMISES | (more),       \
     .dtypes = 1u << REFT_F32, .option_info = name##_option, .create = create_##name,             \
     .destroy = destroy, .param_info = param_info, .plan = plan, .forward = forward,              \
-    .backward = backward                                                                         \
+    .backward = backward, .extension = extension                                                 \
   }
 
 static const reft_plugin_t noreft =

@@ -17,7 +17,7 @@ forbid() { # forbid FILE PATTERN SENTENCE
 
 for file in "$@"; do
   case "$file" in
-    Templates/*) ;; # they become the author's files, under the author's licence
+    Templates/files/*) ;; # they become the author's files, under the author's licence
     *.swift | *.c | *.h | *.sh | *.py | Makefile | */Makefile | *.modulemap | .ci/run)
       head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
         report "$file" "has no SPDX line among its first three"
@@ -28,7 +28,7 @@ for file in "$@"; do
   forbid "$file" '\b(TODO|FIXME|XXX|HACK)\b' "has a note to self; do it, or file an issue"
   forbid "$file" '[[:blank:]]+$' "has blanks at line ends"
   case "$file" in
-    *Makefile* | Templates/* | */EmbeddedFiles.swift | Tests/Fixtures/*) ;;
+    *Makefile* | Templates/files/* | Tests/Fixtures/*) ;;
     *) forbid "$file" $'\t' "has a tab; indent with two spaces" ;;
   esac
   case "$file" in

@@ -39,6 +39,9 @@ public protocol Intervention: AnyObject {
   var parameters: [Parameter] { get }
   /// The memory that calls need beside parameters; none unless stated.
   var workspace: Workspace { get }
+  /// Whether numbers depend on x and the parameters alone, in training too: not on random numbers, nor
+  /// on where a row comes from. False unless stated, which costs only speed.
+  var isDeterministic: Bool { get }
   /// Writes the edited rows to `call.y`, and to `call.saved` what `backward` needs.
   func forward(_ call: ForwardCall) throws
   /// Overwrites `call.dx` and adds to the parameter gradients.
@@ -52,6 +55,8 @@ extension Intervention {
   public static var options: [any OptionDeclaration] { [] }
   /// No memory.
   public var workspace: Workspace { Workspace() }
+  /// No promise.
+  public var isDeterministic: Bool { false }
   /// Refuses, for plugins that serve inference only.
   public func backward(_ call: BackwardCall) throws {
     throw PluginError.unsupported("\(Self.id) has no backward")

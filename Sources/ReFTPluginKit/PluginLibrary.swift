@@ -286,6 +286,12 @@ private func makeTable(_ type: any Intervention.Type, _ slot: Slot) -> reft_plug
     copy(workspace, to: out, room: out.pointee.struct_size)
     return REFT_OK
   }
+  table.extension = { pointer, id in
+    guard let id, let instance = Instance.of(pointer), instance.intervention.isDeterministic,
+      String(cString: id) == "reft.deterministic/1"
+    else { return nil }
+    return UnsafeRawPointer(pointer)
+  }
   table.forward = { pointer, arguments in
     guard let arguments, let instance = Instance.of(pointer) else { return REFT_E_INVALID }
     return instance.run(arguments.pointee.call) {

@@ -9,7 +9,7 @@ import ReFTTensor
 
 /// The root command; everything that works is a subcommand.
 struct Reft: ParsableCommand {
-  static let version = "0.1.0"
+  static let version = "\(ProgramVersion.text)"
 
   static let configuration = CommandConfiguration(
     commandName: "reft",
@@ -42,6 +42,8 @@ enum Entry {
   static func main() {
     StandardStream.prepare()
     ConformanceChild.runIfAsked(arguments: CommandLine.arguments)
+    // From here on, what plugins print is no part of a result.
+    _ = Output.resultDescriptor
     LoggingSystem.bootstrap { _ in PlainLog() }
     do {
       try CommandWords.check(Array(CommandLine.arguments.dropFirst()))

@@ -87,6 +87,90 @@ struct PluginTroubleTests {
     }
   }
 
+  @Test("a plugin whose parameters changed is named, and its checkpoint stays")
+  func changedLayout() throws {
+    try bench { bench, environment in
+      func train(_ more: [String]) throws -> Tool {
+        try Tool.reft(
+          ["train", bench.path("run.yaml"), "--plugin-path", "plugins"] + more,
+          environment: environment,
+          folder: bench.folder
+        )
+      }
+      try build(bench, crash: " if (a->rng_step >= 2) *(volatile int *)8 = 1;")
+      #expect(try train([]).status == 69)
+      let source = try String(contentsOfFile: bench.path("frail/frail.c"), encoding: .utf8)
+      let renamed = source.replacing("TEXT(\"shift\")", with: "TEXT(\"offset\")")
+      try bench.compile(renamed, to: "plugins/frail.so")
+      for more in [["--resume"], ["--resume", "--other-build"]] {
+        let refused = try train(more)
+        #expect(refused.status == 78)
+        #expect(
+          refused.errors.contains(
+            "error: plugin 'frail' has other parameters than when the run was saved: 'offset' [64] is "
+              + "new, 'shift' [64] is gone; the checkpoint '\(bench.path("run/checkpoints/step-00000002"))' is "
+              + "fine: go on with the build that made it (sha256:"
+          ),
+          "\(refused.errors)"
+        )
+        #expect(!refused.errors.contains("remove"))
+      }
+      let other = source.replacing("org.example.frail", with: "com.acme.frail")
+      try bench.compile(other, to: "plugins/frail.so")
+      let stranger = try train(["--resume", "--other-build"])
+      #expect(stranger.status == 78)
+      #expect(
+        stranger.errors.contains(
+          "was trained with plugin org.example.frail, and the configuration finds com.acme.frail"
+        ),
+        "\(stranger.errors)"
+      )
+    }
+  }
+
+  @Test("what a plugin inside the program prints or writes too far is no part of a result")
+  func printsAndOverruns() throws {
+    try bench { bench, environment in
+      let source = try String(contentsOfFile: bench.path("frail/frail.c"), encoding: .utf8)
+      let start = "static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {"
+      let end = "static reft_status_t backward("
+      try #require(source.contains(start) && source.contains(end))
+      let words = "*out = NULL; printf(\"hello from frail\\n\"); fflush(stdout);"
+      let loud = "#include <stdio.h>\n" + source.replacing("*out = NULL;", with: words)
+      try bench.compile(loud, to: "plugins/frail.so")
+      func reft(_ call: [String]) throws -> Tool {
+        try Tool.reft(
+          call + ["--plugin-path", "plugins"],
+          environment: environment,
+          folder: bench.folder
+        )
+      }
+      #expect(try reft(["plugin", "trust", "frail"]).status == 0)
+      let info = try reft(["plugin", "info", "frail", "--json"])
+      #expect(info.status == 0)
+      #expect(try info.json()["isolation"] as? String == "none")
+      #expect(info.errors.contains("hello from frail"))
+
+      let far = source.replacing(
+        end,
+        with: "static reft_status_t far(reft_instance_t *self, const reft_args_t *a) {\n"
+          + "  reft_status_t s = forward(self, a);\n"
+          + "  if (a->x.rows > 0) ROW(a->y, a->x.rows - 1)[self->dim] = 1;\n  return s;\n}\n" + end
+      ).replacing(".forward = forward", with: ".forward = far")
+      try bench.compile(far, to: "plugins/frail.so")
+      #expect(try reft(["plugin", "trust", "frail"]).status == 0)
+      let run = try reft(["train", bench.path("run.yaml")])
+      #expect(run.status == 69)
+      #expect(
+        run.errors.contains(
+          "error: plugin 'frail' breaks its contract: forward wrote at least 1 numbers past the last row "
+            + "of y; `reft plugin check` tells its author more"
+        ),
+        "\(run.errors)"
+      )
+    }
+  }
+
   @Test("a plugin runs where --isolation says, with the same bits, and slips in it are told")
   func isolationOption() throws {
     try withTemporaryDirectory { folder in

@@ -4,6 +4,7 @@
 
 import CReFTPlugin
 import Glibc
+import ReFTTensor
 import Synchronization
 
 /// The services that the plugin under test receives.
@@ -21,8 +22,9 @@ final class HostServices {
     let tail = isFuture ? 64 : 0
     let size = MemoryLayout<reft_host_t>.size
     memory = try GuardedBuffer("host", byteCount: size + tail, alignment: 8, fill: 0xFF)
-    names = try GuardedBuffer("host.name", byteCount: 9, alignment: 1)
-    names.base.copyMemory(from: Array("reft1.0.0".utf8), byteCount: 9)
+    let words = Array("reft\(ProgramVersion.text)".utf8)
+    names = try GuardedBuffer("host.name", byteCount: words.count, alignment: 1)
+    names.base.copyMemory(from: words, byteCount: words.count)
     state = HostState()
     table = memory.base.bindMemory(to: reft_host_t.self, capacity: 1)
     var host = reft_host_t()
@@ -32,7 +34,7 @@ final class HostServices {
     host.context = Unmanaged.passUnretained(state).toOpaque()
     let text = UnsafePointer(names.base.assumingMemoryBound(to: CChar.self))
     host.name = reft_str_t(ptr: text, len: 4)
-    host.version = reft_str_t(ptr: text + 4, len: 5)
+    host.version = reft_str_t(ptr: text + 4, len: UInt64(words.count - 4))
     host.log = { context, _, text, length in
       HostState.of(context)?.log(text, length)
     }

@@ -113,14 +113,12 @@ let determinismRules: [Rule] = [
     try bench.eachUsual { subject in
       try requireKeyed(subject, bench)
       for option in try subject.plugin.options() where option.type == REFT_OPTION_FLOAT {
-        // Dropout is off by default; the middle of a range switches it on.
-        let low = option.hasRange ? max(option.minimum, -4) : 0
-        let high = option.hasRange ? min(option.maximum, 4) : 1
-        let setting = OptionSetting(option.name, .float(low + (high - low) * 0.4))
-        let options = subject.options.filter { $0.name != option.name } + [setting]
-        guard let other = try? bench.subject(subject.plugin, dim: subject.dim, options: options)
-        else { continue }
-        try requireKeyed(other, bench)
+        for setting in otherSettings(option) {
+          let options = subject.options.filter { $0.name != option.name } + [setting]
+          guard let other = try? bench.subject(subject.plugin, dim: subject.dim, options: options)
+          else { continue }
+          try requireKeyed(other, bench)
+        }
       }
     }
     return "The same pair, the same numbers."
@@ -150,6 +148,26 @@ let determinismRules: [Rule] = [
       }
     }
     return "The same in any order."
+  },
+  Rule(
+    "ABI-408",
+    "reft.deterministic/1: numbers depend on x and the parameters alone, in training too."
+  ) { bench in
+    var count = 0
+    for plugin in try bench.interventions() {
+      let (dim, options) = try bench.usualWidth(plugin)
+      let usual = try bench.subject(plugin, dim: dim, options: options)
+      count += try requireDeterministic(usual, bench)
+      for option in try plugin.options() {
+        for setting in otherSettings(option) {
+          let options = options.filter { $0.name != option.name } + [setting]
+          guard let other = try? bench.subject(plugin, dim: dim, options: options) else { continue }
+          count += try requireDeterministic(other, bench)
+        }
+      }
+    }
+    guard count > 0 else { throw NotApplicable("No instance promises reft.deterministic/1.") }
+    return "\(count) instances, the same at other keys, steps and places."
   },
 ]
 
@@ -209,6 +227,43 @@ private func requireSame(
       try requireClose(a, b, 1e-5, "\(subject.label), \(when): \(name)", width: subject.dim)
     }
   }
+}
+
+/// Values of an option that are not its default and may switch something on: dropout is off by default,
+/// and the middle of its range switches it on.
+private func otherSettings(_ option: OptionSchema) -> [OptionSetting] {
+  switch option.type {
+  case REFT_OPTION_FLOAT:
+    let low = option.hasRange ? max(option.minimum, -4) : 0
+    let high = option.hasRange ? min(option.maximum, 4) : 1
+    return [OptionSetting(option.name, .float(low + (high - low) * 0.4))]
+  case REFT_OPTION_FLAG: return [OptionSetting(option.name, .flag(1 - option.defaultInt))]
+  case REFT_OPTION_STRING:
+    return option.choices.filter { $0 != option.defaultString }.map {
+      OptionSetting(option.name, .string($0))
+    }
+  default: return []
+  }
+}
+
+/// Compares calls with other keys and other rows' places, where the instance promises that they do not
+/// matter; returns how many instances that were.
+private func requireDeterministic(_ subject: Subject, _ bench: Bench) throws -> Int {
+  bench.doing("extension of \(subject.label)")
+  guard subject.plugin.table.pointee.extension?(subject.instance, "reft.deterministic/1") != nil
+  else { return 0 }
+  let sample = Sample(subject, bench)
+  var style = CallStyle()
+  style.rngKey = 77
+  style.rngStep = 6
+  style.emptyRows = true
+  try requireSame(
+    try sample.run(subject, style),
+    try sample.run(subject),
+    subject,
+    "which also says reft.deterministic/1, with another (key, step) and no places"
+  )
+  return 1
 }
 
 private func requireKeyed(_ subject: Subject, _ bench: Bench) throws {

@@ -22,6 +22,16 @@ public enum OptionValue: Sendable, Hashable, CustomStringConvertible {
     }
   }
 
+  /// Whether it is 0, off or empty.
+  var isZero: Bool {
+    switch self {
+    case .int(let value): value == 0
+    case .float(let value): value == 0
+    case .string(let value): value.isEmpty
+    case .flag(let value): !value
+    }
+  }
+
   /// What kind of value it is, for messages.
   public var kind: String {
     switch self {

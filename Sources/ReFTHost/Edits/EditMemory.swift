@@ -3,7 +3,7 @@
 
 import ReFTTensor
 
-/// Buffers large enough for the largest call of a session.
+/// Buffers large enough for the largest call of a session, and for marks behind its rows.
 final class EditMemory {
   let x: FloatBuffer
   let y: FloatBuffer
@@ -13,8 +13,8 @@ final class EditMemory {
   private var stamp: UInt32 = 0
 
   init(floats: Int, scratchBytes: Int) {
-    x = FloatBuffer(count: floats)
-    y = FloatBuffer(count: floats)
+    x = FloatBuffer(count: floats + OutputGuard.count)
+    y = FloatBuffer(count: floats + OutputGuard.count)
     scratch = FloatBuffer(count: (scratchBytes + 3) / 4)
   }
 

@@ -13,8 +13,8 @@ extension RowPlan {
 
   /// The first position that is not edited alike in all sequences; `Int.max` where there is none.
   ///
-  /// An edit depends on its sequence when the plugin mixes rows, or when training drops out: an
-  /// option named `dropout` above 0 says so.
+  /// An edit depends on its sequence when the plugin mixes rows, or when training may draw random
+  /// numbers: wherever the plugin's instance does not promise otherwise.
   func sharedPrefixLimit(isTraining: Bool) -> Int {
     guard sequenceCount > 1 else { return Int.max }
     var edits: [[Int32: Set<Int>]] = Array(repeating: [:], count: sequenceCount)
@@ -23,8 +23,8 @@ extension RowPlan {
         < (right.key.adapter, right.key.intervention, right.key.group.rawValue, right.key.sequence)
     }
     for (number, (key, set)) in ordered.enumerated() {
-      let spec = adapters[key.adapter].specs[key.intervention]
-      let dependsOnSequence = key.sequence >= 0 || (isTraining && spec.dropsOut)
+      let draws = isTraining && mayDraw(key)
+      let dependsOnSequence = key.sequence >= 0 || draws
       for index in 0..<set.count {
         let sequence = set.sequences[index]
         let name = dependsOnSequence ? -1 - sequence : number
@@ -40,15 +40,12 @@ extension RowPlan {
     }
     return limit
   }
-}
 
-extension InterventionSpec {
-  /// Whether training draws random numbers for each token.
-  fileprivate var dropsOut: Bool {
-    switch options["dropout"] {
-    case .float(let share): share > 0
-    case .int(let share): share > 0
-    default: false
+  /// Whether training may give a row other numbers in another sequence.
+  private func mayDraw(_ key: Key) -> Bool {
+    adapters[key.adapter].units.contains { unit in
+      unit.intervention == key.intervention && unit.group == key.group
+        && unit.instance.dependsOnSequence
     }
   }
 }

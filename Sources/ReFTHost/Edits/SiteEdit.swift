@@ -115,6 +115,8 @@ final class SiteEdit {
     call.parameters = unit.pointers
     call.parameterCount = unit.parameters.count
     call.isTraining = isTraining
+    // Outputs lie in `memory`, gradients in the layout of the parameter store.
+    call.ownsBehindOutput = true
     if let saved {
       call.saved = UnsafeMutableRawPointer(saved.base)
       call.savedByteCount = workspace.savedByteCount(rows: present.count)

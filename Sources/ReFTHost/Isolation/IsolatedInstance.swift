@@ -28,6 +28,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
   private let description: PluginDescription
   private let site: PluginSite
   private let options: [String: OptionValue]
+  let dependsOnSequence: Bool
   private let identity: Identity
   private let counts: [Int]
   private let planned = Mutex<(rows: Int, workspace: PluginWorkspace)?>(nil)
@@ -44,7 +45,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       throw .workerProtocol("options that cannot be sent")
     }
     var identity = Identity(number: plugin.nextInstance(), create: create, request: request)
-    let answer = try plugin.perform(
+    let (answer, depends) = try plugin.perform(
       REFT_COMMAND_CREATE,
       identity,
       what: "create",
@@ -52,7 +53,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
         Capsule(.create, of: description, at: site, options: options, reason: reason)
       },
       write: { $0.message = request },
-      read: { $0.message }
+      read: { ($0.message, $0.channel.pointee.reserved.0 != 0) }
     )
     guard let infos = try? WorkerJSON.decode([WorkerParameter].self, answer) else {
       throw .workerProtocol("parameters that cannot be read")
@@ -60,6 +61,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
     identity.answer = answer
     parameters = try WorkerParameter.checked(infos, plugin: description.name)
     counts = parameters.map(\.count)
+    dependsOnSequence = depends
     self.identity = identity
     self.plugin = plugin
     self.description = description

@@ -157,6 +157,7 @@ public final class PluginWorker {
       gradients: .allocate(capacity: max(1, counts.count))
     )
     instances[memory.channel.pointee.instance] = served
+    memory.channel.pointee.reserved.0 = instance.dependsOnSequence ? 1 : 0
     try reply(instance.parameters.map(WorkerParameter.init))
   }
 

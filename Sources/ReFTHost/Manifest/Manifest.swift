@@ -27,6 +27,22 @@ struct Manifest: Sendable {
   var scratch = Memory()
   var forward: ManifestFunction
   var backward: ManifestFunction?
+  /// The options that turn randomness on, as the manifest says; nil: it says nothing.
+  var randomOptions: [String]?
+
+  /// Whether numbers depend on more than rows and parameters, with some values of the options.
+  ///
+  /// Where the manifest says nothing, that is so when a function asks for random numbers, or for where
+  /// its rows come from.
+  func dependsOnSequence(_ values: [String: OptionValue]) -> Bool {
+    if let randomOptions {
+      return randomOptions.contains { values[$0]?.isZero == false }
+    }
+    let telling: Set<ManifestSource> = [.randomKey, .randomStep, .example, .length, .location]
+    return [forward, backward].compactMap(\.self).contains { function in
+      function.arguments.contains { telling.contains($0.source) }
+    }
+  }
 
   /// The absolute path of the library.
   var libraryPath: String {
@@ -59,7 +75,7 @@ struct Manifest: Sendable {
       required: ["reft_manifest", "id", "library", "forward"],
       optional: [
         "version", "summary", "license", "capabilities", "options", "parameters", "saved",
-        "scratch", "backward",
+        "scratch", "backward", "random",
       ]
     )
     guard let format = members["reft_manifest"], let idNode = members["id"],
@@ -107,6 +123,7 @@ struct Manifest: Sendable {
         parameters: parameters
       )
     }
+    randomOptions = try Self.randomOptions(members["random"], options: options)
     try checkRanges(options.map { ($0.name, $0.defaultValue) }, code: .pluginRefused)
     capabilities = try Self.capabilities(members["capabilities"])
     if backward == nil { capabilities.insert(.noBackward) }
@@ -144,6 +161,22 @@ struct Manifest: Sendable {
     if let size = members["per_row"] { memory.perRow = try ManifestSize(size, options: options) }
     if let size = members["fixed"] { memory.fixed = try ManifestSize(size, options: options) }
     return memory
+  }
+
+  private static func randomOptions(
+    _ node: ManifestNode?,
+    options: [PluginOption]
+  ) throws(ReFTError) -> [String]? {
+    guard let node else { return nil }
+    var names: [String] = []
+    for item in try node.list() {
+      let name = try item.text()
+      guard options.contains(where: { $0.name == name }) else {
+        throw item.fail("is '\(name)', expected the name of one of its options")
+      }
+      names.append(name)
+    }
+    return names
   }
 
   private static func capabilities(_ node: ManifestNode?) throws(ReFTError) -> PluginCapabilities {

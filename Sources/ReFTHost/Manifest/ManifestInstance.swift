@@ -10,6 +10,7 @@ import Synchronization
 final class ManifestInstance: PluginInstance, @unchecked Sendable {
   // Sendable: fixed after init but for what is behind locks.
   let parameters: [ParameterInfo]
+  let dependsOnSequence: Bool
   private let library: ManifestLibrary
   private let site: PluginSite
   private let options: [String: OptionValue]
@@ -55,6 +56,7 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
       scratchFixed: try bytes(manifest.scratch.fixed, "scratch")
     )
     self.parameters = parameters
+    dependsOnSequence = manifest.dependsOnSequence(options)
     self.library = library
     self.site = site
     self.options = options
@@ -72,12 +74,24 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
   }
 
   func forward(_ call: PluginCall) throws(ReFTError) {
-    try runForward(call)
+    try call.guarded(
+      "forward",
+      plugin: library.description.name,
+      dim: site.dim,
+      parameters: parameters,
+      runForward
+    )
     if let y = call.y { try checkFinite(y, call.yStride, call, "forward") }
   }
 
   func backward(_ call: PluginCall) throws(ReFTError) {
-    try runBackward(call)
+    try call.guarded(
+      "backward",
+      plugin: library.description.name,
+      dim: site.dim,
+      parameters: parameters,
+      runBackward
+    )
     if let dx = call.dx { try checkFinite(dx, call.dxStride, call, "backward") }
   }
 

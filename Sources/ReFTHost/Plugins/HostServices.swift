@@ -43,7 +43,7 @@ package final class HostServices: @unchecked Sendable {
     table.pointee.abi_minor = 0
     table.pointee.context = Unmanaged.passUnretained(self).toOpaque()
     table.pointee.name = Self.fixed("reft")
-    table.pointee.version = Self.fixed("1.0.0")
+    table.pointee.version = Self.fixed(ProgramVersion.text)
     fillMessages()
     fillWork()
     fillNumbers()

@@ -46,6 +46,7 @@ final class InProcessPlugin: @unchecked Sendable {
 final class InProcessInstance: PluginInstance, @unchecked Sendable {
   // Sendable: `self` of the plugin is used under `turn` unless the plugin promises re-entrancy.
   let parameters: [ParameterInfo]
+  let dependsOnSequence: Bool
   private let plugin: InProcessPlugin
   private let site: PluginSite
   private let services: HostServices
@@ -78,7 +79,14 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
       plugin.guarded("destroy") { [instance] in plugin.table.pointee.destroy?(instance) }
       throw error
     }
+    dependsOnSequence = plugin.guarded("extension") { [instance] in
+      plugin.table.pointee.extension?(instance, Self.deterministic) == nil
+    }
   }
+
+  /// The extension by which an instance promises that its numbers depend on x and the parameters
+  /// alone, in training too; docs/abi.md has it.
+  private static let deterministic = "reft.deterministic/1"
 
   deinit {
     plugin.guarded("destroy") { plugin.table.pointee.destroy?(instance) }
@@ -187,6 +195,17 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     name: String
   ) throws(ReFTError) {
     guard let function else { return }
+    try call.guarded(name, plugin: plugin.name, dim: site.dim, parameters: parameters) {
+      call throws(ReFTError) in
+      try performAlone(function, call, name: name)
+    }
+  }
+
+  private func performAlone(
+    _ function: @convention(c) (OpaquePointer?, UnsafePointer<reft_args_t>?) -> reft_status_t,
+    _ call: PluginCall,
+    name: String
+  ) throws(ReFTError) {
     let record = CallRecord()
     let status = withExtendedLifetime(record) {
       call.withForeign(dim: site.dim, record: record) { arguments in

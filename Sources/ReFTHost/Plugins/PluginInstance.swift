@@ -80,6 +80,9 @@ public struct PluginCall {
   public var parameterGradients: UnsafePointer<UnsafeMutableRawPointer?>?
   /// The number of parameters.
   public var parameterCount = 0
+  /// Whether memory behind the outputs is the caller's to mark: 16 floats behind the last row, and the
+  /// rest of 16 behind each parameter's gradient, which is zero.
+  public var ownsBehindOutput = false
   /// Where the rows come from.
   public var source = PluginRows()
   /// Whether dropout is on and values for the backward call are saved.
@@ -138,6 +141,12 @@ public struct PluginUsage: Sendable, Hashable {
 public protocol PluginInstance: AnyObject, Sendable {
   /// The parameters, in the order of the pointers of a call.
   var parameters: [ParameterInfo] { get }
+
+  /// Whether a training call may give a row other numbers in another sequence, or at another draw.
+  ///
+  /// False only where the plugin promises that in training too its numbers depend on x and the
+  /// parameters alone; where that is not known, sequences never share a row.
+  var dependsOnSequence: Bool { get }
 
   /// The cost of the calls so far.
   var usage: PluginUsage { get }

@@ -74,6 +74,30 @@ extension ReFTError {
     )
   }
 
+  static func runOfOtherPlugin(_ checkpoint: String, made: String, here: String) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "the run of '\(checkpoint)' was trained with plugin \(made), and the configuration finds \(here), "
+        + "another plugin; name \(made) in it to go on, or train anew with another --output"
+    )
+  }
+
+  static func pluginChangedLayout(
+    _ plugin: String,
+    changes: [String],
+    checkpoint: String,
+    hash: String
+  ) -> ReFTError {
+    let shown = changes.prefix(4).joined(separator: ", ")
+    let more = changes.count > 4 ? ", and \(changes.count - 4) more" : ""
+    return ReFTError(
+      .badConfiguration,
+      "plugin '\(plugin)' has other parameters than when the run was saved: \(shown)\(more); the checkpoint "
+        + "'\(checkpoint)' is fine: go on with the build that made it (\(hash.prefix(19))…), or train "
+        + "anew with another --output"
+    )
+  }
+
   static func brokenMetrics(path: String, line: Int, error: any Error) -> ReFTError {
     ReFTError(
       .badData,

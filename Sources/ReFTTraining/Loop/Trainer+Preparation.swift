@@ -26,7 +26,12 @@ extension Trainer {
     let optimiser = AdamW(adapter.parameters, options)
 
     let settings = self.settings(data: data, adapter: adapter)
-    let done = try claimFolder(mode: mode, settings: settings, observer: observer)
+    let done = try claimFolder(
+      mode: mode,
+      settings: settings,
+      adapter: adapter,
+      observer: observer
+    )
     var state = CheckpointState()
     if let done {
       state = done
@@ -164,6 +169,7 @@ extension Trainer {
   private func claimFolder(
     mode: Mode,
     settings: [String: String],
+    adapter: Adapter,
     observer: (TrainingEvent) -> Void
   ) throws -> CheckpointState? {
     try folder.open()
@@ -196,6 +202,10 @@ extension Trainer {
         return nil
       }
       var state = try checkpoints.state(step: last)
+      let build = state.settings.filter { $0.key.hasSuffix(Self.hashKey) }
+      if build.contains(where: { settings[$0.key] != nil && settings[$0.key] != $0.value }) {
+        try checkpoints.checkPlugins(step: last, adapter: adapter)
+      }
       if mode == .resumeWithOtherBuilds {
         Self.takeOtherBuilds(&state, settings: settings, observer: observer)
       }

@@ -12,11 +12,12 @@ extension ReFTError {
     )
   }
 
-  static func gradientsWithDropout(plugin: String, dropout: String) -> ReFTError {
+  static func gradientsOfRandomNumbers(plugins: [String]) -> ReFTError {
     ReFTError(
       .usage,
-      "plugin '\(plugin)' of the adapter has dropout \(dropout), so its gradient would be random; "
-        + "set the option to 0 in adapter_config.json"
+      "the adapter's gradient would be random: with another random key, training gives other losses, and "
+        + "of its plugins \(plugins.joined(separator: ", ")) may draw numbers; set the option that does "
+        + "it, such as dropout, to 0 in adapter_config.json"
     )
   }
 }

@@ -78,20 +78,16 @@ public struct Scorer {
   ///   - data: the rows.
   ///   - progress: receives the number of rows done.
   /// - Returns: the losses and the derivatives of their mean over all label tokens.
-  /// - Throws: `usage` without an adapter, or with one that drops out at random; what the model or a
+  /// - Throws: `usage` without an adapter, or with one that draws random numbers; what the model or a
   ///   plugin throws.
   public func scoreWithGradients(
     _ data: DataSet,
     progress: (Int) -> Void = { _ in }
   ) throws -> (Score, ScoreGradients) {
     guard let adapter else { throw ReFTError.gradientsNeedAdapter() }
-    for spec in adapter.specs {
-      if let dropout = spec.options["dropout"], dropout != .float(0), dropout != .int(0) {
-        throw ReFTError.gradientsWithDropout(plugin: spec.plugin, dropout: dropout.description)
-      }
-    }
     let store = adapter.parameters
     let gradients = store.makeGradients()
+    try refuseRandom(adapter, data)
     let labels = data.account.labels
     var losses: [ExampleLoss] = []
     for chunk in chunks(of: data) {
@@ -110,6 +106,27 @@ public struct Scorer {
       return NamedTensor(name: info.name, shape: info.shape, values: values)
     }
     return (Score(losses), ScoreGradients(tensors: tensors, norms: norms))
+  }
+
+  /// Refuses an adapter whose training losses change with the random key, where a plugin of it does not
+  /// promise otherwise: a few rows show it.
+  private func refuseRandom(_ adapter: Adapter, _ data: DataSet) throws {
+    let drawing = adapter.units.filter(\.instance.dependsOnSequence)
+    guard !drawing.isEmpty else { return }
+    let rows = Array(data.examples.prefix(8))
+    let unused = adapter.parameters.makeGradients()
+    let losses = try [(0, 0), (0x5EED, 1)].map { key, step in
+      try runner.lossesAndGradients(
+        rows,
+        keys: Array(rows.indices),
+        gradients: unused,
+        scale: 0,
+        random: (key, step)
+      )
+    }
+    guard losses[0] == losses[1] else {
+      throw ReFTError.gradientsOfRandomNumbers(plugins: Set(drawing.map(\.plugin.name)).sorted())
+    }
   }
 
   /// Runs of rows that are scored between two reports of progress.

@@ -3,7 +3,7 @@
 
 import ArgumentParser
 import Foundation
-import ReFTHost
+import ReFTTemplates
 import ReFTTensor
 
 extension PluginCommand {
@@ -16,6 +16,7 @@ extension PluginCommand {
 
         EXAMPLES
           reft plugin new my-edit --language c
+          reft plugin new my-edit --language rust
           reft plugin new my-edit --language swift --output ~/plugins/my-edit
         """
     )

@@ -10,6 +10,21 @@ import ReFTTensor
 /// that went away, such as `head`, wants no such line. Everything else is written where it can be.
 /// What is shown to people is made safe for terminals; JSON and generated texts stay exact.
 enum Output {
+  /// Where results go: what was standard output when the program began.
+  ///
+  /// From the first use on, standard output itself leads to standard error, so that what a plugin prints
+  /// is no part of a result.
+  static let resultDescriptor: Int32 = {
+    let own = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10)
+    guard own >= 0 else { return STDOUT_FILENO }
+    if dup2(STDERR_FILENO, STDOUT_FILENO) < 0 {
+      let nothing = open("/dev/null", O_WRONLY | O_CLOEXEC)
+      dup2(nothing, STDOUT_FILENO)
+      close(nothing)
+    }
+    return own
+  }()
+
   /// Prints a line of the result.
   static func line(_ text: String = "") { result(TerminalText.text(text) + "\n") }
 
@@ -18,7 +33,7 @@ enum Output {
   /// The text belongs to the user: files and pipes get it as it is. A terminal would obey its
   /// control characters, and gets them escaped.
   static func piece(_ text: String) {
-    result(isatty(STDOUT_FILENO) == 1 ? TerminalText.text(text) : text)
+    result(isatty(resultDescriptor) == 1 ? TerminalText.text(text) : text)
   }
 
   /// Tells the user something that is not part of the result, in one line.
@@ -39,14 +54,14 @@ enum Output {
 
   /// Writes a part of the result as it is.
   static func result(_ text: String) {
-    let code = StandardStream.write(text, to: STDOUT_FILENO)
+    let code = StandardStream.write(text, to: resultDescriptor)
     if code != 0 { fail(code) }
   }
 
   /// Makes sure that the result has left the process: some file systems report late that they are
   /// full.
   static func finish() {
-    let copy = dup(STDOUT_FILENO)
+    let copy = dup(resultDescriptor)
     if copy >= 0, close(copy) != 0, errno != EINTR { fail(errno) }
   }
 

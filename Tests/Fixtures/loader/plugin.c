@@ -26,6 +26,14 @@
 #ifndef CAPS
 #define CAPS (REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_BITWISE)
 #endif
+#ifdef DETERMINISTIC
+static const void* promise(reft_instance_t* self, const char* id) {
+  return strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+}
+#define EXTENSION promise
+#else
+#define EXTENSION NULL
+#endif
 #ifndef N_PLUGINS
 #define N_PLUGINS 1
 #endif
@@ -160,7 +168,8 @@ static reft_plugin_t plugin = {.struct_size = PLUGIN_SIZE,
                                .init_params = FILL_PARAMS,
                                .plan = plan,
                                .forward = forward,
-                               .backward = backward};
+                               .backward = backward,
+                               .extension = EXTENSION};
 
 #ifdef AT_LOAD
 __attribute__((constructor)) static void at_load(void) {

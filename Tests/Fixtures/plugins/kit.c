@@ -235,6 +235,11 @@ static reft_status_t plan(reft_instance_t* self, const reft_shape_t* shape, reft
   return REFT_OK;
 }
 
+static const void* extension(reft_instance_t* self, const char* id) {
+  const int draws = self->dropout != 0 && !FAULTY(LIES_DETERMINISTIC);
+  return !draws && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+}
+
 // ---- Tables ----
 
 static const reft_plugin_t plugin = {
@@ -270,6 +275,7 @@ static const reft_plugin_t plugin = {
     .plan = FAULTY(NULL_SLOT) ? NULL : plan,
     .forward = forward,
     .backward = FAULTY(NULL_BACKWARD) ? NULL : backward,
+    .extension = extension,
 };
 
 static const reft_plugin_t* const plugins[] = {&plugin, &plugin};

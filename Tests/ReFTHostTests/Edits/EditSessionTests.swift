@@ -296,6 +296,40 @@ struct EditSessionTests {
     }
   }
 
+  @Test("share no token in training where the plugin does not promise to draw nothing")
+  func undeclaredRandomness() throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      for (macros, limit) in [([:], 0), (["DETERMINISTIC": "1"], Int.max)] {
+        let place = folder + "/\(limit)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let id = "\"org.test.plain\(macros.count)\""
+        _ = try CompiledPlugin.make(macros.merging(["ID": id]) { $1 }, in: place)
+        let catalog = PluginCatalog(
+          extraPaths: [place],
+          environment: [:],
+          executableFolder: "/nonexistent",
+          loader: { file, _ throws(ReFTError) in try InProcessLoader.load(file) }
+        )
+        let edits = try adapter(
+          [("plain\(macros.count)", "f2", [:])],
+          model: model,
+          catalog: catalog
+        )
+        let sequences = [0, 20].map {
+          SequenceEdit(adapter: edits, start: $0, count: 12, promptLength: 9)
+        }
+        let mode = EditSession.Mode.training(
+          gradients: edits.parameters.makeGradients(),
+          randomKey: 0,
+          randomStep: 0
+        )
+        #expect(try EditSession(sequences, mode: mode).sharedPrefixLimit == limit)
+        #expect(try EditSession(sequences).sharedPrefixLimit == Int.max)
+      }
+    }
+  }
+
   @Test("drop out the same numbers however a batch is split, and none in inference")
   func dropout() throws {
     try withModel { model in

@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTHost
+import ReFTTemplates
 import Testing
 
 enum TroublePlugin {

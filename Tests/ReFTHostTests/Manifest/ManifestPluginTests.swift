@@ -96,6 +96,55 @@ struct ManifestPluginTests {
     )
   }
 
+  @Test("what a manifest asks for, or says of its options, tells whether its numbers are random")
+  func randomness() throws {
+    try withTemporaryDirectory { folder in
+      _ = try CompiledLibrary.c(Self.clip, name: "libclip", in: folder)
+      func depends(_ manifest: String, _ options: [String: OptionValue] = [:]) throws -> Bool {
+        let plugin = try Self.plugin(manifest, name: "clip", in: folder)
+        return try instance(plugin, dim: 3, options: options).dependsOnSequence
+      }
+      #expect(try !depends(Self.clipManifest))
+      let keyed = Self.clipManifest.replacing("\"rows:i64\"", with: "\"random.key:u64\"")
+      #expect(try depends(keyed))
+      let key = "\"random\": [\"limit\"], \"forward\":"
+      let named = keyed.replacing("\"forward\":", with: key)
+      #expect(try depends(named))
+      #expect(try !depends(named, ["limit": .float(0)]))
+      let error = #expect(throws: ReFTError.self) {
+        try depends(named.replacing("[\"limit\"]", with: "[\"noise\"]"))
+      }
+      let says = "is 'noise', expected the name of one of its options"
+      #expect(error?.message.contains(says) == true)
+    }
+  }
+
+  @Test("numbers past the last row of an output are told, with the plugin's name")
+  func overrun() throws {
+    try withTemporaryDirectory { folder in
+      let forward = "y[rows * dim + 2] = 0; return 0;"
+      let code = Self.clip.replacing("return limit > 0 ? 0 : 7;", with: forward)
+        .replacing("dy[i];\n", with: "dy[i];\n  dx[rows * dim] = 1;\n")
+      _ = try CompiledLibrary.c(code, name: "libclip", in: folder)
+      let clip = try instance(Self.plugin(Self.clipManifest, name: "clip", in: folder), dim: 3)
+      let x = FloatBuffer(Array(repeating: 1, count: 6))
+      let out = FloatBuffer(count: 6 + 16)
+      var call = PluginCall(rows: 2, x: x.base, xStride: 3)
+      (call.y, call.yStride, call.ownsBehindOutput) = (out.base, 3, true)
+      let error = #expect(throws: ReFTError.self) { try clip.forward(call) }
+      #expect(error?.code == .misbehaved)
+      #expect(
+        error?.message
+          == "plugin 'clip' breaks its contract: forward wrote at least 3 numbers past the last row of "
+          + "y; `reft plugin check` tells its author more"
+      )
+      (call.y, call.dy, call.dyStride) = (nil, x.base, 3)
+      (call.dx, call.dxStride) = (out.base, 3)
+      let backward = #expect(throws: ReFTError.self) { try clip.backward(call) }
+      #expect(backward?.message.contains("at least 1 numbers past the last row of dx") == true)
+    }
+  }
+
   @Test("a library that knows nothing of us clips rows, found by its manifest's name")
   func clips() throws {
     try withTemporaryDirectory { folder in

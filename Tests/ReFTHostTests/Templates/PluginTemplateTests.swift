@@ -2,9 +2,10 @@
 // What `reft plugin new` makes: folders that build and test themselves without this repository.
 
 import Foundation
-import ReFTHost
+import ReFTTemplates
 import ReFTTensor
 import Testing
+import _ReFTTestSupport
 
 struct PluginTemplateTests {
   @Test(
@@ -17,12 +18,57 @@ struct PluginTemplateTests {
     defer { try? FileManager.default.removeItem(at: folder) }
     let files = try template.create(name: "my-edit", in: folder.path)
     #expect(files.contains("reft_plugin.h") && files.contains("Makefile"))
-    let make = try run(["make", "test"], in: folder)
-    #expect(make.status == 0, "\(make.output)")
-    #expect(make.output.contains("the formula holds on 2 rows"))
-    let symbols = try run(["nm", "-D", "--defined-only", "my-edit.so"], in: folder)
-    let names = symbols.output.split(separator: "\n").compactMap { $0.split(separator: " ").last }
-    #expect(names == ["reft_plugin_entry_v1"])
+    var ways = ["CC=cc"]
+    if template == .cpp { ways = ["CXX=g++", "CXX=clang++"] }
+    if template == .rust { ways = ["RUSTC=rustc"] }
+    for way in ways {
+      let compiler = way.split(separator: "=").last.map(String.init) ?? ""
+      guard try run([compiler, "--version"], in: folder).status == 0 else {
+        print("skipped: the template in \(template.rawValue) is not built: no \(compiler) here")
+        continue
+      }
+      let make = try run(["make", "-B", "test", way], in: folder)
+      #expect(make.status == 0, "\(make.output)")
+      #expect(!make.output.contains("warning:"), "\(make.output)")
+      #expect(make.output.contains("the formula holds on 2 rows"))
+      let symbols = try run(["nm", "-D", "--defined-only", "my-edit.so"], in: folder)
+      let names = symbols.output.split(separator: "\n").compactMap {
+        $0.split(separator: " ").last.map(String.init)
+      }
+      // Some linkers also export these three section marks; they are nobody's choice.
+      let marks = ["__bss_start", "_edata", "_end"]
+      #expect(names.filter { !marks.contains($0) } == ["reft_plugin_entry_v1"])
+    }
+  }
+
+  @Test("a new plugin holds the ABI's header and the whole kit as they are")
+  func sources() throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("reft-template-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try PluginTemplate.swift.create(name: "a", in: folder.path)
+    let sources = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Sources")
+    let kit = sources.appendingPathComponent("ReFTPluginKit")
+    var pairs = [("reft_plugin.h", "CReFTPlugin/include/reft_plugin.h")]
+    for name in try FileManager.default.contentsOfDirectory(atPath: kit.path) {
+      pairs.append(("kit/\(name)", "ReFTPluginKit/\(name)"))
+    }
+    #expect(pairs.count > 4)
+    for (made, source) in pairs {
+      let one = try Data(contentsOf: folder.appendingPathComponent(made))
+      #expect(try one == Data(contentsOf: sources.appendingPathComponent(source)), "\(made)")
+    }
+  }
+
+  @Test("an unknown language is told, with those that there are")
+  func unknownLanguage() {
+    let error = #expect(throws: ReFTError.self) { try PluginTemplate(language: "fortran") }
+    #expect(error?.code == .usage)
+    #expect(
+      error?.message
+        == "there is no plugin template in 'fortran'; --language must be one of c, cpp, rust, swift"
+    )
   }
 
   @Test("make check without reft says where to name it")

@@ -88,8 +88,9 @@ struct ScorerTests {
       }
       #expect(
         dropout?.message
-          == "plugin 'loreft' of the adapter has dropout 0.5, so its gradient would be "
-          + "random; set the option to 0 in adapter_config.json"
+          == "the adapter's gradient would be random: with another random key, training gives other "
+          + "losses, and of its plugins loreft may draw numbers; set the option that does it, such as "
+          + "dropout, to 0 in adapter_config.json"
       )
     }
   }

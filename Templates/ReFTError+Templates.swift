@@ -6,10 +6,9 @@ import ReFTTensor
 
 extension ReFTError {
   static func unknownTemplateLanguage(_ language: String, known: [String]) -> ReFTError {
-    let nearest = NearestName.find(language, in: known).map { "; did you mean '\($0)'?" } ?? ""
-    return ReFTError(
+    ReFTError(
       .usage,
-      "there is no plugin template in '\(language)'\(nearest); --language must be one of "
+      "there is no plugin template in '\(language)'; --language must be one of "
         + known.joined(separator: ", ")
     )
   }

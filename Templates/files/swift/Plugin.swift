@@ -12,6 +12,7 @@ final class @MODULE@: Intervention {
   ]
 
   let parameters: [Parameter]
+  let isDeterministic = true  // no random numbers in training
 
   init(shape: Shape, options: OptionValues) throws {
     parameters = [

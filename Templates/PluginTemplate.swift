@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes the folder of a new plugin. The files themselves are embedded in EmbeddedFiles.swift.
+// Makes the folder of a new plugin. Its files lie in `files/` here; the build embeds them in the program,
+// which works from anywhere on the disk.
 
 import Foundation
 public import ReFTTensor
@@ -8,6 +9,10 @@ public import ReFTTensor
 public enum PluginTemplate: String, Sendable, CaseIterable {
   /// C11, one source file, any compiler.
   case c
+  /// C++17, one source file, any compiler.
+  case cpp
+  /// Rust, plain rustc: the ABI as a module, no crates.
+  case rust
   /// Swift 6.3, with ReFTPluginKit as source.
   case swift
 
@@ -41,11 +46,15 @@ public enum PluginTemplate: String, Sendable, CaseIterable {
     let manager = FileManager.default
     let present = (try? manager.contentsOfDirectory(atPath: folder)) ?? []
     guard present.isEmpty else { throw .templateFolderNotEmpty(folder, found: present.sorted()[0]) }
-    let files = self == .c ? EmbeddedFiles.c : EmbeddedFiles.swift
     var paths: [String] = []
     for file in files {
       let path = file.path.replacingOccurrences(of: "@NAME@", with: name)
-      let text = file.text.replacingOccurrences(of: "@NAME@", with: name)
+      let text = String(decoding: file.bytes, as: UTF8.self)
+        .replacingOccurrences(
+          of: "@CHECK@\n",
+          with: String(decoding: PackageResources.check_mk, as: UTF8.self)
+        )
+        .replacingOccurrences(of: "@NAME@", with: name)
         .replacingOccurrences(of: "@MODULE@", with: Self.typeName(name))
       let target = URL(fileURLWithPath: folder).appendingPathComponent(path)
       do {
@@ -60,6 +69,45 @@ public enum PluginTemplate: String, Sendable, CaseIterable {
       paths.append(path)
     }
     return paths
+  }
+
+  /// The files of a new plugin: path in its folder, and contents with names to fill in.
+  private var files: [(path: String, bytes: [UInt8])] {
+    let common = [
+      ("reft_plugin.h", PackageResources.reft_plugin_h), ("test.c", PackageResources.test_c),
+      ("test.h", PackageResources.test_h), (".gitignore", PackageResources.gitignore),
+    ]
+    switch self {
+    case .c:
+      return common + [
+        ("@NAME@.c", PackageResources.plugin_c), ("Makefile", PackageResources.c_Makefile),
+        ("README.md", PackageResources.c_README_md),
+      ]
+    case .cpp:
+      return common + [
+        ("@NAME@.cpp", PackageResources.plugin_cpp), ("Makefile", PackageResources.cpp_Makefile),
+        ("README.md", PackageResources.cpp_README_md),
+      ]
+    case .rust:
+      return common + [
+        ("@NAME@.rs", PackageResources.plugin_rs),
+        ("reft_plugin.rs", PackageResources.reft_plugin_rs),
+        ("Makefile", PackageResources.rust_Makefile),
+        ("README.md", PackageResources.rust_README_md),
+      ]
+    case .swift:
+      return common + [
+        ("Plugin.swift", PackageResources.Plugin_swift),
+        ("Makefile", PackageResources.swift_Makefile),
+        ("README.md", PackageResources.swift_README_md),
+        ("module.modulemap", PackageResources.module_modulemap),
+        ("exports.map", PackageResources.exports_map),
+        ("kit/Calls.swift", PackageResources.Calls_swift),
+        ("kit/Intervention.swift", PackageResources.Intervention_swift),
+        ("kit/Options.swift", PackageResources.Options_swift),
+        ("kit/PluginLibrary.swift", PackageResources.PluginLibrary_swift),
+      ]
+    }
   }
 
   private static func isName(_ name: String) -> Bool {

@@ -1,0 +1,1 @@
+../../../Sources/CReFTPlugin/include/reft_plugin.h
