@@ -10,18 +10,30 @@ package enum JSONFile {
 
   /// Reads a file.
   ///
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - limit: the most bytes that it may have.
+  ///   - keys: when two keys of one object are the same.
   /// - Returns: its value.
   /// - Throws: `inputMissing` when there is no such file, `badData` with file, line and column when it
   ///   is no JSON or too long, `inputOutput` when the system refuses.
-  package static func read(path: String, limit: Int = Self.limit) throws(ReFTError) -> JSONNode {
-    try node(TextFile.bytes(path: path, limit: limit), path: path)
+  package static func read(
+    path: String,
+    limit: Int = Self.limit,
+    keys: JSONScanner.KeyComparison = .asText
+  ) throws(ReFTError) -> JSONNode {
+    try node(TextFile.bytes(path: path, limit: limit), path: path, keys: keys)
   }
 
   /// Reads bytes, as if they stood in the file at `path`.
-  package static func node(_ bytes: [UInt8], path: String) throws(ReFTError) -> JSONNode {
+  package static func node(
+    _ bytes: [UInt8],
+    path: String,
+    keys: JSONScanner.KeyComparison = .asText
+  ) throws(ReFTError) -> JSONNode {
     let result: Result<JSONNode, JSONFault> = bytes.withUnsafeBytes { bytes in
       do throws(JSONFault) {
-        return .success(try JSONScanner.document(bytes))
+        return .success(try JSONScanner.document(bytes, keys: keys))
       } catch {
         return .failure(error)
       }

@@ -19,12 +19,27 @@ package struct JSONScanner {
   private var line: Int
   /// Where column 1 of the line lies, had every character one byte.
   var lineStart: Int
+  /// When two keys are the same.
+  package enum KeyComparison: Sendable {
+    /// As Unicode compares texts: however a letter is composed.
+    case asText
+    /// Byte for byte, as vocabularies want it, of which endless combining marks may be a part.
+    case asBytes
+  }
+
+  private let keys: KeyComparison
   private var depth = 0
   private var valuesLeft = Self.maximumValueCount
 
   /// Starts at the first byte, whose place is given.
-  package init(_ bytes: UnsafeRawBufferPointer, line: Int = 1, column: Int = 1) {
+  package init(
+    _ bytes: UnsafeRawBufferPointer,
+    line: Int = 1,
+    column: Int = 1,
+    keys: KeyComparison = .asText
+  ) {
     self.bytes = bytes
+    self.keys = keys
     self.line = line
     lineStart = 1 - column
   }
@@ -33,9 +48,10 @@ package struct JSONScanner {
   package static func document(
     _ bytes: UnsafeRawBufferPointer,
     line: Int = 1,
-    column: Int = 1
+    column: Int = 1,
+    keys: KeyComparison = .asText
   ) throws(JSONFault) -> JSONNode {
-    var scanner = JSONScanner(bytes, line: line, column: column)
+    var scanner = JSONScanner(bytes, line: line, column: column, keys: keys)
     let node = try scanner.value()
     guard scanner.isAtEnd() else {
       throw scanner.fault("found \(scanner.nextInWords()) after the end of the value")
@@ -102,14 +118,14 @@ package struct JSONScanner {
       throw fault("expected a key in double quotes, found \(nextInWords())")
     }
     let key = try text()
-    guard key.hasShortCharacters else {
+    guard keys == .asBytes || key.hasShortCharacters else {
       throw JSONFault(
         offset: start,
         place: place,
         message: "a key with combining marks without end"
       )
     }
-    if let first = seen.updateValue(place, forKey: key) {
+    if let first = seen.updateValue(place, forKey: compared(key)) {
       throw JSONFault(
         offset: start,
         place: place,
@@ -120,6 +136,11 @@ package struct JSONScanner {
       throw fault("expected ':' after key \"\(key.shown())\", found \(nextInWords())")
     }
     return (key, place)
+  }
+
+  /// The key as it is compared: of bytes, one character each, of which none is equal to another.
+  private func compared(_ key: String) -> String {
+    keys == .asText ? key : String(String.UnicodeScalarView(key.utf8.map { Unicode.Scalar($0) }))
   }
 
   /// Goes into the list that starts here.

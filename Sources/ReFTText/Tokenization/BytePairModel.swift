@@ -8,6 +8,8 @@ import ReFTTensor
 struct BytePairModel: Sendable {
   /// Cuts text into pieces.
   let preTokenizer: PreTokenizer
+  /// Whether a piece that is itself a token is taken whole, whatever the merges say.
+  private let takesWholePieces: Bool
   /// The token of each single byte, −1 where the vocabulary has none.
   let byteTokens: [Int32]
   /// The character that stands for each byte in the texts, as UTF-8.
@@ -37,7 +39,8 @@ struct BytePairModel: Sendable {
     guard let lines = metadata.merges else {
       throw .tokenizerKeyMissing("tokenizer.ggml.merges", path: path)
     }
-    merges = try Self.merges(lines, vocabulary.texts, vocabulary.index, path: path)
+    merges = try MergeTable(lines, vocabulary: vocabulary, path: path)
+    takesWholePieces = metadata.takesWholePieces ?? preTokenizer.takesWholePieces
   }
 
   /// Appends the tokens of `text[start..<end]`; a byte without a token gives none.
@@ -50,7 +53,7 @@ struct BytePairModel: Sendable {
     into output: inout [Int32]
   ) {
     preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
-      if preTokenizer.takesWholePieces {
+      if takesWholePieces {
         let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
         if let id = wholeToken(piece, vocabulary) { return output.append(id) }
       }
@@ -78,53 +81,5 @@ struct BytePairModel: Sendable {
     for byte in bytes { text.append(contentsOf: byteCharacters[Int(byte)]) }
     let id = text.withUnsafeBufferPointer { vocabulary.index.id(of: $0, in: vocabulary.texts) }
     return id >= 0 && vocabulary.kinds[Int(id)] == .normal ? id : nil
-  }
-
-  private static func merges(
-    _ lines: StringTable,
-    _ texts: StringTable,
-    _ index: TextIndex,
-    path: String
-  ) throws(ReFTError) -> MergeTable {
-    guard lines.count <= Vocabulary.limit else {
-      throw .tokenizerTooLarge("merges", count: lines.count, limit: Vocabulary.limit, path: path)
-    }
-    var table = MergeTable(capacity: lines.count)
-    var joined: [UInt8] = []
-    var fault: ReFTError?
-    lines.bytes.withUnsafeBufferPointer { bytes in
-      for rank in 0..<lines.count {
-        let range = lines.range(rank)
-        let line = UnsafeBufferPointer(rebasing: bytes[range])
-        guard let space = line.dropFirst().firstIndex(of: 0x20), space + 1 < line.count else {
-          fault = .mergeMalformed(lines.text(rank), index: rank, path: path)
-          return
-        }
-        joined.removeAll(keepingCapacity: true)
-        joined.append(contentsOf: line[..<space])
-        joined.append(contentsOf: line[(space + 1)...])
-        let ids = joined.withUnsafeBufferPointer { joined in
-          (
-            left: index.id(of: UnsafeBufferPointer(rebasing: joined[..<space]), in: texts),
-            right: index.id(of: UnsafeBufferPointer(rebasing: joined[space...]), in: texts),
-            result: index.id(of: joined, in: texts)
-          )
-        }
-        guard ids.left >= 0, ids.right >= 0, ids.result >= 0 else {
-          let unknown =
-            ids.left < 0 ? joined[..<space] : ids.right < 0 ? joined[space...] : joined[...]
-          fault = .mergeOfUnknownToken(
-            String(decoding: unknown, as: UTF8.self),
-            merge: lines.text(rank),
-            index: rank,
-            path: path
-          )
-          return
-        }
-        table.add(left: ids.left, right: ids.right, rank: rank, result: ids.result)
-      }
-    }
-    if let fault { throw fault }
-    return table
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The merges of a byte-pair encoding, found by the ids of the two sides.
 
+import ReFTTensor
+
 /// An open-addressing hash table from pairs of token ids to the merge of the pair.
 struct MergeTable: Sendable, MergeRule {
   /// The value that stands for "no such merge"; larger than every merge.
@@ -48,5 +50,54 @@ struct MergeTable: Sendable, MergeRule {
     var slot = Int(truncatingIfNeeded: (key &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
     while keys[slot] != key, keys[slot] != .max { slot = (slot + 1) & mask }
     return slot
+  }
+}
+
+extension MergeTable {
+  /// Reads merges, each as two texts of tokens with a space (or a zero byte) between them.
+  ///
+  /// - Throws: `badData` naming the merge that does not fit.
+  init(_ lines: StringTable, vocabulary: Vocabulary, path: String) throws(ReFTError) {
+    let (texts, index) = (vocabulary.texts, vocabulary.index)
+    guard lines.count <= Vocabulary.limit else {
+      throw .tokenizerTooLarge("merges", count: lines.count, limit: Vocabulary.limit, path: path)
+    }
+    self.init(capacity: lines.count)
+    var joined: [UInt8] = []
+    var fault: ReFTError?
+    lines.bytes.withUnsafeBufferPointer { bytes in
+      for rank in 0..<lines.count {
+        let range = lines.range(rank)
+        let line = UnsafeBufferPointer(rebasing: bytes[range])
+        let space = line.firstIndex(of: 0) ?? line.dropFirst().firstIndex(of: 0x20)
+        guard let space, space > 0, space + 1 < line.count else {
+          fault = .mergeMalformed(lines.text(rank), index: rank, path: path)
+          return
+        }
+        joined.removeAll(keepingCapacity: true)
+        joined.append(contentsOf: line[..<space])
+        joined.append(contentsOf: line[(space + 1)...])
+        let ids = joined.withUnsafeBufferPointer { joined in
+          (
+            left: index.id(of: UnsafeBufferPointer(rebasing: joined[..<space]), in: texts),
+            right: index.id(of: UnsafeBufferPointer(rebasing: joined[space...]), in: texts),
+            result: index.id(of: joined, in: texts)
+          )
+        }
+        guard ids.left >= 0, ids.right >= 0, ids.result >= 0 else {
+          let unknown =
+            ids.left < 0 ? joined[..<space] : ids.right < 0 ? joined[space...] : joined[...]
+          fault = .mergeOfUnknownToken(
+            String(decoding: unknown, as: UTF8.self),
+            merge: lines.text(rank),
+            index: rank,
+            path: path
+          )
+          return
+        }
+        add(left: ids.left, right: ids.right, rank: rank, result: ids.result)
+      }
+    }
+    if let fault { throw fault }
   }
 }

@@ -58,6 +58,28 @@ extension ReFTError {
     )
   }
 
+  static func tokenizerPart(
+    _ path: String,
+    _ place: TextPlace,
+    _ key: String,
+    _ found: String,
+    _ expected: String
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(path):\(place): \(key) is \(found); expected \(expected); use a model with such a "
+        + "tokenizer, or its GGUF file"
+    )
+  }
+
+  static func tokenizerTokenMissing(_ path: String, role: String, text: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(path): the \(role) token is '\(text.shown())', which the vocabulary of tokenizer.json "
+        + "lacks; both files must be of one model"
+    )
+  }
+
   static func tokenDuplicated(_ text: String, first: Int, second: Int, path: String) -> ReFTError {
     ReFTError(
       .badData,

@@ -75,10 +75,17 @@ enum SentencePieceText {
 
 /// The part of a SentencePiece BPE tokenizer that turns plain text into tokens.
 struct SentencePieceModel: Sendable {
-  /// Whether a text begins with a space of its own.
-  let addsPrefix: Bool
-  /// The rank of each token, lower ones first: the order of falling scores.
-  private let ranks: [UInt32]
+  /// In which order neighbours merge.
+  private enum Order: Sendable {
+    /// The rank of each token, lower ones first: the order of falling scores.
+    case ranks([UInt32])
+    /// The merges by pairs of tokens.
+    case merges(MergeTable)
+  }
+
+  /// Where a space of its own is put.
+  private let prefix: SentencePiecePrefix
+  private let order: Order
   /// The tokens of single bytes, −1 where there is none.
   private let byteTokens: [Int32]
   /// The token of what the vocabulary cannot express.
@@ -94,22 +101,12 @@ struct SentencePieceModel: Sendable {
     vocabulary: Vocabulary,
     path: String
   ) throws(ReFTError) {
-    guard let scores = metadata.scores else {
-      throw .tokenizerKeyMissing("tokenizer.ggml.scores", path: path)
+    prefix = metadata.prefix
+    if metadata.scores == nil, let lines = metadata.merges {
+      order = .merges(try MergeTable(lines, vocabulary: vocabulary, path: path))
+    } else {
+      order = .ranks(try Self.ranks(metadata.scores, count: vocabulary.count, path: path))
     }
-    guard scores.count == vocabulary.count else {
-      throw .tokenizerCountMismatch(
-        "tokenizer.ggml.scores",
-        count: scores.count,
-        tokens: vocabulary.count,
-        path: path
-      )
-    }
-    if let id = scores.firstIndex(where: { !$0.isFinite }) {
-      throw .tokenScoreNotFinite(scores[id], id: id, path: path)
-    }
-    addsPrefix = metadata.addsSpacePrefix ?? true
-    ranks = scores.map(Self.rank)
     unknown = metadata.roles["unknown"].map(Int32.init(truncatingIfNeeded:))
     var byteTokens = [Int32](repeating: -1, count: 256)
     var wholePieces = MarkerTrie()
@@ -120,7 +117,7 @@ struct SentencePieceModel: Sendable {
           byteTokens[Int(byte)] = Int32(id)
         }
         // GGUF files write the spaces of such pieces as spaces.
-        if kind == .userDefined {
+        if kind == .userDefined, metadata.findsOwnTokensInText != true {
           let written = SentencePieceText.written(text, addsPrefix: false)
           wholePieces.insert(written, token: Int32(id))
         }
@@ -133,6 +130,28 @@ struct SentencePieceModel: Sendable {
   /// The bytes that no token stands for where no character does.
   var missingBytes: [UInt8] { byteTokens.indices.filter { byteTokens[$0] < 0 }.map { UInt8($0) } }
 
+  private static func ranks(
+    _ scores: [Float]?,
+    count: Int,
+    path: String
+  ) throws(ReFTError) -> [UInt32] {
+    guard let scores else {
+      throw .tokenizerKeyMissing("tokenizer.ggml.scores", path: path)
+    }
+    guard scores.count == count else {
+      throw .tokenizerCountMismatch(
+        "tokenizer.ggml.scores",
+        count: scores.count,
+        tokens: count,
+        path: path
+      )
+    }
+    if let id = scores.firstIndex(where: { !$0.isFinite }) {
+      throw .tokenScoreNotFinite(scores[id], id: id, path: path)
+    }
+    return scores.map(rank)
+  }
+
   /// A number that is lower for a higher score.
   private static func rank(_ score: Float) -> UInt32 {
     // Of the bits of a float, flipped so that they order as the numbers do.
@@ -141,13 +160,22 @@ struct SentencePieceModel: Sendable {
   }
 
   /// Appends the tokens of some text that holds no marker.
+  ///
+  /// - Parameters:
+  ///   - plain: the text.
+  ///   - isFirst: whether nothing stands before it.
+  ///   - vocabulary: the tokens.
+  ///   - merger: scratch memory.
+  ///   - output: receives the tokens at its end.
   func encode(
     _ plain: UnsafeBufferPointer<UInt8>,
+    isFirst: Bool,
     vocabulary: Vocabulary,
     merger: inout PairMerger,
     into output: inout [Int32]
   ) {
     guard !plain.isEmpty else { return }
+    let addsPrefix = prefix == .everyPart || prefix == .first && isFirst
     let written = SentencePieceText.written(plain, addsPrefix: addsPrefix)
     written.withUnsafeBufferPointer { bytes in
       let text = ByteText(bytes: bytes)
@@ -175,15 +203,20 @@ struct SentencePieceModel: Sendable {
     _ output: inout [Int32]
   ) {
     guard !range.isEmpty else { return }
-    let rule = Rule(ranks: ranks, vocabulary: vocabulary, text: text)
     merger.begin()
     var index = range.lowerBound
     while index < range.upperBound {
       let length = text.scalar(at: index, end: range.upperBound).length
-      merger.append(rule.token(index..<(index + length)), start: index)
+      let id = Self.token(index..<(index + length), of: text, vocabulary)
+      merger.append(id, start: index)
       index += length
     }
-    merger.merge(end: range.upperBound, by: rule)
+    switch order {
+    case .ranks(let ranks):
+      let rule = Scores(ranks: ranks, vocabulary: vocabulary, text: text)
+      merger.merge(end: range.upperBound, by: rule)
+    case .merges(let table): merger.merge(end: range.upperBound, by: table)
+    }
     for (place, id) in merger.ids.enumerated() {
       if id >= 0 {
         output.append(id)
@@ -202,25 +235,29 @@ struct SentencePieceModel: Sendable {
     }
   }
 
+  /// The token of a place in the text that is a piece of text, or −1.
+  private static func token(
+    _ range: Range<Int>,
+    of text: ByteText,
+    _ vocabulary: Vocabulary
+  ) -> Int32 {
+    let piece = UnsafeBufferPointer(rebasing: text.bytes[range])
+    let id = vocabulary.index.id(of: piece, in: vocabulary.texts)
+    guard id >= 0 else { return -1 }
+    switch vocabulary.kinds[Int(id)] {
+    case .normal, .userDefined: return id
+    case .unknown, .control, .unused, .byte: return -1
+    }
+  }
+
   /// Two neighbours merge where their text is a token that text may become.
-  private struct Rule: MergeRule {
+  private struct Scores: MergeRule {
     let ranks: [UInt32]
     let vocabulary: Vocabulary
     let text: ByteText
 
-    /// The token of a place in the text that is a piece of text, or −1.
-    func token(_ range: Range<Int>) -> Int32 {
-      let piece = UnsafeBufferPointer(rebasing: text.bytes[range])
-      let id = vocabulary.index.id(of: piece, in: vocabulary.texts)
-      guard id >= 0 else { return -1 }
-      switch vocabulary.kinds[Int(id)] {
-      case .normal, .userDefined: return id
-      case .unknown, .control, .unused, .byte: return -1
-      }
-    }
-
     func merge(_ left: Int32, _ right: Int32, bytes: Range<Int>) -> UInt64 {
-      let id = token(bytes)
+      let id = SentencePieceModel.token(bytes, of: text, vocabulary)
       guard id >= 0 else { return MergeTable.none }
       return UInt64(ranks[Int(id)]) << 32 | UInt64(UInt32(bitPattern: id))
     }

@@ -33,7 +33,8 @@ extension TokenizerMetadata {
     types = try required(key("token_type"), gguf.ints(key("token_type")))
     merges = try required(key("merges"), gguf.strings(key("merges"))).map { StringTable($0) }
     scores = try required(key("scores"), gguf.floats(key("scores")))
-    addsSpacePrefix = try required(key("add_space_prefix"), gguf.bool(key("add_space_prefix")))
+    let hasPrefix = try required(key("add_space_prefix"), gguf.bool(key("add_space_prefix")))
+    if hasPrefix == false { prefix = .never }
     addsBOS = try required(key("add_bos_token"), gguf.bool(key("add_bos_token")))
     for role in Self.roleNames {
       let name = key("\(role)_token_id")

@@ -2,6 +2,7 @@
 // Text to token ids and back: markers are found here, what lies between them is encoded by
 // BytePairModel.swift or SentencePieceModel.swift; Tokenizer+GGUF.swift reads the model file.
 
+import Foundation
 package import ReFTTensor
 
 /// A tokenizer as its model file describes it: byte-level BPE, or SentencePiece's BPE.
@@ -19,6 +20,8 @@ public final class Tokenizer: Sendable {
 
   let vocabulary: Vocabulary
   private let model: Model
+  /// Whether letters are composed first, to Unicode's form NFC.
+  private let composes: Bool
   /// The markers found in text: all of them, and those found even when markers are plain text.
   private let markers: MarkerTrie
   private let ownTextMarkers: MarkerTrie
@@ -64,7 +67,12 @@ public final class Tokenizer: Sendable {
       throw .tokenizerKeyMissing("tokenizer.ggml.bos_token_id", path: path)
     }
     stopIds = Self.stopIds(vocabulary, roles)
-    (markers, ownTextMarkers) = Self.markers(vocabulary, withOwn: model == "gpt2")
+      .union(metadata.ends.filter { [count = vocabulary.count] in 0..<count ~= $0 }.map(Int32.init))
+    (markers, ownTextMarkers) = Self.markers(
+      vocabulary,
+      withOwn: metadata.findsOwnTokensInText ?? (model == "gpt2")
+    )
+    composes = metadata.composes
   }
 
   /// How many tokens there are; ids run from 0 to one less.
@@ -162,19 +170,43 @@ public final class Tokenizer: Sendable {
     _ merger: inout PairMerger,
     _ ids: inout [Int32]
   ) {
+    let plain = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
+    if composes, plain.contains(where: { $0 >= 0x80 }),
+      let string = String(validating: plain, as: UTF8.self)
+    {
+      var composed = string.precomposedStringWithCanonicalMapping
+      return composed.withUTF8 {
+        encodeComposed(ByteText(bytes: $0), 0..<$0.count, isFirst: start == 0, &merger, &ids)
+      }
+    }
+    encodeComposed(text, start..<end, isFirst: start == 0, &merger, &ids)
+  }
+
+  private func encodeComposed(
+    _ text: ByteText,
+    _ range: Range<Int>,
+    isFirst: Bool,
+    _ merger: inout PairMerger,
+    _ ids: inout [Int32]
+  ) {
     switch model {
     case .bytePairs(let model):
       model.encode(
         text,
-        from: start,
-        to: end,
+        from: range.lowerBound,
+        to: range.upperBound,
         vocabulary: vocabulary,
         merger: &merger,
         into: &ids
       )
     case .sentencePieces(let model):
-      let plain = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
-      model.encode(plain, vocabulary: vocabulary, merger: &merger, into: &ids)
+      model.encode(
+        UnsafeBufferPointer(rebasing: text.bytes[range]),
+        isFirst: isFirst,
+        vocabulary: vocabulary,
+        merger: &merger,
+        into: &ids
+      )
     }
   }
 

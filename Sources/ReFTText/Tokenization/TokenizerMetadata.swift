@@ -15,8 +15,16 @@ package struct TokenizerMetadata: Sendable {
   package var merges: StringTable?
   /// How early each token of SentencePiece's BPE is merged; higher goes first.
   package var scores: [Float]?
-  /// Whether SentencePiece puts a space in front of a text; nil where the file does not say.
-  package var addsSpacePrefix: Bool?
+  /// Where SentencePiece puts a space of its own.
+  package var prefix = SentencePiecePrefix.everyPart
+  /// Whether tokens of the user's own kind are found in the text as it stands; nil is the model's way.
+  package var findsOwnTokensInText: Bool?
+  /// Whether a piece that is a token is taken whole; nil is the pre-tokenizer's way.
+  package var takesWholePieces: Bool?
+  /// Whether letters are composed first, to Unicode's form NFC.
+  package var composes = false
+  /// Further tokens that end a reply.
+  package var ends: [Int] = []
   /// The ids with a meaning, by their key without `tokenizer.ggml.` and `_token_id`.
   package var roles: [String: Int] = [:]
   /// Whether texts start with the beginning-of-text token; nil where the file does not say.
@@ -24,6 +32,16 @@ package struct TokenizerMetadata: Sendable {
 
   /// Metadata without any value.
   package init() {}
+}
+
+/// Where SentencePiece puts a space of its own in front of text.
+package enum SentencePiecePrefix: Sendable {
+  /// Nowhere.
+  case never
+  /// Before a text that does not begin with a marker.
+  case first
+  /// Before each part of a text between markers.
+  case everyPart
 }
 
 /// The kind of a token, with GGUF's numbers.

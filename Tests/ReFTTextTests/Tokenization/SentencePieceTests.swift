@@ -30,7 +30,7 @@ import _ReFTTestSupport
       metadata.tokens = StringTable(pieces)
       metadata.types = types
       metadata.scores = scores
-      metadata.addsSpacePrefix = addsSpacePrefix
+      metadata.prefix = addsSpacePrefix ? .everyPart : .never
       metadata.addsBOS = false
       metadata.roles["unknown"] = types.firstIndex(of: 2)
       return metadata
