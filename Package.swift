@@ -49,7 +49,7 @@ let package = Package(
     .target(
       name: "ReFTTensor",
       dependencies: [
-        "CReFTKernels", .product(name: "Crypto", package: "swift-crypto"),
+        "CReFTKernels", "CReFTPlatform", .product(name: "Crypto", package: "swift-crypto"),
       ],
       swiftSettings: swift
     ),

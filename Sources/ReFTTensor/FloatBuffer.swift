@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory for float32 numbers: aligned for SIMD, zeroed, freed with its owner.
 
+import CReFTKernels
 import Foundation
 
 /// A fixed number of float32 values in 64-byte aligned memory, zero at the start.
@@ -17,7 +18,10 @@ public final class FloatBuffer: @unchecked Sendable {
 
   private static let hugePage = 2 << 20
 
-  /// Allocates `count` zeros.
+  /// Allocates `count` zeros, a number that this program chose.
+  ///
+  /// Without memory for them the process ends, with a sentence and status 74; where the number comes
+  /// from outside, take `init(reserving:for:)`, which throws.
   ///
   /// - Parameters:
   ///   - count: how many.
@@ -26,17 +30,38 @@ public final class FloatBuffer: @unchecked Sendable {
   /// - Precondition: `count >= 0`.
   public init(count: Int, isStreamed: Bool = false) {
     precondition(count >= 0)
-    self.count = count
-    if isStreamed, count * 4 >= Self.hugePage, let (mapped, start) = Self.map(count * 4) {
-      (memory, mappedByteCount) = (mapped, count * 4 + Self.hugePage)
-      base = start.assumingMemoryBound(to: Float.self)
-      return
+    guard let place = Self.allocate(count, isStreamed) else {
+      reft_no_memory(count.multipliedReportingOverflow(by: 4).partialValue)
     }
-    mappedByteCount = 0
+    (self.count, memory, base, mappedByteCount) = (count, place.memory, place.base, place.mapped)
+  }
+
+  /// Allocates `count` zeros, a number that somebody outside chose.
+  ///
+  /// - Throws: `inputOutput` with the bytes and the remedy when the system has no such memory.
+  package init(
+    reserving count: Int,
+    for purpose: MemoryPurpose,
+    isStreamed: Bool = false
+  ) throws(ReFTError) {
+    let byteCount = try MemoryRoom.product(count, 4, for: purpose)
+    guard let place = Self.allocate(count, isStreamed) else {
+      throw .noMemory(byteCount, for: purpose)
+    }
+    (self.count, memory, base, mappedByteCount) = (count, place.memory, place.base, place.mapped)
+  }
+
+  private static func allocate(
+    _ count: Int,
+    _ isStreamed: Bool
+  ) -> (memory: UnsafeMutableRawPointer, base: UnsafeMutablePointer<Float>, mapped: Int)? {
+    guard count < 1 << 57 else { return nil }
+    if isStreamed, count * 4 >= hugePage, let (mapped, start) = map(count * 4) {
+      return (mapped, start.assumingMemoryBound(to: Float.self), count * 4 + hugePage)
+    }
     // Fresh pages of the system are zero already, so a large buffer costs only what is touched.
-    guard let memory = calloc(count + 32, 4) else { preconditionFailure("no memory") }
-    self.memory = memory
-    base = memory.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Float.self)
+    guard let memory = calloc(count + 32, 4) else { return nil }
+    return (memory, memory.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Float.self), 0)
   }
 
   /// Copies the values of an array.

@@ -17,8 +17,21 @@ public enum Machine {
   /// Whether the kernels for AVX2 and FMA are used, and not the portable ones.
   public static var usesFastKernels: Bool { reft_kernels_use_avx2() != 0 }
 
+  /// The kernels that are used, in words: what decides how sums are rounded.
+  public static var kernels: String {
+    guard usesFastKernels else { return "portable" }
+    return reft_kernels_use_vnni() != 0 ? "AVX-512 and VNNI" : "AVX2 and FMA"
+  }
+
   /// Bytes of main memory.
   public static var memoryByteCount: Int { Int(ProcessInfo.processInfo.physicalMemory) }
+
+  /// The bytes of main memory that this process holds now.
+  public static var residentByteCount: Int {
+    let text = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)) ?? ""
+    let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+    return (pages ?? 0) * sysconf(Int32(_SC_PAGESIZE))
+  }
 
   /// The most bytes of main memory that this process has held so far.
   public static var peakResidentByteCount: Int {

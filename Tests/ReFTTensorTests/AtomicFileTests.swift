@@ -7,6 +7,32 @@ import Testing
 import _ReFTTestSupport
 
 struct AtomicFileTests {
+  @Test("follows links, writes into pipes and devices, and refuses a link to nothing")
+  func links() throws {
+    try withTemporaryDirectory { folder in
+      let files = FileManager.default
+      try files.createDirectory(atPath: folder + "/there", withIntermediateDirectories: true)
+      try AtomicFile.write("old", to: folder + "/there/file")
+      try files.createSymbolicLink(atPath: folder + "/link", withDestinationPath: "there/file")
+      try AtomicFile.write("new", to: folder + "/link")
+      #expect(try String(contentsOfFile: folder + "/there/file", encoding: .utf8) == "new")
+      #expect(try files.destinationOfSymbolicLink(atPath: folder + "/link") == "there/file")
+      try files.createSymbolicLink(atPath: folder + "/dangling", withDestinationPath: "none")
+      let error = #expect(throws: ReFTError.self) {
+        try AtomicFile.write("new", to: folder + "/dangling")
+      }
+      #expect(
+        error?.message == "'\(folder)/dangling' is a link to something that does not exist; remove "
+          + "it, or give the path of a file."
+      )
+      #expect(!files.fileExists(atPath: folder + "/none"))
+      try files.createSymbolicLink(atPath: folder + "/null", withDestinationPath: "/dev/null")
+      for path in ["/dev/null", folder + "/null"] { try AtomicFile.write("new", to: path) }
+      var status = stat()
+      #expect(stat("/dev/null", &status) == 0 && status.st_mode & S_IFMT == S_IFCHR)
+    }
+  }
+
   @Test("writes a new file and replaces an old one, keeping its permissions")
   func replaces() throws {
     try withTemporaryDirectory { folder in

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scratch memory per thread: grows, is reused, and lives as long as its thread does.
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "reft_kernels.h"
 
@@ -40,4 +43,14 @@ float* reft_thread_scratch(size_t slot, size_t count) {
     mine->count[slot] = mine->memory[slot] ? bytes / sizeof(float) : 0;
   }
   return mine->memory[slot];
+}
+
+void reft_no_memory(size_t bytes) {
+  char text[192];
+  snprintf(text, sizeof text,
+           "error: no memory: %zu bytes were asked for and the system has not so many; use shorter "
+           "or fewer sequences, or free memory\n",
+           bytes);
+  if (write(STDERR_FILENO, text, strlen(text)) < 0) _exit(74);
+  _exit(74);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reft_mapped.h"
 #include "reft_probe.h"
 
 /* Copies `size` bytes of a file into memory that is sealed against every change.

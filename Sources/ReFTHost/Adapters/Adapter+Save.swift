@@ -11,17 +11,21 @@ extension Adapter {
   /// A folder that is there already is replaced in one step; files in it that are not an adapter's
   /// stay. The same adapter gives the same bytes.
   ///
-  /// - Throws: `.inputOutput` with the system's reason; the old folder is then as it was.
+  /// - Throws: `.usage` where a file or a link has the name; `.inputOutput` with the system's reason.
+  ///   The old folder is then as it was.
   public func save(to path: String) throws(ReFTError) {
     var target = path
     while target.count > 1, target.hasSuffix("/") { target.removeLast() }
-    let parent = (target as NSString).deletingLastPathComponent
-    let name = (target as NSString).lastPathComponent
-    let temporary = (parent.isEmpty ? "." : parent) + "/.\(name).tmp-\(getpid())"
+    var status = stat()
+    if lstat(target, &status) == 0, status.st_mode & S_IFMT != S_IFDIR {
+      throw .adapterPlaceTaken(target, isLink: status.st_mode & S_IFMT == S_IFLNK)
+    }
+    let parent = PathParts.folder(of: target)
+    let temporary = parent + "/.\(PathParts.name(of: target)).tmp-\(getpid())"
     let files = FileManager.default
     do {
       try files.createDirectory(
-        atPath: parent.isEmpty ? "." : parent,
+        atPath: parent,
         withIntermediateDirectories: true
       )
       if files.fileExists(atPath: temporary) { try files.removeItem(atPath: temporary) }
@@ -37,7 +41,7 @@ extension Adapter {
       try? files.removeItem(atPath: temporary)
       throw error
     }
-    try AtomicFile.synchronize(folder: parent.isEmpty ? "." : parent)
+    try AtomicFile.synchronize(folder: parent)
   }
 
   private func writeFiles(into folder: String) throws(ReFTError) {

@@ -124,6 +124,10 @@ struct AdapterBuilder {
       total += info.count
       guard total <= limit else { throw .tooManyParameters(limit: limit) }
     }
+    try MemoryRoom.check(
+      byteCount: 16 * total,
+      for: MemoryPurpose("\(total) parameters", remedy: "edit fewer layers, or lower ranks")
+    )
     return ParameterStore(infos)
   }
 }

@@ -13,6 +13,14 @@ extension ReFTError {
     )
   }
 
+  static func adapterPlaceTaken(_ path: String, isLink: Bool) -> ReFTError {
+    ReFTError(
+      .usage,
+      "'\(path)' is a \(isLink ? "link" : "file") and no adapter folder; nothing of it is changed: "
+        + "move it away, or choose another place"
+    )
+  }
+
   /// `file` is `path:line:column` here and below where `place` is a path of keys.
   static func adapterValue(
     _ file: String,

@@ -12,10 +12,15 @@ final class EditMemory {
   private var stamps: [UInt32] = []
   private var stamp: UInt32 = 0
 
-  init(floats: Int, scratchBytes: Int) {
-    x = FloatBuffer(count: floats + OutputGuard.count)
-    y = FloatBuffer(count: floats + OutputGuard.count)
-    scratch = FloatBuffer(count: (scratchBytes + 3) / 4)
+  /// - Throws: `inputOutput` when the system has no such memory.
+  init(floats: Int, scratchBytes: Int) throws(ReFTError) {
+    let purpose = MemoryPurpose(
+      "the rows and the scratch memory of edits",
+      remedy: "edit fewer positions, or use fewer tokens in a pass"
+    )
+    x = try FloatBuffer(reserving: floats + OutputGuard.count, for: purpose)
+    y = try FloatBuffer(reserving: floats + OutputGuard.count, for: purpose)
+    scratch = try FloatBuffer(reserving: scratchBytes / 4 + 1, for: purpose)
   }
 
   /// Begins a search through the rows of one tensor.

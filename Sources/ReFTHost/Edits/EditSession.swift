@@ -71,7 +71,7 @@ public final class EditSession: HiddenStateEditor {
     sites = Set(edits.keys)
     needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
     sharedPrefixLimit = plan.sharedPrefixLimit(isTraining: isTraining)
-    memory = EditMemory(
+    memory = try EditMemory(
       floats: all.map { $0.rowCount * $0.unit.dim }.max() ?? 0,
       scratchBytes: all.map(\.scratchByteCount).max() ?? 0
     )

@@ -27,8 +27,15 @@ final class SiteEdit {
     self.randomKey = path.bits(offset: UInt64(unit.site.block) << 2 | group)
     present.reserveCapacity(rows.count)
     if isTraining {
-      x = FloatBuffer(count: rows.count * unit.dim)
-      saved = FloatBuffer(count: (workspace.savedByteCount(rows: rows.count) + 3) / 4)
+      let purpose = MemoryPurpose(
+        "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
+        remedy: "edit fewer positions, or use fewer tokens in a pass"
+      )
+      x = try FloatBuffer(reserving: rows.count * unit.dim, for: purpose)
+      saved = try FloatBuffer(
+        reserving: workspace.savedByteCount(rows: rows.count) / 4 + 1,
+        for: purpose
+      )
     } else {
       x = nil
       saved = nil

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One text while it is being generated.
 
+import CReFTPlatform
 import ReFTModel
 import ReFTTensor
 import ReFTText
@@ -10,8 +11,8 @@ final class GeneratingSequence {
   let number: Int
   let request: GenerationRequest
   let promptIds: [Int32]
-  /// Keys and values; memory is taken when the first step asks for them.
-  private(set) lazy var cache = pass.makeCache(capacity: promptIds.count + request.maxTokens)
+  /// Keys and values; nil until the first step, which takes the memory.
+  private var cache: KVCache?
   private let pass: InferencePass
   private let stopIds: Set<Int32>
 
@@ -43,27 +44,39 @@ final class GeneratingSequence {
     decoder = Tokenizer.Decoder(model.tokenizer)
     filter = StopTextFilter(request.stop)
     history = promptIds
-    history.reserveCapacity(promptIds.count + request.maxTokens)
   }
 
   /// How many tokens have been generated.
   private var count: Int { history.count - promptIds.count }
 
+  /// How many tokens the model has read.
+  private var readCount: Int { cache?.count ?? 0 }
+
   /// The tokens that the model has not read yet: the prompt at first, then the last one.
-  var unreadTokens: [Int32] { Array(history[cache.count...]) }
+  var unreadTokens: [Int32] { Array(history[readCount...]) }
+
+  /// The keys and values, whose memory the first call takes.
+  ///
+  /// - Throws: `inputOutput` when the system has no such memory.
+  func keysAndValues() throws(ReFTError) -> KVCache {
+    if let cache { return cache }
+    let made = try pass.makeCache(capacity: promptIds.count + request.maxTokens)
+    cache = made
+    return made
+  }
 
   /// What the edits of the next step must know, with this sequence at `start` of the batch.
   func edit(at start: Int) -> SequenceEdit {
-    let isPrompt = cache.count == 0
+    let isPrompt = readCount == 0
     let isEdited =
       isPrompt || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
     return SequenceEdit(
       adapter: isEdited ? request.adapter : nil,
       start: start,
-      count: history.count - cache.count,
+      count: history.count - readCount,
       promptLength: promptIds.count,
       promptTokens: promptIds[...],
-      position: cache.count
+      position: readCount
     )
   }
 
@@ -72,12 +85,17 @@ final class GeneratingSequence {
 
   /// Chooses the next token and returns the text that it lets be shown.
   ///
-  /// - Throws: `internalFault` when the logits are no numbers.
+  /// - Throws: `badData` when a logit is no finite number; the model's file may be to blame.
   func advance(logits: UnsafeMutableBufferPointer<Float>) throws(ReFTError) -> String {
-    let id = sampler.next(logits: logits, history: history)
-    guard logits[Int(id)].isFinite else {
-      throw .logitsNotFinite(request: number, token: history.count)
+    if let start = logits.baseAddress, reft_system_all_finite(start, Int64(logits.count)) == 0 {
+      let value = logits.first { !$0.isFinite } ?? .nan
+      throw .logitsNotFinite(
+        token: history.count,
+        value: value,
+        hasAdapter: request.adapter != nil
+      )
     }
+    let id = sampler.next(logits: logits, history: history)
     history.append(id)
     lastToken = .now
     firstToken = firstToken ?? lastToken

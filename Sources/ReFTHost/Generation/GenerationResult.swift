@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A generated text, as code and as the JSON document of `reft generate`.
 
+public import ReFTTensor
+
 /// A generated text and how it came about.
 public struct GenerationResult: Sendable, Codable, Equatable {
   /// Why a generation ended.
@@ -62,4 +64,6 @@ public enum GenerationEvent: Sendable {
   case text(request: Int, String)
   /// Request number `request` is done.
   case finished(request: Int, GenerationResult)
+  /// Request number `request` cannot go on; the others do.
+  case failed(request: Int, ReFTError)
 }

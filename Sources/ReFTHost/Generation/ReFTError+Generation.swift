@@ -56,11 +56,14 @@ extension ReFTError {
     )
   }
 
-  static func logitsNotFinite(request: Int, token: Int) -> ReFTError {
+  /// The model's weights and the adapter's parameters are numbers, and the output is none.
+  static func logitsNotFinite(token: Int, value: Float, hasAdapter: Bool) -> ReFTError {
     ReFTError(
-      .internalFault,
-      "the model's output for token \(token) of request \(request) is not finite; check the model "
-        + "file, and the adapter if there is one"
+      .badData,
+      "the model's output for token \(token) is \(value), though all its weights are finite; "
+        + (hasAdapter
+          ? "the adapter's edit is too strong for it: take an earlier or a weaker one"
+          : "they are too large for float32: convert the model anew")
     )
   }
 

@@ -29,7 +29,7 @@ public final class TextGenerator {
   /// Generates one text for each request.
   ///
   /// All requests are checked before the first one starts. A text depends on its own request alone,
-  /// not on `batchSize` or on the other requests.
+  /// not on `batchSize` or on the other requests; where one fails, the others are still generated.
   ///
   /// - Parameters:
   ///   - requests: what to generate.
@@ -38,8 +38,8 @@ public final class TextGenerator {
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
-  /// - Throws: `usage` or `badData` naming the request that cannot be, what interventions report,
-  ///   and what `onEvent` throws.
+  /// - Throws: `usage` or `badData` naming the request that cannot be; what `onEvent` throws; and,
+  ///   once all others are done, the error of the first request that failed.
   public func generate(
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
@@ -60,11 +60,20 @@ public final class TextGenerator {
       }
     }
     var results = [GenerationResult?](repeating: nil, count: requests.count)
+    var failure: (request: Int, error: ReFTError)?
     while !batch.isIdle {
-      for event in try batch.step() {
-        if case .finished(let number, let result) = event { results[number] = result }
+      for event in batch.step() {
+        switch event {
+        case .text: break
+        case .finished(let number, let result): results[number] = result
+        case .failed(let number, let error):
+          if number <= failure?.request ?? number { failure = (number, error) }
+        }
         try onEvent?(event)
       }
+    }
+    if let failure {
+      throw requests.count > 1 ? .ofRequest(failure.request, failure.error) : failure.error
     }
     return results.compactMap { $0 }
   }

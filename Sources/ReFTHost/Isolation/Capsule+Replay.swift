@@ -46,11 +46,13 @@ extension Capsule {
     let names = instance.parameters.map(\.name)
     let x = FloatBuffer(tensors["x"]?.values ?? [])
     let dy = FloatBuffer(tensors["dy"]?.values ?? [])
-    let out = FloatBuffer(count: rows * site.dim)
-    let saved = FloatBuffer(
-      tensors["saved"]?.values ?? [Float](repeating: 0, count: (savedByteCount + 3) / 4)
-    )
-    let scratch = FloatBuffer(count: (scratchByteCount + 3) / 4)
+    let purpose = MemoryPurpose("the call of \(path)", remedy: "replay it on a larger machine")
+    let out = try FloatBuffer(reserving: rows * site.dim, for: purpose)
+    let saved = try FloatBuffer(reserving: savedByteCount / 4 + 1, for: purpose)
+    for (index, value) in (tensors["saved"]?.values ?? []).prefix(saved.count).enumerated() {
+      saved[index] = value
+    }
+    let scratch = try FloatBuffer(reserving: scratchByteCount / 4 + 1, for: purpose)
     let values = names.map { FloatBuffer(tensors["parameter.\($0)"]?.values ?? []) }
     let gradients = names.map { FloatBuffer(tensors["gradient.\($0)"]?.values ?? []) }
     for (index, info) in instance.parameters.enumerated() {

@@ -43,7 +43,7 @@ public enum PluginTimer {
       at: PluginSite(dim: width, layer: 0, component: "block_output"),
       options: options
     )
-    let buffers = Buffers(instance, try instance.plan(maxRows: rows), rows: rows, width: width)
+    let buffers = try Buffers(instance, try instance.plan(maxRows: rows), rows: rows, width: width)
     let canTrain = !plugin.capabilities.contains(.noBackward)
     var times: (forward: [Double], backward: [Double]) = ([], [])
     for index in 0..<(calls + calls / 10) {
@@ -79,14 +79,27 @@ public enum PluginTimer {
     let parameters: [FloatBuffer]
     let gradients: [FloatBuffer]
 
-    init(_ instance: any PluginInstance, _ need: PluginWorkspace, rows: Int, width: Int) {
+    init(
+      _ instance: any PluginInstance,
+      _ need: PluginWorkspace,
+      rows: Int,
+      width: Int
+    ) throws(ReFTError) {
+      let purpose = MemoryPurpose(
+        "calls over \(rows) rows of \(width) numbers",
+        remedy: "lower --rows or --width"
+      )
       self.instance = instance
       self.rows = rows
       self.width = width
       byteCounts = (need.savedByteCount(rows: rows), need.scratchByteCount(rows: rows))
-      saved = FloatBuffer(count: (byteCounts.saved + 3) / 4)
-      scratch = FloatBuffer(count: (byteCounts.scratch + 3) / 4)
-      matrices = (0..<4).map { _ in FloatBuffer(count: rows * width) }
+      saved = try FloatBuffer(reserving: byteCounts.saved / 4 + 1, for: purpose)
+      scratch = try FloatBuffer(reserving: byteCounts.scratch / 4 + 1, for: purpose)
+      var matrices: [FloatBuffer] = []
+      for _ in 0..<4 {
+        matrices.append(try FloatBuffer(reserving: rows * width, for: purpose))
+      }
+      self.matrices = matrices
       parameters = instance.parameters.map { FloatBuffer(count: $0.count) }
       gradients = instance.parameters.map { FloatBuffer(count: $0.count) }
       for (step, buffer) in (matrices + parameters).enumerated() {

@@ -39,7 +39,7 @@ public struct InferenceBenchmark {
   ///
   /// - Throws: `badData` when the model's context is shorter.
   public func prefill(tokens: Int, runs: Int = 5) throws -> Result {
-    let cache = pass.makeCache(capacity: tokens)
+    let cache = try pass.makeCache(capacity: tokens)
     let prompt = promptTokens(tokens)
     let run = {
       cache.truncate(to: 0)
@@ -72,7 +72,7 @@ public struct InferenceBenchmark {
     sequences: Int = 1,
     runs: Int = 5
   ) throws -> Result {
-    let caches = (0..<sequences).map { _ in pass.makeCache(capacity: past + tokens) }
+    let caches = try (0..<sequences).map { _ in try pass.makeCache(capacity: past + tokens) }
     let prompt = promptTokens(past)
     for cache in caches { _ = try pass.step([(cache, prompt)], editor: nil) }
     let run = {
@@ -111,7 +111,7 @@ public struct InferenceBenchmark {
     runs: Int,
     editors: [(_ position: Int) throws -> any HiddenStateEditor]
   ) throws -> [Double] {
-    let cache = pass.makeCache(capacity: past + tokens)
+    let cache = try pass.makeCache(capacity: past + tokens)
     let prompt = promptTokens(past)
     _ = try pass.step([(cache, prompt)], editor: nil)
     return try Self.medians(count: editors.count, runs: runs) { place in

@@ -34,9 +34,9 @@ public struct PrecisionBenchmark {
   /// - Throws: `badData` when the text does not fit the model.
   public func run(_ tokens: [Int32]) throws -> [Result] {
     let precisions = DecodePrecision.allCases
-    let lanes = precisions.map { precision in
+    let lanes = try precisions.map { precision in
       let pass = InferencePass(model: model, precision: precision)
-      return (pass: pass, cache: pass.makeCache(capacity: max(2, tokens.count)))
+      return (pass: pass, cache: try pass.makeCache(capacity: max(2, tokens.count)))
     }
     guard tokens.count > 1 else { throw ReFTError.textTooShort(tokens: tokens.count) }
     guard let exact = precisions.firstIndex(of: .float32) else { return [] }

@@ -15,6 +15,8 @@ public final class InferencePass {
   private var final = GrowingBuffer()
   private var normed = GrowingBuffer()
   private var logits = GrowingBuffer()
+  /// The most rows of a step, and of its sequences, that there was room for.
+  private var roomiest = (rows: 0, sequences: 0)
 
   /// Prepares passes through a model.
   ///
@@ -36,8 +38,9 @@ public final class InferencePass {
   ///
   /// - Parameter capacity: how many tokens shall fit.
   /// - Returns: an empty cache.
-  public func makeCache(capacity: Int) -> KVCache {
-    KVCache(model: model, capacity: capacity, format: stack.decodePrecision.cacheFormat)
+  /// - Throws: `inputOutput` when the system has no such memory.
+  public func makeCache(capacity: Int) throws(ReFTError) -> KVCache {
+    try KVCache(model: model, capacity: capacity, format: stack.decodePrecision.cacheFormat)
   }
 
   /// Where the time of some steps goes.
@@ -87,6 +90,7 @@ public final class InferencePass {
     }
     let d = shape.hiddenSize
     let n = sequences.count
+    try checkRoom(rows: tokenCount, sequences: n)
     stack.layout = PassLayout(sequences)
     stack.editor = editor
     stack.sites = editor?.sites ?? []
@@ -125,5 +129,23 @@ public final class InferencePass {
     stack.multiplyHead(x: normed, y: logits)
     for (cache, tokens) in sequences { cache.count += tokens.count }
     return UnsafeMutableBufferPointer(start: logits, count: count)
+  }
+
+  /// Makes sure of the memory of a step that is larger than those before, while an error can still be
+  /// told.
+  private func checkRoom(rows: Int, sequences: Int) throws(ReFTError) {
+    guard rows > roomiest.rows || sequences > roomiest.sequences else { return }
+    let shape = model.configuration
+    let row =
+      5 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth
+      + 3 * shape.feedForwardSize
+    let purpose = MemoryPurpose(
+      "reading \(rows) tokens at once",
+      remedy: "use shorter prompts or fewer at once"
+    )
+    let floats = try MemoryRoom.product(rows, row, for: purpose)
+    let logits = try MemoryRoom.product(sequences, shape.vocabularySize, for: purpose)
+    try MemoryRoom.check(byteCount: 4 * (floats + logits), for: purpose)
+    roomiest = (max(rows, roomiest.rows), max(sequences, roomiest.sequences))
   }
 }

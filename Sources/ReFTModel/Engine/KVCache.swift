@@ -2,7 +2,7 @@
 // The keys and values of one sequence, after rotation and after edits.
 
 import CReFTKernels
-import ReFTTensor
+public import ReFTTensor
 
 /// How a cache holds the numbers of keys and values.
 public enum CacheFormat: String, CaseIterable, Sendable {
@@ -37,17 +37,36 @@ public final class KVCache {
   private let storage: FloatBuffer
 
   /// Reserves memory; it is touched only as tokens arrive.
-  public init(model: FrozenModel, capacity: Int, format: CacheFormat = .float32) {
+  ///
+  /// - Throws: `inputOutput` when the system has no such memory.
+  public init(
+    model: FrozenModel,
+    capacity: Int,
+    format: CacheFormat = .float32
+  ) throws(ReFTError) {
+    let purpose = MemoryPurpose(
+      "the keys and values of \(capacity) tokens",
+      remedy: "ask for fewer tokens, or for fewer texts at once"
+    )
     self.capacity = capacity
     self.format = format
     heads = model.configuration.keyValueHeads
     let panel = Int(REFT_CACHE_PANEL)
-    let places = (capacity + panel - 1) / panel * panel
-    headBytes = places * model.configuration.headSize * format.byteCount
-    storage = FloatBuffer(
-      count: model.configuration.layers * 2 * heads * headBytes / 4,
-      isStreamed: true
+    let panels = (max(1, capacity) - 1) / panel + 1
+    headBytes = try MemoryRoom.product(
+      panels,
+      panel,
+      model.configuration.headSize,
+      format.byteCount,
+      for: purpose
     )
+    let byteCount = try MemoryRoom.product(
+      model.configuration.layers,
+      2 * heads,
+      headBytes,
+      for: purpose
+    )
+    storage = try FloatBuffer(reserving: byteCount / 4, for: purpose, isStreamed: true)
   }
 
   /// Forgets the tokens from `count` on.

@@ -157,8 +157,8 @@ enum MatrixProduct {
 enum ThreadScratch {
   /// At least `count` floats in a numbered slot (0 to 7); contents are undefined.
   static func floats(_ count: Int, slot: Int) -> UnsafeMutablePointer<Float> {
-    // The process has no use for going on without memory for a kernel.
-    guard let memory = reft_thread_scratch(slot, count) else { preconditionFailure("no memory") }
+    // Many threads are in the middle of a product here; passes ask for room before they begin.
+    guard let memory = reft_thread_scratch(slot, count) else { reft_no_memory(count * 4) }
     return memory
   }
 }

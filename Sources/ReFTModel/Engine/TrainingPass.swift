@@ -32,6 +32,8 @@ public final class TrainingPass {
   private var labelRows = GrowingBuffer()
   private var labelGradient = GrowingBuffer()
   private var gradient = GrowingBuffer()
+  /// The most rows of a pass, labels, and kept blocks that there was room for.
+  private var roomiest = (rows: 0, labels: 0, kept: 0)
 
   /// Prepares passes through a model.
   ///
@@ -137,7 +139,10 @@ public final class TrainingPass {
       swap(&final, &scratchState.input)
     }
     let computed = scratchState.input.floats(layout.rowCount * d)
-    let rows = FloatBuffer(count: batch.tokens.count * d)
+    let rows = try FloatBuffer(
+      reserving: batch.tokens.count * d,
+      for: MemoryPurpose("a batch of \(batch.tokens.count) tokens", remedy: "use shorter rows")
+    )
     for segment in batch.segments {
       for offset in 0..<segment.count {
         // Tokens of a shared prefix have their row in the first sequence.
@@ -227,6 +232,11 @@ public final class TrainingPass {
     let lowest = stack.sites.map(\.block).min() ?? shape.layers
     let onlyOutput = !stack.sites.contains { $0.block == lowest && $0.component != .blockOutput }
     let firstKept = scale == nil ? shape.layers : onlyOutput ? lowest + 1 : lowest
+    try checkRoom(
+      rows: layout.rowCount,
+      labels: batch.labels.count,
+      kept: shape.layers - firstKept
+    )
     while states.count < shape.layers { states.append(BlockState()) }
     var state = state(firstBlock, firstKept: firstKept)
     begin(layout, start: start, into: state.input.floats(layout.rowCount * d))
@@ -304,6 +314,29 @@ public final class TrainingPass {
     }
     if stack.sitesLeft > 0 { try stack.differentiateOutput(of: firstBlock - 1, &gradient) }
     return losses
+  }
+
+  /// Makes sure of the memory of a pass that is larger than those before, while an error can still
+  /// be told.
+  private func checkRoom(rows: Int, labels: Int, kept: Int) throws(ReFTError) {
+    guard rows > roomiest.rows || labels > roomiest.labels || kept > roomiest.kept else { return }
+    let shape = model.configuration
+    let purpose = MemoryPurpose(
+      "a pass of \(rows) tokens",
+      remedy: "use fewer tokens in a pass (--micro-batch-tokens, 'train.micro_batch_tokens') or "
+        + "shorter rows ('data.max_length')"
+    )
+    let ofBlock =
+      2 * shape.hiddenSize + shape.queryWidth + 2 * shape.keyValueWidth + shape.heads
+      + 2 * shape.feedForwardSize
+    let shared =
+      3 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth + shape.feedForwardSize
+    let row = ofBlock * (kept + 1) + shared
+    let floats = try MemoryRoom.product(rows, row, for: purpose)
+    // The head keeps eight sums of a label's row on the way back.
+    let head = try MemoryRoom.product(labels, (kept > 0 ? 11 : 2) * shape.hiddenSize, for: purpose)
+    try MemoryRoom.check(byteCount: 4 * (floats + head), for: purpose)
+    roomiest = (max(rows, roomiest.rows), max(labels, roomiest.labels), max(kept, roomiest.kept))
   }
 
   private func state(_ index: Int, firstKept: Int) -> BlockState {

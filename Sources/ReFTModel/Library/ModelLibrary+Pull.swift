@@ -171,11 +171,16 @@ extension ModelLibrary {
     return try keep(part, as: target, sha256: sha256)
   }
 
-  /// The file that is there already, when it is the right one.
+  /// The file that is there already.
+  ///
+  /// - Throws: `usage` when it is another one.
   private func kept(_ path: String, sha256: String?) throws(ReFTError) -> Pulled? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let actual = try SHA256Digest.hex(ofFile: path)
-    guard sha256 == nil || sha256 == actual else { return nil }
+    // Never replaced: our downloads are whole or not there, so this one is somebody's own.
+    if let sha256, sha256.lowercased() != actual {
+      throw .pullPlaceTaken(path, expected: sha256, actual: actual)
+    }
     return Pulled(
       path: path,
       sha256: actual,

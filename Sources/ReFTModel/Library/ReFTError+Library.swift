@@ -65,6 +65,14 @@ extension ReFTError {
     )
   }
 
+  static func pullPlaceTaken(_ path: String, expected: String, actual: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "'\(path)' is there already with SHA-256 \(actual), expected \(expected); nothing was fetched: "
+        + "move it away to fetch the other"
+    )
+  }
+
   static func pullBadDigest(_ path: String, expected: String, actual: String) -> ReFTError {
     ReFTError(
       .badData,

@@ -30,7 +30,7 @@ public struct SamplingOptions: Sendable, Codable, Equatable {
   ///   - topK: at least 0.
   ///   - topP: above 0, at most 1.
   ///   - minP: 0 to 1.
-  ///   - repetitionPenalty: above 0.
+  ///   - repetitionPenalty: 0.001 to 1000.
   ///   - seed: any number.
   public init(
     temperature: Double,
@@ -94,10 +94,11 @@ public struct SamplingOptions: Sendable, Codable, Equatable {
     try check(topP > 0 && topP <= 1, "top-p", topP, "above 0 and at most 1")
     try check(minP >= 0 && minP <= 1, "min-p", minP, "0 to 1")
     try check(
-      repetitionPenalty > 0 && repetitionPenalty.isFinite,
+      // As float32 numbers, logits over or times less or more would be infinite.
+      (1e-3...1e3).contains(repetitionPenalty),
       "repetition-penalty",
       repetitionPenalty,
-      "above 0"
+      "0.001 to 1000"
     )
   }
 }

@@ -10,6 +10,9 @@ import Synchronization
 /// name in one step; then the folder is forced to the disk too. After an error the file that was
 /// there before is untouched, and the temporary one is gone. Only a killed process leaves its
 /// temporary file, hidden and named `.<name>.tmp-<process>-<number>`.
+///
+/// A link stays, and the file that it leads to is replaced. Devices, pipes and what lies in /dev or
+/// /proc cannot be replaced and are written to as they are.
 public enum AtomicFile {
   private static let counter = Mutex(0)
 
@@ -67,7 +70,8 @@ public enum AtomicFile {
     to path: String,
     _ body: (borrowing Writer) throws(ReFTError) -> Void
   ) throws(ReFTError) {
-    let (folder, name) = try split(path)
+    guard let target = try replaceable(path) else { return try writeThrough(path, body) }
+    let (folder, name) = try split(target)
     let number = counter.withLock { number in
       number += 1
       return number
@@ -76,8 +80,8 @@ public enum AtomicFile {
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw ReFTError.systemCall("write", path, errno: errno) }
     do throws(ReFTError) {
-      try fill(descriptor, path, body)
-      guard rename(temporary, path) == 0 else {
+      try fill(descriptor, target, body)
+      guard rename(temporary, target) == 0 else {
         throw ReFTError.systemCall("replace", path, errno: errno)
       }
     } catch {
@@ -85,6 +89,37 @@ public enum AtomicFile {
       throw error
     }
     try synchronize(folder: folder)
+  }
+
+  /// The path that a new file can take, links followed; nil where there is something to write into.
+  private static func replaceable(_ path: String) throws(ReFTError) -> String? {
+    if path.hasPrefix("/dev/") || path.hasPrefix("/proc/") { return nil }
+    var own = stat()
+    guard !path.utf8.contains(0), lstat(path, &own) == 0 else { return path }
+    var target = stat()
+    guard stat(path, &target) == 0 else { throw ReFTError.linkToNothing(path) }
+    switch target.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw ReFTError.systemCall("write", path, errno: EISDIR)
+    default: return nil
+    }
+    guard own.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let real = realpath(path, nil) else {
+      throw ReFTError.systemCall("follow", path, errno: errno)
+    }
+    defer { free(real) }
+    return String(cString: real)
+  }
+
+  /// Writes into what is there.
+  private static func writeThrough(
+    _ path: String,
+    _ body: (borrowing Writer) throws(ReFTError) -> Void
+  ) throws(ReFTError) {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw ReFTError.systemCall("write", path, errno: errno) }
+    defer { close(descriptor) }
+    try body(Writer(descriptor: descriptor, path: path))
   }
 
   /// Forces the names in a folder to the disk, as after a rename.
@@ -123,13 +158,11 @@ public enum AtomicFile {
   }
 
   private static func split(_ path: String) throws(ReFTError) -> (folder: String, name: String) {
-    let slash = path.lastIndex(of: "/")
-    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    let name = PathParts.name(of: path)
     guard !name.isEmpty, !path.utf8.contains(0) else {
       throw ReFTError.systemCall("write", path, errno: EISDIR)
     }
-    guard let slash else { return (".", name) }
-    return (slash == path.startIndex ? "/" : String(path[..<slash]), name)
+    return (PathParts.folder(of: path), name)
   }
 }
 

@@ -79,15 +79,6 @@ public struct GGUFNumbers: @unchecked Sendable {
     }
   }
 
-  /// The elements as double precision; nil when they are not floating-point numbers.
-  public var doubles: [Double]? {
-    switch type {
-    case .float32: read(UInt32.self).map { Double(Float(bitPattern: UInt32(littleEndian: $0))) }
-    case .float64: read(UInt64.self).map { Double(bitPattern: UInt64(littleEndian: $0)) }
-    default: nil
-    }
-  }
-
   /// The elements as single precision; nil when they are not of that type.
   public var floats: [Float]? {
     guard type == .float32 else { return nil }

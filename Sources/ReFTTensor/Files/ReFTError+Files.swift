@@ -61,6 +61,18 @@ extension ReFTError {
     )
   }
 
+  /// A link leads nowhere, so nobody knows what writing to it would make.
+  package static func linkToNothing(
+    _ path: String,
+    location: Location = .here()
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "'\(path)' is a link to something that does not exist; remove it, or give the path of a file.",
+      location: location
+    )
+  }
+
   /// A file does not have the form that its format asks for.
   package static func malformed(
     _ format: String,

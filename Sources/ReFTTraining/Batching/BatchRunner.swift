@@ -105,7 +105,13 @@ final class BatchRunner {
         batch.append(ids: example.ids, labels: example.labels)
       }
       let start = try cache?.input(keys: indices.map { keys[$0] }, batch: batch, pass: pass)
-      let losses = try body(batch, edits, start)
+      let losses: [Float]
+      do {
+        losses = try body(batch, edits, start)
+      } catch let error as ReFTError where error.code == .misbehaved {
+        // A plugin that gets numbers that are none cannot make any of them.
+        throw model.explainNotFinite() ?? error
+      }
       var next = losses[...]
       for index in indices {
         let count = examples[index].labelCount

@@ -53,7 +53,8 @@ package enum MicroBatches {
     let others = lengths.indices.filter { lengths[$0] <= budget }
     let longestFirst = others.sorted { (lengths[$1], $0) < (lengths[$0], $1) }
     let total = others.reduce(0) { $0 + lengths[$1] }
-    var count = (total + budget - 1) / budget
+    // Without a sum that a large budget would take over the edge.
+    var count = total == 0 ? 0 : (total - 1) / max(1, budget) + 1
     var passes: [[Int]] = []
     while count > 0 {
       passes = [[Int]](repeating: [], count: count)

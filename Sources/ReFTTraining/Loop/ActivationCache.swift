@@ -52,7 +52,13 @@ package final class ActivationCache {
       for index in keys.indices { keep(keys[index], batch.segments[index], of: input.rows) }
       return input
     }
-    let rows = FloatBuffer(count: batch.tokens.count * width)
+    let rows = try FloatBuffer(
+      reserving: batch.tokens.count * width,
+      for: MemoryPurpose(
+        "the kept activations of a batch",
+        remedy: "lower 'train.cache_megabytes' or 'train.micro_batch_tokens'"
+      )
+    )
     var computed: BlockInput?
     var part = PackedBatch()
     if !missing.isEmpty {
@@ -82,8 +88,11 @@ package final class ActivationCache {
   private func keep(_ key: Int, _ segment: PackedBatch.Segment, of rows: FloatBuffer) {
     let count = segment.count * width
     let source = rows.base + segment.start * width
-    if memoryUsed + count * 4 <= memoryLimit {
-      let buffer = FloatBuffer(count: count)
+    let purpose = MemoryPurpose("kept activations", remedy: "lower 'train.cache_megabytes'")
+    // Where memory ends before its limit, the file goes on.
+    if memoryUsed + count * 4 <= memoryLimit,
+      let buffer = try? FloatBuffer(reserving: count, for: purpose)
+    {
       buffer.base.update(from: source, count: count)
       buffers[key] = buffer
       memoryUsed += count * 4

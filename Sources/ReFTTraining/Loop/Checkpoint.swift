@@ -31,6 +31,33 @@ struct CheckpointState: Codable, Equatable {
   var settings: [String: String] = [:]
   /// Hashes of builds of plugins that computed steps before this program's do.
   var earlierBuilds: [String]?
+  /// The kernels that computed the step; others may round differently.
+  var kernels: String?
+}
+
+extension CheckpointState {
+  /// The largest count, and the largest number of seconds, that a run can have come to: sums with
+  /// what is still to come stay exact.
+  private static let largest = 1 << 53
+
+  /// The first number that no run writes, in words; nil when all can be.
+  fileprivate var fault: String? {
+    let counts = [("epochLabels", epochLabels), ("tokens", tokens), ("best.step", best?.step ?? 0)]
+    for (key, value) in counts where !(0...Self.largest).contains(value) {
+      return "its state.json says '\(key)' is \(value), expected 0 to \(Self.largest)"
+    }
+    if !(seconds >= 0 && seconds <= 1e12) {
+      return "its state.json says 'seconds' is \(seconds), expected 0 to 1e12"
+    }
+    for (key, value) in [("epochLossSum", epochLossSum), ("best.loss", best?.loss ?? 0)]
+    where !(value.magnitude <= 1e18) {
+      return "its state.json says '\(key)' is \(value), expected a number up to 1e18"
+    }
+    if let best, best.step > step {
+      return "its state.json says the best step is \(best.step), after the last one, \(step)"
+    }
+    return nil
+  }
 }
 
 /// The checkpoints of a run folder.
@@ -45,18 +72,13 @@ struct CheckpointStore {
     return String(repeating: "0", count: max(0, 8 - text.count)) + text
   }
 
-  /// The steps that have a checkpoint, ascending; leftovers of killed writers are removed.
+  /// The steps that have a checkpoint, ascending.
   func steps() throws(ReFTError) -> [Int] {
-    var result: [Int] = []
-    for name in try folder.names(in: folder.checkpoints) {
-      if name.hasPrefix(".") {
-        try folder.remove(folder.checkpoints + "/" + name)
-      } else if name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) {
-        result.append(step)
-      }
-    }
-    return result.sorted()
+    try folder.names(in: folder.checkpoints).compactMap(RunFolder.step).sorted()
   }
+
+  /// Whether the checkpoint after a step is there.
+  func exists(step: Int) -> Bool { RunFolder.Kind(path(step: step)) == .folder }
 
   /// Writes a checkpoint.
   func save(_ state: CheckpointState, adapter: Adapter, optimiser: AdamW) throws {
@@ -85,7 +107,12 @@ struct CheckpointStore {
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try AtomicFile.write(try encoder.encode(state), to: temporary + "/state.json")
     try AtomicFile.synchronize(folder: temporary)
-    if FileManager.default.fileExists(atPath: target) { try discard(step: state.step) }
+    if exists(step: state.step) {
+      if let stranger = try folder.stranger(inCheckpoint: target) {
+        throw ReFTError.runFolderTaken(folder.path, by: stranger)
+      }
+      try discard(step: state.step)
+    }
     guard rename(temporary, target) == 0 else { throw ReFTError.cannotWrite(target, errno: errno) }
     try AtomicFile.synchronize(folder: folder.checkpoints)
   }
@@ -106,6 +133,7 @@ struct CheckpointStore {
           + "\(CheckpointState.currentVersion) and step \(step)"
       )
     }
+    if let fault = state.fault { throw .brokenCheckpoint(path, fault) }
     return state
   }
 
@@ -140,9 +168,12 @@ struct CheckpointStore {
     optimiser.stepCount = count
   }
 
-  /// Removes all checkpoints but the latest ones and the best.
+  /// Removes all checkpoints but the latest ones, the best, and those in which somebody keeps things.
   func prune(keeping count: Int, best: Int?) throws(ReFTError) {
-    for step in try steps().dropLast(count) where step != best { try discard(step: step) }
+    for step in try steps().dropLast(count) where step != best {
+      guard try folder.stranger(inCheckpoint: path(step: step)) == nil else { continue }
+      try discard(step: step)
+    }
   }
 
   /// Removes a checkpoint; a kill halfway leaves none, not a half one.

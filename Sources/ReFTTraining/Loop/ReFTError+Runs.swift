@@ -31,12 +31,20 @@ extension ReFTError {
     )
   }
 
-  static func runFolderTaken(_ path: String, by item: String) -> ReFTError {
+  static func runFolderTaken(
+    _ path: String,
+    by item: String,
+    isLink: Bool = false
+  ) -> ReFTError {
     ReFTError(
       .usage,
-      "'\(path)' holds '\(item)', which is of no run there and would be replaced; choose another "
-        + "--output, or move it away"
+      "'\(path)' holds '\(item)', which is \(isLink ? "a link and " : "")of no run there and would "
+        + "be replaced; choose another --output, or move it away"
     )
+  }
+
+  static func runFolderIsFile(_ path: String) -> ReFTError {
+    ReFTError(.usage, "'\(path)' is a file, and a run needs a folder; choose another --output")
   }
 
   static func runFinished(_ path: String) -> ReFTError {

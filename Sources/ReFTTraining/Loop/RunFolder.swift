@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folder of a run: what lies where, and who may write to it.
+// The folder of a run: what lies where, and who may write to it. What of it is ours to replace or to
+// remove is in `RunFolder+Ownership`.
 
 import Foundation
 package import ReFTTensor
@@ -20,11 +21,34 @@ package final class RunFolder {
   var report: String { path + "/report.html" }
   var adapter: String { path + "/adapter" }
   var checkpoints: String { path + "/checkpoints" }
+  var lockFile: String { path + "/.lock" }
 
   /// Makes the folder and keeps other processes from training in it.
   ///
-  /// - Throws: `usage` when one does already, `inputOutput` when the system refuses.
+  /// - Throws: `usage` when one does already, or when the path is no folder; `inputOutput` when the
+  ///   system refuses.
   package func open() throws(ReFTError) {
+    try checkFolder()
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw .cannotMakeRunFolder(path, error: error)
+    }
+    lock = Foundation.open(lockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+    if lock < 0, errno == ELOOP { throw .runFolderTaken(path, by: lockFile, isLink: true) }
+    guard lock >= 0 else { throw .cannotWrite(lockFile, errno: errno) }
+    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw .runFolderInUse(path) }
+  }
+
+  /// Makes sure that a folder is or can be there; a link to one is the user's way of keeping runs
+  /// elsewhere.
+  func checkFolder() throws(ReFTError) {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFDIR { throw .runFolderIsFile(path) }
+  }
+
+  /// Makes the folder of the checkpoints, where there is none.
+  func makeCheckpoints() throws(ReFTError) {
     do {
       try FileManager.default.createDirectory(
         atPath: checkpoints,
@@ -33,40 +57,6 @@ package final class RunFolder {
     } catch {
       throw .cannotMakeRunFolder(path, error: error)
     }
-    let file = path + "/.lock"
-    lock = Foundation.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard lock >= 0 else { throw .cannotWrite(file, errno: errno) }
-    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else { throw .runFolderInUse(path) }
-  }
-
-  /// Whether a run has come to its end here.
-  var isFinished: Bool {
-    guard let data = FileManager.default.contents(atPath: manifest),
-      let state = try? JSONDecoder().decode(ManifestStatus.self, from: data)
-    else { return false }
-    return state.status == "finished"
-  }
-
-  /// Whether a run has begun here.
-  var hasRun: Bool { FileManager.default.fileExists(atPath: manifest) }
-
-  /// What lies in the folder under a name that a run would use, though no run is here.
-  func strangers() throws(ReFTError) -> [String] {
-    let names = [report, metrics, configuration, adapter].filter {
-      FileManager.default.fileExists(atPath: $0)
-    }
-    return names + (try self.names(in: checkpoints).map { checkpoints + "/" + $0 })
-  }
-
-  /// Marks the folder as one that holds a run, before anything else is written.
-  func mark() throws(ReFTError) {
-    try AtomicFile.write("{\"format\": \"reft-run\", \"status\": \"starting\"}\n", to: manifest)
-  }
-
-  /// Removes a run, and nothing else that lies in the folder; its mark goes last.
-  func clear() throws(ReFTError) {
-    for name in try names(in: checkpoints) { try remove(checkpoints + "/" + name) }
-    for item in [report, metrics, configuration, adapter, manifest] { try remove(item) }
   }
 
   /// The names in a folder; none where there is no folder.
@@ -81,7 +71,7 @@ package final class RunFolder {
 
   /// Removes a file or a folder, if it is there.
   func remove(_ item: String) throws(ReFTError) {
-    guard FileManager.default.fileExists(atPath: item) else { return }
+    guard Kind(item) != .absent else { return }
     do {
       try FileManager.default.removeItem(atPath: item)
     } catch {
@@ -89,5 +79,22 @@ package final class RunFolder {
     }
   }
 
-  private struct ManifestStatus: Decodable { var status: String }
+  /// What a path names by itself, links not followed.
+  enum Kind {
+    case absent, file, folder, link, other
+
+    init(_ path: String) {
+      var status = stat()
+      guard lstat(path, &status) == 0 else {
+        self = .absent
+        return
+      }
+      switch status.st_mode & S_IFMT {
+      case S_IFREG: self = .file
+      case S_IFDIR: self = .folder
+      case S_IFLNK: self = .link
+      default: self = .other
+      }
+    }
+  }
 }

@@ -14,6 +14,8 @@ extension Trainer {
     observer: (TrainingEvent) -> Void
   ) throws -> TrainingRun {
     let options = configuration.train
+    // Before hours of reading, and again once no other process can change the folder.
+    try folder.checkOwnership(removesAll: mode == .overwrite)
     let data = try TrainingData(configuration, model: model)
     let adapter = try makeAdapter(observer: observer)
     try data.check(adapter.specs, tokenizer: model.tokenizer)
@@ -39,6 +41,7 @@ extension Trainer {
       try checkpoints.restore(optimiser, adapter.parameters, step: done.step)
     }
     state.settings = settings
+    state.kernels = Machine.kernels
     guard state.step <= totalSteps else {
       throw ReFTError.otherRun(
         folder.path,
@@ -173,34 +176,33 @@ extension Trainer {
     observer: (TrainingEvent) -> Void
   ) throws -> CheckpointState? {
     try folder.open()
+    try folder.checkOwnership(removesAll: mode == .overwrite)
     let last = try checkpoints.steps().last
     switch mode {
     case .overwrite:
-      try folder.clear()
-      try folder.mark()
+      if case .run = folder.claim() { try folder.clear() }
+      try beginRun()
       return nil
     case .fresh:
-      guard !folder.hasRun else {
-        throw folder.isFinished
+      if case .run(let isFinished, _) = folder.claim() {
+        throw isFinished
           ? ReFTError.runFinished(folder.path)
           : ReFTError.runUnfinished(folder.path, step: last ?? 0)
       }
-      if let stranger = try folder.strangers().first {
-        throw ReFTError.runFolderTaken(folder.path, by: stranger)
-      }
-      try folder.mark()
+      try beginRun()
       return nil
     case .resume, .resumeWithOtherBuilds:
       guard let last else {
-        if !folder.hasRun {
+        guard case .run = folder.claim() else {
           observer(.warning("'\(folder.path)' holds no run to go on with; starting anew"))
-          if let stranger = try folder.strangers().first {
-            throw ReFTError.runFolderTaken(folder.path, by: stranger)
-          }
-          try folder.mark()
+          try beginRun()
+          return nil
         }
+        try folder.makeCheckpoints()
+        try folder.removeLeftovers()
         return nil
       }
+      try folder.removeLeftovers()
       var state = try checkpoints.state(step: last)
       let build = state.settings.filter { $0.key.hasSuffix(Self.hashKey) }
       if build.contains(where: { settings[$0.key] != nil && settings[$0.key] != $0.value }) {
@@ -213,8 +215,23 @@ extension Trainer {
       guard differences.isEmpty else {
         throw ReFTError.otherRun(folder.path, differences: differences)
       }
+      if let then = state.kernels, then != Machine.kernels {
+        observer(
+          .warning(
+            "the kernels were '\(then)' up to step \(last) and are '\(Machine.kernels)' from there "
+              + "on: the bits may differ from those of a run that was not interrupted"
+          )
+        )
+      }
       return state
     }
+  }
+
+  /// Marks the folder as a run's and makes what it needs.
+  private func beginRun() throws(ReFTError) {
+    try folder.mark()
+    try folder.makeCheckpoints()
+    try folder.removeLeftovers()
   }
 
   /// Lets a run go on with builds of plugins that it did not begin with, and remembers the others.

@@ -8,16 +8,18 @@ import ReFTTensor
 
 extension Trainer {
   /// Writes the adapter and the report, and marks the run as finished.
-  func finish(_ run: TrainingRun) throws -> TrainingSummary {
+  func finish(
+    _ run: TrainingRun,
+    observer: (TrainingEvent) -> Void
+  ) throws -> TrainingSummary {
     let options = configuration.train
     let wantsBest = (options.result ?? (run.data.validation == nil ? .last : .best)) == .best
+    var step = run.state.step
     if wantsBest, let best = run.state.best, best.step != run.state.step {
-      try checkpoints.restoreParameters(step: best.step, into: run.adapter.parameters)
+      step = takeBest(best.step, run, observer: observer)
     }
     describeTraining(run)
-    if wantsBest, let best = run.state.best {
-      run.adapter.trainingInfo["step"] = .int(Int64(best.step))
-    }
+    run.adapter.trainingInfo["step"] = .int(Int64(step))
     try run.adapter.save(to: folder.adapter)
     let summary = summary(of: run)
     let records = try MetricsFile.read(path: folder.metrics)
@@ -27,6 +29,31 @@ extension Trainer {
     )
     try writeManifest(run, status: "finished")
     return summary
+  }
+
+  /// Puts the best checkpoint's parameters into the adapter; where it is gone or broken, the last ones
+  /// stay, which is told: hours of training are worth more than none.
+  ///
+  /// - Returns: the step whose parameters the adapter has.
+  private func takeBest(
+    _ step: Int,
+    _ run: TrainingRun,
+    observer: (TrainingEvent) -> Void
+  ) -> Int {
+    let last = Array(run.adapter.parameters.values.values)
+    do {
+      try checkpoints.restoreParameters(step: step, into: run.adapter.parameters)
+      return step
+    } catch {
+      _ = run.adapter.parameters.values.values.update(fromContentsOf: last)
+      observer(
+        .warning(
+          "the checkpoint of the lowest validation loss, '\(checkpoints.path(step: step))', cannot be "
+            + "read, so the adapter is that of the last step, \(run.state.step): \(error.message)"
+        )
+      )
+      return run.state.step
+    }
   }
 
   /// Puts facts of the training into the adapter; none of them may depend on time or machine.
@@ -80,7 +107,8 @@ extension Trainer {
     }
     var manifest: [String: JSONValue] = [
       "format": .string("reft-run"), "format_version": .int(1), "status": .string(status),
-      "updated": .string(Date().formatted(.iso8601)),
+      "files": .array(RunFolder.files.map { .string($0) }),
+      "updated": .string(Date().formatted(.iso8601)), "kernels": .string(Machine.kernels),
       "model": .object([
         "path": .string(model.path), "name": .string(model.configuration.name),
         "fingerprint": .string(model.fingerprint),

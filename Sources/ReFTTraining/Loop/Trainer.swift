@@ -4,6 +4,7 @@
 
 import Foundation
 public import ReFTHost
+import ReFTModel
 import ReFTTensor
 
 /// Trains one adapter as a configuration says.
@@ -69,11 +70,14 @@ public final class Trainer {
       } catch let error as Diverged {
         // What led here is in the parameters already: the older checkpoints are worth more.
         try writeManifest(run, status: "stopped")
-        throw error.reason
+        throw model.frozen.explainNotFinite() ?? error.reason
       } catch {
         let isNew = lastSaved != run.state.step || run.state.step == 0
-        if isNew, run.isAtRest { try save(run, observer: observer) }
+        // Nobody knows which of the steps since the last checkpoint saw the old model.
+        let change = model.frozen.changeFault
+        if isNew, run.isAtRest, change == nil { try save(run, observer: observer) }
         try writeManifest(run, status: "stopped")
+        if let change { throw change }
         guard error is EndedEarly else { throw error }
         throw ReFTError.interruptedRun(
           step: run.state.step,
@@ -82,7 +86,11 @@ public final class Trainer {
         )
       }
     }
-    return try finish(run)
+    if let fault = model.frozen.changeFault {
+      try writeManifest(run, status: "stopped")
+      throw fault
+    }
+    return try finish(run, observer: observer)
   }
 
   /// A loss or gradient that is no number.
@@ -195,6 +203,7 @@ public final class Trainer {
   }
 
   private func save(_ run: TrainingRun, observer: (TrainingEvent) -> Void) throws {
+    if let change = model.frozen.changeFault { throw change }
     try run.metrics.synchronize()
     describeTraining(run)
     try checkpoints.save(run.state, adapter: run.adapter, optimiser: run.optimiser)

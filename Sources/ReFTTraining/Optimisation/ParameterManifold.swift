@@ -7,9 +7,9 @@ package import ReFTHost
 package enum ParameterManifold: Equatable {
   /// All values.
   case free
-  /// StiefelManifold rows of a [rows, columns] matrix.
+  /// Orthonormal rows of a [rows, columns] matrix.
   case orthonormalRows(Int, Int)
-  /// StiefelManifold columns of a [rows, columns] matrix.
+  /// Orthonormal columns of a [rows, columns] matrix.
   case orthonormalColumns(Int, Int)
   /// Rows of length 1.
   case unitRows(Int, Int)

@@ -188,7 +188,7 @@ package enum StiefelManifold {
     return z.map { $0 / root }
   }
 
-  /// StiefelManifold rows from any rows: twice modified Gram-Schmidt, unit vectors where a row vanishes.
+  /// Orthonormal rows from any rows: twice modified Gram-Schmidt, unit vectors where a row vanishes.
   private static func gramSchmidt(_ rows: [Double], _ r: Int, _ d: Int) -> [Double] {
     var q = rows.map { $0.isFinite ? $0 : 0 }
     var nextUnit = 0

@@ -16,36 +16,38 @@ struct Chart {
   let series: [Series]
 
   private static let size = (width: 720.0, height: 220.0)
-  private static let margin = (left: 60.0, right: 12.0, top: 12.0, bottom: 28.0)
+  private static let margin = (left: 76.0, right: 20.0, top: 14.0, bottom: 30.0)
   private static let mostPoints = 700
 
   /// The chart with its heading; nothing where there are no points.
   func svg() -> String {
     let drawn = series.filter { !$0.points.isEmpty }
     let all = drawn.flatMap(\.points)
-    guard let x = Self.range(all.map(\.0)), let y = Self.range(all.map(\.1)) else { return "" }
+    guard let x = Axis(all.map(\.0), most: 8, isWhole: true, endsAtTicks: false),
+      let y = Axis(all.map(\.1))
+    else { return "" }
     let (left, right) = (Self.margin.left, Self.size.width - Self.margin.right)
     let (top, bottom) = (Self.margin.top, Self.size.height - Self.margin.bottom)
     let place = { (point: (Double, Double)) -> (Double, Double) in
       (
-        left + (point.0 - x.lowerBound) / (x.upperBound - x.lowerBound) * (right - left),
-        bottom - (point.1 - y.lowerBound) / (y.upperBound - y.lowerBound) * (bottom - top)
+        left + (point.0 - x.lower) / (x.upper - x.lower) * (right - left),
+        bottom - (point.1 - y.lower) / (y.upper - y.lower) * (bottom - top)
       )
     }
     var parts: [String] = []
-    for tick in 0...4 {
-      let value = y.lowerBound + (y.upperBound - y.lowerBound) * Double(tick) / 4
-      let height = Self.coordinate(place((x.lowerBound, value)).1)
+    for (value, text) in zip(y.ticks, y.labels) {
+      let height = Self.coordinate(place((x.lower, value)).1)
       parts.append(
-        "<line x1=\"\(left)\" x2=\"\(right)\" y1=\"\(height)\" y2=\"\(height)\" "
-          + "stroke=\"currentColor\" opacity=\".15\"/>"
-          + Self.label(RunReport.number(value), left - 6, height, anchor: "end")
+        Self.line(from: (Self.coordinate(left), height), to: (Self.coordinate(right), height))
+          + Self.label(text, left - 8, height, anchor: "end")
       )
     }
-    for (value, anchor) in [(x.lowerBound, "start"), (x.upperBound, "end")] {
-      let text = RunReport.number(value)
+    for (value, text) in zip(x.ticks, x.labels) {
+      let across = place((value, y.lower)).0
+      let foot = Self.coordinate(across)
       parts.append(
-        Self.label(text, place((value, 0)).0, Self.coordinate(bottom + 16), anchor: anchor)
+        Self.line(from: (foot, Self.coordinate(bottom)), to: (foot, Self.coordinate(bottom + 4)))
+          + Self.label(text, across, Self.coordinate(bottom + 17), anchor: "middle")
       )
     }
     for line in drawn {
@@ -72,11 +74,6 @@ struct Chart {
       """
   }
 
-  private static func range(_ values: [Double]) -> ClosedRange<Double>? {
-    guard let low = values.min(), let high = values.max() else { return nil }
-    return high > low ? low...high : low - 0.5...high + 0.5
-  }
-
   /// Means of neighbours, when there are more points than can be seen.
   private static func thinned(_ points: [(Double, Double)]) -> [(Double, Double)] {
     let group = (points.count + mostPoints - 1) / mostPoints
@@ -90,8 +87,13 @@ struct Chart {
 
   private static func coordinate(_ value: Double) -> String { String(format: "%.1f", value) }
 
+  private static func line(from start: (String, String), to end: (String, String)) -> String {
+    "<line x1=\"\(start.0)\" y1=\"\(start.1)\" x2=\"\(end.0)\" y2=\"\(end.1)\" "
+      + "stroke=\"currentColor\" opacity=\".2\"/>"
+  }
+
   private static func label(_ text: String, _ x: Double, _ y: String, anchor: String) -> String {
-    "<text x=\"\(coordinate(x))\" y=\"\(y)\" font-size=\"11\" text-anchor=\"\(anchor)\" "
+    "<text x=\"\(coordinate(x))\" y=\"\(y)\" text-anchor=\"\(anchor)\" "
       + "dominant-baseline=\"middle\" fill=\"currentColor\">\(text)</text>"
   }
 }

@@ -30,7 +30,11 @@ struct RunReport {
       ),
       Chart(
         title: "Learning rate",
-        series: [.init(name: "rate", color: "#97bbf5", points: points(\.learningRate))]
+        series: [.init(name: "rate", color: "#7a9ee0", points: points(\.learningRate))]
+      ),
+      Chart(
+        title: "Time of a step (seconds)",
+        series: [.init(name: "wall time", color: "#a463f2", points: points(\.seconds))]
       ),
     ]
     return """
@@ -42,7 +46,9 @@ struct RunReport {
       body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
       table { border-collapse: collapse; margin: 1rem 0 } td { padding: .15rem 1.5rem .15rem 0 }
       td + td { font-variant-numeric: tabular-nums } h2 { font-size: 1rem; margin: 1.5rem 0 0 }
-      svg { width: 100%; height: auto } pre { overflow-x: auto; font-size: 13px }
+      svg { width: 100%; height: auto } svg text { font-size: 11px } h1 { overflow-wrap: anywhere }
+      pre { overflow-x: auto; font-size: 13px }
+      @media (max-width: 30rem) { svg text { font-size: 19px } td { padding-right: .75rem } }
       </style></head><body>
       <h1>\(name)</h1>
       <table>\(facts)</table>
@@ -55,7 +61,7 @@ struct RunReport {
   }
 
   private func points(_ value: KeyPath<StepRecord, Double>) -> [(Double, Double)] {
-    records.map { (Double($0.step), $0[keyPath: value]) }
+    records.map { (Double($0.step), $0[keyPath: value]) }.filter { $0.1.magnitude < 1e300 }
   }
 
   private var facts: String {

@@ -5,6 +5,16 @@ import Foundation
 import ReFTTensor
 
 extension ReFTError {
+  static func lossNotFinite(_ place: String, loss: Double, hasAdapter: Bool) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(place): the loss of this row is \(loss), though all weights of the model are finite; "
+        + (hasAdapter
+          ? "the adapter's edit is too strong: take an earlier or a weaker one"
+          : "they are too large for float32: convert the model anew")
+    )
+  }
+
   static func gradientsNeedAdapter() -> ReFTError {
     ReFTError(
       .usage,

@@ -3,6 +3,7 @@
 
 import Foundation
 public import ReFTHost
+import ReFTModel
 public import ReFTTensor
 
 /// The losses of the rows of a file.
@@ -44,6 +45,7 @@ public struct ScoreGradients: Sendable {
 public struct Scorer {
   private let runner: BatchRunner
   private let adapter: Adapter?
+  private let model: FrozenModel
 
   /// Prepares scoring.
   ///
@@ -53,6 +55,7 @@ public struct Scorer {
   ///   - microBatchTokens: the most tokens of one pass; a longer row has a pass of its own.
   public init(model: LoadedModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
     self.adapter = adapter
+    self.model = model.frozen
     runner = BatchRunner(model: model.frozen, adapter: adapter, budget: microBatchTokens)
   }
 
@@ -62,11 +65,13 @@ public struct Scorer {
   ///   - data: the rows.
   ///   - progress: receives the number of rows done.
   /// - Returns: the losses.
-  /// - Throws: what the model or a plugin throws.
+  /// - Throws: `badData` for a loss that is no finite number, naming the tensor to blame; what the
+  ///   model or a plugin throws.
   public func score(_ data: DataSet, progress: (Int) -> Void = { _ in }) throws -> Score {
     var losses: [ExampleLoss] = []
     for chunk in chunks(of: data) {
       losses += try runner.losses(Array(data.examples[chunk]), keys: Array(chunk))
+      try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
     return Score(losses)
@@ -97,6 +102,7 @@ public struct Scorer {
         gradients: gradients,
         scale: Float(1 / Double(labels))
       )
+      try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
     var norms: [String: Double] = [:]
@@ -124,9 +130,21 @@ public struct Scorer {
         random: (key, step)
       )
     }
+    try checkFinite(losses[0], from: 0, of: data)
     guard losses[0] == losses[1] else {
       throw ReFTError.gradientsOfRandomNumbers(plugins: Set(drawing.map(\.plugin.name)).sorted())
     }
+  }
+
+  /// Makes sure that the losses of some rows are numbers.
+  private func checkFinite(
+    _ losses: [ExampleLoss],
+    from first: Int,
+    of data: DataSet
+  ) throws(ReFTError) {
+    guard let row = losses[first...].firstIndex(where: { !$0.sum.isFinite }) else { return }
+    throw model.explainNotFinite()
+      ?? .lossNotFinite(data.place(of: row), loss: losses[row].sum, hasAdapter: adapter != nil)
   }
 
   /// Runs of rows that are scored between two reports of progress.

@@ -37,7 +37,9 @@ extension BenchCommand {
     }
 
     func validate() throws {
-      if turns < 1 || steps < 1 { throw ValidationError("--turns and --steps must be 1 or more") }
+      guard (1...1_000_000).contains(turns), (1...1_000_000).contains(steps) else {
+        throw ValidationError("--turns and --steps must be from 1 to 1000000")
+      }
     }
 
     func run() throws {

@@ -44,7 +44,9 @@ extension BenchCommand {
     }
 
     func validate() throws {
-      if tokens < 2 { throw ValidationError("--tokens must be 2 or more, found \(tokens)") }
+      guard (2...1 << 20).contains(tokens) else {
+        throw ValidationError("--tokens must be from 2 to 1048576, found \(tokens)")
+      }
     }
 
     func run() throws {

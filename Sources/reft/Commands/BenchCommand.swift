@@ -141,8 +141,13 @@ struct BenchCommand: ParsableCommand {
     }
 
     func validate() throws {
-      if batch < 1 || sequenceLength < 2 || steps < 1 {
-        throw ValidationError("--batch and --steps must be 1 or more, --sequence-length 2 or more")
+      guard (1...65_536).contains(batch), (1...1_000_000).contains(steps),
+        (2...1 << 20).contains(sequenceLength), (1...1 << 20).contains(rank)
+      else {
+        throw ValidationError(
+          "--batch must be from 1 to 65536, --steps from 1 to 1000000, --sequence-length from 2 and "
+            + "--rank from 1 to 1048576"
+        )
       }
       if let layerNumbers, layerNumbers.isEmpty || layerNumbers.contains(where: { $0 < 0 }) {
         throw ValidationError("--layers '\(layers)' must be 'all' or numbers such as 20;24;28")
@@ -188,8 +193,8 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
-      if tokens < 1 || `repeat` < 1 {
-        throw ValidationError("--tokens and --repeat must be 1 or more")
+      guard (1...1 << 20).contains(tokens), (1...10_000).contains(`repeat`) else {
+        throw ValidationError("--tokens must be from 1 to 1048576, --repeat from 1 to 10000")
       }
       try BenchCommand.use(threads: threads)
     }
@@ -234,8 +239,13 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
-      if context < 1 || tokens < 1 || batch < 1 || `repeat` < 1 {
-        throw ValidationError("--context, --tokens, --batch and --repeat must be 1 or more")
+      guard (1...1 << 20).contains(context), (1...1 << 20).contains(tokens),
+        (1...65_536).contains(batch), (1...10_000).contains(`repeat`)
+      else {
+        throw ValidationError(
+          "--context and --tokens must be from 1 to 1048576, --batch from 1 to 65536, --repeat from 1 "
+            + "to 10000"
+        )
       }
       try BenchCommand.use(threads: threads)
     }

@@ -94,7 +94,7 @@ struct GenerateCommand: ParsableCommand {
     if input == nil {
       try stream(generator, requests)
     } else {
-      for (index, result) in try generate(generator, requests).enumerated() {
+      _ = try generate(generator, requests) { index, result in
         Output.piece("[\(index)] \(result.text)\n")
       }
     }
@@ -125,21 +125,26 @@ struct GenerateCommand: ParsableCommand {
     ]
   }
 
+  /// Generates all texts; `show` gets those that there are at the end, also when one failed.
   private func generate(
     _ generator: TextGenerator,
-    _ requests: [GenerationRequest]
+    _ requests: [GenerationRequest],
+    show: (Int, GenerationResult) -> Void = { _, _ in }
   ) throws -> [GenerationResult] {
     let line = ProgressLine()
     let clock = RateClock(total: requests.count)
-    defer { line.clear() }
-    var done = 0
+    var results: [Int: GenerationResult] = [:]
+    defer {
+      line.clear()
+      for (number, result) in results.sorted(by: { $0.key < $1.key }) { show(number, result) }
+    }
     return try generator.generate(
       requests,
       batchSize: batchSize,
       precision: precision.value
     ) { event in
-      if case .finished = event { done += 1 }
-      line.show(clock.text(done: done, unit: "texts"))
+      if case .finished(let number, let result) = event { results[number] = result }
+      line.show(clock.fields(done: results.count, unit: "texts"))
     }
   }
 

@@ -65,6 +65,9 @@ extension PluginCommand {
       guard (1...1 << 20).contains(memory) else {
         throw ValidationError("--memory \(memory) must be MiB from 1 to 1048576")
       }
+      if let jobs, !(1...256).contains(jobs) {
+        throw ValidationError("--jobs \(jobs) must be from 1 to 256")
+      }
       if let timeoutSeconds, !(timeoutSeconds > 0 && timeoutSeconds <= 86_400) {
         throw ValidationError("--timeout \(timeoutSeconds) must be seconds above 0, at most 86400")
       }
@@ -94,6 +97,12 @@ extension PluginCommand {
         jobs: jobs,
         inProcess: inProcess
       )
+      if let junit {
+        try ResultFile(option: "--junit", path: junit).check(inputs: [path], kind: "JUnit report") {
+          let start = FileManager.default.contents(atPath: $0)?.prefix(200) ?? Data()
+          return String(decoding: start, as: UTF8.self).contains("<testsuite")
+        }
+      }
       let report = try CheckRun.run(suite, isQuiet: common.json)
       if let junit { try AtomicFile.write(Array(report.junit.utf8), to: junit) }
       if common.json { try Output.json(report) }

@@ -59,6 +59,12 @@ struct PluginCommand: ParsableCommand {
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+      guard (1...1 << 20).contains(width) else {
+        throw ValidationError("--width is \(width); it must be from 1 to 1048576")
+      }
+    }
+
     func run() throws {
       let store = TrustStore()
       for (index, plugin) in try found().enumerated() {

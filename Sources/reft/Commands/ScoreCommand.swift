@@ -61,10 +61,31 @@ struct ScoreCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if microBatchTokens < 1 { throw ValidationError("--micro-batch-tokens must be 1 or more") }
+    guard (1...1_048_576).contains(microBatchTokens) else {
+      throw ValidationError(
+        "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
+      )
+    }
+  }
+
+  /// The metadata that marks a file of gradients.
+  private static let mark = (key: "reft", value: "gradients")
+
+  /// Makes sure of the place of the gradients before any work is done for them.
+  private func checkGradientsFile() throws {
+    guard let gradients else { return }
+    let folder = adapterOptions.adapter ?? ""
+    try ResultFile(option: "--gradients", path: gradients).check(
+      inputs: [
+        try model.path(), data, folder + "/adapter_model.safetensors",
+        folder + "/adapter_config.json",
+      ],
+      kind: "file of gradients"
+    ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
   }
 
   func run() throws {
+    try checkGradientsFile()
     let loaded = try LoadedModel(path: model.path())
     let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     var options = DataSet.Options()
@@ -80,13 +101,14 @@ struct ScoreCommand: ParsableCommand {
     let scorer = Scorer(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
     let line = ProgressLine()
     let clock = RateClock(total: rows.examples.count)
-    let progress = { (done: Int) in line.show(clock.text(done: done, unit: "rows")) }
+    let progress = { (done: Int) in line.show(clock.fields(done: done, unit: "rows")) }
     defer { line.clear() }
     var norms: [String: Double]?
     let score: Score
     if let gradients {
       let (result, derivatives) = try scorer.scoreWithGradients(rows, progress: progress)
-      try Safetensors.write(derivatives.tensors, metadata: ["format": "pt"], to: gradients)
+      let metadata = ["format": "pt", Self.mark.key: Self.mark.value]
+      try Safetensors.write(derivatives.tensors, metadata: metadata, to: gradients)
       norms = derivatives.norms
       score = result
     } else {

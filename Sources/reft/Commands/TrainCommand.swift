@@ -151,12 +151,7 @@ private final class TrainingView {
           + (plan.doneSteps > 0 ? ", \(plan.doneSteps) of them done" : "")
       )
     case .step(let record, let remaining):
-      line.show(
-        "step \(record.step)/\(totalSteps)  epoch \(Readable.fixed(record.epoch, 2))  "
-          + "loss \(Readable.fixed(record.loss, 4))  rate \(String(format: "%.3g", record.learningRate))  "
-          + "\(Readable.fixed(record.tokensPerSecond, 0)) tokens/s  "
-          + "\(Readable.duration(remaining)) left"
-      )
+      line.show(fields(record, remaining: remaining))
     case .validated(let step, let loss, let isBest):
       note(
         "step \(step): validation loss \(Readable.fixed(loss, 4))" + (isBest ? ", the lowest" : "")
@@ -164,6 +159,21 @@ private final class TrainingView {
     case .saved(let step, _): savedStep = step
     case .warning(let text): note("warning: \(text)")
     }
+  }
+
+  private func fields(_ record: StepRecord, remaining: Double) -> ProgressFields {
+    ProgressFields(
+      fraction: Double(record.step) / Double(max(1, totalSteps)),
+      fields: [
+        .init(text: "step \(record.step)/\(totalSteps)", rank: 0),
+        .init(text: "epoch \(Readable.fixed(record.epoch, 2))", rank: 5),
+        .init(text: "loss \(Readable.fixed(record.loss, 4))", rank: 2),
+        .init(text: "rate \(String(format: "%.3g", record.learningRate))", rank: 6),
+        .init(text: "\(Readable.fixed(record.tokensPerSecond, 0)) tokens/s", rank: 3),
+        .init(text: Readable.bytes(Machine.residentByteCount), rank: 4),
+        .init(text: "\(Readable.duration(remaining)) left", rank: 1),
+      ]
+    )
   }
 
   func end() { line.clear() }

@@ -127,7 +127,7 @@ struct BitTests {
     _ pool: ThreadPool
   ) throws -> [[Float]] {
     let inference = InferencePass(model: model, pool: pool)
-    let caches = sequences.map { inference.makeCache(capacity: $0.count + 4) }
+    let caches = try sequences.map { try inference.makeCache(capacity: $0.count + 4) }
     var found = [[Float]](repeating: [], count: sequences.count)
     for step in 0...4 {
       let input = zip(caches, sequences).map { cache, ids in
@@ -149,11 +149,11 @@ struct BitTests {
     let inference = InferencePass(model: model)
     var found: [[Float]] = []
     for hasCompany in [false, true] {
-      let cache = inference.makeCache(capacity: 80)
+      let cache = try inference.makeCache(capacity: 80)
       _ = try inference.step([(cache, Self.different[0])], editor: nil)
       var input = [(cache: cache, tokens: [Int32(5)])]
       if hasCompany {
-        input.append((inference.makeCache(capacity: 80), Self.different[2]))
+        input.append((try inference.makeCache(capacity: 80), Self.different[2]))
       }
       let logits = try inference.step(input, editor: nil)
       found.append(Array(logits.prefix(model.configuration.vocabularySize)))

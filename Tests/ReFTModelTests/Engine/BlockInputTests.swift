@@ -98,7 +98,7 @@ struct BlockInputTests {
       try TrainingPass(model: model).lossAndGradient(batch, editor: editor, scale: 1)
     }
     #expect(error?.code == .usage)
-    let cache = KVCache(model: model, capacity: 4)
+    let cache = try KVCache(model: model, capacity: 4)
     let second = #expect(throws: ReFTError.self) {
       try InferencePass(model: model).step([(cache, [1])], editor: editor)
     }

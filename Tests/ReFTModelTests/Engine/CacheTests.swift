@@ -38,7 +38,7 @@ struct CacheTests {
     let inference = InferencePass(model: model)
     let logits = plain.run(Self.ids).logits
     for chunk in [300, 128, 49, 7, 1] {
-      let cache = KVCache(model: model, capacity: 300)
+      let cache = try KVCache(model: model, capacity: 300)
       let found = try feed(Self.ids, chunk: chunk, into: cache, inference)
       #expect(cache.count == 300)
       expectClose(
@@ -54,9 +54,9 @@ struct CacheTests {
   func halfPrecision(chunk: Int) throws {
     let model = try EngineFixture.model(EngineFixture.odd)
     let inference = InferencePass(model: model)
-    let exact = KVCache(model: model, capacity: 300)
+    let exact = try KVCache(model: model, capacity: 300)
     let expected = try feed(Self.ids, chunk: chunk, into: exact, inference)
-    let cache = inference.makeCache(capacity: 300)
+    let cache = try inference.makeCache(capacity: 300)
     #expect(cache.format == .float16)
     let found = try feed(Self.ids, chunk: chunk, into: cache, inference)
     expectClose(found, expected, tolerance: 2e-3, "chunks of \(chunk)")
@@ -70,7 +70,7 @@ struct CacheTests {
   func truncate(format: CacheFormat) throws {
     let model = try EngineFixture.model()
     let inference = InferencePass(model: model)
-    let cache = KVCache(model: model, capacity: 60, format: format)
+    let cache = try KVCache(model: model, capacity: 60, format: format)
     _ = try feed(Array(Self.ids[..<40]), chunk: 40, into: cache, inference)
     let first = try feed(Array(Self.ids[40..<50]), chunk: 1, into: cache, inference)
     _ = try feed(Array(Self.ids[100..<110]), chunk: 1, into: cache, inference)
@@ -97,7 +97,7 @@ struct CacheTests {
     }
     let losses = try TrainingPass(model: model).loss(batch, editor: editor([3, 19, 20]))
     let inference = InferencePass(model: model)
-    let cache = KVCache(model: model, capacity: 22)
+    let cache = try KVCache(model: model, capacity: 22)
     func loss(_ logits: UnsafeMutableBufferPointer<Float>, _ label: Int32) -> Float {
       Float(DoubleModel.loss(logits.map { Double($0) }, label: label))
     }
@@ -134,9 +134,9 @@ struct CacheTests {
   func wrong(step: WrongStep) throws {
     let model = try EngineFixture.model()
     let inference = InferencePass(model: model)
-    let cache = KVCache(model: model, capacity: 40)
-    let other = KVCache(model: model, capacity: 40)
-    let untouched = KVCache(model: model, capacity: 40)
+    let cache = try KVCache(model: model, capacity: 40)
+    let other = try KVCache(model: model, capacity: 40)
+    let untouched = try KVCache(model: model, capacity: 40)
     for cache in [cache, other, untouched] {
       _ = try inference.step([(cache, Array(Self.ids[..<20]))], editor: nil)
     }
@@ -158,7 +158,7 @@ struct CacheTests {
     shape.contextLength = 24
     let model = try EngineFixture.model(shape)
     let inference = InferencePass(model: model)
-    let cache = KVCache(model: model, capacity: 100)
+    let cache = try KVCache(model: model, capacity: 100)
     _ = try inference.step([(cache, Array(Self.ids[..<24]))], editor: nil)
     let error = #expect(throws: ReFTError.self) {
       try inference.step([(cache, [1])], editor: nil)
@@ -170,7 +170,7 @@ struct CacheTests {
   @Test("one cache twice in a step is an error")
   func twice() throws {
     let model = try EngineFixture.model()
-    let cache = KVCache(model: model, capacity: 20)
+    let cache = try KVCache(model: model, capacity: 20)
     let error = #expect(throws: ReFTError.self) {
       try InferencePass(model: model).step([(cache, [1]), (cache, [2])], editor: nil)
     }
@@ -197,7 +197,8 @@ struct CacheTests {
   func failingEditor() throws {
     let model = try EngineFixture.model()
     let inference = InferencePass(model: model)
-    let (cache, other) = (KVCache(model: model, capacity: 40), KVCache(model: model, capacity: 40))
+    let cache = try KVCache(model: model, capacity: 40)
+    let other = try KVCache(model: model, capacity: 40)
     for cache in [cache, other] {
       _ = try inference.step([(cache, Array(Self.ids[..<20]))], editor: nil)
     }

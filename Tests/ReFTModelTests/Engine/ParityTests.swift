@@ -46,7 +46,7 @@ struct ParityTests {
       let losses = try training.loss(batch, editor: nil)
       let mean = losses.reduce(0) { $0 + Double($1) } / Double(losses.count)
       #expect(abs(mean - item.loss) <= 1e-4, "\(item.text)")
-      let cache = KVCache(model: model, capacity: item.ids.count)
+      let cache = try KVCache(model: model, capacity: item.ids.count)
       let logits = try inference.step([(cache, item.ids)], editor: nil)
       for pair in item.last_logits_top10 {
         #expect(abs(Double(logits[Int(pair[0])]) - pair[1]) <= 2e-3)
@@ -63,7 +63,7 @@ struct ParityTests {
     let inference = InferencePass(model: model, precision: precision)
     let cases: [GreedyCase] = try load("greedy.json")
     for item in cases {
-      let cache = inference.makeCache(capacity: item.prompt_ids.count + item.new_ids.count)
+      let cache = try inference.makeCache(capacity: item.prompt_ids.count + item.new_ids.count)
       var next = item.prompt_ids
       var found: [Int32] = []
       while found.count < item.new_ids.count {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where and when the engine hands out hidden states, and that they are the right numbers.
 
+import Foundation
 import ReFTModel
 import ReFTTensor
 import Testing
@@ -61,22 +62,67 @@ struct SiteTests {
     return tokens
   }
 
-  @Test("sites below the lowest edited block and above the highest one stay silent")
+  @Test("a pass with few sites shows at them what a pass with all sites shows there")
   func onlyWanted() throws {
     let model = try EngineFixture.model(EngineFixture.threeBlocks)
     let batch = EngineFixture.batch(Self.sequences, labelled: 10)
     let sites = [Site(block: 1, component: .keyOutput), Site(block: 1, component: .mlpOutput)]
-    let recorder = VisitRecorder(
-      Set(sites),
-      tokenCount: batch.tokens.count,
-      needsAllRows: false
-    )
-    let training = TrainingPass(model: model)
-    _ = try training.loss(batch, editor: recorder)
-    #expect(recorder.edits.map(\.site) == sites)
-    #expect(recorder.gradients.isEmpty)
-    _ = try training.lossAndGradient(batch, editor: recorder, scale: 1)
-    #expect(recorder.gradients.map(\.site) == sites.reversed())
+    func record(_ sites: [Site]) throws -> VisitRecorder {
+      let recorder = VisitRecorder(
+        Set(sites),
+        tokenCount: batch.tokens.count,
+        needsAllRows: false
+      )
+      _ = try TrainingPass(model: model).lossAndGradient(batch, editor: recorder, scale: 1)
+      return recorder
+    }
+    let (few, all) = (try record(sites), try record(EngineFixture.allSites(model)))
+    #expect(few.edits.map(\.site) == sites && few.gradients.map(\.site) == sites.reversed())
+    for (wanted, every) in [(few.edits, all.edits), (few.gradients, all.gradients)] {
+      for visit in wanted {
+        let other = try #require(every.first { $0.site == visit.site })
+        #expect(visit.rows == other.rows, "\(visit.site)")
+        #expect(visit.rows.contains { $0?.contains { $0 != 0 } == true }, "\(visit.site)")
+      }
+    }
+  }
+
+  @Test("a pass that starts above a block never reads that block's weights, on neither way")
+  func noFurtherDown() throws {
+    try withTemporaryDirectory { folder in
+      let path = try EngineFixture.threeBlocks.write(in: folder)
+      let sound = try FrozenModel(path: path)
+      let spoiled = folder + "/spoiled.gguf"
+      let file = try GGUFFile(path: path)
+      var bytes = Array(file.file.bytes)
+      let names = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate"]
+      for name in names {
+        let data = try #require(file.tensor("blk.0.\(name).weight")).data
+        let start = try #require(file.file.bytes.baseAddress)
+          .distance(to: try #require(data.baseAddress))
+        // Every float32 of it is then no number.
+        for index in start..<start + data.count { bytes[index] = 0xFF }
+      }
+      try Data(bytes).write(to: URL(fileURLWithPath: spoiled))
+      let batch = EngineFixture.batch(Self.sequences, labelled: 10)
+      let input = try TrainingPass(model: sound).blockInput(1, of: batch)
+      let sites: Set = [
+        Site(block: 1, component: .keyOutput), Site(block: 2, component: .mlpOutput),
+      ]
+      let runs = try [sound, try FrozenModel(path: spoiled)].map { model in
+        let recorder = VisitRecorder(sites, tokenCount: batch.tokens.count, needsAllRows: false)
+        let losses = try TrainingPass(model: model).lossAndGradient(
+          batch,
+          editor: recorder,
+          scale: 1,
+          from: input
+        )
+        return (losses: losses, gradients: recorder.gradients.map(\.rows))
+      }
+      let isSound = runs[0].losses.allSatisfy { $0.isFinite }
+      #expect(isSound)
+      #expect(runs[0].losses == runs[1].losses && runs[0].gradients == runs[1].gradients)
+    }
   }
 
   @Test(

@@ -71,7 +71,7 @@ struct WeightTypeTests {
         weights: EngineFixture.weights(batch, positions: [0, 3, 5, 9])
       )
       let losses = try TrainingPass(model: model).lossAndGradient(batch, editor: editor, scale: 1)
-      let cache = KVCache(model: model, capacity: 20)
+      let cache = try KVCache(model: model, capacity: 20)
       let inference = InferencePass(model: model, precision: .float32)
       _ = try inference.step([(cache, sequences[0])], editor: nil)
       let logits = Array(try inference.step([(cache, [9])], editor: nil))
@@ -94,7 +94,7 @@ struct WeightTypeTests {
     let model = try EngineFixture.model(TinyModel(weightType: type))
     let logits = try [.float32, rounding.precision].map { precision in
       let inference = InferencePass(model: model, precision: precision)
-      let cache = KVCache(model: model, capacity: 30)
+      let cache = try KVCache(model: model, capacity: 30)
       _ = try inference.step([(cache, EngineFixture.tokens(19, seed: 1))], editor: nil)
       return try (0..<5).flatMap { Array(try inference.step([(cache, [9 + $0])], editor: nil)) }
     }

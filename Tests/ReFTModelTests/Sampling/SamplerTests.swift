@@ -169,7 +169,7 @@ import _ReFTTestSupport
       ),
       (
         .init(temperature: 1, repetitionPenalty: 0),
-        "repetition-penalty is 0.0; expected above 0; choose a value in this range"
+        "repetition-penalty is 0.0; expected 0.001 to 1000; choose a value in this range"
       ),
     ]
     for (options, message) in cases {

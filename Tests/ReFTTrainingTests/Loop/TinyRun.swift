@@ -20,7 +20,9 @@ struct TinyRun {
     self.folder = folder
     var shape = TinyModel()
     shape.blocks = 3
-    model = try LoadedModel(path: shape.write(in: folder))
+    // Another process may have it open; writing to it would be a change of the model in mid-run.
+    let isThere = FileManager.default.fileExists(atPath: folder + "/tiny.gguf")
+    model = try LoadedModel(path: isThere ? folder + "/tiny.gguf" : shape.write(in: folder))
     catalog = try BuiltPlugins.catalog()
     try write(rows: rows, to: "rows.jsonl")
     try write(rows: 4, to: "held.jsonl")

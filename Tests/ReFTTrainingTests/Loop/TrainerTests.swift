@@ -51,6 +51,40 @@ struct TrainerTests {
     }
   }
 
+  @Test("ends with the last step's parameters where the best checkpoint is gone, and says so")
+  func lostBest() throws {
+    try withTinyRun { run in
+      let overrides = [
+        "data.validation=held.jsonl", "train.eval_every=1", "train.learning_rate=5",
+        "train.schedule=constant",
+      ]
+      var warnings: [String] = []
+      let summary = try run.train("out", overrides) { event in
+        if case .warning(let text) = event { warnings.append(text) }
+        guard case .saved(6, _) = event else { return }
+        let folder = run.folder + "/out/checkpoints"
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        where name != "step-00000006" {
+          try? FileManager.default.removeItem(atPath: folder + "/" + name)
+        }
+      }
+      let best = try #require(summary.bestStep)
+      try #require(best < 6)
+      #expect(
+        warnings.count == 1
+          && warnings[0].hasPrefix(
+            "the checkpoint of the lowest validation loss, '\(run.folder)/out/checkpoints/step-0000000"
+              + "\(best)', cannot be read, so the adapter is that of the last step, 6: "
+          ),
+        "\(warnings)"
+      )
+      let last = try run.bytes("out/checkpoints/step-00000006/adapter/adapter_model.safetensors")
+      #expect(try run.tensors("out") == last)
+      let manifest = String(decoding: try run.bytes("out/manifest.json"), as: UTF8.self)
+      #expect(manifest.contains("\"status\" : \"finished\""))
+    }
+  }
+
   @Test("gives each line of metrics.jsonl the keys of the contract")
   func metricsKeys() throws {
     try withTinyRun { run in
