@@ -42,6 +42,7 @@ struct Chart {
           + Self.label(text, left - 8, height, anchor: "end")
       )
     }
+    parts.append(Self.label("step", left - 8, Self.coordinate(bottom + 17), anchor: "end"))
     for (value, text) in zip(x.ticks, x.labels) {
       let across = place((value, y.lower)).0
       let foot = Self.coordinate(across)

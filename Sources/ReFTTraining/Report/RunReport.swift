@@ -47,6 +47,7 @@ struct RunReport {
       table { border-collapse: collapse; margin: 1rem 0 } td { padding: .15rem 1.5rem .15rem 0 }
       td + td { font-variant-numeric: tabular-nums } h2 { font-size: 1rem; margin: 1.5rem 0 0 }
       svg { width: 100%; height: auto } svg text { font-size: 11px } h1 { overflow-wrap: anywhere }
+      svg polyline, svg line { vector-effect: non-scaling-stroke }
       pre { overflow-x: auto; font-size: 13px }
       @media (max-width: 30rem) { svg text { font-size: 19px } td { padding-right: .75rem } }
       </style></head><body>
@@ -81,8 +82,10 @@ struct RunReport {
     return rows.map { "<tr><td>\($0)</td><td>\($1)</td></tr>" }.joined()
   }
 
-  /// A number with four significant digits.
-  static func number(_ value: Double) -> String { String(format: "%.4g", value) }
+  /// A number with four significant digits, or all of those before the point.
+  static func number(_ value: Double) -> String {
+    String(format: (1e4..<1e15).contains(value.magnitude) ? "%.0f" : "%.4g", value)
+  }
 
   /// Text that means itself in HTML.
   static func escaped(_ text: String) -> String {
