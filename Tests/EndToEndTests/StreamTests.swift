@@ -89,6 +89,13 @@ struct StreamTests {
     }
   }
 
+  @Test("the worker started by hand says so where it can", arguments: ["2>/dev/full", "2>&-"])
+  func worker(_ redirection: String) throws {
+    try shell("\"\(Tool.products)/reft-plugin-worker\" \(redirection)") { _, tool in
+      #expect(tool.status == 64)
+    }
+  }
+
   @Test("a reader that went away ends the command quietly")
   func goneReader() throws {
     try shell(

@@ -40,7 +40,8 @@ public final class PluginWorker {
       let fixed = WorkerMemory(descriptor: REFT_WORKER_MEMORY_FD, byteCount: size)
     else {
       let text = "reft-plugin-worker is started by reft for plugins that run in their own process\n"
-      FileHandle.standardError.write(Data(text.utf8))
+      // Not through FileHandle, which traps where standard error is closed or full.
+      _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
       return 64
     }
     let worker = PluginWorker(
