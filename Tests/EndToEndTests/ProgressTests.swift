@@ -12,29 +12,10 @@ struct ProgressTests {
     try withTemporaryDirectory { folder in
       let bench = Workbench(folder: folder)
       try bench.writeRun()
-      // A terminal of its own: Python's pty module, which set-up asks for anyway.
-      let script = """
-        import fcntl, os, pty, struct, sys, termios
-        pid, master = pty.fork()
-        if pid == 0:
-            fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, \(columns), 0, 0))
-            os.execv(sys.argv[1], ["reft", "train", "run.yaml", "--set", "train.epochs=200"])
-        data = b""
-        while True:
-            try:
-                part = os.read(master, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            data += part
-        sys.stdout.buffer.write(data)
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-        """
-      let tool = try Tool.run(
-        "/usr/bin/env",
-        ["python3", "-c", script, Tool.products + "/reft"],
-        environment: ["TERM": term],
+      let tool = try Tool.terminal(
+        ["train", "run.yaml", "--set", "train.epochs=200"],
+        columns: columns,
+        term: term,
         folder: folder
       )
       #expect(tool.status == 0, "\(tool.errors)\(tool.text)")

@@ -96,6 +96,46 @@ struct StreamTests {
     }
   }
 
+  @Test("a generated text goes to files as it is, and to a terminal with its controls escaped")
+  func generatedText() throws {
+    try withTemporaryDirectory { folder in
+      try Workbench(folder: folder).writeRun()
+      // Random weights draw control characters soon.
+      let call = [
+        "generate", "--model", "tiny.gguf", "--prompt", "one", "--temperature", "2",
+        "--max-tokens", "200", "--seed", "4",
+      ]
+      let document = try Tool.reft(call + ["--json"], folder: folder).json()
+      let text = try #require(document["text"] as? String)
+      func steers(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0.value < 0x20 && !"\r\n\t".unicodeScalars.contains($0) }
+      }
+      try #require(steers(text))
+      let file = try Tool.reft(call, folder: folder)
+      #expect(file.text == text + "\n")
+      let shown = try Tool.terminal(call, folder: folder).text
+      #expect(!steers(shown) && shown.contains("\\u00"), "\(shown)")
+    }
+  }
+
+  @Test("names from files are escaped in tables and errors")
+  func names() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.writeRun()
+      var file = TinyModel().writer()
+      file.remove("general.name")
+      file.set("general.name", .string("red\u{1b}[31m\u{202e}\nx"))
+      try file.write(to: bench.path("m.gguf"))
+      let table = try Tool.reft(["model", "info", "m.gguf"], folder: folder)
+      #expect(table.text.contains("name          red\\u001b[31m\\u202e\\nx\n"), "\(table.text)")
+      let document = try Tool.reft(["adapter", "info", "a\u{1b}]0;x\u{7}"], folder: folder)
+      #expect(document.status == 66)
+      #expect(document.errors.hasPrefix("error: 'a\\u001b]0;x\\u0007' is no adapter"))
+      #expect(!document.errors.utf8.contains(0x1b))
+    }
+  }
+
   @Test("a reader that went away ends the command quietly")
   func goneReader() throws {
     try shell(
