@@ -94,8 +94,9 @@ struct SpoiledModelTests {
       #expect(tool.status == 74, "\(tool.errors)")
       #expect(
         tool.errors.hasSuffix(
-          "\nerror: file '\(bench.path("tiny.gguf"))' became shorter while it was read; put it back "
-            + "whole and run the command again (a training run goes on with --resume)\n"
+          "\nerror: file '\(bench.path("tiny.gguf"))' became shorter while it was read, or its "
+            + "disk failed; put it back whole and run the command again (a training run goes on with "
+            + "--resume)\n"
         ),
         "\(tool.errors)"
       )

@@ -186,6 +186,33 @@ struct UsersFileTests {
     }
   }
 
+  @Test("with blanks and quotes in their names are quoted in the command that goes on")
+  func quoted() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.writeRun()
+      let tool = try shell(
+        """
+        mv run.yaml "my run's.yaml"
+        { "\(Tool.products)/reft" train "my run's.yaml" --set train.epochs=1000000 \
+          --output "out put" --set train.save_every=10 2> errors; echo $?; } &
+        until ls "out put/checkpoints" 2>/dev/null | grep -q step-; do sleep 0.02; done
+        kill -TERM $(pgrep -P $!); wait $!
+        """,
+        in: folder
+      )
+      #expect(tool.text == "130\n", "\(tool.errors)")
+      let errors = String(decoding: try bench.read("errors"), as: UTF8.self)
+      #expect(
+        errors.contains(
+          "go on with: reft train 'my run'\\''s.yaml' --set train.epochs=1000000 --set "
+            + "train.save_every=10 --output 'out put' --resume\n"
+        ),
+        "\(errors)"
+      )
+    }
+  }
+
   @Test(
     "are not replaced by results that they cannot be",
     arguments: [

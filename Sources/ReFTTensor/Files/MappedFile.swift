@@ -60,8 +60,8 @@ public final class MappedFile: @unchecked Sendable {
     watch = reft_mapped_watch(
       bytes.baseAddress,
       bytes.count,
-      "\nerror: file '\(name)' became shorter while it was read; put it back whole and run the "
-        + "command again (a training run goes on with --resume)\n"
+      "\nerror: file '\(name)' became shorter while it was read, or its disk failed; put it back "
+        + "whole and run the command again (a training run goes on with --resume)\n"
     )
   }
 

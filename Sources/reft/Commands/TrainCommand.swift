@@ -100,7 +100,7 @@ struct TrainCommand: ParsableCommand {
     var words = ["reft", "train", config]
     for override in overrides { words += ["--set", override] }
     if let output { words += ["--output", output] }
-    return (words + plugins.words + ["--resume"]).joined(separator: " ")
+    return (words + plugins.words + ["--resume"]).map(Readable.word).joined(separator: " ")
   }
 
   private func document(_ summary: TrainingSummary) -> Document {

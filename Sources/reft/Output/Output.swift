@@ -154,6 +154,17 @@ enum Readable {
     return "\(minutes / 60)h" + pad(minutes % 60) + "m"
   }
 
+  /// A word as a shell takes it: in quotes where it holds more than plain characters.
+  static func word(_ text: String) -> String {
+    let plain = text.utf8.allSatisfy { byte in
+      switch byte {
+      case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+      default: "-_./=,:+@%".utf8.contains(byte)
+      }
+    }
+    return plain && !text.isEmpty ? text : "'" + text.replacing("'", with: "'\\''") + "'"
+  }
+
   /// "0.6 % of the time in plugin loreft", a line for each plugin.
   static func shares(_ shares: [String: Double]) -> [String] {
     shares.sorted { $0.key < $1.key }.map { name, share in
