@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A seccomp filter that leaves a process of a plugin what computing needs: memory, threads, clocks,
-// waiting, reading files while it loads, and what the checker's rules do besides. Everything else
-// fails with EPERM, and the number of the refused call is noted where the host can read it.
+// A filter that leaves a process of a plugin what computing needs: memory, threads, clocks,
+// waiting. What libraries ask without need is refused in silence; everything else fails with EPERM
+// and is told: in a worker by its host, which is asked about each such call and cannot be deceived,
+// in a process of the checker by a signal handler.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -19,15 +18,11 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "filter.h"
 #include "reft_platform.h"
 
-#if defined(__x86_64__)
-#define MACHINE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define MACHINE AUDIT_ARCH_AARCH64
-#endif
-
-#ifdef MACHINE
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+#define QUIETLY(code) (SECCOMP_RET_ERRNO | (uint32_t)(code))
 
 static uint32_t* refused_number;
 
@@ -45,278 +40,278 @@ static void note_refusal(int signal_number, siginfo_t* info, void* context) {
 #endif
 }
 
-// Calls that are allowed whatever their arguments.
+// Calls that are allowed whatever their arguments: they reach nothing but this process.
 static const int always[] = {
-    SYS_futex,
+    // memory
     SYS_mmap,
     SYS_munmap,
     SYS_mprotect,
     SYS_mremap,
     SYS_madvise,
     SYS_brk,
+    SYS_mincore,
+    SYS_msync,
+    SYS_mbind,
+    SYS_get_mempolicy,
+    SYS_membarrier,
+    SYS_pkey_mprotect,
+    // what is open already
     SYS_read,
+    SYS_readv,
     SYS_pread64,
+    SYS_preadv,
     SYS_close,
     SYS_fstat,
     SYS_lseek,
+    SYS_fadvise64,
+    // threads and their waiting
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_get_robust_list,
+    SYS_rseq,
+    SYS_set_tid_address,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_sched_getparam,
+    SYS_sched_getscheduler,
+    SYS_sched_get_priority_max,
+    SYS_sched_get_priority_min,
+    SYS_sched_rr_get_interval,
+    SYS_nanosleep,
+    SYS_clock_nanosleep,
+    SYS_ppoll,
+    SYS_pselect6,
+    SYS_restart_syscall,
+    SYS_exit,
+    SYS_exit_group,
+    // signals of its own
     SYS_rt_sigaction,
     SYS_rt_sigprocmask,
     SYS_rt_sigreturn,
+    SYS_rt_sigsuspend,
+    SYS_rt_sigtimedwait,
+    SYS_rt_sigpending,
     SYS_sigaltstack,
-    SYS_exit,
-    SYS_exit_group,
-    SYS_getpid,
-    SYS_gettid,
-    SYS_getppid,
-    SYS_sched_yield,
-    SYS_sched_getaffinity,
-    SYS_nanosleep,
-    SYS_clock_nanosleep,
+    // clocks and chance
     SYS_clock_gettime,
     SYS_clock_getres,
     SYS_gettimeofday,
+    SYS_times,
     SYS_getrandom,
-    SYS_set_robust_list,
-    SYS_rseq,
-    SYS_getrusage,
-    SYS_sysinfo,
-    SYS_uname,
-    SYS_restart_syscall,
-    SYS_membarrier,
+    SYS_getcpu,
+    // who and where it is
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getppid,
+    SYS_getpgid,
+    SYS_getsid,
     SYS_getuid,
     SYS_geteuid,
     SYS_getgid,
     SYS_getegid,
-    SYS_getcpu,
-    SYS_mincore,
-    SYS_ppoll,
-    SYS_pselect6,
-    SYS_rt_sigsuspend,
-    SYS_rt_sigtimedwait,
-    SYS_rt_sigpending,
+    SYS_getresuid,
+    SYS_getresgid,
+    SYS_getgroups,
+    SYS_getrusage,
+    SYS_getpriority,
+    SYS_getitimer,
+    SYS_sysinfo,
+    SYS_uname,
+#ifdef SYS_getrlimit
+    SYS_getrlimit,
+#endif
 #ifdef SYS_pause
     SYS_pause,
     SYS_poll,
     SYS_select,
+    SYS_getpgrp,
+    SYS_time,
 #endif
-    SYS_mbind,
-    SYS_get_mempolicy,
-    SYS_seccomp,
 #ifdef SYS_arch_prctl
     SYS_arch_prctl,
 #endif
-#ifdef SYS_time
-    SYS_time,
+};
+
+// Calls that libraries make without need: refused, and nobody is blamed for them.
+static const struct {
+  int number, code;
+} quiet[] = {
+    {SYS_sched_setaffinity, EPERM},
+    {SYS_sched_setscheduler, EPERM},
+    {SYS_sched_setparam, EPERM},
+    {SYS_setpriority, EPERM},
+    {SYS_setitimer, EPERM},
+#ifdef SYS_alarm
+    {SYS_alarm, 0},
+#endif
+    {SYS_set_mempolicy, EPERM},
+    {SYS_umask, EPERM},
+    {SYS_mlock, EPERM},
+    {SYS_mlock2, EPERM},
+    {SYS_munlock, EPERM},
+    {SYS_capget, EPERM},
+    // The arguments of clone3 are out of a filter's sight: now the C library uses clone.
+    {SYS_clone3, ENOSYS},
+    // The C library goes on without them.
+    {SYS_statx, ENOSYS},
+    {SYS_faccessat2, ENOSYS},
+};
+
+// Looking at the file system: part of what libraries do when they start.
+static const int looking[] = {
+    SYS_newfstatat, SYS_readlinkat, SYS_faccessat,  SYS_getcwd,
+    SYS_statfs,     SYS_fstatfs,    SYS_getdents64,
+#ifdef SYS_stat
+    SYS_stat,       SYS_lstat,      SYS_readlink,   SYS_access,
 #endif
 };
 
 // What the checker does around a plugin: sealed copies in memory, catching what is printed, looking
 // for children.
 static const int checking[] = {
-    SYS_memfd_create, SYS_sendfile, SYS_dup, SYS_dup3, SYS_wait4,
+    SYS_memfd_create, SYS_sendfile, SYS_dup,   SYS_dup3,       SYS_wait4,
 #ifdef SYS_dup2
     SYS_dup2,
 #endif
-    SYS_write,        SYS_writev,
+    SYS_write,        SYS_writev,   SYS_statx, SYS_faccessat2,
 };
 
-// Looking at the file system without changing it; only while libraries are being loaded.
-static const int reading[] = {
-    SYS_newfstatat, SYS_statx,      SYS_readlinkat, SYS_faccessat, SYS_faccessat2,
-    SYS_getcwd,     SYS_getdents64, SYS_statfs,     SYS_fstatfs,
-#ifdef SYS_stat
-    SYS_stat,       SYS_lstat,      SYS_readlink,   SYS_access,
-#endif
-};
-
-#define ARGUMENT_LOW(i) (offsetof(struct seccomp_data, args) + 8 * (i))
-#define ARGUMENT_HIGH(i) (ARGUMENT_LOW(i) + 4)
-#define MAXIMUM 384
-
-typedef struct {
-  struct sock_filter code[MAXIMUM];
-  unsigned short count;
-} program_t;
-
-static void emit(program_t* p, unsigned short code, uint32_t k, uint8_t yes, uint8_t no) {
-  if (p->count < MAXIMUM) p->code[p->count] = (struct sock_filter){code, yes, no, k};
-  p->count++;
-}
-static void load(program_t* p, uint32_t offset) {
-  emit(p, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
-}
-static void answer(program_t* p, uint32_t action) {
-  emit(p, BPF_RET | BPF_K, action, 0, 0);
-}
-static void allow_call(program_t* p, int number) {
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1);
-  answer(p, SECCOMP_RET_ALLOW);
-}
-// Begins a block of `length` instructions for one call; the block must end with an answer.
-static void begin_call(program_t* p, int number, uint8_t length) {
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, length);
-}
-// Allows a call whose argument is one of two values, refuses it otherwise.
-static void allow_values(program_t* p, int number, int argument, uint32_t a, uint32_t b) {
-  begin_call(p, number, 5);
-  load(p, ARGUMENT_LOW(argument));
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, a, 1, 0);
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, b, 0, 1);
-  answer(p, SECCOMP_RET_ALLOW);
-  answer(p, SECCOMP_RET_TRAP);
-}
-// Allows a call whose argument is one of some values, refuses it otherwise.
-static void allow_list(program_t* p, int number, int argument, const uint32_t* values, uint8_t n) {
-  begin_call(p, number, (uint8_t)(n + 3));
-  load(p, ARGUMENT_LOW(argument));
-  for (uint8_t i = 0; i < n; i++) {
-    emit(p, BPF_JMP | BPF_JEQ | BPF_K, values[i], (uint8_t)(n - i), 0);
-  }
-  answer(p, SECCOMP_RET_TRAP);
-  answer(p, SECCOMP_RET_ALLOW);
-}
-// Allows a call when none of the bits is set in the argument.
-static void allow_without(program_t* p, int number, int argument, uint32_t bits) {
-  begin_call(p, number, 4);
-  load(p, ARGUMENT_LOW(argument));
-  emit(p, BPF_JMP | BPF_JSET | BPF_K, bits, 1, 0);
-  answer(p, SECCOMP_RET_ALLOW);
-  answer(p, SECCOMP_RET_TRAP);
+static void allow(reft_filter_t* f, const int* numbers, size_t count) {
+  for (size_t i = 0; i < count; i++) reft_filter_answer(f, numbers[i], SECCOMP_RET_ALLOW);
 }
 
-static void write_program(program_t* p, int rights) {
-  load(p, offsetof(struct seccomp_data, arch));
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, MACHINE, 1, 0);
-  answer(p, SECCOMP_RET_KILL_PROCESS);
-  load(p, offsetof(struct seccomp_data, nr));
-#if defined(__x86_64__)
-  // The x32 table has other numbers for the same calls.
-  emit(p, BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1);
-  answer(p, SECCOMP_RET_KILL_PROCESS);
-#endif
-  for (size_t i = 0; i < sizeof always / sizeof *always; i++) allow_call(p, always[i]);
-  uint32_t self = (uint32_t)getpid();
-  if (rights & REFT_ALLOW_CHECKING) {
-    for (size_t i = 0; i < sizeof checking / sizeof *checking; i++) allow_call(p, checking[i]);
-  } else {
-    // Printing, to what standard output and error already are.
-    allow_values(p, SYS_write, 0, 1, 2);
-    allow_values(p, SYS_writev, 0, 1, 2);
-  }
-  // abort() and raise() signal the process itself.
-  allow_values(p, SYS_tgkill, 0, self, self);
-  allow_values(p, SYS_kill, 0, self, self);
-  // Asking for limits, not setting them.
-  begin_call(p, SYS_prlimit64, 6);
-  load(p, ARGUMENT_LOW(2));
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
-  load(p, ARGUMENT_HIGH(2));
-  emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
-  answer(p, SECCOMP_RET_ALLOW);
-  answer(p, SECCOMP_RET_TRAP);
-  // prctl: names of threads, and the no-new-privileges bit of this function itself.
-  allow_values(p, SYS_prctl, 0, PR_SET_NAME, PR_SET_NO_NEW_PRIVS);
-  // ioctl TCGETS and fcntl F_GETFD/F_GETFL: what stdio asks of its descriptors. The checker also
-  // copies descriptors and seals its copies.
-  allow_values(p, SYS_ioctl, 1, 0x5401, 0x5401);
+// What is allowed of prctl: names of threads and of memory, and questions. PR_SET_VMA, from
+// Linux 5.17, is how the C library names what malloc maps.
+static void write_prctl(reft_filter_t* f) {
+  enum { SET_VMA = 0x53564d41, GET_TAGGED_ADDRESSES = 56, SVE_GET_LENGTH = 51 };
+  static const uint32_t questions[] = {
+      PR_SET_NAME,
+      PR_GET_NAME,
+      SET_VMA,
+      PR_GET_DUMPABLE,
+      PR_GET_PDEATHSIG,
+      PR_GET_NO_NEW_PRIVS,
+      PR_GET_SECCOMP,
+      PR_GET_TIMERSLACK,
+      PR_SET_TIMERSLACK,
+      PR_GET_THP_DISABLE,
+      PR_GET_KEEPCAPS,
+      PR_CAPBSET_READ,
+      PR_GET_SPECULATION_CTRL,
+      GET_TAGGED_ADDRESSES,
+      SVE_GET_LENGTH,
+      PR_GET_TSC,
+  };
+  reft_filter_values(f, SYS_prctl, 0, questions, COUNT(questions), f->refusal);
+}
+
+// Descriptors: what stdio asks of them, and printing to standard output and error. The checker
+// copies and seals too.
+static void write_descriptors(reft_filter_t* f, int checks) {
+  static const uint32_t terminals[] = {0x5401 /* TCGETS */, 0x5413 /* TIOCGWINSZ */};
+  reft_filter_values(f, SYS_ioctl, 1, terminals, COUNT(terminals), QUIETLY(ENOTTY));
   static const uint32_t questions[] = {F_GETFD, F_GETFL, F_SETFD, F_DUPFD_CLOEXEC, F_ADD_SEALS};
-  allow_list(p, SYS_fcntl, 1, questions, rights & REFT_ALLOW_CHECKING ? 5 : 2);
-  // Threads, not processes. The arguments of clone3 are out of a filter's sight: "no such call"
-  // makes the C library use clone.
-  begin_call(p, SYS_clone, 4);
-  load(p, ARGUMENT_LOW(0));
-  emit(p, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
-  answer(p, SECCOMP_RET_ALLOW);
-  answer(p, SECCOMP_RET_TRAP);
-  begin_call(p, SYS_clone3, 1);
-  answer(p, SECCOMP_RET_ERRNO | ENOSYS);
-  if (rights & REFT_ALLOW_READING) {
-    const uint32_t writing = 01 | 02 | 0100 | 01000 | 02000;  // WRONLY RDWR CREAT TRUNC APPEND
-    allow_without(p, SYS_openat, 2, writing | 020000000);     // O_TMPFILE
-#ifdef SYS_open
-    allow_without(p, SYS_open, 1, writing | 020000000);
-#endif
-    for (size_t i = 0; i < sizeof reading / sizeof *reading; i++) allow_call(p, reading[i]);
+  reft_filter_values(f, SYS_fcntl, 1, questions, checks ? 5 : 3, QUIETLY(EPERM));
+  if (checks) return allow(f, checking, COUNT(checking));
+  static const uint32_t outputs[] = {1, 2};
+  reft_filter_values(f, SYS_write, 0, outputs, 2, f->refusal);
+  reft_filter_values(f, SYS_writev, 0, outputs, 2, f->refusal);
+  // How the host gets the other end of this filter; closed before anything else is loaded.
+  static const uint32_t socket[] = {REFT_WORKER_SOCKET_FD};
+  reft_filter_values(f, SYS_sendmsg, 0, socket, 1, f->refusal);
+}
+
+// Threads, not processes; signals to this process alone; asking for limits, not setting them.
+static void write_processes(reft_filter_t* f, uint32_t ask) {
+  reft_filter_any(f, SYS_clone, 0, CLONE_THREAD, ask, f->refusal);
+  const uint32_t self[] = {(uint32_t)getpid()};
+  const int signals[] = {SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo};
+  for (size_t i = 0; i < COUNT(signals); i++) {
+    reft_filter_values(f, signals[i], 0, self, 1, f->refusal);
   }
-  answer(p, SECCOMP_RET_TRAP);
+  reft_filter_null(f, SYS_prlimit64, 2, SECCOMP_RET_ALLOW, f->refusal);
 }
 
-int reft_confinement_available(void) {
-  const uint32_t action = SECCOMP_RET_TRAP;
-  return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+// Opening for reading, which is bounded to certain files by other means.
+static void write_files(reft_filter_t* f, int checks, uint32_t ask) {
+  const uint32_t writing = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND | 020000000;
+  reft_filter_any(f, SYS_openat, 2, writing, f->refusal, ask);
+#ifdef SYS_open
+  reft_filter_any(f, SYS_open, 1, writing, f->refusal, ask);
+#endif
+  if (checks) return allow(f, looking, COUNT(looking));
+  // AT_EMPTY_PATH: how the C library asks about what is open.
+  reft_filter_any(f, SYS_newfstatat, 3, 0x1000, ask, QUIETLY(EACCES));
+  for (size_t i = 0; i < COUNT(looking); i++) {
+    reft_filter_answer(f, looking[i], QUIETLY(EACCES));
+  }
 }
 
-int reft_confine(int rights, uint32_t* refused) {
-  int reached = 0;
-  program_t program = {.count = 0};
-  write_program(&program, rights);
-  if (program.count > MAXIMUM) return -E2BIG;
+// `checks`: a process of the checker. `ask`: the action for what the host decides.
+static void write_filter(reft_filter_t* f, int checks, uint32_t refusal, uint32_t ask) {
+  reft_filter_begin(f, refusal);
+  // Who takes the handler away from refusals would be killed by the next one.
+  if (refusal == SECCOMP_RET_TRAP) {
+    reft_filter_protect(f, SYS_rt_sigaction, 0, SIGSYS, 1, QUIETLY(EPERM));
+  }
+  allow(f, always, COUNT(always));
+  write_prctl(f);
+  write_descriptors(f, checks);
+  write_processes(f, ask);
+  write_files(f, checks, ask);
+  for (size_t i = 0; i < COUNT(quiet); i++) {
+    reft_filter_answer(f, quiet[i].number, QUIETLY(quiet[i].code));
+  }
+  reft_filter_end(f);
+}
+
+static long install(const reft_filter_t* filter, unsigned int flags) {
+  if (filter->count > REFT_FILTER_MAXIMUM) {
+    errno = E2BIG;
+    return -1;
+  }
+  const struct sock_fprog program = {filter->count, (struct sock_filter*)filter->code};
+  return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+int reft_confine_checking(uint32_t* refused) {
   refused_number = refused;
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_sigaction = note_refusal;
   action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
   if (sigaction(SIGSYS, &action, NULL) != 0) return -errno;
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) reached |= REFT_CONFINED_NO_NEW_PRIVILEGES;
-  struct sock_fprog filter = {.len = program.count, .filter = program.code};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0) {
-    reached |= REFT_CONFINED_SYSCALLS;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
+  reft_filter_t filter;
+  write_filter(&filter, 1, SECCOMP_RET_TRAP, SECCOMP_RET_ALLOW);
+  return install(&filter, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -errno;
+}
+
+int reft_confine_worker(int* listener) {
+  *listener = -1;
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return -errno;
+  reft_filter_t filter;
+  write_filter(&filter, 0, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF);
+  const long descriptor =
+      install(&filter, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
+                           SECCOMP_FILTER_FLAG_TSYNC_ESRCH);
+  if (descriptor >= 0) {
+    *listener = (int)descriptor;
+    return 0;
   }
-  return reached;
+  // Where somebody else listens already, or the kernel is older than 5.7, nobody is told of
+  // refusals.
+  if (errno != EBUSY && errno != EINVAL) return -errno;
+  write_filter(&filter, 0, QUIETLY(EPERM), SECCOMP_RET_ALLOW);
+  return install(&filter, SECCOMP_FILTER_FLAG_TSYNC) == 0 ? 0 : -errno;
 }
 
-#else
-
-int reft_confinement_available(void) {
-  return 0;
+int reft_confinement_listens(void) {
+  const uint32_t action = SECCOMP_RET_USER_NOTIF;
+  return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-int reft_confine(int rights, uint32_t* refused) {
-  (void)rights;
-  (void)refused;
-  return 0;
-}
-
-#endif
-
-const char* reft_system_call_name(uint32_t number) {
-  static const struct {
-    uint32_t number;
-    const char* name;
-  } names[] = {
-      {SYS_socket, "socket"},
-      {SYS_connect, "connect"},
-      {SYS_execve, "execve"},
-      {SYS_execveat, "execveat"},
-      {SYS_clone, "clone"},
-      {SYS_openat, "openat"},
-      {SYS_openat2, "openat2"},
-      {SYS_ptrace, "ptrace"},
-      {SYS_kill, "kill"},
-      {SYS_tgkill, "tgkill"},
-      {SYS_unlinkat, "unlinkat"},
-      {SYS_mkdirat, "mkdirat"},
-      {SYS_write, "write"},
-      {SYS_prctl, "prctl"},
-      {SYS_prlimit64, "prlimit64"},
-      {SYS_io_uring_setup, "io_uring_setup"},
-      {SYS_memfd_create, "memfd_create"},
-      {SYS_ioctl, "ioctl"},
-      {SYS_bpf, "bpf"},
-      {SYS_process_vm_readv, "process_vm_readv"},
-      {SYS_process_vm_writev, "process_vm_writev"},
-#ifdef SYS_fork
-      {SYS_fork, "fork"},
-      {SYS_vfork, "vfork"},
-      {SYS_open, "open"},
-      {SYS_unlink, "unlink"},
-      {SYS_rename, "rename"},
-      {SYS_mkdir, "mkdir"},
-      {SYS_pipe, "pipe"},
-#endif
-  };
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    if (names[i].number == number) return names[i].name;
-  }
-  return NULL;
+int reft_confinement_filters(void) {
+  const uint32_t action = SECCOMP_RET_TRAP;
+  return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }

@@ -12,16 +12,13 @@
 #include "reft_platform.h"
 
 int reft_memory_file(const char* name) {
-  int fd = memfd_create(name, MFD_CLOEXEC);
-  return fd < 0 ? -errno : fd;
-}
-
-int reft_pipe(int* read_end, int* write_end) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
-  *read_end = ends[0];
-  *write_end = ends[1];
-  return 0;
+  const int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (file < 0) return -errno;
+  // The other side could otherwise cut it, and end this process at the next look into it.
+  if (fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) == 0) return file;
+  const int error = errno;
+  close(file);
+  return -error;
 }
 
 uint32_t reft_word_load(const void* word) {

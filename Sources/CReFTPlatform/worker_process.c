@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting, bounding and ending the worker process.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,8 +19,8 @@
 #include "reft_platform.h"
 
 int reft_worker_spawn(const char* path, char* const* arguments, char* const* environment,
-                      const int* descriptors, int count, pid_t* out) {
-  enum { MAXIMUM = 8, FIRST = 3 };
+                      int output, const int* descriptors, int count, pid_t* out) {
+  enum { MAXIMUM = 300, FIRST = 3 };
   int copies[MAXIMUM];
   int made = 0, error = count > MAXIMUM ? EINVAL : 0;
   // The sources must not be among the targets, or one dup2 would overwrite the next one's source.
@@ -44,7 +47,8 @@ int reft_worker_spawn(const char* path, char* const* arguments, char* const* env
     posix_spawnattr_setflags(
         &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, 2, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
     for (int i = 0; i < count; i++) {
       posix_spawn_file_actions_adddup2(&actions, copies[i], FIRST + i);
     }
@@ -57,9 +61,28 @@ int reft_worker_spawn(const char* path, char* const* arguments, char* const* env
   return -error;
 }
 
-void reft_worker_no_core(void) {
-  struct rlimit none = {0, 0};
-  setrlimit(RLIMIT_CORE, &none);
+int reft_worker_begin(pid_t host) {
+  const struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0) return -errno;
+  if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) return -errno;
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return -errno;
+  // A host that ended before this could not be followed any more.
+  return getppid() == host ? 0 : -ESRCH;
+}
+
+void reft_worker_forget_environment(void) {
+  for (char** entry = environ; entry != NULL && *entry != NULL; entry++) {
+    explicit_bzero(*entry, strlen(*entry));
+  }
+  clearenv();
+}
+
+int reft_worker_end_descriptor(pid_t pid) {
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+  const long descriptor = syscall(SYS_pidfd_open, pid, 0);
+  return descriptor < 0 ? -errno : (int)descriptor;
 }
 
 int reft_worker_reap(pid_t pid, int wait, int* status) {
@@ -112,23 +135,39 @@ double reft_worker_processor_seconds(pid_t pid) {
   return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static void* follow_host(void* argument) {
-  int fd = (int)(intptr_t)argument;
-  char byte;
-  ssize_t count;
-  do {
-    count = read(fd, &byte, 1);
-  } while (count > 0 || (count < 0 && errno == EINTR));
-  _exit(0);
+// The number behind a name in /proc/PID/task/TID/status; 0 where the kernel does not tell it.
+static int status_number(const char* text, const char* name) {
+  const char* found = strstr(text, name);
+  return found == NULL ? 0 : atoi(found + strlen(name));
 }
 
-int reft_worker_follow_host(int life_fd) {
-  pthread_t thread;
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attributes, 64 * 1024);
-  int error = pthread_create(&thread, &attributes, follow_host, (void*)(intptr_t)life_fd);
-  pthread_attr_destroy(&attributes);
-  return -error;
+static int count_thread(pid_t pid, const char* thread, reft_worker_bounds_t* out) {
+  char path[96], text[8192];
+  snprintf(path, sizeof path, "/proc/%d/task/%.20s/status", (int)pid, thread);
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return errno == ENOENT ? 0 : -errno;
+  const ssize_t count = read(file, text, sizeof text - 1);
+  close(file);
+  if (count <= 0) return 0;
+  text[count] = 0;
+  const int filters = status_number(text, "\nSeccomp_filters:");
+  out->threads++;
+  if (status_number(text, "\nSeccomp:") != 2) out->unfiltered++;
+  if (status_number(text, "\nNoNewPrivs:") != 1) out->privileged++;
+  if (out->threads == 1 || filters < out->fewest_filters) out->fewest_filters = filters;
+  return 0;
+}
+
+int reft_worker_bounds(pid_t pid, reft_worker_bounds_t* out) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+  memset(out, 0, sizeof *out);
+  DIR* folder = opendir(path);
+  if (folder == NULL) return -errno;
+  int result = 0;
+  for (struct dirent* entry; result == 0 && (entry = readdir(folder)) != NULL;) {
+    if (entry->d_name[0] != '.') result = count_thread(pid, entry->d_name, out);
+  }
+  closedir(folder);
+  return result;
 }

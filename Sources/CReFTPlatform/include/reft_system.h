@@ -14,6 +14,15 @@
  * Returns a descriptor, or -errno. */
 int reft_system_sealed_copy(int source, size_t size, const char* name);
 
+/* Calls a function with the path of each library that this process was loaded with. */
+void reft_system_each_library(void (*body)(const char* path, void* context), void* context);
+
+/* 1 when a path lies in a file system of processes, where it means another place for each. */
+int reft_system_is_proc(const char* path);
+
+/* Opens a path as a name alone, not to read it. Returns a descriptor, closed on exec, or -errno. */
+int reft_system_open_name(const char* path);
+
 /* The bits of the floating-point control words of this thread that choose rounding, exceptions and
  * the treatment of tiny numbers; sticky exception flags are left out. */
 uint64_t reft_system_fp_control(void);

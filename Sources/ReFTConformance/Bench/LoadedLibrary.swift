@@ -26,6 +26,7 @@ final class LoadedLibrary {
     }
     // What it needs is loaded with it, and is not checked: it must come from where the host takes it.
     try specimen.checkSearch()
+    try specimen.loadNeeds()
     specimen.bytes.file.keepOpen()
     let place = loadsFile ? path : specimen.bytes.file.sealedPath
     guard let handle = dlopen(place, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
@@ -99,6 +100,15 @@ extension Specimen {
         searchFolders: image.searchFolders,
         path: path
       )
+    } catch {
+      throw Breach(error.message + ".")
+    }
+  }
+
+  /// Loads what the library needs, from where the host takes it.
+  func loadNeeds() throws {
+    do throws(ReFTError) {
+      try bytes.file.loadNeeds()
     } catch {
       throw Breach(error.message + ".")
     }

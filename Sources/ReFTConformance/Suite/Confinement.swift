@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A stranger's plugin is checked before anybody trusts it, so the process of a rule gives up what no
-// plugin needs: network, files to write, other processes.
+// plugin needs: network, files, other processes. What it keeps beyond a worker is what the rules do
+// around a plugin: sealed copies in memory, looking for children, reading about itself and the
+// system's libraries.
 
 import CReFTPlatform
 import Glibc
@@ -11,13 +13,37 @@ struct Confinement {
   private let refused: UnsafeMutablePointer<UInt32>
 
   /// Whether this kernel can confine processes at all.
-  static var isAvailable: Bool { reft_confinement_available() == 1 }
+  static var isAvailable: Bool {
+    reft_confinement_filters() == 1 && reft_landlock_version() > 0
+  }
 
-  /// Gives up the rights for good.
+  /// Where the system's libraries are, and what a process may know of itself.
+  private static let systemPaths = [
+    "/proc/self", "/etc/ld.so.cache", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/dev/null",
+  ]
+  /// Variables that change numbers or messages; the others stay with the parent.
+  private static let keptVariables = ["LC_ALL", "SWIFT_BACKTRACE", "REFT_KERNELS", "REFT_THREADS"]
+
+  /// Gives up the rights for good; this must be the only thread.
+  ///
+  /// - Returns: what tells whether the plugin tried more.
   static func begin() -> Confinement {
     let word = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
     word.initialize(to: 0)
-    _ = reft_confine(REFT_ALLOW_READING | REFT_ALLOW_CHECKING, word)
+    let kept = keptVariables.compactMap { name in
+      getenv(name).map { (name, String(cString: $0)) }
+    }
+    reft_worker_forget_environment()
+    for (name, value) in kept { setenv(name, value, 1) }
+    var files: [Int32] = []
+    for path in systemPaths {
+      let descriptor = reft_system_open_name(path)
+      if descriptor >= 0 { files.append(descriptor) }
+    }
+    _ = reft_landlock_read_only(files, Int32(files.count))
+    // The descriptor of /proc/self stays: it keeps the kernel from forgetting that folder.
+    for descriptor in files.dropFirst() { close(descriptor) }
+    _ = reft_confine_checking(word)
     return Confinement(refused: word)
   }
 

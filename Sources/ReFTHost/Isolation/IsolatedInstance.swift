@@ -56,10 +56,14 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       read: { ($0.message, $0.channel.pointee.reserved.0 != 0) }
     )
     guard let infos = try? WorkerJSON.decode([WorkerParameter].self, answer) else {
-      throw .workerProtocol("parameters that cannot be read")
+      throw .workerNonsense(description.name, "parameters that cannot be read")
     }
     identity.answer = answer
-    parameters = try WorkerParameter.checked(infos, plugin: description.name)
+    parameters = try WorkerParameter.checked(
+      infos,
+      plugin: description.name,
+      memoryLimit: plugin.memoryLimit
+    )
     counts = parameters.map(\.count)
     dependsOnSequence = depends
     self.identity = identity
@@ -75,6 +79,9 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
 
   /// The worker's process and how often it was started, for tests and reports.
   var worker: (process: Int32?, starts: Int) { (plugin.processIdentifier, plugin.starts) }
+
+  /// What the plugin tried in vain, in words that follow "tried".
+  var attempts: Set<String> { plugin.attempts }
 
   /// What the worker has given up.
   var confinement: WorkerConfinement { plugin.confinement }
@@ -132,9 +139,13 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       read: { $0.message }
     )
     guard let workspace = try? WorkerJSON.decode(WorkerWorkspace.self, answer) else {
-      throw .workerProtocol("a workspace that cannot be read")
+      throw .workerNonsense(description.name, "a workspace that cannot be read")
     }
-    let need = try workspace.checked(rows: rows, plugin: description.name)
+    let need = try workspace.checked(
+      rows: rows,
+      plugin: description.name,
+      memoryLimit: plugin.memoryLimit
+    )
     planned.withLock { $0 = (rows, need) }
     return need
   }
@@ -181,7 +192,13 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
         return capsule
       },
       write: { request.write(to: $0) },
-      read: { request.read(from: $0) }
+      read: { memory throws(ReFTError) in
+        request.read(from: memory)
+        // Its process has looked at them too, but what it says is not believed.
+        guard request.wroteFiniteRows else {
+          throw .workerAnswer(description.name, "\(name) gave numbers that are not finite")
+        }
+      }
     )
   }
 }

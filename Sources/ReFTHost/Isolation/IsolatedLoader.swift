@@ -3,17 +3,6 @@
 
 package import ReFTTensor
 
-/// What a worker has given up.
-package struct WorkerConfinement: OptionSet, Sendable {
-  package let rawValue: Int
-  package init(rawValue: Int) { self.rawValue = rawValue }
-
-  /// It cannot gain rights by running other programs.
-  package static let noNewPrivileges = WorkerConfinement(rawValue: 1)
-  /// A filter leaves it memory, threads and clocks.
-  package static let systemCalls = WorkerConfinement(rawValue: 2)
-}
-
 /// Loads plugins into workers.
 package enum IsolatedLoader {
   static func load(
@@ -39,6 +28,11 @@ package enum IsolatedLoader {
   /// What the worker of an instance has given up; nil for other instances.
   package static func confinement(of instance: any PluginInstance) -> WorkerConfinement? {
     (instance as? IsolatedInstance)?.confinement
+  }
+
+  /// What the plugin of an instance tried in vain, in words that follow "tried"; nil for other instances.
+  package static func attempts(of instance: any PluginInstance) -> Set<String>? {
+    (instance as? IsolatedInstance)?.attempts
   }
 
   /// Loads a plugin or a manifest into a worker of its own.

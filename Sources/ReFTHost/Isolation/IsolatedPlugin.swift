@@ -19,7 +19,7 @@ final class IsolatedPlugin: @unchecked Sendable {
   private var ending: ReFTError?
   private var created: UInt32 = 0
   private var startCount = 0
-  private var noted: Set<UInt32> = []
+  private var noted: Set<String> = []
   private(set) var descriptions: [PluginDescription] = []
   private(set) var confinement: WorkerConfinement = []
 
@@ -43,11 +43,11 @@ final class IsolatedPlugin: @unchecked Sendable {
     }
     if let last { throw concludeLoading(last) }
     if let ending { throw ending }
-    if !confinement.contains(.systemCalls) {
+    if !confinement.isSuperset(of: .required) {
       logger.warning(
         """
-        plugin '\(bytes.file.path)' runs in a process of its own that is not confined: this kernel \
-        offers no system call filter, so the plugin could open files and connections
+        plugin '\(bytes.file.path)' runs in a process of its own that lacks \(confinement.missing), as \
+        REFT_ISOLATION_CONFINEMENT=weak allows: it could do harm
         """
       )
     }
@@ -56,43 +56,73 @@ final class IsolatedPlugin: @unchecked Sendable {
   /// The number of the running worker's process, for tests and `reft plugin list`.
   var processIdentifier: Int32? { turn.withLock { process?.identifier } }
 
+  /// The most bytes that parameters and memory of one instance may need.
+  var memoryLimit: Int { settings.memoryLimit }
+
   /// How often the worker was started.
   var starts: Int { turn.withLock { startCount } }
 
-  /// Starts a worker and lets it load the plugin; `ending` is set when the plugin refuses.
+  /// Starts a worker, sees to it that it is confined, and lets it load the plugin; `ending` is set when
+  /// the plugin refuses or is refused.
   private func start() throws(WorkerFailure) {
     startCount += 1
     let process = try WorkerProcess(bytes, settings: settings)
-    try process.perform(REFT_COMMAND_HELLO)
-    if process.memory.channel.pointee.failed != 0 {
-      ending = error(in: process)
-      return
-    }
-    guard let hello = try? WorkerJSON.decode(WorkerHello.self, process.memory.message) else {
-      ending = .workerProtocol("a greeting that cannot be read")
-      return
-    }
-    do throws(ReFTError) {
-      let found = try hello.checked(path: bytes.file.path, hash: bytes.hash)
-      guard descriptions.isEmpty || descriptions == found else {
-        ending = .workerDisagrees(bytes.file.path)
-        return
-      }
-      descriptions = found
-    } catch {
+    var outcome = try confine(process)
+    if case .success = outcome { outcome = try greet(process) }
+    if case .failure(let error) = outcome {
       ending = error
       return
     }
-    confinement = WorkerConfinement(
-      rawValue: Int(process.memory.channel.pointee.confinement)
-    )
     process.boundAfterLoading()
     self.process = process
   }
 
+  /// Nothing of the plugin is in the worker's memory yet, so that its answer can be believed; what the
+  /// kernel tells of the worker is asked all the same.
+  private func confine(_ process: WorkerProcess) throws(WorkerFailure) -> Result<Void, ReFTError> {
+    do throws(ReFTError) {
+      let start = try WorkerStart(bytes, allowsLess: settings.allowsWeakConfinement)
+      guard let message = try? WorkerJSON.encode(start),
+        message.count <= process.memory.messageCapacity
+      else { throw .workerProtocol("a start that cannot be sent") }
+      process.memory.message = message
+    } catch {
+      return .failure(error)
+    }
+    try process.perform(REFT_COMMAND_CONFINE)
+    if process.memory.channel.pointee.failed != 0 { return .failure(error(in: process)) }
+    let reached = WorkerConfinement(rawValue: Int(process.memory.channel.pointee.confinement))
+    let observed = WorkerConfinement.observed(of: process.identifier)
+    confinement = reached.subtracting([.noNewPrivileges, .systemCalls])
+      .union(reached.intersection(observed))
+    guard confinement.isSuperset(of: .required) || settings.allowsWeakConfinement else {
+      return .failure(.workerNotConfined(bytes.file.path, missing: confinement.missing))
+    }
+    return .success(())
+  }
+
+  /// Lets the worker load the plugin, and takes over what it says of it.
+  private func greet(_ process: WorkerProcess) throws(WorkerFailure) -> Result<Void, ReFTError> {
+    try process.perform(REFT_COMMAND_HELLO)
+    noteRefusals(process, "loading")
+    if process.memory.channel.pointee.failed != 0 { return .failure(error(in: process)) }
+    guard let hello = try? WorkerJSON.decode(WorkerHello.self, process.memory.message) else {
+      return .failure(.workerNonsense(bytes.file.path, "a greeting that cannot be read"))
+    }
+    return Result { () throws(ReFTError) in
+      let found = try hello.checked(path: bytes.file.path, hash: bytes.hash)
+      guard descriptions.isEmpty || descriptions == found else {
+        throw .workerDisagrees(bytes.file.path)
+      }
+      descriptions = found
+    }
+  }
+
   private func error(in process: WorkerProcess) -> ReFTError {
-    let answer = try? WorkerJSON.decode(WorkerError.self, process.memory.message)
-    return answer?.error ?? .workerProtocol("an error that cannot be read")
+    guard let answer = try? WorkerJSON.decode(WorkerError.self, process.memory.message) else {
+      return .workerNonsense(bytes.file.path, "an error that cannot be read")
+    }
+    return answer.error
   }
 
   func nextInstance() -> UInt32 {
@@ -150,7 +180,7 @@ final class IsolatedPlugin: @unchecked Sendable {
     if let failure { throw conclude(failure, instance, what, capsule) }
     if let ending { throw ending }
     guard let process else { throw .workerProtocol("no worker") }
-    noteRefusal(process, what)
+    noteRefusals(process, what)
     if process.memory.channel.pointee.failed != 0 { throw error(in: process) }
     if command == REFT_COMMAND_CREATE { process.instances.insert(instance.number) }
     return try read(process.memory)
@@ -186,7 +216,7 @@ final class IsolatedPlugin: @unchecked Sendable {
     }
     do throws(WorkerFailure) {
       try process.perform(REFT_COMMAND_DESTROY, instance: instance.number)
-      noteRefusal(process, "destroy")
+      noteRefusals(process, "destroy")
     } catch {
       self.process = nil
       logger.warning(
@@ -251,15 +281,22 @@ final class IsolatedPlugin: @unchecked Sendable {
     return path
   }
 
-  /// Says once for each system call that the plugin tried it in vain.
-  private func noteRefusal(_ process: WorkerProcess, _ what: String) {
-    let word = process.memory.channel.pointee.refused
-    guard word != 0, noted.insert(word).inserted else { return }
-    let name = reft_system_call_name(word - 1).map { String(cString: $0) } ?? "number \(word - 1)"
+  /// The most attempts of a plugin that are told.
+  private static let noteLimit = 32
+
+  /// What the plugin tried in vain so far, in words that follow "tried".
+  var attempts: Set<String> { turn.withLock { noted } }
+
+  /// Says once for each thing that the plugin tried it in vain.
+  private func noteRefusals(_ process: WorkerProcess, _ what: String) {
+    let new = process.takeTold().filter {
+      noted.count < Self.noteLimit && noted.insert($0).inserted
+    }
+    guard !new.isEmpty else { return }
     logger.warning(
       """
-      plugin '\(bytes.file.path)' tried the system call '\(name)' by the end of \(what); it was refused: a \
-      plugin in a process of its own has no network, no new files and no new processes
+      plugin '\(bytes.file.path)' tried \(new.joined(separator: ", ")) by the end of \(what); refused: a \
+      plugin in a process of its own has no network, no files and no other processes
       """
     )
   }

@@ -16,6 +16,8 @@ public struct IsolationSettings: Sendable {
   public var capsuleFolder: String?
   /// How often a side looks at the shared word before it sleeps: about 20 µs.
   public var spins: UInt32
+  /// Whether a worker is used where this machine cannot confine it; what is missing is told.
+  public var allowsWeakConfinement = false
   /// How often a call is made before its plugin is quarantined.
   var attempts: Int { isReplay ? 1 : 2 }
   /// Whether a call of a capsule is made again, which teaches nothing new.
@@ -38,8 +40,8 @@ public struct IsolationSettings: Sendable {
     self.spins = spins
   }
 
-  /// The defaults, changed by `REFT_ISOLATION_TIMEOUT` (seconds), `REFT_ISOLATION_MEMORY` (MiB) and
-  /// `REFT_PLUGIN_WORKER` (absolute path).
+  /// The defaults, changed by `REFT_ISOLATION_TIMEOUT` (seconds), `REFT_ISOLATION_MEMORY` (MiB),
+  /// `REFT_ISOLATION_CONFINEMENT` (full or weak) and `REFT_PLUGIN_WORKER` (absolute path).
   public init(environment: [String: String]) {
     self.init(capsuleFolder: UserFolder.data(environment: environment).map { $0 + "/quarantine" })
     if let text = environment["REFT_ISOLATION_TIMEOUT"] {
@@ -54,6 +56,12 @@ public struct IsolationSettings: Sendable {
         memoryLimit = value << 20
       } else {
         problem = .badVariable("REFT_ISOLATION_MEMORY", text, expected: "MiB from 1 to 1048576")
+      }
+    }
+    if let text = environment["REFT_ISOLATION_CONFINEMENT"] {
+      allowsWeakConfinement = text == "weak"
+      if text != "weak", text != "full" {
+        problem = .badVariable("REFT_ISOLATION_CONFINEMENT", text, expected: "full or weak")
       }
     }
     if let path = environment["REFT_PLUGIN_WORKER"] {

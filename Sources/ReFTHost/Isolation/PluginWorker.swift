@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The worker's side: loads one plugin, gives up its rights, and serves calls until its host ends.
+// The worker's side: gives up its rights, loads one plugin, and serves calls until its host ends.
 
 import CReFTPlatform
 import Foundation
+import Logging
 import ReFTTensor
 
 /// The life of `reft-plugin-worker`.
@@ -10,8 +11,7 @@ public final class PluginWorker {
   private let memory: WorkerMemory
   /// The channel's pages once more, at an address that never changes.
   private let fixed: WorkerMemory
-  private let pluginPath: String
-  private let libraryPath: String
+  private var start: WorkerStart?
   private var plugins: [Plugin] = []
   private var instances: [UInt32: Served] = [:]
 
@@ -24,14 +24,18 @@ public final class PluginWorker {
     let gradients: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   }
 
-  /// Serves the host that started this process; the arguments are the plugin's path and, for a
-  /// manifest, the path of its library.
+  /// Variables by which the libraries of manifests are told how many threads to use.
+  static let keptVariables = ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"]
+
+  /// Serves the host that started this process; the arguments are its number and the plugin's path,
+  /// which is there for lists of processes.
   ///
   /// - Returns: the exit status, when this process was not started by a host.
   public static func run(arguments: [String]) -> Int32 {
     var status = stat()
     let size = MemoryLayout<reft_channel_t>.size
-    guard arguments.count >= 2, fstat(REFT_WORKER_MEMORY_FD, &status) == 0,
+    guard arguments.count == 3, let host = pid_t(arguments[1]),
+      fstat(REFT_WORKER_MEMORY_FD, &status) == 0,
       Int(status.st_size) >= size,
       let memory = WorkerMemory(
         descriptor: REFT_WORKER_MEMORY_FD,
@@ -44,25 +48,18 @@ public final class PluginWorker {
       _ = text.withCString { write(STDERR_FILENO, $0, strlen($0)) }
       return 64
     }
-    let worker = PluginWorker(
-      memory: memory,
-      fixed: fixed,
-      pluginPath: arguments[1],
-      libraryPath: arguments.count > 2 ? arguments[2] : ""
-    )
-    worker.serve()
+    // Without its host, or what it takes to follow it, nothing is to be done.
+    guard reft_worker_begin(host) == 0 else { return 69 }
+    LoggingSystem.bootstrap { _ in WorkerLog() }
+    PluginWorker(memory: memory, fixed: fixed).serve()
   }
 
-  private init(memory: WorkerMemory, fixed: WorkerMemory, pluginPath: String, libraryPath: String) {
+  private init(memory: WorkerMemory, fixed: WorkerMemory) {
     self.memory = memory
     self.fixed = fixed
-    self.pluginPath = pluginPath
-    self.libraryPath = libraryPath
   }
 
   private func serve() -> Never {
-    reft_worker_no_core()
-    _ = reft_worker_follow_host(REFT_WORKER_LIFE_FD)
     var seen: UInt32 = 0
     while true {
       while reft_word_wait(memory.requestWord, seen, 1000, 1_000_000) == 0 {}
@@ -88,6 +85,7 @@ public final class PluginWorker {
     switch command {
     case REFT_COMMAND_FORWARD: try call(isBackward: false)
     case REFT_COMMAND_BACKWARD: try call(isBackward: true)
+    case REFT_COMMAND_CONFINE: try confine()
     case REFT_COMMAND_HELLO: try load()
     case REFT_COMMAND_CREATE: try create()
     case REFT_COMMAND_PLAN:
@@ -123,20 +121,65 @@ public final class PluginWorker {
     return value
   }
 
-  /// Gives up rights, loads, and gives up the right to open files too.
-  private func load() throws(ReFTError) {
-    // Threads and lazily read files of our own come first.
+  /// Gives up all rights but those that loading and computing need.
+  ///
+  /// Nothing of the plugin is in this process yet.
+  private func confine() throws(ReFTError) {
+    guard start == nil else { throw .workerProtocol("a second start") }
+    let start = try request(WorkerStart.self)
+    self.start = start
+    var reached = try boundFiles(start)
+    // Threads and lazily read settings of our own come before the rest.
     ThreadPool.shared.run(64) { _ in }
-    let refused = (fixed.base + Int(REFT_CHANNEL_REFUSED)).assumingMemoryBound(to: UInt32.self)
-    _ = reft_confine(REFT_ALLOW_READING, refused)
-    let file = try PluginFile(sealed: REFT_WORKER_PLUGIN_FD, path: pluginPath)
-    var library: PluginFile?
-    if !libraryPath.isEmpty {
-      library = try PluginFile(sealed: REFT_WORKER_LIBRARY_FD, path: libraryPath)
+    _ = Machine.usesFastKernels
+    forgetEnvironment()
+    var listener: Int32 = -1
+    let filtered = reft_confine_worker(&listener)
+    if filtered == 0 {
+      reached.formUnion([.noNewPrivileges, .systemCalls])
+    } else if !start.allowsLess {
+      throw .workerCannotConfine("filter system calls", error: -filtered)
     }
-    plugins = try PluginBytes(file: file, library: library).loadHere()
-    let reached = reft_confine(0, refused)
-    memory.channel.pointee.confinement = UInt32(max(0, reached))
+    if listener >= 0 {
+      if reft_socket_send(REFT_WORKER_SOCKET_FD, listener) == 0 { reached.insert(.told) }
+      close(listener)
+    }
+    close(REFT_WORKER_SOCKET_FD)
+    memory.channel.pointee.confinement = UInt32(reached.rawValue)
+  }
+
+  /// Leaves this process nothing to open but the libraries that the plugin needs.
+  ///
+  /// This holds for this thread and those that it starts: it must be the only one.
+  private func boundFiles(_ start: WorkerStart) throws(ReFTError) -> WorkerConfinement {
+    var bounds = reft_worker_bounds_t()
+    guard reft_worker_bounds(getpid(), &bounds) == 0, bounds.threads == 1 else {
+      throw .workerProtocol("\(bounds.threads) threads before the start")
+    }
+    var files: [Int32] = []
+    defer { for file in files { close(file) } }
+    for path in start.openPaths {
+      let file = reft_system_open_name(path)
+      guard file >= 0 else { throw .pluginUnreadable(path, errno: -file) }
+      files.append(file)
+    }
+    let bounded = reft_landlock_read_only(files, Int32(files.count))
+    guard bounded == 0 || start.allowsLess else {
+      throw .workerCannotConfine("bound the files that it opens (Landlock)", error: -bounded)
+    }
+    return bounded == 0 ? .files : []
+  }
+
+  private func forgetEnvironment() {
+    let all = ProcessInfo.processInfo.environment
+    let kept = Self.keptVariables.compactMap { key in all[key].map { (key, $0) } }
+    reft_worker_forget_environment()
+    for (key, value) in kept { setenv(key, value, 1) }
+  }
+
+  private func load() throws(ReFTError) {
+    guard let start, plugins.isEmpty else { throw .workerProtocol("no start") }
+    plugins = try start.bytes().loadHere()
     try reply(WorkerHello(plugins: plugins.map { WorkerDescription($0.description) }))
   }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can go wrong with plugins in a process of their own.
 
+import Foundation
 import ReFTTensor
 
 extension ReFTError {
@@ -8,6 +9,15 @@ extension ReFTError {
     ReFTError(
       .pluginRefused,
       "plugin '\(path)' needs a process of its own, which \(reason)"
+    )
+  }
+
+  static func workerNotConfined(_ path: String, missing: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin '\(path)' is not run: nobody trusts it, and this machine cannot confine its process for want of "
+        + "\(missing); `reft doctor` tells more, `reft plugin trust` lets it into this process, and "
+        + "REFT_ISOLATION_CONFINEMENT=weak runs it with what there is"
     )
   }
 
@@ -54,6 +64,31 @@ extension ReFTError {
       .misbehaved,
       "plugin '\(plugin)': its process answered that \(fault); no plugin that keeps to its own memory "
         + "does that: do not use it"
+    )
+  }
+
+  static func workerTooLarge(_ plugin: String, what: String, limit: Int) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)': \(what) would need more than the \(limit >> 20) MiB that a plugin in a process of "
+        + "its own may have; REFT_ISOLATION_MEMORY gives it more"
+    )
+  }
+
+  static func workerNonsense(_ plugin: String, _ what: String) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)': its process answered with \(what); no plugin that keeps to its own memory does "
+        + "that: do not use it"
+    )
+  }
+
+  static func workerCannotConfine(_ what: String, error: Int32) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "a stranger's plugin is not run here: its process cannot \(what): \(String(cString: strerror(error))); "
+        + "`reft doctor` tells more, `reft plugin trust` lets the plugin into this process, and "
+        + "REFT_ISOLATION_CONFINEMENT=weak runs it with what there is"
     )
   }
 

@@ -22,8 +22,12 @@ extension WorkerHello {
       }
       let description = plugin.description(path: path, hash: hash)
       guard description.options.count == plugin.options.count,
+        plugin.options.count <= PluginTable.listLimit,
         Set(description.options.map(\.name)).count == plugin.options.count,
-        description.options.allSatisfy({ ForeignText.isPlain($0.name) }),
+        description.options.allSatisfy({ option in
+          ForeignText.isPlain(option.name + option.choices.joined())
+            && (try? option.resolve(option.defaultValue, plugin: plugin.id)) != nil
+        }),
         ForeignText.isPlain(description.version + description.summary + description.abi)
       else { throw .workerAnswer(path, "its texts or options are not those of a plugin") }
       result.append(description)
@@ -38,12 +42,14 @@ extension WorkerParameter {
   /// - Throws: `.misbehaved` otherwise.
   static func checked(
     _ answer: [WorkerParameter],
-    plugin: String
+    plugin: String,
+    memoryLimit: Int
   ) throws(ReFTError) -> [ParameterInfo] {
     guard answer.count <= PluginTable.listLimit else {
       throw .workerAnswer(plugin, "it has \(answer.count) parameters")
     }
     var result: [ParameterInfo] = []
+    var byteCount = 0
     for parameter in answer {
       let info = parameter.info
       guard ParameterInfo.isName(info.name) else {
@@ -52,6 +58,11 @@ extension WorkerParameter {
       if let fault = info.fault(after: result) {
         throw .workerAnswer(plugin, "parameter '\(info.name)' \(fault)")
       }
+      // No overflow: the count of each has a bound, and so have their number and this sum.
+      byteCount += WorkerLayout.rounded(4 * info.count)
+      guard byteCount <= memoryLimit else {
+        throw .workerTooLarge(plugin, what: "its parameters", limit: memoryLimit)
+      }
       result.append(info)
     }
     return result
@@ -59,12 +70,21 @@ extension WorkerParameter {
 }
 
 extension WorkerWorkspace {
-  /// The sizes, if this machine has the memory for a call over so many rows.
+  /// The sizes, if a call over so many rows stays within what the plugin may have.
   ///
   /// - Throws: `.misbehaved` otherwise.
-  func checked(rows: Int, plugin: String) throws(ReFTError) -> PluginWorkspace {
+  func checked(
+    rows: Int,
+    plugin: String,
+    memoryLimit: Int
+  ) throws(ReFTError) -> PluginWorkspace {
     if let fault = workspace.fault(rows: rows) {
       throw .workerAnswer(plugin, "plan states \(fault)")
+    }
+    // No overflow: each of the four is below 2^40.
+    let need = workspace.savedByteCount(rows: rows) + workspace.scratchByteCount(rows: rows)
+    guard need <= memoryLimit else {
+      throw .workerTooLarge(plugin, what: "a call over \(rows) rows", limit: memoryLimit)
     }
     return workspace
   }

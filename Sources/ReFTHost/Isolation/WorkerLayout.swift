@@ -114,6 +114,16 @@ struct WorkerCall {
     }
   }
 
+  /// Whether the rows that were read back are numbers.
+  var wroteFiniteRows: Bool {
+    guard let rows = isBackward ? call.dx : call.y else { return true }
+    let stride = isBackward ? call.dxStride : call.yStride
+    if stride == dim { return reft_system_all_finite(rows, Int64(call.rows * dim)) == 1 }
+    return (0..<call.rows).allSatisfy {
+      reft_system_all_finite(rows + $0 * stride, Int64(dim)) == 1
+    }
+  }
+
   private func copyTensors(
     at start: UInt64,
     in memory: WorkerMemory,

@@ -57,13 +57,13 @@ struct WorkerDescription: Codable {
       id: id,
       version: version,
       summary: summary,
-      license: license,
+      license: ForeignText.line(license),
       abi: abi,
       path: path,
       hash: hash,
       capabilities: PluginCapabilities(rawValue: capabilities),
       options: options.compactMap(\.option),
-      warnings: warnings
+      warnings: warnings.prefix(16).map { ForeignText.line(String($0.prefix(1000))) }
     )
   }
 }
@@ -92,7 +92,7 @@ struct WorkerOption: Codable {
     return PluginOption(
       name: name,
       kind: kind,
-      help: help,
+      help: ForeignText.line(help),
       defaultValue: value.value,
       choices: choices,
       range: range
@@ -239,12 +239,12 @@ struct WorkerError: Codable {
     message = String(error.message.prefix(8000))
   }
 
+  /// The error; faults of the host and the disk are not the worker's to state.
   var error: ReFTError {
     let codes: [ReFTError.Code] = [
-      .usage, .badData, .inputMissing, .pluginRefused, .misbehaved, .internalFault, .inputOutput,
-      .badConfiguration, .interrupted,
+      .usage, .badData, .inputMissing, .pluginRefused, .badConfiguration, .interrupted,
     ]
     let known = codes.first { $0.description == code }
-    return ReFTError(known ?? .misbehaved, ForeignText.line(message))
+    return ReFTError(known ?? .misbehaved, ForeignText.line(String(message.prefix(8000))))
   }
 }

@@ -26,8 +26,7 @@ enum WorkerFailure: Error {
       var value: Int32 = 0
       if reft_worker_status(status, &value) == 0 { return "exited with status \(value)" }
       let name = strsignal(value).map { String(cString: $0) } ?? "unknown"
-      // The filter ends a process that blocks signals, as posix_spawn and system do.
-      let hint = value == SIGSYS ? ": it tried what is refused, such as starting a process" : ""
+      let hint = value == SIGSYS ? ": it made a system call of another machine" : ""
       return "was killed by signal \(value) (\(name.lowercased()))\(hint)"
     }
   }
@@ -40,14 +39,15 @@ final class WorkerProcess {
   /// Instances that exist in it, by number.
   var instances: Set<UInt32> = []
   private let memoryFile: Int32
-  private let lifePipe: Int32
+  private let watch: WorkerWatch
   private let settings: IsolationSettings
   private var isRunning = true
   private var loadedBytes = 4 << 30
   private var requests: UInt32 = 0
 
-  /// Variables that change numbers or the search for libraries; the others stay with the host.
-  private static let passedOn = ["LD_LIBRARY_PATH", "TZ", "LANG"]
+  /// Variables that change numbers, or where the worker's own libraries are found; the others stay with
+  /// the host.
+  private static let passedOn = ["LD_LIBRARY_PATH", "REFT_KERNELS", "REFT_THREADS"]
 
   init(_ bytes: PluginBytes, settings: IsolationSettings) throws(WorkerFailure) {
     guard let executable = settings.executable, access(executable, X_OK) == 0 else {
@@ -57,61 +57,80 @@ final class WorkerProcess {
       )
     }
     self.settings = settings
-    let size = WorkerMemory.dataOffset
-    let file = reft_memory_file("reft-worker")
-    guard file >= 0 else { throw .notStarted("no shared memory: \(Self.text(-file))") }
-    guard ftruncate(file, off_t(size)) == 0,
-      let memory = WorkerMemory(descriptor: file, byteCount: size)
-    else {
-      let reason = Self.text(errno)
-      close(file)
-      throw .notStarted("no shared memory: \(reason)")
+    (memory, memoryFile) = try Self.makeMemory()
+    do throws(WorkerFailure) {
+      let watch = WorkerWatch(try Self.launch(executable, bytes, memoryFile))
+      defer { close(watch.workerSocket) }
+      identifier = try watch.start()
+      self.watch = watch
+    } catch {
+      close(memoryFile)
+      throw error
     }
-    var (life, lifeOfWorker): (Int32, Int32) = (-1, -1)
-    let piped = reft_pipe(&lifeOfWorker, &life)
-    guard piped == 0 else {
-      close(file)
-      throw .notStarted("no pipe: \(Self.text(-piped))")
-    }
-    defer { close(lifeOfWorker) }
-    var descriptors = [file, lifeOfWorker, bytes.file.descriptor]
-    if let library = bytes.library { descriptors.append(library.descriptor) }
-    var process: pid_t = 0
-    let status = Self.withStrings(
-      [executable, bytes.file.path, bytes.library?.path ?? ""]
-    ) { arguments in
-      Self.withStrings(Self.environment()) { environment in
-        reft_worker_spawn(
-          executable,
-          arguments,
-          environment,
-          descriptors,
-          Int32(descriptors.count),
-          &process
-        )
-      }
-    }
-    guard status == 0 else {
-      close(file)
-      close(life)
-      throw .notStarted(Self.text(-status))
-    }
-    self.memory = memory
-    memoryFile = file
-    lifePipe = life
-    identifier = process
     bound()
   }
 
+  private static func makeMemory() throws(WorkerFailure) -> (WorkerMemory, Int32) {
+    let file = reft_memory_file("reft-worker")
+    guard file >= 0 else { throw .notStarted("no shared memory: \(text(-file))") }
+    let size = WorkerMemory.dataOffset
+    guard ftruncate(file, off_t(size)) == 0,
+      let memory = WorkerMemory(descriptor: file, byteCount: size)
+    else {
+      let reason = text(errno)
+      close(file)
+      throw .notStarted("no shared memory: \(reason)")
+    }
+    return (memory, file)
+  }
+
+  private static func launch(
+    _ executable: String,
+    _ bytes: PluginBytes,
+    _ memoryFile: Int32
+  ) throws(WorkerFailure) -> WorkerWatch.Launch {
+    let files: [PluginFile]
+    let needs: LibraryClosure
+    do throws(ReFTError) {
+      files = try WorkerStart.files(bytes)
+      needs = try bytes.needs
+    } catch {
+      throw .notStarted(error.message)
+    }
+    var ends: [Int32] = [-1, -1]
+    let paired = reft_socket_pair(&ends)
+    guard paired == 0 else { throw .notStarted("no socket: \(text(-paired))") }
+    let last = REFT_WORKER_FILES_FD + Int32(files.count)
+    return WorkerWatch.Launch(
+      executable: executable,
+      arguments: [String(getpid()), bytes.file.path],
+      environment: environment(),
+      descriptors: [memoryFile, ends[1]] + files.map(\.descriptor),
+      socket: ends[0],
+      name: (bytes.file.path as NSString).lastPathComponent,
+      rules: WorkerRules(
+        openPaths: Set(needs.systems.map(\.path)),
+        sealedDescriptors: REFT_WORKER_FILES_FD..<last
+      ),
+      threadLimit: threadLimit
+    )
+  }
+
+  /// The most threads that a plugin may start.
+  private static let threadLimit = 64
+
   deinit {
-    close(lifePipe)
     if isRunning {
       _ = reft_worker_kill(identifier)
       var status: Int32 = 0
       _ = reft_worker_reap(identifier, 1, &status)
+      watch.finish()
     }
     close(memoryFile)
   }
+
+  /// What the worker tried in vain since the last time, in words that follow "tried".
+  func takeTold() -> [String] { watch.takeTold() }
 
   /// Counts what is mapped now as the plugin's own need, and bounds what it may add.
   func boundAfterLoading() {
@@ -120,15 +139,18 @@ final class WorkerProcess {
   }
 
   private func bound() {
-    let limit = loadedBytes + settings.memoryLimit + 2 * memory.byteCount
-    _ = reft_worker_limit_memory(identifier, UInt64(limit))
+    let limit = UInt64(loadedBytes) + UInt64(settings.memoryLimit) + 2 * UInt64(memory.byteCount)
+    _ = reft_worker_limit_memory(identifier, limit)
   }
 
   /// Sees to it that the shared memory has room for a call.
   func reserve(_ byteCount: Int) throws(WorkerFailure) {
     guard byteCount > memory.byteCount else { return }
     var size = memory.byteCount
-    while size < byteCount { size *= 2 }
+    while size < byteCount {
+      let (double, overflows) = size.multipliedReportingOverflow(by: 2)
+      size = overflows ? byteCount : double
+    }
     guard ftruncate(memoryFile, off_t(size)) == 0, memory.grow(to: size) else {
       throw .notStarted("no \(size) bytes of shared memory: \(Self.text(errno))")
     }
@@ -153,6 +175,7 @@ final class WorkerProcess {
       var status: Int32 = 0
       if reft_worker_reap(identifier, 0, &status) != 0 {
         isRunning = false
+        watch.finish()
         // It may have answered and ended after that.
         if reft_word_load(memory.replyWord) == requests { return }
         throw .ended(status: status)
@@ -165,6 +188,7 @@ final class WorkerProcess {
         _ = reft_worker_kill(identifier)
         _ = reft_worker_reap(identifier, 1, &status)
         isRunning = false
+        watch.finish()
         throw .timedOut(seconds: settings.timeoutSeconds, computed: max(0, computed))
       }
       if reft_word_wait(memory.replyWord, before, 0, 20_000) == 1 { return }
@@ -179,20 +203,11 @@ final class WorkerProcess {
 
   private static func environment() -> [String] {
     var result = ["SWIFT_BACKTRACE=enable=no"]
-    for (key, value) in ProcessInfo.processInfo.environment.sorted(by: { $0.key < $1.key })
-    where passedOn.contains(key) || key.hasPrefix("REFT_") || key.hasPrefix("OPENBLAS_") {
-      result.append("\(key)=\(value)")
+    let all = ProcessInfo.processInfo.environment
+    for key in passedOn + PluginWorker.keptVariables {
+      if let value = all[key] { result.append("\(key)=\(value)") }
     }
     return result
-  }
-
-  private static func withStrings<Result>(
-    _ strings: [String],
-    _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
-  ) -> Result {
-    let copies = strings.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    return body(copies + [nil])
   }
 
   private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }

@@ -102,11 +102,16 @@ final class ManifestLibrary: Sendable {
       if let handle = loaded[library.hash] { return handle }
       library.keepOpen()
       let signals = reft_system_signals_save()
-      let (pointer, _) = FloatingPointGuard.run {
-        dlopen(library.sealedPath, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE))
+      let (needs, _) = FloatingPointGuard.run {
+        Result { () throws(ReFTError) in try library.libraries.get().load(for: library.path) }
+      }
+      let (pointer, _) = FloatingPointGuard.run { () -> UnsafeMutableRawPointer? in
+        guard case .success = needs else { return nil }
+        return dlopen(library.sealedPath, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE))
       }
       let reason = pointer == nil ? dlerror().map { String(cString: $0) } : nil
       _ = reft_system_signals_restore(signals)
+      try needs.get()
       guard let pointer else {
         throw .manifestLibraryNotLoaded(
           manifest.path,

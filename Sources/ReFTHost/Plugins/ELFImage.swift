@@ -13,8 +13,14 @@ package struct ELFImage: Sendable {
   package private(set) var dataExports: Set<String> = []
   /// Names of the symbols that it expects from elsewhere.
   package private(set) var imports: [String] = []
-  /// Folders in which the dynamic linker would look for what it needs, as the file says them.
-  package private(set) var searchFolders: [String] = []
+  /// The name by which the dynamic linker knows it, where it says one.
+  package private(set) var soname: String?
+  /// Folders in which the dynamic linker would look for what it needs, as the file says them: DT_RPATH.
+  package private(set) var rPaths: [String] = []
+  /// The same: DT_RUNPATH, in whose presence the others do not count.
+  package private(set) var runPaths: [String] = []
+  /// All of them.
+  package var searchFolders: [String] { rPaths + runPaths }
   /// Whether code pages would have to be written while it is loaded.
   package private(set) var hasTextRelocations = false
   /// Whether it asks for a stack that can be executed.
@@ -43,9 +49,17 @@ package struct ELFImage: Sendable {
 
   /// Reads a file.
   ///
+  /// - Parameters:
+  ///   - bytes: the whole file.
+  ///   - path: the file, for messages.
+  ///   - withSymbols: whether exports and imports are wanted, of which some libraries have thousands.
   /// - Throws: `.pluginRefused`, with what is wrong, for anything but a shared library of 64 bits in
   ///   little-endian order whose tables lie within the file.
-  package init(_ bytes: UnsafeRawBufferPointer, path: String) throws(ReFTError) {
+  package init(
+    _ bytes: UnsafeRawBufferPointer,
+    path: String,
+    withSymbols: Bool = true
+  ) throws(ReFTError) {
     var reader = ELFReader(bytes, path: path)
     try reader.readHeader()
     hasExecutableStack = reader.hasExecutableStack
@@ -56,15 +70,17 @@ package struct ELFImage: Sendable {
       switch entry.tag {
       case ELFReader.Tag.needed, ELFReader.Tag.filter, ELFReader.Tag.auxiliary:
         needed.append(try texts.name(at: entry.value))
+      case ELFReader.Tag.soname: soname = try texts.name(at: entry.value)
       case ELFReader.Tag.runPath, ELFReader.Tag.rPath:
         let list = try texts.name(at: entry.value)
-        let folders = list.split(separator: ":", omittingEmptySubsequences: false)
-        searchFolders += folders.map(String.init)
+        let folders = list.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        if entry.tag == ELFReader.Tag.runPath { runPaths += folders } else { rPaths += folders }
       case ELFReader.Tag.textRelocations: hasTextRelocations = true
       case ELFReader.Tag.flags: if entry.value & 4 != 0 { hasTextRelocations = true }
       default: break
       }
     }
+    guard withSymbols else { return }
     for symbol in try reader.symbols(dynamic) where symbol.isGlobal {
       let name = try texts.name(at: UInt64(symbol.name))
       if symbol.isDefined {

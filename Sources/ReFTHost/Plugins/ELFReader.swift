@@ -16,6 +16,7 @@ struct ELFReader {
     static let stringTableSize: Int64 = 10
     static let jumpRelocationsSize: Int64 = 2
     static let jumpRelocations: Int64 = 23
+    static let soname: Int64 = 14
     static let rPath: Int64 = 15
     static let textRelocations: Int64 = 22
     static let runPath: Int64 = 29

@@ -85,6 +85,7 @@ package enum InProcessLoader {
   }
 
   private static func callEntry(of file: PluginFile) throws(ReFTError) -> Library {
+    try file.libraries.get().load(for: file.path)
     // The linker knows libraries by name: the descriptor, and with it the name, stays taken.
     file.keepOpen()
     guard let handle = dlopen(file.sealedPath, RTLD_NOW | RTLD_LOCAL | Int32(RTLD_NODELETE)) else {

@@ -23,16 +23,26 @@ package enum LibrarySearch {
       guard name.hasPrefix("/") else { throw .pluginNeedsRelative(path, library: name) }
       try checkFolder((name as NSString).deletingLastPathComponent, named: name, of: path)
     }
-    for folder in searchFolders where !liesBesideTheCopy(folder) {
-      guard folder.hasPrefix("/") else { throw .pluginSearchesRelative(path, folder: folder) }
-      try checkFolder(folder, named: folder, of: path)
+    for folder in searchFolders {
+      guard let place = expanded(folder, of: path) else {
+        throw .pluginSearchesRelative(path, folder: folder)
+      }
+      try checkFolder(place, named: folder, of: path)
     }
   }
 
-  /// Whether a folder is below `$ORIGIN`: of a sealed copy in memory, where nothing else lies.
-  private static func liesBesideTheCopy(_ folder: String) -> Bool {
-    let parts = folder.split(separator: "/", omittingEmptySubsequences: false)
-    return (parts[0] == "$ORIGIN" || parts[0] == "${ORIGIN}") && !parts.contains("..")
+  /// A search folder as a path: absolute, or below the folder of the library itself (`$ORIGIN`); nil for
+  /// any other.
+  static func expanded(_ folder: String, of library: String) -> String? {
+    if folder.hasPrefix("/") { return folder.contains("$") ? nil : folder }
+    var parts = folder.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts[0] == "$ORIGIN" || parts[0] == "${ORIGIN}", !parts.contains(".."),
+      !parts.dropFirst().contains(where: { $0.contains("$") }),
+      let real = realpath(library, nil)
+    else { return nil }
+    defer { free(real) }
+    parts[0] = Substring((String(cString: real) as NSString).deletingLastPathComponent)
+    return parts.joined(separator: "/")
   }
 
   private static func checkFolder(
@@ -40,17 +50,14 @@ package enum LibrarySearch {
     named name: String,
     of path: String
   ) throws(ReFTError) {
-    // Of a folder that is not there, the next one above could be given it.
-    var existing = folder
-    while existing != "/", access(existing, F_OK) != 0 {
-      existing = (existing as NSString).deletingLastPathComponent
+    switch FileWalk.walk(folder) {
+    case .there(let place) where place.isOpen: break
+    case .there, .missing(isOpen: false): return
+    case .missing: break
+    case .refused(let reason):
+      throw .pluginSearchesUnsafe(path, place: name, reason: reason)
     }
-    guard let real = realpath(existing, nil) else { return }
-    defer { free(real) }
-    do throws(ReFTError) {
-      try FolderTrust.checkWriters(of: String(cString: real))
-    } catch {
-      throw .pluginSearchesUnsafe(path, place: name, cause: error)
-    }
+    let place = "'\(folder)' is, or could be made, in a folder that can be written by everybody"
+    throw .pluginSearchesUnsafe(path, place: name, reason: place)
   }
 }

@@ -31,11 +31,7 @@ extension PluginFile {
       }
     }
     guard !image.hasTextRelocations else { throw .pluginWithTextRelocations(path) }
-    try LibrarySearch.check(
-      needed: image.needed,
-      searchFolders: image.searchFolders,
-      path: path
-    )
+    _ = try libraries.get()
     return image
   }
 
@@ -48,11 +44,7 @@ extension PluginFile {
     do throws(ReFTError) {
       image = try ELFImage(bytes, path: path)
       guard !image.hasTextRelocations else { throw .pluginWithTextRelocations(path) }
-      try LibrarySearch.check(
-        needed: image.needed,
-        searchFolders: image.searchFolders,
-        path: path
-      )
+      _ = try libraries.get()
     } catch {
       throw .manifestLibraryNotLoaded(manifest.path, library: path, reason: error.message)
     }

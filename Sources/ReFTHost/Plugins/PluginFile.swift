@@ -12,7 +12,7 @@ public final class PluginFile: @unchecked Sendable {
 
   /// The absolute path that it was opened by.
   public let path: String
-  /// `sha256:…` of the bytes.
+  /// `sha256:…` of the bytes; where libraries belong to them, of these too.
   public let hash: String
   /// The bytes; valid for the life of the object.
   public let bytes: UnsafeRawBufferPointer
@@ -22,6 +22,8 @@ public final class PluginFile: @unchecked Sendable {
   package var sealedPath: String { "/proc/self/fd/\(descriptor)" }
   /// Whether the descriptor outlives the object: a loaded library is known by its number.
   private let isKept = KeepFlag()
+  /// What it needs, or why that cannot be had; nothing for a file that is no library.
+  let libraries: Result<LibraryClosure, ReFTError>
 
   private final class KeepFlag { var value = false }
 
@@ -34,17 +36,23 @@ public final class PluginFile: @unchecked Sendable {
   ///   a folder of which the same is true.
   /// - Throws: `.pluginRefused`, `.inputMissing` or `.inputOutput`, with the reason.
   public convenience init(path: String) throws(ReFTError) {
-    try self.init(path: path, checksPlace: true)
+    try self.init(path: path, checksPlace: true, findsLibraries: true)
   }
 
   /// Copies a file from a place that plugins may not be loaded from: for looking, not for running.
   ///
   /// - Throws: as `init(path:)`, but for what others could write to.
   package convenience init(anywhere path: String) throws(ReFTError) {
-    try self.init(path: path, checksPlace: false)
+    try self.init(path: path, checksPlace: false, findsLibraries: true)
   }
 
-  private init(path: String, checksPlace: Bool) throws(ReFTError) {
+  /// Opens a library that a plugin needs, whose place was looked at and whose own needs are found
+  /// elsewhere.
+  convenience init(library path: String) throws(ReFTError) {
+    try self.init(path: path, checksPlace: false, findsLibraries: false)
+  }
+
+  private init(path: String, checksPlace: Bool, findsLibraries: Bool) throws(ReFTError) {
     guard path.hasPrefix("/") else { throw .relativePluginPath(path) }
     // Without O_NONBLOCK, a pipe of that name would be waited for.
     let source = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -61,7 +69,20 @@ public final class PluginFile: @unchecked Sendable {
     self.path = path
     descriptor = copy
     bytes = UnsafeRawBufferPointer(start: start, count: size)
-    hash = "sha256:" + SHA256Digest.hex(of: bytes)
+    libraries = findsLibraries ? Self.libraries(of: bytes, path: path) : .success(.none)
+    let own = "sha256:" + SHA256Digest.hex(of: bytes)
+    hash = (try? libraries.get())?.hash(with: own) ?? own
+  }
+
+  private static func libraries(
+    of bytes: UnsafeRawBufferPointer,
+    path: String
+  ) -> Result<LibraryClosure, ReFTError> {
+    guard !path.hasSuffix(".reft.json") else { return .success(.none) }
+    return Result { () throws(ReFTError) in
+      let image = try ELFImage(bytes, path: path, withSymbols: false)
+      return try LibraryClosure(of: image, path: path)
+    }
   }
 
   /// Takes over a copy that another process of this program has sealed and checked.
@@ -70,7 +91,16 @@ public final class PluginFile: @unchecked Sendable {
   ///   - descriptor: the copy, which belongs to this object from now on.
   ///   - path: the file that it was made from, for messages.
   /// - Throws: `.inputOutput` when the copy cannot be mapped.
-  package init(sealed descriptor: Int32, path: String) throws(ReFTError) {
+  package convenience init(sealed descriptor: Int32, path: String) throws(ReFTError) {
+    try self.init(sealed: descriptor, path: path, libraries: nil)
+  }
+
+  /// The same with what it needs, as the other process found it; nil: it is found here.
+  init(
+    sealed descriptor: Int32,
+    path: String,
+    libraries: LibraryClosure?
+  ) throws(ReFTError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_size > 0,
       let start = mmap(nil, Int(status.st_size), PROT_READ, MAP_PRIVATE, descriptor, 0),
@@ -79,13 +109,20 @@ public final class PluginFile: @unchecked Sendable {
     self.path = path
     self.descriptor = descriptor
     bytes = UnsafeRawBufferPointer(start: start, count: Int(status.st_size))
-    hash = "sha256:" + SHA256Digest.hex(of: bytes)
+    self.libraries = libraries.map { .success($0) } ?? Self.libraries(of: bytes, path: path)
+    let own = "sha256:" + SHA256Digest.hex(of: bytes)
+    hash = (try? self.libraries.get())?.hash(with: own) ?? own
   }
 
   deinit {
     munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
     if !isKept.value { close(descriptor) }
   }
+
+  /// Loads what it needs, from where the host takes it.
+  ///
+  /// - Throws: `.pluginRefused` when something of it is not there or not to be trusted.
+  package func loadNeeds() throws(ReFTError) { try libraries.get().load(for: path) }
 
   /// Keeps the descriptor open for the rest of the process; called before the bytes are loaded.
   package func keepOpen() { isKept.value = true }

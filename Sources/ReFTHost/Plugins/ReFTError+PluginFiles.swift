@@ -138,12 +138,34 @@ extension ReFTError {
     )
   }
 
-  static func pluginSearchesUnsafe(_ path: String, place: String, cause: ReFTError) -> ReFTError {
+  static func pluginSearchesUnsafe(_ path: String, place: String, reason: String) -> ReFTError {
     ReFTError(
       .pluginRefused,
       "plugin file '\(path)' has what it needs looked for in '\(place)' (NEEDED or RUNPATH), where anybody "
-        + "could place code: \(cause.message)",
-      cause: cause
+        + "could place code: \(reason)"
+    )
+  }
+
+  static func pluginDependency(_ path: String, _ library: String, reason: String) -> ReFTError {
+    ReFTError(
+      .pluginRefused,
+      "plugin file '\(path)' needs the library '\(ForeignText.line(library))', which \(reason)"
+    )
+  }
+
+  static func pluginDependencyMissing(
+    _ path: String,
+    _ library: String,
+    searched: [String]
+  ) -> ReFTError {
+    let places =
+      searched.isEmpty ? "" : ForeignText.line(searched.joined(separator: ", ")) + " and "
+    return pluginDependency(
+      path,
+      library,
+      reason:
+        "is not there: looked in \(places)the system's folders (not in LD_LIBRARY_PATH); install "
+        + "it, or link it statically"
     )
   }
 }

@@ -36,7 +36,7 @@ struct DoctorCommand: ParsableCommand {
   func run() throws {
     let checks = [
       program(), processor(), kernels(), threads(), memory(), models(), try catalogue(), worker(),
-      python(),
+      confinement(), python(),
     ]
     if common.json {
       try Output.json(Document(checks: checks))
@@ -123,6 +123,19 @@ struct DoctorCommand: ParsableCommand {
       good: isThere,
       found: isThere ? path : "no \(path)",
       remedy: isThere ? nil : "isolated plugins need it; build it with 'swift build -c release'"
+    )
+  }
+
+  private func confinement() -> Check {
+    let machine = MachineConfinement()
+    return Check(
+      name: "confinement",
+      good: machine.isComplete,
+      found: machine.description,
+      remedy: machine.isComplete
+        ? nil
+        : "a stranger's plugin is not run here: boot a kernel with Landlock (5.13) and seccomp, or run it "
+          + "with less by REFT_ISOLATION_CONFINEMENT=weak"
     )
   }
 

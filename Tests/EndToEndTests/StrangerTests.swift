@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stranger's plugin in the hands of the built tool: what it prints, what it learns, whether it stays,
+// and what happens where the machine cannot confine it.
+
+import Foundation
+import Testing
+import _ReFTTestSupport
+
+@Suite("A stranger's plugin", .serialized)
+struct StrangerTests {
+  private func attacker(_ name: String, in bench: Workbench) throws {
+    try FileManager.default.createDirectory(
+      atPath: bench.path("plugins"),
+      withIntermediateDirectories: true
+    )
+    try bench.write("canary-8b1f", to: "canary")
+    let root = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
+      .deletingLastPathComponent().path
+    try cc([
+      "-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-shared", "-fvisibility=hidden",
+      "-DCANARY=\"\(bench.path("canary"))\"", "-I", root + "/Sources/CReFTPlugin/include",
+      Fixture.path("attackers/\(name).c"), "-o", bench.path("plugins/attacker.so"),
+    ])
+  }
+
+  private func cc(_ arguments: [String]) throws {
+    let built = try Tool.run("/usr/bin/env", ["cc"] + arguments)
+    try #require(built.status == 0, "\(built.errors)")
+  }
+
+  private func reft(
+    _ arguments: [String],
+    in bench: Workbench,
+    environment: [String: String] = [:]
+  ) throws -> Tool {
+    try Tool.reft(
+      arguments + ["--plugin-path", bench.path("plugins")],
+      environment: environment,
+      folder: bench.folder
+    )
+  }
+
+  @Test("learns neither variables nor files of its host, and is named with what it tried")
+  func secrets() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      for name in ["reads_host", "reads_files"] {
+        try attacker(name, in: bench)
+        let info = try reft(
+          ["plugin", "info", "attacker"],
+          in: bench,
+          environment: ["REFT_TEST_SECRET": "secret-7d20"]
+        )
+        #expect(info.status == 0, "\(info.errors)")
+        let all = info.text + info.errors
+        #expect(!all.contains("GOT THROUGH") && !all.contains("LOOT"), "\(all)")
+        #expect(!all.contains("canary-8b1f") && !all.contains("secret-7d20"), "\(all)")
+        #expect(info.errors.contains("tried to open '"), "\(info.errors)")
+        #expect(info.errors.contains("has no network, no files and no other processes"))
+      }
+    }
+  }
+
+  @Test("shows its printing as lines of its own, without control characters, up to a bound")
+  func printing() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try attacker("prints_forever", in: bench)
+      let info = try reft(["plugin", "info", "attacker", "--json"], in: bench)
+      #expect(info.status == 0, "\(info.errors.prefix(500))")
+      #expect(try info.json()["id"] as? String == "org.example.attacker")
+      #expect(info.errors.contains("plugin 'attacker.so' prints: "))
+      #expect(!info.errors.contains("\u{1B}"))
+      #expect(info.errors.contains("the rest is not shown"))
+      #expect(info.errors.utf8.count < 100_000)
+    }
+  }
+
+  @Test("does not outlive a host that is killed while it works")
+  func outlives() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try attacker("outlives", in: bench)
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: Tool.products + "/reft")
+      process.arguments = [
+        "bench", "plugin", "attacker", "--rows", "2", "--plugin-path", bench.path("plugins"),
+      ]
+      process.environment = ["REFT_HOME": bench.path("home"), "PATH": "/usr/bin:/bin"]
+      let pipe = Pipe()
+      process.standardError = pipe
+      process.standardOutput = FileHandle.nullDevice
+      try process.run()
+      let worker = try #require(number(after: "prints: worker ", in: pipe.fileHandleForReading))
+      #expect(kill(worker, 0) == 0)
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      var isThere = true
+      for _ in 0..<100 where isThere {
+        isThere = state(of: worker) != nil
+        if isThere { usleep(20_000) }
+      }
+      #expect(!isThere, "the worker \(worker) is still there: \(state(of: worker) ?? "")")
+    }
+  }
+
+  /// The state of a process that lives; nil for one that has ended, reaped or not.
+  private func state(of process: pid_t) -> String? {
+    guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+      let state = text.split(separator: ")").last?.split(separator: " ").first
+    else { return nil }
+    return ["Z", "X"].contains(state) ? nil : String(state)
+  }
+
+  /// The number that follows a text in what a process prints.
+  private func number(after mark: String, in handle: FileHandle) -> pid_t? {
+    var text = ""
+    while true {
+      if let range = text.range(of: mark) {
+        let digits = text[range.upperBound...].prefix { $0.isNumber }
+        if digits.endIndex < text.endIndex { return pid_t(digits) }
+      }
+      let more = handle.availableData
+      if more.isEmpty { return nil }
+      text += String(decoding: more, as: UTF8.self)
+    }
+  }
+
+  @Test("is refused where the machine cannot confine it, unless less is asked for by name")
+  func weak() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try cc([Fixture.path("attackers/without.c"), "-o", bench.path("without")])
+      // The calls of Landlock have the same numbers on all machines.
+      func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> Tool {
+        try Tool.run(
+          bench.path("without"),
+          ["444,445,446", Tool.products + "/reft"] + arguments,
+          environment: environment,
+          folder: folder
+        )
+      }
+      let call = ["plugin", "info", "loreft", "--isolation", "process"]
+      let refused = try run(call)
+      #expect(refused.status == 69, "\(refused.errors)")
+      #expect(refused.errors.contains("(Landlock)"), "\(refused.errors)")
+      #expect(refused.errors.contains("REFT_ISOLATION_CONFINEMENT=weak"), "\(refused.errors)")
+      let weak = try run(call, ["REFT_ISOLATION_CONFINEMENT": "weak"])
+      #expect(weak.status == 0, "\(weak.errors)")
+      #expect(weak.errors.contains("lacks a bound on files (Landlock)"), "\(weak.errors)")
+      let doctor = try run(["doctor"])
+      #expect(doctor.text.contains("no Landlock, seccomp filters"), "\(doctor.text)")
+      let wrong = try run(call, ["REFT_ISOLATION_CONFINEMENT": "none"])
+      #expect(wrong.status == 78 && wrong.errors.contains("expected full or weak"))
+    }
+  }
+}
