@@ -39,8 +39,10 @@ struct WorkerOutput {
     guard byteCount > Self.byteLimit || lineCount > Self.countLimit else { return true }
     line = []
     logger.warning(
-      "plugin '\(name)' prints more than \(Self.countLimit) lines or \(Self.byteLimit >> 10) KiB; the rest "
-        + "is not shown"
+      """
+      plugin '\(name)' prints more than \(Self.countLimit) lines or \(Self.byteLimit >> 10) KiB; the \
+      rest is not shown
+      """
     )
     return false
   }
