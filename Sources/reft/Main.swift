@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import ReFTConformance
+import ReFTHost
 import ReFTTensor
 
 /// The root command; everything that works is a subcommand.
@@ -45,12 +46,14 @@ enum Entry {
     // From here on, what plugins print is no part of a result.
     _ = Output.resultDescriptor
     LoggingSystem.bootstrap { _ in PlainLog() }
+    ForeignCalls.watchExit()
     do {
       try CommandWords.check(Array(CommandLine.arguments.dropFirst()))
       var command = try Reft.parseAsRoot()
       try Machine.checkEnvironment()
       try command.run()
       Output.finish()
+      ForeignCalls.expectExit()
     } catch {
       ErrorReport(error, verbose: CommandLine.arguments.contains("--verbose")).exit()
     }

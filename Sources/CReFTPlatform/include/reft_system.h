@@ -23,6 +23,20 @@ int reft_system_is_proc(const char* path);
 /* Opens a path as a name alone, not to read it. Returns a descriptor, closed on exec, or -errno. */
 int reft_system_open_name(const char* path);
 
+/* Marks the begin and the end of a call into a plugin; the names live as long as the process. */
+void reft_foreign_begin(const void* plugin, const void* function);
+void reft_foreign_end(void);
+/* 0 while no call is under way, else a number that changes with each new one. */
+uint32_t reft_foreign_running(void);
+/* Keeps the threads of calls that are under way from going on when they come back. */
+void reft_foreign_close(void);
+/* The plugin of the latest call, and its function. */
+const char* reft_foreign_last(const char** function);
+/* From now on exit() and quick_exit() call the handler and end the process with status 69, unless
+ * they were announced. Returns 0 or -1. */
+int reft_foreign_watch_exit(void (*handler)(const char* plugin, const char* function));
+void reft_foreign_expect_exit(void);
+
 /* The bits of the floating-point control words of this thread that choose rounding, exceptions and
  * the treatment of tiny numbers; sticky exception flags are left out. */
 uint64_t reft_system_fp_control(void);

@@ -35,6 +35,7 @@ final class IsolatedPlugin: @unchecked Sendable {
         break
       } catch {
         process = nil
+        if case .interrupted = error { throw .workerInterrupted(bytes.file.path, what: "loading") }
         if case .notStarted(let reason) = error {
           throw .workerNotStarted(bytes.file.path, reason: "could not be started: \(reason)")
         }
@@ -164,6 +165,7 @@ final class IsolatedPlugin: @unchecked Sendable {
         process = nil
         failure = error
         if case .notStarted = error { break }
+        if case .interrupted = error { throw .workerInterrupted(instance.name, what: what) }
         if attempt < settings.attempts {
           logger.warning(
             """

@@ -51,6 +51,7 @@ public final class PluginWorker {
     // Without its host, or what it takes to follow it, nothing is to be done.
     guard reft_worker_begin(host) == 0 else { return 69 }
     LoggingSystem.bootstrap { _ in WorkerLog() }
+    ForeignCalls.listen(to: fixed.base + Int(REFT_CHANNEL_CANCELLED))
     PluginWorker(memory: memory, fixed: fixed).serve()
   }
 

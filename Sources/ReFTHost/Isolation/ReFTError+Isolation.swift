@@ -21,6 +21,10 @@ extension ReFTError {
     )
   }
 
+  static func workerInterrupted(_ plugin: String, what: String) -> ReFTError {
+    ReFTError(.interrupted, "ended while plugin '\(plugin)' did not come back from \(what)")
+  }
+
   static func badVariable(_ name: String, _ found: String, expected: String) -> ReFTError {
     ReFTError(
       .badConfiguration,

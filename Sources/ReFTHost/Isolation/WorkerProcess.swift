@@ -14,6 +14,8 @@ enum WorkerFailure: Error {
   case timedOut(seconds: Double, computed: Double)
   /// It could not be started or given memory.
   case notStarted(String)
+  /// The user wants the work to end, and it did not.
+  case interrupted
 
   /// What happened, in words that follow "its process".
   var description: String {
@@ -22,6 +24,7 @@ enum WorkerFailure: Error {
       let share = String(format: "%.1f", computed)
       return "did not answer for \(seconds) s and was killed (it computed for \(share) s of them)"
     case .notStarted(let reason): return "could not be started: \(reason)"
+    case .interrupted: return "was ended, as the user asked"
     case .ended(let status):
       var value: Int32 = 0
       if reft_worker_status(status, &value) == 0 { return "exited with status \(value)" }
@@ -120,12 +123,7 @@ final class WorkerProcess {
   private static let threadLimit = 64
 
   deinit {
-    if isRunning {
-      _ = reft_worker_kill(identifier)
-      var status: Int32 = 0
-      _ = reft_worker_reap(identifier, 1, &status)
-      watch.finish()
-    }
+    if isRunning { end() }
     close(memoryFile)
   }
 
@@ -163,6 +161,7 @@ final class WorkerProcess {
     memory.channel.pointee.command = command
     memory.channel.pointee.instance = instance
     memory.channel.pointee.memory_bytes = UInt64(memory.byteCount)
+    memory.channel.pointee.cancelled = ForeignCalls.isCancelled ? 1 : 0
     requests &+= 1
     let before = requests &- 1
     reft_word_store_and_wake(memory.requestWord, requests)
@@ -170,6 +169,7 @@ final class WorkerProcess {
     // Not at once: look now and then whether it is still alive. Time counts in small slices, so that
     // a machine that stands still for a while does not turn an innocent plugin into a hanging one.
     var (waited, last) = (0.0, DispatchTime.now().uptimeNanoseconds)
+    var asked: UInt64?
     let computedBefore = processorSeconds
     while true {
       var status: Int32 = 0
@@ -183,17 +183,34 @@ final class WorkerProcess {
       let now = DispatchTime.now().uptimeNanoseconds
       waited += min(Double(now - last) / 1e9, Self.longestSlice)
       last = now
+      if ForeignCalls.isCancelled {
+        memory.channel.pointee.cancelled = 1
+        let since = asked ?? now
+        asked = since
+        if Double(now - since) / 1e9 > Self.graceSeconds {
+          end()
+          throw .interrupted
+        }
+      }
       if waited > settings.timeoutSeconds {
         let computed = processorSeconds - computedBefore
-        _ = reft_worker_kill(identifier)
-        _ = reft_worker_reap(identifier, 1, &status)
-        isRunning = false
-        watch.finish()
+        end()
         throw .timedOut(seconds: settings.timeoutSeconds, computed: max(0, computed))
       }
       if reft_word_wait(memory.replyWord, before, 0, 20_000) == 1 { return }
     }
   }
+
+  private func end() {
+    var status: Int32 = 0
+    _ = reft_worker_kill(identifier)
+    _ = reft_worker_reap(identifier, 1, &status)
+    isRunning = false
+    watch.finish()
+  }
+
+  /// How long a call may go on after the user asked for its end.
+  private static let graceSeconds = 0.5
 
   /// The most seconds that one look at the worker counts for; looks are 20 ms apart.
   private static let longestSlice = 0.5

@@ -14,6 +14,10 @@ final class ManifestLibrary: Sendable {
   let forward: ForeignFunction
   let backward: ForeignFunction?
   private let hasWarned = Mutex(false)
+  /// The name as C wants it; never freed.
+  nonisolated(unsafe) private let foreignName: UnsafeMutablePointer<CChar>?
+
+  private static let anyFunction: StaticString = "one of its functions"
 
   private struct Handle: @unchecked Sendable {
     // Sendable: a handle of the dynamic linker is valid in every thread.
@@ -50,6 +54,7 @@ final class ManifestLibrary: Sendable {
     }
     self.backward = backward
     description = Self.describe(manifest, file, library)
+    foreignName = strdup(description.name)
   }
 
   /// What is known without loading anything.
@@ -79,7 +84,9 @@ final class ManifestLibrary: Sendable {
 
   /// Runs code of the library, puts the floating-point control word back, and says so once.
   func guarded<Result>(_ symbol: String, _ body: () -> Result) -> Result {
+    reft_foreign_begin(foreignName, Self.anyFunction.utf8Start)
     let (result, change) = FloatingPointGuard.run(body)
+    reft_foreign_end()
     if let change {
       let isFirst = hasWarned.withLock { warned in
         defer { warned = true }

@@ -9,7 +9,9 @@ final class CallRecord: Sendable {
   private let text = Mutex<String?>(nil)
   private let wantsCancel: @Sendable () -> Bool
 
-  init(wantsCancel: @escaping @Sendable () -> Bool = { false }) { self.wantsCancel = wantsCancel }
+  init(wantsCancel: @escaping @Sendable () -> Bool = { ForeignCalls.isCancelled }) {
+    self.wantsCancel = wantsCancel
+  }
 
   /// The first text that was set: later ones are often its consequences.
   var message: String? { text.withLock { $0 } }

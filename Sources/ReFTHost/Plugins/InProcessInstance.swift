@@ -14,19 +14,24 @@ final class InProcessPlugin: @unchecked Sendable {
   let description: PluginDescription
   let table: UnsafePointer<reft_plugin_t>
   private let hasWarned = Mutex(false)
+  /// The name as C wants it; never freed, as a call may be under way when everything else ends.
+  private let foreignName: UnsafeMutablePointer<CChar>?
 
   init(description: PluginDescription, table: UnsafePointer<reft_plugin_t>) {
     self.description = description
     self.table = table
+    foreignName = strdup(description.name)
   }
 
   var name: String { description.name }
 
   /// Runs code of the plugin, puts the floating-point control word back, and names the culprit once.
   @inline(__always)
-  func guarded<Result>(_ call: String, _ body: () -> Result) -> Result {
+  func guarded<Result>(_ call: StaticString, _ body: () -> Result) -> Result {
+    reft_foreign_begin(foreignName, call.utf8Start)
     let (result, change) = FloatingPointGuard.run(body)
-    if let change { warn(call, change) }
+    reft_foreign_end()
+    if let change { warn("\(call)", change) }
     return result
   }
 
@@ -207,12 +212,13 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     name: String
   ) throws(ReFTError) {
     let record = CallRecord()
+    let what: StaticString = call.dy == nil ? "forward" : "backward"
     let status = withExtendedLifetime(record) {
       call.withForeign(dim: site.dim, record: record) { arguments in
         if isReentrant {
-          return plugin.guarded(name) { function(instance, arguments) }
+          return plugin.guarded(what) { function(instance, arguments) }
         }
-        return turn.withLock { plugin.guarded(name) { function(instance, arguments) } }
+        return turn.withLock { plugin.guarded(what) { function(instance, arguments) } }
       }
     }
     try check(status, call: name, record: record)

@@ -23,6 +23,7 @@ package enum InProcessLoader {
   }
 
   private static let loaded = Mutex<[String: Library]>([:])
+  private static let loading: StaticString = "loading"
 
   /// Looks at a file, loads it and makes plugins of what its entry describes.
   ///
@@ -60,9 +61,13 @@ package enum InProcessLoader {
 
   private static func open(_ file: PluginFile) throws(ReFTError) -> Library {
     let signals = reft_system_signals_save()
+    // Never freed: whatever of it runs later is known by this name.
+    let name = strdup(file.path)
+    reft_foreign_begin(name, loading.utf8Start)
     let (outcome, change) = FloatingPointGuard.run { () -> Result<Library, ReFTError> in
       Result { () throws(ReFTError) in try callEntry(of: file) }
     }
+    reft_foreign_end()
     let changedSignals = reft_system_signals_restore(signals)
     let library = try outcome.get()
     var warnings: [String] = []

@@ -29,6 +29,8 @@ public final class Trainer {
   let catalog: PluginCatalog
   let folder: RunFolder
   let checkpoints: CheckpointStore
+  /// The run that is under way, for another thread that has to save it.
+  var current: TrainingRun?
 
   /// Prepares a run; nothing is read or written before `run`.
   ///
@@ -62,6 +64,8 @@ public final class Trainer {
     observer: (TrainingEvent) -> Void = { _ in }
   ) throws -> TrainingSummary {
     let run = try prepare(mode: mode, observer: observer)
+    current = run
+    defer { current = nil }
     var lastSaved = run.plan.doneSteps
     while run.state.step < run.plan.totalSteps {
       do {
@@ -78,7 +82,8 @@ public final class Trainer {
         if isNew, run.isAtRest, change == nil { try save(run, observer: observer) }
         try writeManifest(run, status: "stopped")
         if let change { throw change }
-        guard error is EndedEarly else { throw error }
+        let isEnd = stop.isSet && (error as? ReFTError)?.code == .interrupted
+        guard error is EndedEarly || isEnd else { throw error }
         throw ReFTError.interruptedRun(
           step: run.state.step,
           totalSteps: run.plan.totalSteps,
@@ -202,7 +207,7 @@ public final class Trainer {
     return isBest
   }
 
-  private func save(_ run: TrainingRun, observer: (TrainingEvent) -> Void) throws {
+  func save(_ run: TrainingRun, observer: (TrainingEvent) -> Void) throws {
     if let change = model.frozen.changeFault { throw change }
     try run.metrics.synchronize()
     describeTraining(run)

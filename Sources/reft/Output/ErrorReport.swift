@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTHost
 import ReFTTensor
 
 /// The text and the exit status of an error.
@@ -39,6 +40,7 @@ struct ErrorReport {
     } else if !text.isEmpty {
       Output.tell(text + "\n")
     }
+    ForeignCalls.expectExit()
     Foundation.exit(status)
   }
 

@@ -2,6 +2,7 @@
 // What commands print: results on stdout, notes and progress on stderr.
 
 import Foundation
+import ReFTHost
 import ReFTTensor
 
 /// The two streams of a command.
@@ -73,6 +74,7 @@ enum Output {
           + "redirected to"
       )
     }
+    ForeignCalls.expectExit()
     exit(ReFTError.Code.inputOutput.exitStatus)
   }
 
