@@ -49,6 +49,7 @@ enum Entry {
     ForeignCalls.watchExit()
     do {
       try CommandWords.check(Array(CommandLine.arguments.dropFirst()))
+      try RepeatedOptions.check(Array(CommandLine.arguments.dropFirst()))
       var command = try Reft.parseAsRoot()
       try Machine.checkEnvironment()
       try command.run()

@@ -168,6 +168,22 @@ extension WrongInput {
       []
     ),
     generate(
+      "option of one value twice",
+      "--prompt is given 2 times and takes one value; give it once; see 'reft generate --help'",
+      ["--prompt", "a", "--prompt=b"]
+    ),
+    generate(
+      "template without anything to word",
+      "--template words an --instruction or the rows of an --input, and neither is given; see 'reft "
+        + "generate --help'",
+      ["--prompt", "a", "--template", "alpaca"]
+    ),
+    generate(
+      "two precisions",
+      "give --exact or --activations int8, not both; see 'reft generate --help'",
+      ["--prompt", "a", "--exact", "--activations", "int8"]
+    ),
+    generate(
       "empty prompt",
       "the prompt has no token, and the model adds no start token of its own; "
         + "give some text",

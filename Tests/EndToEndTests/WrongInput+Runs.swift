@@ -61,7 +61,7 @@ extension WrongInput {
     ) { try $0.writeRun(config: "model: [tiny\ndata") },
     train(
       "config: not UTF-8",
-      "$T/run.yaml: not UTF-8 text; expected a YAML file in UTF-8",
+      "$T/run.yaml:1:2: bytes that are not UTF-8; save the file as UTF-8 text",
       status: 78
     ) { bench in
       try bench.write([0x6d, 0xff, 0xfe], to: "run.yaml")
@@ -167,6 +167,26 @@ extension WrongInput {
       "lorefft"
     ),
     train(
+      "config: UTF-16",
+      "$T/run.yaml:1:1: the text is UTF-16 or UTF-32; save the file as UTF-8 text",
+      status: 78
+    ) { bench in
+      try bench.write([0xFF, 0xFE, 0x6D, 0x00], to: "run.yaml")
+    },
+    config(
+      "length beyond all numbers",
+      "$T/run.yaml:4:15: 'data.max_length' is '9223372036854775808', which cannot be; expected "
+        + "a whole number from 2 to 1048576",
+      "max_length: 64",
+      "max_length: 9223372036854775808"
+    ),
+    train(
+      "config: one key set twice",
+      "--set train.epochs=2: --set train.epochs=1 sets the same; keep one",
+      status: 78,
+      set: ["train.epochs=1", "train.epochs=2"]
+    ) { try $0.writeRun() },
+    train(
       "config: override without a value",
       "--set train.epochs: expected KEY=VALUE, such as train.learning_rate=1e-3",
       status: 78,
@@ -185,6 +205,26 @@ extension WrongInput {
   ]
 
   static let dataFiles: [WrongInput] = [
+    data(
+      "no row with an edit",
+      "$T/rows.jsonl:1: positions 'f1+l1' edit no token of any of the 1 rows, so training would "
+        + "change nothing; of this row, its prompt has 1 token, and each end is clipped to half of it, "
+        + "rounded down; take positions such as 'all', or rows with longer prompts",
+      "{\"prompt\": \"a\", \"completion\": \" hello\"}\n"
+    ),
+    WrongInput(
+      id: "data: row beyond the context in score",
+      status: 65,
+      message: "$T/rows.jsonl:2: more than 512 tokens, the most that the model's context holds; "
+        + "shorten the row, or cut it with --max-length 512",
+      call: ["score", "--model", "$T/tiny.gguf", "--data", "$T/rows.jsonl"],
+      prepare: { bench in
+        let ids = Array(repeating: "1", count: 600).joined(separator: ",")
+        try bench.writeRun(
+          rows: "{\"ids\": [1, 2], \"labels\": [1, 2]}\n{\"ids\": [\(ids)], \"labels\": [\(ids)]}\n"
+        )
+      }
+    ),
     train("data: missing file", "File '$T/lost.jsonl' does not exist; check the path.", status: 66)
     { bench in
       try bench.writeRun(config: Workbench.config.replacing("rows.jsonl", with: "lost.jsonl"))
@@ -234,8 +274,8 @@ extension WrongInput {
     ),
     data(
       "nothing to learn",
-      "$T/rows.jsonl: none of its 1 rows keeps a token to learn from within "
-        + "'data.max_length' 64; raise it, or shorten the prompts",
+      "$T/rows.jsonl: none of its 1 rows has a token to learn, the first at $T/rows.jsonl:1; give "
+        + "the rows completions, or labels other than -100 after the first token",
       "{\"ids\": [1, 2], \"labels\": [-100, -100]}\n"
     ),
     data(

@@ -29,18 +29,22 @@ package struct JSONScanner {
 
   private let keys: KeyComparison
   private var depth = 0
-  private var valuesLeft = Self.maximumValueCount
+  private let valueLimit: Int
+  private var valuesLeft: Int
 
   /// Starts at the first byte, whose place is given.
   package init(
     _ bytes: UnsafeRawBufferPointer,
     line: Int = 1,
     column: Int = 1,
-    keys: KeyComparison = .asText
+    keys: KeyComparison = .asText,
+    valueLimit: Int = Self.maximumValueCount
   ) {
     self.bytes = bytes
     self.keys = keys
     self.line = line
+    self.valueLimit = valueLimit
+    valuesLeft = valueLimit
     lineStart = 1 - column
   }
 
@@ -188,7 +192,7 @@ package struct JSONScanner {
   package mutating func value() throws(JSONFault) -> JSONNode {
     skipSpace()
     guard offset < bytes.count else { throw fault("the text ends where a value should stand") }
-    guard valuesLeft > 0 else { throw fault("more than \(Self.maximumValueCount) values") }
+    guard valuesLeft > 0 else { throw fault("more than \(valueLimit) values") }
     valuesLeft -= 1
     let place = place
     let content: JSONNode.Content

@@ -44,15 +44,19 @@ struct BytePairModel: Sendable {
   }
 
   /// Appends the tokens of `text[start..<end]`; a byte without a token gives none.
+  ///
+  /// Once `output` has more than `limit` tokens, no further piece is read.
   func encode(
     _ text: ByteText,
     from start: Int,
     to end: Int,
+    limit: Int,
     vocabulary: Vocabulary,
     merger: inout PairMerger,
     into output: inout [Int32]
   ) {
     preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
+      if output.count > limit { return }
       if takesWholePieces {
         let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
         if let id = wholeToken(piece, vocabulary) { return output.append(id) }

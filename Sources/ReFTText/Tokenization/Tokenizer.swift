@@ -114,8 +114,29 @@ public final class Tokenizer: Sendable {
     parseSpecial: Bool = true,
     addBOS: Bool? = nil
   ) -> [Int32] {
+    encode(text, parseSpecial: parseSpecial, addBOS: addBOS, limit: .max)
+  }
+
+  /// Turns the beginning of a text into token ids.
+  ///
+  /// - Parameters:
+  ///   - text: any text.
+  ///   - parseSpecial: as for a whole text.
+  ///   - addBOS: as for a whole text.
+  ///   - limit: how many tokens are enough.
+  /// - Returns: all ids of the text when there are at most `limit`; else its first ids, more than
+  ///   `limit` of them.
+  /// - Complexity: of a text of many words, that of the words that are needed.
+  public func encode(
+    _ text: String,
+    parseSpecial: Bool,
+    addBOS: Bool?,
+    limit: Int
+  ) -> [Int32] {
     var text = text
-    return text.withUTF8 { encode($0, parseSpecial: parseSpecial, addBOS: addBOS ?? addsBOS) }
+    return text.withUTF8 {
+      encode($0, parseSpecial: parseSpecial, addBOS: addBOS ?? addsBOS, limit: limit)
+    }
   }
 
   /// Turns bytes into token ids, byte for byte, also where they are no UTF-8.
@@ -139,11 +160,12 @@ public final class Tokenizer: Sendable {
   private func encode(
     _ bytes: UnsafeBufferPointer<UInt8>,
     parseSpecial: Bool,
-    addBOS: Bool
+    addBOS: Bool,
+    limit: Int = .max
   ) -> [Int32] {
     var ids: [Int32] = []
     var merger = PairMerger()
-    ids.reserveCapacity(bytes.count / 3 + 8)
+    ids.reserveCapacity(min(limit, bytes.count / 3) + 8)
     if addBOS, let bos { ids.append(bos) }
     let text = ByteText(bytes: bytes)
     let markers = parseSpecial ? markers : ownTextMarkers
@@ -154,12 +176,13 @@ public final class Tokenizer: Sendable {
         index += 1
         continue
       }
-      encodePlain(text, from: start, to: index, &merger, &ids)
+      encodePlain(text, from: start, to: index, limit, &merger, &ids)
+      if ids.count > limit { return ids }
       ids.append(match.token)
       index += match.length
       start = index
     }
-    encodePlain(text, from: start, to: bytes.count, &merger, &ids)
+    encodePlain(text, from: start, to: bytes.count, limit, &merger, &ids)
     return ids
   }
 
@@ -167,6 +190,7 @@ public final class Tokenizer: Sendable {
     _ text: ByteText,
     from start: Int,
     to end: Int,
+    _ limit: Int,
     _ merger: inout PairMerger,
     _ ids: inout [Int32]
   ) {
@@ -176,16 +200,17 @@ public final class Tokenizer: Sendable {
     {
       var composed = string.precomposedStringWithCanonicalMapping
       return composed.withUTF8 {
-        encodeComposed(ByteText(bytes: $0), 0..<$0.count, isFirst: start == 0, &merger, &ids)
+        encodeComposed(ByteText(bytes: $0), 0..<$0.count, isFirst: start == 0, limit, &merger, &ids)
       }
     }
-    encodeComposed(text, start..<end, isFirst: start == 0, &merger, &ids)
+    encodeComposed(text, start..<end, isFirst: start == 0, limit, &merger, &ids)
   }
 
   private func encodeComposed(
     _ text: ByteText,
     _ range: Range<Int>,
     isFirst: Bool,
+    _ limit: Int,
     _ merger: inout PairMerger,
     _ ids: inout [Int32]
   ) {
@@ -195,6 +220,7 @@ public final class Tokenizer: Sendable {
         text,
         from: range.lowerBound,
         to: range.upperBound,
+        limit: limit,
         vocabulary: vocabulary,
         merger: &merger,
         into: &ids

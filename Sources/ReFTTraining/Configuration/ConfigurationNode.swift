@@ -43,8 +43,8 @@ struct ConfigurationNode: Equatable {
     switch content {
     case .mapping: "a mapping"
     case .sequence: "a list"
-    case .scalar(let text, quoted: true): "the text \"\(text)\""
-    case .scalar(let text, quoted: false): isNull ? "nothing" : "'\(text)'"
+    case .scalar(let text, quoted: true): "the text \"\(text.shown())\""
+    case .scalar(let text, quoted: false): isNull ? "nothing" : "'\(text.shown())'"
     }
   }
 
@@ -67,6 +67,9 @@ extension ConfigurationNode {
   /// - Returns: the tree.
   /// - Throws: `badConfiguration` for text that is no YAML, an empty file, a key twice.
   static func parse(yaml: String, path: String) throws(ReFTError) -> ConfigurationNode {
+    let yaml =
+      yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
+    try ConfigurationText.checkAliases(yaml, path: path)
     let root: Node?
     do {
       root = try Yams.compose(yaml: yaml)
@@ -93,6 +96,9 @@ extension ConfigurationNode {
     }
     switch node {
     case .scalar(let scalar):
+      guard scalar.string.hasShortCharacters else {
+        throw .configuration(origin, "a text with combining marks without end")
+      }
       let quoted = scalar.style != .plain && scalar.style != .any
       return .init(content: .scalar(scalar.string, quoted: quoted), origin: origin)
     case .sequence(let sequence):
@@ -101,6 +107,7 @@ extension ConfigurationNode {
       return .init(content: .sequence(items), origin: origin)
     case .mapping(let mapping):
       var entries: [Entry] = []
+      var seen: [String: Origin] = [:]
       for (key, value) in mapping {
         let place = Origin.file(
           path: path,
@@ -110,8 +117,11 @@ extension ConfigurationNode {
         guard case .scalar(let scalar) = key else {
           throw .configuration(place, "a key must be a word, found a list or a mapping")
         }
-        guard !entries.contains(where: { $0.key == scalar.string }) else {
-          throw .configuration(place, "key '\(scalar.string)' stands here twice; keep one")
+        guard scalar.string.hasShortCharacters else {
+          throw .configuration(place, "a key with combining marks without end")
+        }
+        if let first = seen.updateValue(place, forKey: scalar.string) {
+          throw .keyTwice(place, key: scalar.string, first: first)
         }
         entries.append(
           Entry(
@@ -132,8 +142,9 @@ extension ConfigurationNode {
   /// Replaces or adds one value, as `--set a.b.0.c=value` asks.
   ///
   /// - Parameter text: the argument of `--set`. Numbers name list items; one past the end appends.
+  /// - Returns: the path of keys that was set.
   /// - Throws: `badConfiguration` when the text has no `=`, or a path leads nowhere.
-  mutating func apply(override text: String) throws(ReFTError) {
+  mutating func apply(override text: String) throws(ReFTError) -> String {
     let origin = Origin.override(text: text)
     guard let equals = text.firstIndex(of: "="), equals != text.startIndex else {
       throw .configuration(origin, "expected KEY=VALUE, such as train.learning_rate=1e-3")
@@ -154,6 +165,7 @@ extension ConfigurationNode {
       }
     }
     try set(value.relocated(to: origin), at: keys[...], origin: origin)
+    return keys.joined(separator: ".")
   }
 
   private func relocated(to origin: Origin) -> ConfigurationNode {

@@ -110,6 +110,13 @@ extension ConfigurationNode {
     return Int(text.replacing("_", with: ""))
   }
 
+  /// Whether the value is a whole number, of any size.
+  private var isWholeNumber: Bool {
+    guard case .scalar(let text, quoted: false) = content else { return false }
+    let digits = text.utf8.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
+    return !digits.isEmpty && digits.allSatisfy { (0x30...0x39).contains($0) }
+  }
+
   /// The value as a finite number; nil for other texts and for quoted ones.
   var numberValue: Double? {
     guard case .scalar(let text, quoted: false) = content,
@@ -142,6 +149,9 @@ extension ConfigurationNode {
       range.upperBound == .max
       ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
     guard let value = integerValue else {
+      if isWholeNumber {
+        throw .impossibleValue(self, key: key, expected: "a whole number \(bounds)")
+      }
       throw .wrongType(self, key: key, expected: "a whole number \(bounds)")
     }
     guard range.contains(value) else {

@@ -22,10 +22,13 @@ extension ReFTError {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
       .composer(_, let problem, let mark, _):
       (place, reason) = ("\(path):\(mark.line):\(mark.column)", problem)
+      if problem == tabProblem { reason += ", perhaps a tab: indentation is of blanks" }
     case .duplicatedKeysInMapping(let duplicates, let context):
-      let keys = Set(duplicates).sorted().map { "'\($0)'" }.joined(separator: ", ")
-      place = "\(path):\(context.mark.line):\(context.mark.column)"
-      reason = "key \(keys) stands there twice"
+      return keyTwice(
+        .file(path: path, line: context.mark.line, column: context.mark.column),
+        key: duplicates.first ?? "",
+        first: nil
+      )
     default: break
     }
     let line = reason.split(whereSeparator: \.isNewline).joined(separator: " ")
@@ -33,6 +36,21 @@ extension ReFTError {
       .badConfiguration,
       "\(place): not YAML: \(line); check indentation, colons and quotes",
       cause: error
+    )
+  }
+
+  private static var tabProblem: String { "found character that cannot start any token" }
+
+  /// One of two places of a key is known, or both.
+  static func keyTwice(
+    _ origin: ConfigurationNode.Origin,
+    key: String,
+    first: ConfigurationNode.Origin?
+  ) -> ReFTError {
+    configuration(
+      origin,
+      "key '\(key.shown())' stands twice in one mapping"
+        + (first.map { ", first at \($0.description)" } ?? "") + "; keep one"
     )
   }
 
@@ -79,7 +97,7 @@ extension ReFTError {
     let guess = NearestName.find(entry.key, in: valid).map { "; did you mean '\($0)'?" } ?? "."
     return configuration(
       entry.keyOrigin,
-      "unknown key '\(entry.key)' \(place)\(guess) Valid keys: \(valid.joined(separator: ", "))"
+      "unknown key '\(entry.key.shown())' \(place)\(guess) Valid keys: \(valid.joined(separator: ", "))"
     )
   }
 
@@ -93,14 +111,11 @@ extension ReFTError {
 }
 
 extension ReFTError {
-  static func hugeConfiguration(_ path: String, _ byteCount: Int) -> ReFTError {
+  /// `place` is that of the first byte that is no text.
+  static func configurationNotText(_ place: String) -> ReFTError {
     ReFTError(
       .badConfiguration,
-      "\(path): \(byteCount) bytes are no configuration; expected YAML of at most 1 MiB"
+      "\(place): bytes that are not UTF-8; \(JSONFault.encodingRemedy)"
     )
-  }
-
-  static func configurationNotText(_ path: String) -> ReFTError {
-    ReFTError(.badConfiguration, "\(path): not UTF-8 text; expected a YAML file in UTF-8")
   }
 }

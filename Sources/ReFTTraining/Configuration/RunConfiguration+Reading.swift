@@ -7,9 +7,6 @@ import ReFTModel
 public import ReFTTensor
 
 extension RunConfiguration {
-  /// The largest configuration file that is read.
-  private static let maximumByteCount = 1 << 20
-
   /// Reads a configuration file.
   ///
   /// Paths in the file are relative to its folder. A model that is no file there is left as it is
@@ -25,14 +22,7 @@ extension RunConfiguration {
     path: String,
     overrides: [String] = []
   ) throws(ReFTError) -> RunConfiguration {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw .missingConfiguration(path: path)
-    }
-    guard data.count <= maximumByteCount else { throw .hugeConfiguration(path, data.count) }
-    guard let yaml = String(validating: data, as: UTF8.self) else {
-      throw .configurationNotText(path)
-    }
-    return try parse(yaml: yaml, path: path, overrides: overrides)
+    try parse(yaml: ConfigurationText.read(path: path), path: path, overrides: overrides)
   }
 
   /// Reads a configuration from text, as if it stood in the file at `path`.
@@ -42,7 +32,13 @@ extension RunConfiguration {
     overrides: [String] = []
   ) throws(ReFTError) -> RunConfiguration {
     var root = try ConfigurationNode.parse(yaml: yaml, path: path)
-    for override in overrides { try root.apply(override: override) }
+    var earlier: [String: String] = [:]
+    for override in overrides {
+      let key = try root.apply(override: override)
+      if let other = earlier.updateValue(override, forKey: key) {
+        throw .configuration(.override(text: override), "--set \(other) sets the same; keep one")
+      }
+    }
     let file = URL(fileURLWithPath: path).standardizedFileURL
     let folder = file.deletingLastPathComponent()
     var reader = try ConfigurationReader(root, path: "")
@@ -161,8 +157,8 @@ extension DataOptions {
     maxLength = try reader.integer("max_length", in: 2...1_048_576) ?? maxLength
     overlong = try reader.choice("overlong") ?? overlong
     appendsEndOfSequence = try reader.flag("end_of_sequence") ?? appendsEndOfSequence
-    limit = try reader.integer("limit", in: 1...Int.max)
-    validationLimit = try reader.integer("validation_limit", in: 1...Int.max)
+    limit = try reader.integer("limit", in: 1...1_000_000_000)
+    validationLimit = try reader.integer("validation_limit", in: 1...1_000_000_000)
     shuffles = try reader.flag("shuffle") ?? shuffles
     try reader.finish()
   }
@@ -173,7 +169,7 @@ extension TrainOptions {
     var reader = reader
     self.init()
     epochs = try reader.integer("epochs", in: 1...1_000_000) ?? epochs
-    maxSteps = try reader.integer("max_steps", in: 1...Int.max)
+    maxSteps = try reader.integer("max_steps", in: 1...1_000_000_000)
     batchSize = try reader.integer("batch_size", in: 1...65_536) ?? batchSize
     microBatchTokens = try reader.integer("micro_batch_tokens", in: 1...1_048_576)
     learningRate =
@@ -192,8 +188,8 @@ extension TrainOptions {
     if let node = reader.node("betas") { betas = try Self.betas(node) }
     epsilon = try reader.number("epsilon", expected: "a number above 0") { $0 > 0 } ?? epsilon
     seed = UInt64(try reader.integer("seed", in: 0...Int.max) ?? Int(seed))
-    saveEvery = try reader.integer("save_every", in: 0...Int.max) ?? saveEvery
-    evaluateEvery = try reader.integer("eval_every", in: 0...Int.max) ?? evaluateEvery
+    saveEvery = try reader.integer("save_every", in: 0...1_000_000_000) ?? saveEvery
+    evaluateEvery = try reader.integer("eval_every", in: 0...1_000_000_000) ?? evaluateEvery
     keptCheckpoints = try reader.integer("keep_checkpoints", in: 1...1_000_000) ?? keptCheckpoints
     result = try reader.choice("result")
     initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
@@ -203,7 +199,7 @@ extension TrainOptions {
 
   private static func warmUp(_ node: ConfigurationNode) throws(ReFTError) -> WarmUp {
     let expected = "a number of steps (10) or a fraction of all steps from 0 and below 1 (0.1)"
-    if let steps = node.integerValue, steps >= 0 { return .steps(steps) }
+    if let steps = node.integerValue, (0...1_000_000_000).contains(steps) { return .steps(steps) }
     return .fraction(
       try node.number(key: "train.warmup", expected: expected) { $0 >= 0 && $0 < 1 }
     )
@@ -265,7 +261,9 @@ extension InterventionOptions {
     if case .scalar(let text, _) = node.content {
       if text == "all" { return nil }
       for part in text.split(separator: ";", omittingEmptySubsequences: false) {
-        guard let number = Int(part.trimmingCharacters(in: .whitespaces)), number >= 0 else {
+        guard let number = Int(part.trimmingCharacters(in: .whitespaces)),
+          (0...1_000_000).contains(number)
+        else {
           throw .wrongType(node, key: key, expected: expected)
         }
         numbers.append(number)
@@ -278,7 +276,8 @@ extension InterventionOptions {
         numbers.append(try item.integer(key: "\(key).\(index)", in: 0...1_000_000))
       }
     }
-    if let twice = numbers.first(where: { n in numbers.count(where: { $0 == n }) > 1 }) {
+    var seen: Set<Int> = []
+    if let twice = numbers.first(where: { !seen.insert($0).inserted }) {
       throw .configuration(node.origin, "'\(key)' names block \(twice) twice; name it once")
     }
     return numbers.sorted()

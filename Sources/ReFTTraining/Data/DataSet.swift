@@ -10,8 +10,12 @@ public struct DataSet: Sendable {
   public struct Options: Sendable {
     /// The wording around instructions; none by default.
     public var template: Template = .none
-    /// The most tokens of a row; unlimited by default.
+    /// The most tokens of a row that were asked for; unlimited by default.
     public var maxLength: Int = .max
+    /// The most tokens that the model can take; unlimited by default.
+    public var contextLength: Int = .max
+    /// Whose words a remedy takes; those of a configuration by default.
+    public var caller = Caller.configuration
     /// What happens to longer rows; their end is cut off by default.
     public var overlong: DataOptions.Overlong = .cut
     /// Whether completions end with the end-of-sequence token; true by default.
@@ -21,6 +25,17 @@ public struct DataSet: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// The most tokens of a row.
+    var longest: Int { min(maxLength, contextLength) }
+  }
+
+  /// Who asked for the rows, and so what a user can change.
+  public enum Caller: Sendable {
+    /// The keys of a run's configuration.
+    case configuration
+    /// The options of `reft score`.
+    case options
   }
 
   /// What became of the rows.
@@ -31,6 +46,10 @@ public struct DataSet: Sendable {
     public var cut = 0
     /// Rows left out, because they were too long or had nothing to learn.
     public var skipped = 0
+    /// Those of the rows left out that had nothing to learn before anything was cut.
+    public var unlabelled = 0
+    /// Where the first of these is, as `file:line`.
+    public var firstUnlabelled = ""
     /// Tokens of all examples.
     public var tokens = 0
     /// Tokens to learn of all examples.
@@ -45,10 +64,13 @@ public struct DataSet: Sendable {
   public private(set) var examples: [Example] = []
   /// The line of each example in the file.
   public private(set) var lines: [Int] = []
+  /// The number of each example among the rows that were read, from 0.
+  public private(set) var rowNumbers: [Int] = []
   /// What became of the rows.
   public private(set) var account = Account()
   /// The hash of the file's bytes, `sha256:…`.
   public let hash: String
+  private let options: Options
 
   /// Reads a file.
   ///
@@ -66,13 +88,16 @@ public struct DataSet: Sendable {
     chatTemplate: ChatTemplate?
   ) throws(ReFTError) {
     self.path = path
+    self.options = options
+    let longest = options.longest
     let encoder = RowEncoder(
       coder: coder,
       template: options.template,
       chatTemplate: chatTemplate,
-      appendsEndOfSequence: options.appendsEndOfSequence
+      appendsEndOfSequence: options.appendsEndOfSequence,
+      limit: longest
     )
-    var (examples, lines, account): ([Example], [Int], Account) = ([], [], Account())
+    var account = Account()
     var reader = try RowReader(path: path)
     while account.rows < options.limit ?? .max, let row = try reader.next() {
       account.rows += 1
@@ -85,17 +110,20 @@ public struct DataSet: Sendable {
         unread: &account.unread
       )
       var example = try encoder.example(data, place: place)
-      if example.ids.count > options.maxLength {
+      if example.ids.count > longest {
         switch options.overlong {
         case .cut:
           account.cut += 1
-          example.cut(to: options.maxLength)
+          example.cut(to: longest)
         case .skip:
           account.skipped += 1
           continue
         case .error:
-          throw .overlongRow(place, count: example.ids.count, maximum: options.maxLength)
+          throw .overlongRow(place, options)
         }
+      } else if example.labelCount == 0 {
+        if account.unlabelled == 0 { account.firstUnlabelled = place }
+        account.unlabelled += 1
       }
       guard example.labelCount > 0 else {
         account.skipped += 1
@@ -105,16 +133,35 @@ public struct DataSet: Sendable {
       account.labels += example.labelCount
       examples.append(example)
       lines.append(row.line)
+      rowNumbers.append(account.rows - 1)
     }
     hash = "sha256:" + (try reader.finish())
     guard !examples.isEmpty else {
-      throw .noLabelsLeft(path: path, rows: account.rows, maximum: options.maxLength)
+      throw .noLabelsLeft(path: path, account, options)
     }
-    (self.examples, self.lines, self.account) = (examples, lines, account)
+    self.account = account
   }
 
   /// What is worth a word about the file, in sentences.
-  public var warnings: [String] { [account.unread.note(of: account.rows)].compactMap(\.self) }
+  public var warnings: [String] {
+    [account.unread.note(of: account.rows), unlabelledNote, lengthNote].compactMap(\.self)
+  }
+
+  private var unlabelledNote: String? {
+    guard account.unlabelled > 0 else { return nil }
+    return
+      "\(account.firstUnlabelled): \(account.unlabelled) of \(account.rows) rows have no token to "
+      + "learn, this one the first; they are left out"
+  }
+
+  /// What the rows lost to their length.
+  private var lengthNote: String? {
+    let skipped = account.skipped - account.unlabelled
+    guard account.cut + skipped > 0 else { return nil }
+    return
+      "\(path): of \(account.rows) rows, \(account.cut) were cut to \(options.longest) tokens and "
+      + "\(skipped) left out; \(options.lengthOrigin)"
+  }
 
   /// Where an example was written, as `file:line`.
   public func place(of index: Int) -> String { "\(path):\(lines[index])" }
@@ -139,8 +186,42 @@ public struct DataSet: Sendable {
     var copy = self
     copy.examples = indices.map { examples[$0] }
     copy.lines = indices.map { lines[$0] }
+    copy.rowNumbers = indices.map { rowNumbers[$0] }
     copy.account.tokens = copy.examples.reduce(0) { $0 + $1.ids.count }
     copy.account.labels = copy.examples.reduce(0) { $0 + $1.labelCount }
     return copy
+  }
+}
+
+extension DataSet.Options {
+  /// Whether the model's context and not the user's wish bounds the rows.
+  private var isBoundByContext: Bool { contextLength < maxLength }
+
+  /// What bounds the rows, and what can be done about it.
+  fileprivate var lengthOrigin: String {
+    switch (caller, isBoundByContext) {
+    case (.configuration, false): "see 'data.max_length' and 'data.overlong'"
+    case (.options, false): "see --max-length"
+    case (_, true): "the model's context holds no more"
+    }
+  }
+
+  /// What a row may have, as it follows "more than 96 tokens, ".
+  var lengthBound: String {
+    switch (caller, isBoundByContext) {
+    case (.configuration, false): "the most that 'data.max_length' allows"
+    case (.options, false): "the most that --max-length allows"
+    case (_, true): "the most that the model's context holds"
+    }
+  }
+
+  /// What to do about a row that is too long.
+  var lengthRemedy: String {
+    switch (caller, isBoundByContext) {
+    case (.configuration, false): "raise it, or take 'data.overlong: cut' or 'skip'"
+    case (.configuration, true): "shorten the row, or take 'data.overlong: cut' or 'skip'"
+    case (.options, false): "raise it, or shorten the row"
+    case (.options, true): "shorten the row, or cut it with --max-length \(contextLength)"
+    }
   }
 }

@@ -48,19 +48,31 @@ extension ReFTError {
 
   // MARK: Rows as tokens
 
-  static func overlongRow(_ place: String, count: Int, maximum: Int) -> ReFTError {
+  static func overlongRow(_ place: String, _ options: DataSet.Options) -> ReFTError {
     ReFTError(
       .badData,
-      "\(place): \(count) tokens, of which 'data.max_length' allows \(maximum); raise it, or take "
-        + "'data.overlong: cut' or 'skip'"
+      "\(place): more than \(options.longest) tokens, \(options.lengthBound); \(options.lengthRemedy)"
     )
   }
 
-  static func noLabelsLeft(path: String, rows: Int, maximum: Int) -> ReFTError {
-    ReFTError(
+  static func noLabelsLeft(
+    path: String,
+    _ account: DataSet.Account,
+    _ options: DataSet.Options
+  ) -> ReFTError {
+    if account.unlabelled == account.rows {
+      return ReFTError(
+        .badData,
+        "\(path): none of its \(account.rows) rows has a token to learn, the first at "
+          + "\(account.firstUnlabelled); give the rows completions, or labels other than -100 after "
+          + "the first token"
+      )
+    }
+    return ReFTError(
       .badData,
-      "\(path): none of its \(rows) rows keeps a token to learn from within 'data.max_length' "
-        + "\(maximum); raise it, or shorten the prompts"
+      "\(path): none of its \(account.rows) rows keeps a token to learn within \(options.longest) "
+        + "tokens, \(options.lengthBound); shorten the prompts"
+        + (options.contextLength < options.maxLength ? "" : ", or raise it")
     )
   }
 
@@ -83,7 +95,8 @@ extension ReFTError {
   static func noEndOfSequence() -> ReFTError {
     ReFTError(
       .badConfiguration,
-      "the model's tokenizer names no end-of-sequence token; set 'data.end_of_sequence: false'"
+      "the model's tokenizer names no end-of-sequence token; set 'data.end_of_sequence: false' (with "
+        + "`reft score`: --no-eos)"
     )
   }
 
@@ -110,7 +123,7 @@ extension ReFTError {
     ReFTError(
       .badData,
       "\(place): a conversation of several messages fits no template '\(template)'; set "
-        + "'data.template: chat'"
+        + "'data.template: chat' (with `reft score`: --template chat)"
     )
   }
 

@@ -12,6 +12,20 @@ public protocol TextCoding: Sendable {
   var vocabularySize: Int { get }
   /// Turns text into tokens; `addBOS` nil does what the model says.
   func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?) -> [Int32]
+  /// The same, but of more than `limit` tokens only the first ones, more than `limit` of them.
+  func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?, limit: Int) -> [Int32]
+}
+
+extension TextCoding {
+  /// Encodes the whole text, however long it is.
+  public func encode(
+    _ text: String,
+    parseSpecial: Bool,
+    addBOS: Bool?,
+    limit: Int
+  ) -> [Int32] {
+    encode(text, parseSpecial: parseSpecial, addBOS: addBOS)
+  }
 }
 
 extension Tokenizer: TextCoding {}
@@ -23,6 +37,8 @@ struct RowEncoder {
   let chatTemplate: ChatTemplate?
   /// Whether completions end with the end-of-sequence token.
   let appendsEndOfSequence: Bool
+  /// The most tokens that are of use: of longer rows no more than is needed to tell is encoded.
+  var limit = Int.max
 
   /// The tokens and labels of a row; prompt and completion are tokenised apart.
   ///
@@ -42,7 +58,7 @@ struct RowEncoder {
     case .messages(let messages):
       return try conversation(messages, place: place)
     case .text(let text):
-      let ids = coder.encode(text, parseSpecial: true, addBOS: nil)
+      let ids = coder.encode(text, parseSpecial: true, addBOS: nil, limit: limit)
       guard !ids.isEmpty else { throw .wrongRow(place, "\"text\" is empty; remove the row") }
       return Example(ids: ids, labels: [Example.noLabel] + ids.dropFirst(), promptLength: ids.count)
     case .tokens(let ids, let labels):
@@ -64,8 +80,9 @@ struct RowEncoder {
     completion: String,
     addBOS: Bool?
   ) throws(ReFTError) -> Example {
-    let head = coder.encode(prompt, parseSpecial: true, addBOS: addBOS)
-    var tail = coder.encode(completion, parseSpecial: true, addBOS: false)
+    let head = coder.encode(prompt, parseSpecial: true, addBOS: addBOS, limit: limit)
+    let rest = max(0, limit - head.count)
+    var tail = coder.encode(completion, parseSpecial: true, addBOS: false, limit: rest)
     if appendsEndOfSequence {
       guard let eos = coder.eos else { throw .noEndOfSequence() }
       tail.append(eos)

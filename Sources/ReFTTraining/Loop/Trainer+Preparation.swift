@@ -18,7 +18,7 @@ extension Trainer {
     try folder.checkOwnership(removesAll: mode == .overwrite)
     let data = try TrainingData(configuration, model: model)
     let adapter = try makeAdapter(observer: observer)
-    try data.check(adapter.specs, tokenizer: model.tokenizer)
+    let notes = try data.check(adapter.specs, tokenizer: model.tokenizer)
     let order = DataOrder(
       exampleCount: data.training.examples.count,
       batchSize: options.batchSize,
@@ -81,23 +81,10 @@ extension Trainer {
       state: state
     )
     try writeManifest(run, status: "running")
-    for set in [data.training, data.validation].compactMap(\.self) {
-      for warning in set.warnings { observer(.warning(warning)) }
-      if let note = Self.losses(of: set, maximum: configuration.data.maxLength) {
-        observer(.warning(note))
-      }
-    }
+    let sets = [data.training, data.validation].compactMap(\.self)
+    for warning in sets.flatMap(\.warnings) + notes { observer(.warning(warning)) }
     observer(.prepared(plan))
     return run
-  }
-
-  /// What the rows of a file lost to their length, in a sentence; nil when nothing.
-  private static func losses(of data: DataSet, maximum: Int) -> String? {
-    let account = data.account
-    guard account.cut + account.skipped > 0 else { return nil }
-    return
-      "\(data.path): of \(account.rows) rows, \(account.cut) were cut to \(maximum) tokens and "
-      + "\(account.skipped) left out; see 'data.max_length' and 'data.overlong'"
   }
 
   private static func totalSteps(

@@ -16,7 +16,8 @@ struct TrainingData {
     let options = configuration.data
     var reading = DataSet.Options()
     reading.template = options.template
-    reading.maxLength = min(options.maxLength, model.configuration.contextLength)
+    reading.maxLength = options.maxLength
+    reading.contextLength = model.configuration.contextLength
     reading.overlong = options.overlong
     reading.appendsEndOfSequence = options.appendsEndOfSequence
     reading.limit = options.limit
@@ -45,28 +46,15 @@ struct TrainingData {
 
   /// Makes sure that every position rule finds its tokens in every row, before the first step.
   ///
-  /// - Throws: what the rule says, with the place of the row.
-  func check(_ specs: [InterventionSpec], tokenizer: Tokenizer) throws(ReFTError) {
-    for rule in Set(specs.map(\.positions)) {
-      switch rule.selection {
-      case .indices, .after: break
-      case .none, .all, .every, .ends: continue
-      }
-      for data in [training, validation] {
-        guard let data else { continue }
-        for (index, example) in data.examples.enumerated() {
-          do throws(ReFTError) {
-            _ = try rule.rows(
-              promptLength: example.promptLength,
-              tokens: example.ids.prefix(example.promptLength),
-              tokenizer: tokenizer
-            )
-          } catch {
-            throw .wrongRow(data.place(of: index), error.message)
-          }
-        }
-      }
+  /// - Returns: what is worth a word, in sentences.
+  /// - Throws: what the rule says, with the place of the row; `badData` where a rule edits nothing in
+  ///   any row to learn from.
+  func check(_ specs: [InterventionSpec], tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+    var notes = try training.checkEdits(specs, tokenizer: tokenizer, mustEdit: true)
+    if let validation {
+      notes += try validation.checkEdits(specs, tokenizer: tokenizer, mustEdit: false)
     }
+    return notes
   }
 }
 

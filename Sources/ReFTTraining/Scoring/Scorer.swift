@@ -5,31 +5,44 @@ import Foundation
 public import ReFTHost
 import ReFTModel
 public import ReFTTensor
+public import ReFTText
 
 /// The losses of the rows of a file.
 public struct Score: Sendable {
   /// The loss of one row.
-  public struct Row: Codable, Sendable, Equatable {
-    /// The mean over its label tokens, in nats.
-    public var loss: Double
+  public struct Row: Encodable, Sendable, Equatable {
+    /// The mean over its label tokens, in nats; nil where it has none.
+    public var loss: Double?
     /// The number of its label tokens.
     public var tokens: Int
+
+    private enum CodingKeys: CodingKey { case loss, tokens }
+
+    /// Writes both keys; a loss that is not there is null.
+    public func encode(to encoder: any Encoder) throws {
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(loss, forKey: .loss)
+      try container.encode(tokens, forKey: .tokens)
+    }
   }
 
   /// The mean over all label tokens of the file, in nats.
   public var loss: Double
   /// The number of label tokens.
   public var tokens: Int
-  /// The rows, in the order of the file; rows that were skipped are missing.
+  /// All rows that were read, in the order of the file; those with nothing to score have no loss.
   public var rows: [Row]
 
   /// e to the loss.
   public var perplexity: Double { exp(loss) }
 
-  init(_ losses: [ExampleLoss]) {
+  init(_ losses: [ExampleLoss], of data: DataSet) {
     tokens = losses.reduce(0) { $0 + $1.labels }
     loss = losses.reduce(0.0) { $0 + $1.sum } / Double(max(1, tokens))
-    rows = losses.map { Row(loss: $0.sum / Double(max(1, $0.labels)), tokens: $0.labels) }
+    rows = [Row](repeating: Row(loss: nil, tokens: 0), count: data.account.rows)
+    for (number, loss) in zip(data.rowNumbers, losses) {
+      rows[number] = Row(loss: loss.sum / Double(loss.labels), tokens: loss.labels)
+    }
   }
 }
 
@@ -59,6 +72,16 @@ public struct Scorer {
     runner = BatchRunner(model: model.frozen, adapter: adapter, budget: microBatchTokens)
   }
 
+  /// Which rows the adapter leaves alone.
+  ///
+  /// - Returns: what is worth a word, in sentences.
+  /// - Throws: what a position rule says of a row that lacks what it looks for, with the place of the
+  ///   row.
+  public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+    guard let adapter else { return [] }
+    return try data.checkEdits(adapter.specs, tokenizer: tokenizer, mustEdit: false)
+  }
+
   /// Scores rows.
   ///
   /// - Parameters:
@@ -74,7 +97,7 @@ public struct Scorer {
       try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
-    return Score(losses)
+    return Score(losses, of: data)
   }
 
   /// Scores rows, and differentiates the loss by the adapter's parameters.
@@ -111,7 +134,7 @@ public struct Scorer {
       norms[info.name] = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
       return NamedTensor(name: info.name, shape: info.shape, values: values)
     }
-    return (Score(losses), ScoreGradients(tensors: tensors, norms: norms))
+    return (Score(losses, of: data), ScoreGradients(tensors: tensors, norms: norms))
   }
 
   /// Refuses an adapter whose training losses change with the random key, where a plugin of it does not

@@ -133,6 +133,12 @@ struct PrecisionOptions: ParsableArguments {
   @Flag(help: "The same as --activations float32.")
   var exact = false
 
+  func validate() throws {
+    if exact, activations != .int16, activations != .float32 {
+      throw ValidationError("give --exact or --activations \(activations.rawValue), not both")
+    }
+  }
+
   /// The precision that was asked for.
   var value: DecodePrecision { exact ? .float32 : activations }
 }

@@ -70,6 +70,11 @@ struct GenerateCommand: ParsableCommand {
         "give exactly one of --prompt, --chat, --instruction and --input, found \(given)"
       )
     }
+    if template != nil, instruction == nil, input == nil {
+      throw ValidationError(
+        "--template words an --instruction or the rows of an --input, and neither is given"
+      )
+    }
     if batchSize < 1 { throw ValidationError("--batch-size must be 1 or more") }
   }
 

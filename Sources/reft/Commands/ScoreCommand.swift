@@ -52,6 +52,15 @@ struct ScoreCommand: ParsableCommand {
   )
   var microBatchTokens = 1024
 
+  @Option(
+    name: .customLong("max-length"),
+    help: ArgumentHelp(
+      "Cut longer rows to so many tokens; without it a row beyond the model's context is an error.",
+      valueName: "tokens"
+    )
+  )
+  var maxLength: Int?
+
   private struct Document: Encodable {
     var loss: Double
     var tokens: Int
@@ -61,6 +70,7 @@ struct ScoreCommand: ParsableCommand {
   }
 
   func validate() throws {
+    if let maxLength, maxLength < 2 { throw ValidationError("--max-length must be 2 or more") }
     guard (1...1_048_576).contains(microBatchTokens) else {
       throw ValidationError(
         "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
@@ -91,14 +101,20 @@ struct ScoreCommand: ParsableCommand {
     var options = DataSet.Options()
     options.template = try Template(template ?? adapter?.template ?? "none")
     options.appendsEndOfSequence = !noEos
+    options.contextLength = loaded.configuration.contextLength
+    options.maxLength = maxLength ?? .max
+    options.overlong = maxLength == nil ? .error : .cut
+    options.caller = .options
     let rows = try DataSet(
       path: data,
       options: options,
       coder: loaded.tokenizer,
       chatTemplate: loaded.text.chatTemplate
     )
-    for warning in rows.warnings { Output.note("warning: \(warning)") }
     let scorer = Scorer(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
+    for warning in rows.warnings + (try scorer.check(rows, tokenizer: loaded.tokenizer)) {
+      Output.note("warning: \(warning)")
+    }
     let line = ProgressLine()
     let clock = RateClock(total: rows.examples.count)
     let progress = { (done: Int) in line.show(clock.fields(done: done, unit: "rows")) }
@@ -129,7 +145,7 @@ struct ScoreCommand: ParsableCommand {
     Output.table([
       ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
       ["perplexity", Readable.fixed(score.perplexity, 3)],
-      ["tokens", "\(Readable.count(score.tokens)) in \(Readable.count(score.rows.count)) rows"],
+      ["tokens", "\(Readable.count(score.tokens)) in \(Readable.count(rows.examples.count)) rows"],
     ])
     for (name, norm) in (norms ?? [:]).sorted(by: { $0.key < $1.key }) {
       Output.line("\(name)  gradient L2 \(norm)")

@@ -56,6 +56,26 @@ import _ReFTTestSupport
     }
   }
 
+  @Test("encodes no more of a text than is asked for, and that exactly")
+  func stopsAtALimit() throws {
+    let tokenizer = try vocabulary.tokenizer()
+    let text = String(repeating: "hello world hell x ", count: 50)
+    let whole = tokenizer.encode(text)
+    for limit in [0, 1, 2, 7, 40, whole.count - 1] {
+      let part = tokenizer.encode(text, parseSpecial: true, addBOS: nil, limit: limit)
+      #expect(part.count > limit && part.count <= limit + 8)
+      #expect(part[...] == whole.prefix(part.count))
+    }
+    for limit in [whole.count, .max] {
+      #expect(tokenizer.encode(text, parseSpecial: true, addBOS: nil, limit: limit) == whole)
+    }
+    let long = String(repeating: "hello world ", count: 1_000_000)
+    let time = ContinuousClock().measure {
+      _ = tokenizer.encode(long, parseSpecial: true, addBOS: nil, limit: 512)
+    }
+    #expect(time < .seconds(8))
+  }
+
   @Test("takes the longest marker in the text, unless markers shall be plain text")
   func findsMarkers() throws {
     let tokenizer = try vocabulary.tokenizer()

@@ -296,8 +296,51 @@ struct RunConfigurationTests {
     Mistake(
       "key twice",
       "model: m\nmodel: n",
-      "/srv/runs/a.yaml:1:1: not YAML: key 'model' stands there twice; check "
-        + "indentation, colons and quotes"
+      "/srv/runs/a.yaml:1:1: key 'model' stands twice in one mapping; keep one"
+    ),
+    Mistake(
+      "key twice below",
+      "model: m\ndata: {train: x, limit: 1, train: y}",
+      "/srv/runs/a.yaml:2:8: key 'train' stands twice in one mapping; keep one"
+    ),
+    Mistake(
+      "tab as indentation",
+      "model: m\ndata:\n\ttrain: x",
+      "/srv/runs/a.yaml:3:1: not YAML: found character that cannot start any token, perhaps a tab: "
+        + "indentation is of blanks; check indentation, colons and quotes"
+    ),
+    Mistake(
+      "too many aliases",
+      "a: &a [x]\nb: [*a,*a,*a,*a,*a,*a,*a,*a,*a]",
+      "/srv/runs/a.yaml:2:29: more than 8 aliases; write the values themselves"
+    ),
+    Mistake(
+      "alias in itself",
+      "a: &a [*a]",
+      "/srv/runs/a.yaml:1:8: not YAML: found undefined alias; check indentation, colons and quotes"
+    ),
+    Mistake(
+      "number beyond 64 bits",
+      minimal + "\ntrain: {epochs: 99999999999999999999}",
+      "/srv/runs/a.yaml:6:17: 'train.epochs' is '99999999999999999999', which cannot be; expected a "
+        + "whole number from 1 to 1000000"
+    ),
+    Mistake(
+      "more steps than there can be",
+      minimal + "\ntrain: {max_steps: 9223372036854775807}",
+      "/srv/runs/a.yaml:6:20: 'train.max_steps' is '9223372036854775807', which cannot be; expected a "
+        + "whole number from 1 to 1000000000"
+    ),
+    Mistake(
+      "combining marks without end",
+      "model: 'a" + String(repeating: "\u{301}", count: 70) + "'",
+      "/srv/runs/a.yaml:1:8: a text with combining marks without end"
+    ),
+    Mistake(
+      "one value set twice",
+      minimal,
+      ["train.epochs=1", "train.epochs=2"],
+      "--set train.epochs=2: --set train.epochs=1 sets the same; keep one"
     ),
     Mistake(
       "broken YAML",
@@ -356,6 +399,32 @@ struct RunConfigurationTests {
     #expect(
       error?.message.hasPrefix("/srv/runs/a.yaml:6:16: 'interventions.0.positions': ") == true
     )
+  }
+
+  @Test("skips a byte order mark")
+  func byteOrderMark() throws {
+    #expect(try parse("\u{FEFF}" + minimal).model == "tiny.gguf")
+  }
+
+  @Test("reads wide and deep configurations in time linear in their size")
+  func hostileSizes() throws {
+    let layers = (0..<140_000).map(String.init)
+    let texts = [
+      minimal + "\n    layers: \"\(layers.joined(separator: ";"))\"",
+      minimal + "\n    layers: [\(layers.prefix(90_000).joined(separator: ","))]",
+      minimal + "\n    positions: \"[\(layers.joined(separator: ","))]\"",
+      minimal + "\n" + layers.prefix(60_000).map { "k\($0): 1" }.joined(separator: "\n"),
+      "model: " + String(repeating: "[", count: 13_000) + String(repeating: "]", count: 13_000),
+      "model: \n " + String(repeating: "- ", count: 400_000),
+      "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + zip("abcdefgh", "bcdefghi").map {
+          "\($1): &\($1) [" + Array(repeating: "*\($0)", count: 9).joined(separator: ",") + "]"
+        }.joined(separator: "\n") + "\n? *i\n: 1\n",
+    ]
+    for text in texts {
+      let time = ContinuousClock().measure { _ = try? parse(text) }
+      #expect(time < .seconds(8), "\(text.prefix(120))")
+    }
   }
 
   @Test("says which file is missing")

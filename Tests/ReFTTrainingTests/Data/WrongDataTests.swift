@@ -212,7 +212,8 @@ struct WrongDataTests {
     Mistake(
       "long conversation without chat template",
       #"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}"#,
-      "1: a conversation of several messages fits no template 'none'; set 'data.template: chat'"
+      "1: a conversation of several messages fits no template 'none'; set 'data.template: chat' "
+        + "(with `reft score`: --template chat)"
     ),
   ]
 

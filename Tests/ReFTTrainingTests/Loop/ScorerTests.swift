@@ -30,13 +30,60 @@ struct ScorerTests {
       let data = try data(run)
       let score = try Scorer(model: run.model, adapter: nil).score(data)
       #expect(score.rows.count == 12 && score.tokens == data.account.labels)
-      let sum = score.rows.reduce(0) { $0 + $1.loss * Double($1.tokens) }
+      let sum = score.rows.reduce(0) { $0 + ($1.loss ?? .nan) * Double($1.tokens) }
       #expect(abs(score.loss - sum / Double(score.tokens)) < 1e-12)
       #expect(abs(score.perplexity - exp(score.loss)) < 1e-12)
       let split = try Scorer(model: run.model, adapter: nil, microBatchTokens: 1).score(data)
       for (a, b) in zip(score.rows, split.rows) { #expect(a == b) }
       let edited = try Scorer(model: run.model, adapter: adapter(run)).score(data)
       #expect(abs(edited.loss - score.loss) > 1e-3)
+    }
+  }
+
+  @Test("keeps rows without labels in their places, without a loss")
+  func unlabelled() throws {
+    try withTinyRun { run in
+      try run.write(
+        text: """
+          {"ids":[1,2,3],"labels":[-100,-100,-100]}
+          {"ids":[1,2,3],"labels":[-100,2,3]}
+          {"ids":[1],"labels":[1]}
+          """,
+        to: "rows.jsonl"
+      )
+      let data = try data(run)
+      let score = try Scorer(model: run.model, adapter: nil).score(data)
+      #expect(score.rows.map(\.tokens) == [0, 2, 0])
+      #expect(score.rows[0].loss == nil && score.rows[2].loss == nil)
+      #expect(score.rows[1].loss == score.loss)
+      let json = String(decoding: try JSONEncoder().encode(score.rows[0]), as: UTF8.self)
+      #expect(Set(json) == Set(#"{"loss":null,"tokens":0}"#))
+      #expect(
+        data.warnings == [
+          "\(run.folder)/rows.jsonl:1: 2 of 3 rows have no token to learn, this one the first; they "
+            + "are left out"
+        ]
+      )
+    }
+  }
+
+  @Test("tells the rows that the adapter leaves alone")
+  func untouched() throws {
+    try withTinyRun { run in
+      try run.write(
+        text: """
+          {"prompt":"the the","completion":" in"}
+          {"prompt":"h","completion":" in"}
+          """,
+        to: "rows.jsonl"
+      )
+      let scorer = try Scorer(model: run.model, adapter: adapter(run))
+      #expect(
+        try scorer.check(data(run), tokenizer: run.model.tokenizer) == [
+          "\(run.folder)/rows.jsonl:2: 1 of 2 rows have no token that positions 'f1+l2' edit, this one "
+            + "the first: its prompt has 1 token, and each end is clipped to half of it, rounded down"
+        ]
+      )
     }
   }
 

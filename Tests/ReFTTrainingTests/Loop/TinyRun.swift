@@ -16,9 +16,9 @@ struct TinyRun {
   let catalog: PluginCatalog
 
   /// Writes model and data into a folder.
-  init(folder: String, rows: Int = 12) throws {
+  init(folder: String, rows: Int = 12, shape: TinyModel = TinyModel()) throws {
     self.folder = folder
-    var shape = TinyModel()
+    var shape = shape
     shape.blocks = 3
     // Another process may have it open; writing to it would be a change of the model in mid-run.
     let isThere = FileManager.default.fileExists(atPath: folder + "/tiny.gguf")
@@ -34,6 +34,11 @@ struct TinyRun {
       let prompt = String(repeating: "the \(row) ", count: 1 + row % 5)
       return #"{"prompt":"\#(prompt)in","completion":" and \#(row % 3)"}"#
     }.joined(separator: "\n")
+    try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name))
+  }
+
+  /// Writes a file.
+  func write(text: String, to name: String) throws {
     try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name))
   }
 
@@ -91,6 +96,10 @@ struct TinyRun {
 }
 
 /// Runs a closure on a fresh tiny run.
-func withTinyRun(rows: Int = 12, _ body: (TinyRun) throws -> Void) throws {
-  try withTemporaryDirectory { try body(TinyRun(folder: $0, rows: rows)) }
+func withTinyRun(
+  rows: Int = 12,
+  shape: TinyModel = TinyModel(),
+  _ body: (TinyRun) throws -> Void
+) throws {
+  try withTemporaryDirectory { try body(TinyRun(folder: $0, rows: rows, shape: shape)) }
 }

@@ -279,6 +279,83 @@ struct TrainerTests {
     }
   }
 
+  @Test("says that the model's context, and not a key, cut the rows")
+  func contextLength() throws {
+    var shape = TinyModel()
+    shape.contextLength = 12
+    try withTinyRun(shape: shape) { run in
+      var warnings: [String] = []
+      try run.train("out", ["train.max_steps=1"]) { event in
+        if case .warning(let text) = event { warnings.append(text) }
+      }
+      #expect(warnings.count == 1)
+      #expect(
+        warnings.first?.contains("were cut to 12 tokens and ") == true
+          && warnings.first?.hasSuffix("left out; the model's context holds no more") == true
+      )
+      let error = #expect(throws: ReFTError.self) {
+        try run.train("other", ["data.overlong=error"])
+      }
+      #expect(
+        error?.message.hasSuffix(
+          ": more than 12 tokens, the most that the model's context holds; shorten the row, or take "
+            + "'data.overlong: cut' or 'skip'"
+        ) == true
+      )
+    }
+  }
+
+  private static let short = #"{"prompt":"h","completion":" hello"}"#
+  private static let long = #"{"prompt":"the the the","completion":" in"}"#
+
+  @Test("refuses a run that would change nothing, and tells the rows without an edit")
+  func nothingEdited() throws {
+    try withTinyRun { run in
+      try run.write(text: "\(Self.short)\n\(Self.short)\n", to: "rows.jsonl")
+      let error = #expect(throws: ReFTError.self) { try run.train("out") }
+      #expect(error?.code == .badData)
+      #expect(
+        error?.message
+          == "\(run.folder)/rows.jsonl:1: positions 'f2+l2' edit no token of any of the 2 rows, so "
+          + "training would change nothing; of this row, its prompt has 1 token, and each end is "
+          + "clipped to half of it, rounded down; take positions such as 'all', or rows with longer "
+          + "prompts"
+      )
+      #expect(!FileManager.default.fileExists(atPath: run.folder + "/out"))
+      try run.train("all", ["interventions.0.positions=all", "train.max_steps=1"])
+
+      try run.write(text: "\(Self.long)\n\(Self.short)\n\(Self.short)\n", to: "rows.jsonl")
+      try run.write(text: "\(Self.short)\n", to: "held.jsonl")
+      var warnings: [String] = []
+      try run.train("some", ["train.max_steps=1", "data.validation=held.jsonl"]) { event in
+        if case .warning(let text) = event { warnings.append(text) }
+      }
+      let reason =
+        "this one the first: its prompt has 1 token, and each end is clipped to half of it, rounded down"
+      let edited = "have no token that positions 'f2+l2' edit, " + reason
+      #expect(
+        warnings == [
+          "\(run.folder)/rows.jsonl:2: 2 of 3 rows \(edited)",
+          "\(run.folder)/held.jsonl:1: 1 of 1 rows \(edited)",
+        ]
+      )
+    }
+  }
+
+  @Test("refuses rows of empty prompts, and takes them where generated tokens are edited")
+  func emptyPrompts() throws {
+    try withTinyRun { run in
+      try run.write(text: #"{"prompt":"","completion":" hello in"}"#, to: "rows.jsonl")
+      for rule in ["all", "f7+l7", "every:2"] {
+        let error = #expect(throws: ReFTError.self) {
+          try run.train("out", ["interventions.0.positions=\(rule)"])
+        }
+        #expect(error?.message.contains("of this row, its prompt has 0 tokens; take") == true)
+      }
+      try run.train("decode", ["interventions.0.positions=f2+l2+decode", "train.max_steps=1"])
+    }
+  }
+
   private func adapter(_ run: TinyRun, _ output: String) throws -> Adapter {
     try Adapter.load(
       path: run.folder + "/\(output)/adapter",

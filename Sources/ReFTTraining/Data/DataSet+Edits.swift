@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which rows a position rule leaves alone: they cost time, and nothing is learnt from them.
+
+import ReFTHost
+import ReFTTensor
+import ReFTText
+
+extension DataSet {
+  /// The examples of which a rule edits no token, as indices.
+  ///
+  /// - Throws: what the rule says of a row that lacks what it looks for, with the place of the row.
+  private func untouched(
+    by rule: PositionRule,
+    tokenizer: Tokenizer
+  ) throws(ReFTError) -> [Int] {
+    var result: [Int] = []
+    for (index, example) in examples.enumerated() {
+      let decoded = example.ids.count - example.promptLength
+      if rule.editsDecodedTokens, decoded > 0, !rule.looksForTokens { continue }
+      let rows: [EditedPosition]
+      do throws(ReFTError) {
+        rows = try rule.rows(
+          promptLength: example.promptLength,
+          tokens: example.ids.prefix(example.promptLength),
+          tokenizer: tokenizer
+        )
+      } catch {
+        throw .wrongRow(place(of: index), error.message)
+      }
+      if rows.isEmpty, !rule.editsDecodedTokens || decoded == 0 { result.append(index) }
+    }
+    return result
+  }
+
+  /// Makes sure that every rule finds its tokens in every row, and some tokens in some row.
+  ///
+  /// - Parameters:
+  ///   - specs: the interventions.
+  ///   - tokenizer: the model's.
+  ///   - mustEdit: whether a rule that edits nothing in any row is an error.
+  /// - Returns: what is worth a word, in sentences.
+  /// - Throws: `badData` naming rule and rows.
+  func checkEdits(
+    _ specs: [InterventionSpec],
+    tokenizer: Tokenizer,
+    mustEdit: Bool
+  ) throws(ReFTError) -> [String] {
+    var notes: [String] = []
+    var seen: Set<PositionRule> = []
+    for rule in specs.map(\.positions) where seen.insert(rule).inserted {
+      let rows = try untouched(by: rule, tokenizer: tokenizer)
+      guard let first = rows.first else { continue }
+      let length = examples[first].promptLength
+      let reason = Self.reason(rule, promptLength: length)
+      if mustEdit, rows.count == examples.count {
+        throw .nothingEdited(
+          place(of: first),
+          rule: rule,
+          rows: rows.count,
+          reason: reason
+        )
+      }
+      notes.append(
+        "\(place(of: first)): \(rows.count) of \(examples.count) rows have no token that positions "
+          + "'\(rule)' edit, this one the first: \(reason)"
+      )
+    }
+    return notes
+  }
+
+  private static func reason(_ rule: PositionRule, promptLength: Int) -> String {
+    let prompt = "its prompt has \(promptLength) token\(promptLength == 1 ? "" : "s")"
+    guard case .ends = rule.selection, promptLength > 0 else { return prompt }
+    return prompt + ", and each end is clipped to half of it, rounded down"
+  }
+}
+
+extension PositionRule {
+  /// Whether a prompt may lack what the rule looks for.
+  fileprivate var looksForTokens: Bool {
+    switch selection {
+    case .indices, .after: true
+    case .none, .all, .every, .ends: false
+    }
+  }
+}
+
+extension ReFTError {
+  static func nothingEdited(
+    _ place: String,
+    rule: PositionRule,
+    rows: Int,
+    reason: String
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(place): positions '\(rule)' edit no token of any of the \(rows) rows, so training would "
+        + "change nothing; of this row, \(reason); take positions such as 'all', or rows with longer "
+        + "prompts"
+    )
+  }
+}
