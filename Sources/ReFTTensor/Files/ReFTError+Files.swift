@@ -13,6 +13,18 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
 
   /// The system's own sentence.
   package var description: String { "\(String(cString: strerror(number))) (errno \(number))" }
+
+  /// What to do about it.
+  package var remedy: String {
+    switch number {
+    case ENOMEM: "free memory, or raise the limit (`ulimit -v`)"
+    case EFBIG: "raise the limit on the size of files (`ulimit -f`)"
+    case EMFILE, ENFILE: "close files, or raise the limit on open ones (`ulimit -n`)"
+    case ENOSPC, EDQUOT: "free space on the disk"
+    case EROFS: "choose a place that can be written"
+    default: "check permissions and free space"
+    }
+  }
 }
 
 extension ReFTError {
@@ -43,7 +55,7 @@ extension ReFTError {
     let cause = SystemError(number)
     return ReFTError(
       .inputOutput,
-      "Could not \(operation) '\(path)': \(cause); check permissions and free space.",
+      "Could not \(operation) '\(path)': \(cause); \(cause.remedy).",
       cause: cause,
       location: location
     )

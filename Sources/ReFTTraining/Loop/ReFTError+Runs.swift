@@ -12,7 +12,7 @@ extension ReFTError {
   static func cannotWrite(_ path: String, errno code: Int32) -> ReFTError {
     ReFTError(
       .inputOutput,
-      "cannot write '\(path)': \(reason(code)); check the disk and the folder's permissions"
+      "cannot write '\(path)': \(reason(code)); \(SystemError(code).remedy)"
     )
   }
 
