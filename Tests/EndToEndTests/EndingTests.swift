@@ -85,7 +85,7 @@ struct EndingTests {
       let run = try Tool.reft(train(bench), environment: environment, folder: bench.folder)
       #expect(run.status == 69, "\(run.errors)")
       #expect(
-        run.errors.contains("error: plugin 'frail' ended the program by exit() in backward"),
+        run.errors.contains("error: plugin 'frail' ended the program by 'exit' in backward"),
         "\(run.errors)"
       )
       #expect(run.errors.contains("the run is saved as of step 2; go on with: reft train"))
@@ -100,7 +100,7 @@ struct EndingTests {
       try bench(line, in: function) { bench, environment in
         let run = try Tool.reft(train(bench), environment: environment, folder: bench.folder)
         #expect(run.status == 69, "\(function): \(run.errors)")
-        #expect(run.errors.contains("ended the program by exit() in \(function)"), "\(run.errors)")
+        #expect(run.errors.contains("ended the program by 'exit' in \(function)"), "\(run.errors)")
       }
     }
   }

@@ -61,6 +61,25 @@ struct StrangerTests {
     }
   }
 
+  @Test("learns no more from being checked")
+  func checked() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      for name in ["reads_host", "reads_files", "resolves_early"] {
+        try attacker(name, in: bench)
+        let check = try Tool.reft(
+          ["plugin", "check", bench.path("plugins/attacker.so"), "--level", "1", "--json"],
+          environment: ["REFT_TEST_SECRET": "secret-7d20"],
+          folder: folder
+        )
+        let all = check.text + check.errors
+        #expect(all.contains("ABI-105"), "\(check.errors)")
+        #expect(!all.contains("canary-8b1f") && !all.contains("secret-7d20"), "\(all)")
+        #expect(!all.contains("a variable of the host") && !all.contains("a resolver"), "\(all)")
+      }
+    }
+  }
+
   @Test("shows its printing as lines of its own, without control characters, up to a bound")
   func printing() throws {
     try withTemporaryDirectory { folder in
@@ -123,6 +142,55 @@ struct StrangerTests {
       let more = handle.availableData
       if more.isEmpty { return nil }
       text += String(decoding: more, as: UTF8.self)
+    }
+  }
+
+  @Test("gets what it needs from where the system keeps it, whatever LD_LIBRARY_PATH says")
+  func searchVariable() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.write(
+        """
+        #include <stdio.h>
+        __attribute__((constructor)) static void start(void) { fprintf(stderr, "EVIL\\n"); }
+        int helper(void) { return 1; }
+        """,
+        to: "evil.c"
+      )
+      let root = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
+        .deletingLastPathComponent().path
+      for (name, needed) in [("libresolv.so.2", "-l:libresolv.so.2"), ("libevil.so", "-levil")] {
+        try cc([
+          "-shared", "-fPIC", bench.path("evil.c"), "-o", bench.path(name),
+          "-Wl,-soname,\(name)",
+        ])
+        // Linked against the system's library where there is one, found at run time by the variable.
+        try FileManager.default.createDirectory(
+          atPath: bench.path("plugins-\(name)"),
+          withIntermediateDirectories: true
+        )
+        try cc([
+          "-shared", "-fPIC", "-fvisibility=hidden", "-w", "-I",
+          root + "/Sources/CReFTPlugin/include",
+          Fixture.path("loader/plugin.c"), "-o", bench.path("plugins-\(name)/plain.so"),
+          "-Wl,--no-as-needed", "-L", bench.folder, needed,
+        ])
+      }
+      func info(_ name: String) throws -> Tool {
+        let home = ["REFT_HOME": folder + "/home", "LD_LIBRARY_PATH": folder]
+        let file = bench.path("plugins-\(name)/plain.so")
+        _ = try Tool.reft(["plugin", "trust", file], environment: home, folder: folder)
+        return try Tool.reft(
+          ["plugin", "info", "plain", "--plugin-path", bench.path("plugins-\(name)")],
+          environment: home,
+          folder: folder
+        )
+      }
+      let systems = try info("libresolv.so.2")
+      #expect(systems.status == 0 && !systems.errors.contains("EVIL"), "\(systems.errors)")
+      let missing = try info("libevil.so")
+      #expect(missing.status == 69 && !missing.errors.contains("EVIL"), "\(missing.errors)")
+      #expect(missing.errors.contains("(not in LD_LIBRARY_PATH)"), "\(missing.errors)")
     }
   }
 

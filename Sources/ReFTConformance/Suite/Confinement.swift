@@ -40,10 +40,12 @@ struct Confinement {
       let descriptor = reft_system_open_name(path)
       if descriptor >= 0 { files.append(descriptor) }
     }
-    _ = reft_landlock_read_only(files, Int32(files.count))
+    let bounded = reft_landlock_read_only(files, Int32(files.count))
     // The descriptor of /proc/self stays: it keeps the kernel from forgetting that folder.
     for descriptor in files.dropFirst() { close(descriptor) }
-    _ = reft_confine_checking(word)
+    let filtered = reft_confine_checking(word)
+    // What the machine has and does not do is no reason to go on without it.
+    if isAvailable, bounded != 0 || filtered != 0 { _exit(70) }
     return Confinement(refused: word)
   }
 

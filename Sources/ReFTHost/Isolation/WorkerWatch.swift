@@ -65,8 +65,9 @@ final class WorkerWatch: Sendable {
     }
   }
 
-  /// Waits until everything that the ended worker printed is shown.
-  func finish() { ended.wait() }
+  /// Waits until everything that the ended worker printed is shown, but not for ever: the thread is not
+  /// needed any more.
+  func finish() { _ = ended.wait(timeout: .now() + 1) }
 
   private func run() {
     defer { ended.signal() }

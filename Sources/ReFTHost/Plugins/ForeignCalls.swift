@@ -85,8 +85,8 @@ public enum ForeignCalls {
       let place = function.map { " in \(String(cString: $0))" } ?? ""
       let more = ForeignCalls.lastWords.withLock { $0 }?().map { "; \($0)" } ?? ""
       let line = Array(
-        ("error: plugin '\(ForeignText.line(name))' ended the program by exit()\(place), which no plugin may; "
-          + "nothing of what was asked for is done\(more); `--isolation process` keeps such an end to the "
+        ("error: plugin '\(ForeignText.line(name))' ended the program by 'exit'\(place), as if all was "
+          + "done; nothing of what was asked for is done\(more); `--isolation process` keeps such an end to the "
           + "plugin\n").utf8
       )
       _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }

@@ -12,7 +12,8 @@ struct DoctorCommand: ParsableCommand {
     commandName: "doctor",
     abstract: "Show what is installed, which kernels and plugins are used, and what is missing.",
     discussion: """
-      Exits with 69 when something that `reft train` needs is missing.
+      Exits with 69 when something that `reft train` needs is missing. Where the kernel cannot confine a \
+      stranger's plugin, it is not run; REFT_ISOLATION_CONFINEMENT=weak runs it with less.
 
       EXAMPLES
         reft doctor

@@ -121,6 +121,35 @@ struct QuarantineTests {
         "plan", #"{"savedPerRow":-8,"savedFixed":9,"scratchPerRow":0,"scratchFixed":0}"#,
         "plan states saved_bytes_per_row -8"
       ),
+      (
+        "plan",
+        #"{"savedPerRow":0,"savedFixed":0,"scratchPerRow":0,"scratchFixed":-9223372036854775808}"#,
+        "plan states scratch_bytes_fixed -9223372036854775808"
+      ),
+      (
+        "plan",
+        #"{"savedPerRow":0,"savedFixed":1200000000,"scratchPerRow":0,"scratchFixed":1200000000}"#,
+        "a call over 64 rows would need more than the 2048 MiB"
+      ),
+      (
+        "plan", #"{"savedPerRow":1e400,"savedFixed":0,"scratchPerRow":0,"scratchFixed":0}"#,
+        "a workspace that cannot be read"
+      ),
+      (
+        "plan", String(repeating: "[", count: 60_000), "a workspace that cannot be read"
+      ),
+      (
+        "create",
+        #"[{"name":"w","shape":[65536,65536],"isTrainable":true,"allowsDecay":true,"start":0,"#
+          + #""constraint":0,"startA":0,"startB":0,"constraintA":0,"constraintB":0,"rate":1,"decay":1}]"#,
+        "its parameters would need more than the 2048 MiB"
+      ),
+      (
+        "create",
+        #"[{"name":"w","shape":[-4,-4],"isTrainable":true,"allowsDecay":true,"start":0,"#
+          + #""constraint":0,"startA":0,"startB":0,"constraintA":0,"constraintB":0,"rate":1,"decay":1}]"#,
+        "parameter 'w' has a dimension of -4"
+      ),
       ("reft_plugin_entry_v1", #"{"plugins":[]}"#, "the file holds 0 plugins"),
       (
         "reft_plugin_entry_v1",
@@ -141,6 +170,7 @@ struct QuarantineTests {
         try use(path, try settings(folder, timeout: 2), TrustStore(path: nil))
       }
       #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
+      #expect(error?.code == .misbehaved)
     }
   }
 
