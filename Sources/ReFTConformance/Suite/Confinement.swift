@@ -40,6 +40,7 @@ struct Confinement {
       let descriptor = reft_system_open_name(path)
       if descriptor >= 0 { files.append(descriptor) }
     }
+    let isAvailable = isAvailable
     let bounded = reft_landlock_read_only(files, Int32(files.count))
     // The descriptor of /proc/self stays: it keeps the kernel from forgetting that folder.
     for descriptor in files.dropFirst() { close(descriptor) }
