@@ -141,7 +141,7 @@ struct RuleProcess {
     result.processorSeconds =
       Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
       + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
-    result.memoryPeak = Int(usage.ru_maxrss) << 10
+    result.memoryPeak = peak(usage)
     if status & 0x7f == 0 {
       result.exitStatus = (status >> 8) & 0xff
     } else {
@@ -150,6 +150,14 @@ struct RuleProcess {
     result.output = String(decoding: output.bytes, as: UTF8.self)
     result.read(report.bytes, seal: seal)
     return result
+  }
+
+  /// The most memory that a child held, in bytes; 0 where that cannot be told, since a child begins
+  /// with the size of its parent.
+  private static func peak(_ usage: rusage) -> Int {
+    var own = rusage()
+    getrusage(RUSAGE_SELF, &own)
+    return usage.ru_maxrss > own.ru_maxrss ? Int(usage.ru_maxrss) << 10 : 0
   }
 
   private mutating func read(_ bytes: [UInt8], seal: [UInt8]) {
