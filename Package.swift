@@ -141,6 +141,19 @@ let package = Package(
       path: "Tests/_ReFTTestSupport",
       swiftSettings: swift
     ),
+    // Seeded inputs for what reads files from outside: a few in the tests, many by `reft-fuzz`.
+    .target(
+      name: "_ReFTFuzz",
+      dependencies: ["ReFTTensor", "ReFTText"],
+      path: "Tests/_ReFTFuzz",
+      swiftSettings: swift
+    ),
+    .executableTarget(
+      name: "reft-fuzz",
+      dependencies: ["_ReFTFuzz"],
+      path: "Tests/Fuzz",
+      swiftSettings: swift
+    ),
     .testTarget(
       name: "ReFTTensorTests",
       dependencies: ["ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
@@ -148,7 +161,7 @@ let package = Package(
     ),
     .testTarget(
       name: "ReFTTextTests",
-      dependencies: ["ReFTText", "ReFTTensor", "_ReFTTestSupport"],
+      dependencies: ["ReFTText", "ReFTTensor", "_ReFTFuzz", "_ReFTTestSupport"],
       swiftSettings: swift
     ),
     .testTarget(

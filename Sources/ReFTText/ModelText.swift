@@ -16,11 +16,12 @@ public struct ModelText: Sendable {
   public init(gguf: GGUFFile) throws(ReFTError) {
     let tokenizer = try Tokenizer(gguf: gguf)
     self.tokenizer = tokenizer
-    chatTemplate = try gguf.string("tokenizer.chat_template").map { source throws(ReFTError) in
-      try ChatTemplate(
+    chatTemplate = gguf.string("tokenizer.chat_template").map { source in
+      ChatTemplate(
         source: source,
         bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
-        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? ""
+        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? "",
+        origin: "\(gguf.file.path): tokenizer.chat_template"
       )
     }
   }

@@ -2,6 +2,7 @@
 // Turns the messages of a conversation into the text that a chat model was trained on.
 
 public import ReFTTensor
+import Synchronization
 
 /// One message of a conversation.
 public struct ChatMessage: Codable, Sendable, Equatable {
@@ -19,34 +20,56 @@ public struct ChatMessage: Codable, Sendable, Equatable {
 
 /// A model's chat template: a Jinja template, as far as chat templates use that language.
 ///
-/// Supported: text, `{{ }}`, `{# #}`, `if`, `for` (with `if`, `else`, `break`, `continue`, unpacking),
-/// `set` (values, blocks, namespaces), white space control with `trim_blocks` and `lstrip_blocks` on,
-/// as Hugging Face renders. Macros, includes, inheritance and what else is not supported are an
-/// error that names the line. Templates cannot reach anything but their variables.
+/// Supported: text, `{{ }}`, `{# #}`, `raw`, `if`, `for` (with `if`, `else`, `break`, `continue`,
+/// unpacking), `set` (values, blocks, namespaces), `macro` and `call`, `filter`, `with`,
+/// `generation`, and white space control with `trim_blocks` and `lstrip_blocks` on, as Hugging Face
+/// renders. What is not supported is an error that names the line. Templates cannot reach anything
+/// but their variables, and what they touch is bounded (TemplateLimits.swift).
+///
+/// It is parsed when it is used: whoever does not need it can work with a model whose template is
+/// broken.
 public struct ChatTemplate: Sendable {
   /// The template's text.
   public let source: String
+  /// Where the template stands, for messages.
+  public let origin: String
+  /// The bytes and items that one rendering may touch.
+  package var work = TemplateLimits.work
   private let bos: String
   private let eos: String
-  private let body: [TemplateStatement]
+  private let parsed = Parsed()
 
-  /// Parses a template.
+  /// The statements, once somebody asked for them.
+  private final class Parsed: Sendable {
+    private let body = Mutex<Result<[TemplateStatement], TemplateFault>?>(nil)
+
+    func statements(of source: String) throws(TemplateFault) -> [TemplateStatement] {
+      let result = body.withLock { body in
+        let result =
+          body
+          ?? Result { () throws(TemplateFault) in
+            var parser = TemplateParser(tokens: try TemplateLexer.tokens(of: source))
+            return try parser.parse()
+          }
+        body = result
+        return result
+      }
+      return try result.get()
+    }
+  }
+
+  /// Takes a template.
   ///
   /// - Parameters:
   ///   - source: the template's text, as the model file has it.
   ///   - bos: the text of the beginning-of-text token, empty where there is none.
   ///   - eos: the text of the end-of-text token, empty where there is none.
-  /// - Throws: `badData` naming the line for what is no template or is not supported.
-  public init(source: String, bos: String, eos: String) throws(ReFTError) {
+  ///   - origin: where the template stands, such as a file and a key of it.
+  public init(source: String, bos: String, eos: String, origin: String = "chat template") {
     self.source = source
     self.bos = bos
     self.eos = eos
-    do {
-      var parser = TemplateParser(tokens: try TemplateLexer.tokens(of: source))
-      body = try parser.parse()
-    } catch {
-      throw .chatTemplate(error)
-    }
+    self.origin = origin
   }
 
   /// Writes a conversation as the model expects it.
@@ -55,27 +78,35 @@ public struct ChatTemplate: Sendable {
   ///   - messages: the conversation, oldest message first.
   ///   - addGenerationPrompt: whether to end with the beginning of a reply.
   /// - Returns: the text; markers of special tokens stand in it as text.
-  /// - Throws: `badData` where the template refuses the messages, with the template's own words and
-  ///   the line.
+  /// - Throws: `badData` naming the file and the line for what is no template, is not supported or
+  ///   exceeds a limit, and where the template refuses the messages, with its own words.
   public func render(
     _ messages: [ChatMessage],
     addGenerationPrompt: Bool
   ) throws(ReFTError) -> String {
     let list = messages.map { message in
-      TemplateValue.map([
-        .init("role", .string(message.role)), .init("content", .string(message.content)),
-      ])
+      TemplateValue.map(
+        TemplateMap([
+          .init("role", .string(message.role)), .init("content", .string(message.content)),
+        ])
+      )
     }
-    var evaluator = TemplateEvaluator(variables: [
-      "messages": .list(list),
-      "add_generation_prompt": .bool(addGenerationPrompt),
-      "bos_token": .string(bos),
-      "eos_token": .string(eos),
-    ])
     do {
-      return try evaluator.run(body)
+      let evaluator = TemplateEvaluator(
+        variables: [
+          "messages": .list(TemplateList(list)),
+          "add_generation_prompt": .bool(addGenerationPrompt),
+          "bos_token": .string(bos),
+          "eos_token": .string(eos),
+          // Defined as Hugging Face does: templates ask whether they are none.
+          "tools": TemplateValue.none,
+          "documents": TemplateValue.none,
+        ],
+        work: work
+      )
+      return try evaluator.run(try parsed.statements(of: source))
     } catch {
-      throw .chatTemplate(error)
+      throw ReFTError(.badData, "\(origin), line \(error.line): \(error.message)")
     }
   }
 }
@@ -84,10 +115,4 @@ public struct ChatTemplate: Sendable {
 struct TemplateFault: Error {
   var line: Int
   var message: String
-}
-
-extension ReFTError {
-  static func chatTemplate(_ fault: TemplateFault) -> ReFTError {
-    ReFTError(.badData, "chat template, line \(fault.line): \(fault.message)")
-  }
 }

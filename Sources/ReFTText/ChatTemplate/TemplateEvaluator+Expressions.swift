@@ -1,38 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Evaluates expressions: names, operators, items and slices. Functions, methods, filters and tests
-// are in TemplateEvaluator+Calls.swift.
+// Evaluates expressions: names, lists, items and slices. Operators are in
+// TemplateEvaluator+Operators.swift, calls in TemplateEvaluator+Calls.swift.
 
 extension TemplateEvaluator {
   /// Computes the value of an expression.
-  mutating func evaluate(
-    _ expression: TemplateExpression
-  ) throws(TemplateFault) -> TemplateValue {
-    let line = expression.line
-    try enter(line: line)
-    defer { depth -= 1 }
+  func evaluate(_ expression: TemplateExpression) throws(TemplateFault) -> TemplateValue {
+    let before = line
+    try enter(expression.line)
+    defer { leave(before) }
     switch expression.kind {
     case .value(let value): return value
-    case .name(let name): return variable(name) ?? .undefined(name)
-    case .list(let items): return .list(try evaluate(items))
-    case .map(let entries): return try map(entries, line: line)
-    case .attribute(let base, let name):
-      return try attribute(name, of: try evaluate(base), line: line)
+    case .name(let name): return try variable(name) ?? .undefined(name)
+    case .list(let items, let isTuple): return try list(try evaluate(items), isTuple: isTuple)
+    case .map(let entries): return try map(entries)
+    case .attribute(let base, let name): return try attribute(name, of: try evaluate(base))
     case .item(let base, let key):
-      return try item(try evaluate(key), of: try evaluate(base), line: line)
-    case .slice(let base, let bounds): return try slice(try evaluate(base), bounds, line: line)
-    case .call(let callee, let arguments): return try call(callee, arguments, line: line)
-    case .filter(let base, let name, let arguments):
-      let values = try evaluate(arguments)
-      // `default` alone may look at an undefined variable; all others get their value first.
-      return try filter(name, try evaluate(base), values, line: line)
-    case .test(let base, let name, let arguments, let isNegated):
+      let base = try evaluate(base)
+      return try item(try evaluate(key), of: base)
+    case .slice(let base, let bounds): return try slice(try evaluate(base), bounds)
+    case .call: return try evaluateCall(expression, caller: nil)
+    case .filter(let base, let filter):
+      let base = try evaluate(base)
+      return try self.filter(filter.name, base, try evaluate(filter.arguments))
+    case .test(let base, let test, let isNegated):
       let value = try evaluate(base)
-      let isTrue = try test(name, value, try evaluate(arguments).positional, line: line)
+      let isTrue = try self.test(test.name, value, try evaluate(test.arguments).positional)
       return .bool(isTrue != isNegated)
-    case .unary(let symbol, let operand): return try unary(symbol, operand, line: line)
-    case .binary(let symbol, let left, let right):
-      return try binary(symbol, left, right, line: line)
-    case .comparison(let left, let pairs): return try comparison(left, pairs, line: line)
+    case .unary(let symbol, let operand): return try unary(symbol, try evaluate(operand))
+    case .operation(let first, let rest): return try operation(first, rest)
+    case .comparison(let left, let pairs): return try comparison(left, pairs)
     case .conditional(let value, let condition, let otherwise):
       if try evaluate(condition).isTrue { return try evaluate(value) }
       guard let otherwise else { return .undefined("the value of an if without else") }
@@ -40,84 +36,142 @@ extension TemplateEvaluator {
     }
   }
 
-  private mutating func evaluate(
+  private func evaluate(
     _ items: [TemplateExpression]
   ) throws(TemplateFault) -> [TemplateValue] {
+    try charge(items.count, times: TemplateLimits.itemCost)
     var values: [TemplateValue] = []
     for item in items { values.append(try evaluate(item)) }
     return values
   }
 
   /// Computes the arguments of a call.
-  mutating func evaluate(
-    _ arguments: TemplateArguments
-  ) throws(TemplateFault) -> TemplateCallValues {
+  func evaluate(_ arguments: TemplateArguments) throws(TemplateFault) -> TemplateCallValues {
     var values = TemplateCallValues(positional: try evaluate(arguments.positional))
+    try charge(arguments.named.count, times: TemplateLimits.entryCost)
     for argument in arguments.named {
       values.named.append(.init(argument.name, try evaluate(argument.value)))
     }
     return values
   }
 
-  private mutating func map(
-    _ entries: [(key: TemplateExpression, value: TemplateExpression)],
-    line: Int
+  // MARK: Lists and dictionaries
+
+  /// A list of values whose memory is paid for.
+  func list(
+    _ items: [TemplateValue],
+    isTuple: Bool = false
   ) throws(TemplateFault) -> TemplateValue {
-    var map: [TemplateValue.Entry] = []
-    for entry in entries {
-      let key = try evaluate(entry.key)
-      guard case .string(let name) = key else {
-        throw TemplateFault(line: line, message: "\(key.kindName) is a key; use strings as keys")
-      }
-      let value = try evaluate(entry.value)
-      map.removeAll { $0.key.isSame(as: name) }
-      map.append(.init(name, value))
-    }
+    let list = TemplateList(items, isTuple: isTuple)
+    try checkDepth(list.depth)
+    return .list(list)
+  }
+
+  /// A dictionary of entries whose memory is paid for.
+  func map(_ entries: [TemplateMap.Entry]) throws(TemplateFault) -> TemplateValue {
+    let map = TemplateMap(entries)
+    try checkDepth(map.depth)
     return .map(map)
+  }
+
+  private func checkDepth(_ depth: Int) throws(TemplateFault) {
+    guard depth <= TemplateLimits.deepestValue else {
+      throw fault("a value nests deeper than \(TemplateLimits.deepestValue)")
+    }
+  }
+
+  private func map(
+    _ expressions: [(key: TemplateExpression, value: TemplateExpression)]
+  ) throws(TemplateFault) -> TemplateValue {
+    var entries: [TemplateMap.Entry] = []
+    for expression in expressions {
+      let key = try evaluate(expression.key)
+      guard case .string(let name) = key else {
+        throw fault("\(key.kindName) is a key; use strings as keys")
+      }
+      try set(name, try evaluate(expression.value), in: &entries)
+    }
+    return try map(entries)
+  }
+
+  /// Sets an entry, at its old place where the key is there already.
+  func set(
+    _ key: String,
+    _ value: TemplateValue,
+    in entries: inout [TemplateMap.Entry]
+  ) throws(TemplateFault) {
+    try charge(entries.count, times: 2)
+    if let index = entries.firstIndex(where: { $0.key.isSame(as: key) }) {
+      entries[index].value = value
+    } else {
+      try charge(1, times: TemplateLimits.entryCost)
+      entries.append(.init(key, value))
+    }
+  }
+
+  /// What a loop over a value visits: items, keys, or the characters of a text.
+  func items(of value: TemplateValue) throws(TemplateFault) -> [TemplateValue] {
+    switch value {
+    case .list(let list): return list.items
+    case .map(let map):
+      try charge(map.entries.count, times: TemplateLimits.itemCost)
+      return map.entries.map { .string($0.key) }
+    case .string(let text):
+      try charge(text.utf8.count, times: TemplateLimits.itemCost)
+      return text.unicodeScalars.map { .string(String(Character($0))) }
+    case .loop(let state): return state.items.items
+    case .undefined: return []
+    default: throw fault("\(value.kindName) has no items")
+    }
   }
 
   // MARK: Items
 
-  private func attribute(
-    _ name: String,
-    of base: TemplateValue,
-    line: Int
-  ) throws(TemplateFault) -> TemplateValue {
-    let fields: [TemplateValue.Entry]
+  /// A field of a value; undefined where there is none.
+  func attribute(_ name: String, of base: TemplateValue) throws(TemplateFault) -> TemplateValue {
+    let fields: [TemplateMap.Entry]
     switch base {
-    case .map(let entries): fields = entries
+    case .map(let map): fields = map.entries
     case .namespace(let number): fields = namespaces[number]
-    case .undefined(let owner):
-      throw TemplateFault(line: line, message: "'\(owner)' is undefined and has no '\(name)'")
-    default: fields = []
+    case .loop(let state): return state.field(name) ?? .undefined("loop.\(name)")
+    case .macro(let number) where name == "name": return .string(macros[number].declaration.name)
+    case .undefined(let owner): throw fault("'\(owner)' is undefined and has no '\(name)'")
+    default: return .undefined(name)
     }
+    try charge(fields.count, times: 2)
     return fields.first { $0.key.isSame(as: name) }?.value ?? .undefined(name)
   }
 
   /// The item of a list, a text or a dictionary; undefined where there is none.
   func item(
     _ key: TemplateValue,
-    of base: TemplateValue,
-    line: Int
+    of base: TemplateValue
   ) throws(TemplateFault) -> TemplateValue {
-    if case .string(let name) = key { return try attribute(name, of: base, line: line) }
-    let items: [TemplateValue]
+    if case .string(let name) = key { return try attribute(name, of: base) }
+    let number = key.wholeNumber
     switch base {
-    case .list(let values): items = values
-    case .string: items = try self.items(of: base, line: line)
-    case .undefined(let owner):
-      throw TemplateFault(line: line, message: "'\(owner)' is undefined and has no items")
-    default: return .undefined("item \(key.text)")
+    case .list(let list):
+      guard let number else { return .undefined("the item") }
+      let index = number < 0 ? number &+ list.items.count : number
+      return list.items.indices.contains(index) ? list.items[index] : .undefined("item \(number)")
+    case .string(let text):
+      guard let number else { return .undefined("the item") }
+      try charge(text.utf8.count)
+      let scalars = text.unicodeScalars
+      let index = number < 0 ? number &+ scalars.count : number
+      guard index >= 0,
+        let place = scalars.index(scalars.startIndex, offsetBy: index, limitedBy: scalars.endIndex),
+        place < scalars.endIndex
+      else { return .undefined("item \(number)") }
+      return .string(String(Character(scalars[place])))
+    case .undefined(let owner): throw fault("'\(owner)' is undefined and has no items")
+    default: return .undefined("the item")
     }
-    guard let number = key.wholeNumber else { return .undefined("item \(key.text)") }
-    let index = number < 0 ? number &+ items.count : number
-    return items.indices.contains(index) ? items[index] : .undefined("item \(number)")
   }
 
-  private mutating func slice(
+  private func slice(
     _ base: TemplateValue,
-    _ bounds: [TemplateExpression?],
-    line: Int
+    _ bounds: [TemplateExpression?]
   ) throws(TemplateFault) -> TemplateValue {
     var numbers: [Int?] = []
     for bound in bounds {
@@ -126,27 +180,37 @@ extension TemplateEvaluator {
         continue
       }
       let value = try evaluate(bound)
-      guard let number = value.wholeNumber else {
-        guard case .none = value else {
-          throw TemplateFault(line: line, message: "\(value.kindName) is no bound of a slice")
-        }
-        numbers.append(nil)
-        continue
+      if value.wholeNumber == nil {
+        guard case .none = value else { throw fault("\(value.kindName) is no bound of a slice") }
       }
-      numbers.append(number)
+      numbers.append(value.wholeNumber)
     }
     let step = numbers.count > 2 ? numbers[2] ?? 1 : 1
-    guard step != 0 else { throw TemplateFault(line: line, message: "the step of a slice is 0") }
-    guard numbers.count > 1 else { return base }
-    let items = try items(of: base, line: line)
-    let indices = Self.indices(numbers[0], numbers[1], step: step, count: items.count)
-    let part = indices.map { items[$0] }
-    if case .string = base { return .string(part.map(\.text).joined()) }
-    return .list(part)
+    guard step != 0 else { throw fault("the step of a slice is 0") }
+    switch base {
+    case .list(let list):
+      try charge(list.items.count, times: TemplateLimits.itemCost)
+      let indices = Self.indices(numbers[0], numbers[1], step: step, count: list.items.count)
+      return try self.list(indices.map { list.items[$0] }, isTuple: list.isTuple)
+    case .string(let text):
+      try charge(text.utf8.count, times: TemplateLimits.characterCost)
+      let scalars = Array(text.unicodeScalars)
+      let indices = Self.indices(numbers[0], numbers[1], step: step, count: scalars.count)
+      var part = String.UnicodeScalarView()
+      for index in indices { part.append(scalars[index]) }
+      return .string(String(part))
+    case .undefined(let owner): throw fault("'\(owner)' is undefined and has no items")
+    default: throw fault("\(base.kindName) cannot be sliced")
+    }
   }
 
   /// The indices of a Python slice.
-  private static func indices(_ start: Int?, _ end: Int?, step: Int, count: Int) -> [Int] {
+  private static func indices(
+    _ start: Int?,
+    _ end: Int?,
+    step: Int,
+    count: Int
+  ) -> StrideTo<Int> {
     let lowest = step > 0 ? 0 : -1
     let highest = step > 0 ? count : count - 1
     func clamped(_ bound: Int?, _ standard: Int) -> Int {
@@ -156,162 +220,7 @@ extension TemplateEvaluator {
     // A step beyond the list's length visits one item, as the length itself does.
     let step = min(max(step, -count - 1), count + 1)
     return step > 0
-      ? Array(stride(from: clamped(start, lowest), to: clamped(end, highest), by: step))
-      : Array(stride(from: clamped(start, highest), to: clamped(end, lowest), by: step))
-  }
-
-  // MARK: Operators
-
-  private mutating func unary(
-    _ symbol: String,
-    _ operand: TemplateExpression,
-    line: Int
-  ) throws(TemplateFault) -> TemplateValue {
-    let value = try evaluate(operand)
-    if symbol == "not" { return .bool(!value.isTrue) }
-    if let number = value.wholeNumber { return .int(symbol == "-" ? 0 &- number : number) }
-    if case .double(let number) = value { return .double(symbol == "-" ? -number : number) }
-    throw TemplateFault(line: line, message: "'\(symbol)' cannot be applied to \(value.kindName)")
-  }
-
-  private mutating func binary(
-    _ symbol: String,
-    _ leftSide: TemplateExpression,
-    _ rightSide: TemplateExpression,
-    line: Int
-  ) throws(TemplateFault) -> TemplateValue {
-    let left = try evaluate(leftSide)
-    if symbol == "and" { return left.isTrue ? try evaluate(rightSide) : left }
-    if symbol == "or" { return left.isTrue ? left : try evaluate(rightSide) }
-    let right = try evaluate(rightSide)
-    switch (symbol, left, right) {
-    case ("~", _, _): return .string(try checkedLength(left.text + right.text, line: line))
-    case ("+", .string(let first), .string(let second)):
-      return .string(try checkedLength(first + second, line: line))
-    case ("+", .list(let first), .list(let second)):
-      guard first.count + second.count <= 1_000_000 else {
-        throw TemplateFault(line: line, message: "a list grows beyond 1000000 items")
-      }
-      return .list(first + second)
-    default: return try arithmetic(symbol, left, right, line: line)
-    }
-  }
-
-  private func arithmetic(
-    _ symbol: String,
-    _ left: TemplateValue,
-    _ right: TemplateValue,
-    line: Int
-  ) throws(TemplateFault) -> TemplateValue {
-    guard let first = left.number, let second = right.number else {
-      throw TemplateFault(
-        line: line,
-        message: "'\(symbol)' cannot be applied to \(left.kindName) and \(right.kindName)"
-      )
-    }
-    if ["/", "//", "%"].contains(symbol), second == 0 {
-      throw TemplateFault(line: line, message: "division by zero")
-    }
-    if symbol != "/", let first = left.wholeNumber, let second = right.wholeNumber {
-      return .int(try wholeArithmetic(symbol, first, second, line: line))
-    }
-    switch symbol {
-    case "+": return .double(first + second)
-    case "-": return .double(first - second)
-    case "*": return .double(first * second)
-    case "/": return .double(first / second)
-    case "//": return .double((first / second).rounded(.down))
-    default: return .double(first - (first / second).rounded(.down) * second)
-    }
-  }
-
-  private func wholeArithmetic(
-    _ symbol: String,
-    _ first: Int,
-    _ second: Int,
-    line: Int
-  ) throws(TemplateFault) -> Int {
-    let result: (partialValue: Int, overflow: Bool)
-    switch symbol {
-    case "+": result = first.addingReportingOverflow(second)
-    case "-": result = first.subtractingReportingOverflow(second)
-    case "*": result = first.multipliedReportingOverflow(by: second)
-    default:
-      let quotient = first.dividedReportingOverflow(by: second)
-      let remainder = first.remainderReportingOverflow(dividingBy: second).partialValue
-      // Python rounds down, Swift towards zero.
-      let isRoundedUp = remainder != 0 && (remainder < 0) != (second < 0)
-      if symbol == "//" {
-        result = (quotient.partialValue - (isRoundedUp ? 1 : 0), quotient.overflow)
-      } else {
-        result = (isRoundedUp ? remainder + second : remainder, false)
-      }
-    }
-    guard !result.overflow else {
-      throw TemplateFault(line: line, message: "a number is too large")
-    }
-    return result.partialValue
-  }
-
-  private mutating func comparison(
-    _ first: TemplateExpression,
-    _ pairs: [(symbol: String, right: TemplateExpression)],
-    line: Int
-  ) throws(TemplateFault) -> TemplateValue {
-    var left = try evaluate(first)
-    for pair in pairs {
-      let right = try evaluate(pair.right)
-      guard try compare(pair.symbol, left, right, line: line) else { return .bool(false) }
-      left = right
-    }
-    return .bool(true)
-  }
-
-  /// Whether a comparison holds.
-  func compare(
-    _ symbol: String,
-    _ left: TemplateValue,
-    _ right: TemplateValue,
-    line: Int
-  ) throws(TemplateFault) -> Bool {
-    switch symbol {
-    case "==": return left.equals(right)
-    case "!=": return !left.equals(right)
-    case "in": return try contains(right, left, line: line)
-    case "not in": return !(try contains(right, left, line: line))
-    default: break
-    }
-    let order: (isLess: Bool, isEqual: Bool)
-    if let first = left.number, let second = right.number {
-      order = (first < second, first == second)
-    } else if case .string(let first) = left, case .string(let second) = right {
-      // The order of UTF-8 is that of the scalars.
-      order = (first.utf8.lexicographicallyPrecedes(second.utf8), first.isSame(as: second))
-    } else {
-      throw TemplateFault(
-        line: line,
-        message: "'\(symbol)' cannot compare \(left.kindName) and \(right.kindName)"
-      )
-    }
-    switch symbol {
-    case "<": return order.isLess
-    case "<=": return order.isLess || order.isEqual
-    case ">": return !order.isLess && !order.isEqual
-    default: return !order.isLess
-    }
-  }
-
-  private func contains(
-    _ container: TemplateValue,
-    _ value: TemplateValue,
-    line: Int
-  ) throws(TemplateFault) -> Bool {
-    if case .string(let text) = container {
-      guard case .string(let part) = value else {
-        throw TemplateFault(line: line, message: "\(value.kindName) cannot be in a string")
-      }
-      return text.firstOccurrence(of: part) != nil
-    }
-    return try items(of: container, line: line).contains { $0.equals(value) }
+      ? stride(from: clamped(start, lowest), to: clamped(end, highest), by: step)
+      : stride(from: clamped(start, highest), to: clamped(end, lowest), by: step)
   }
 }

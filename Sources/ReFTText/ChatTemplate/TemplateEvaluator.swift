@@ -1,89 +1,158 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs the statements of a chat template. Expressions are in TemplateEvaluator+Expressions.swift.
 
-/// One rendering of a template, with limits that no honest template reaches.
-struct TemplateEvaluator {
-  /// Statements and expressions that one rendering may evaluate.
-  private static let mostSteps = 1_000_000
-  /// Bytes that one text may have.
-  private static let longestText = 64 << 20
-  /// How deep the evaluation of an expression may nest.
-  private static let deepest = 200
-
+/// One rendering of a template, within the limits of TemplateLimits.swift.
+final class TemplateEvaluator {
   private enum Flow { case onward, breakLoop, continueLoop }
 
-  private var scopes: [[String: TemplateValue]]
-  private var output = ""
-  private var steps = 0
-  var depth = 0
-  /// The fields of all namespaces made so far.
-  var namespaces: [[TemplateValue.Entry]] = []
+  /// Variables, and where to look for those that are not among them.
+  final class Scope {
+    var values: [String: TemplateValue]
+    let outer: Scope?
 
-  init(variables: [String: TemplateValue]) { scopes = [variables] }
+    init(_ values: [String: TemplateValue] = [:], in outer: Scope?) {
+      self.values = values
+      self.outer = outer
+    }
+  }
+
+  /// The current scope.
+  var scope: Scope
+  /// The fields of all namespaces made so far.
+  var namespaces: [[TemplateMap.Entry]] = []
+  /// All macros made so far, with the scope that each sees.
+  ///
+  /// Values name them by number: a scope that held itself would never be freed.
+  var macros: [(declaration: TemplateMacro, scope: Scope)] = []
+  /// The line of what is being evaluated.
+  var line = 1
+  private var output = ""
+  private var depth = 0
+  private var budget: TemplateBudget
+
+  init(variables: [String: TemplateValue], work: Int) {
+    scope = Scope(variables, in: nil)
+    budget = TemplateBudget(work)
+  }
 
   /// Renders a template.
-  mutating func run(_ body: [TemplateStatement]) throws(TemplateFault) -> String {
+  func run(_ body: [TemplateStatement]) throws(TemplateFault) -> String {
     _ = try perform(body)
     return output
   }
 
+  // MARK: Limits
+
+  /// What is wrong, in the current line.
+  func fault(_ message: String) -> TemplateFault { TemplateFault(line: line, message: message) }
+
+  /// Pays for bytes or items before they are touched.
+  func charge(_ count: Int, times cost: Int = 1) throws(TemplateFault) {
+    try budget.charge(count, times: cost, line: line)
+  }
+
+  /// Goes one level deeper, and pays for a step; `leave` ends it.
+  func enter(_ line: Int) throws(TemplateFault) {
+    self.line = line
+    depth += 1
+    guard depth <= TemplateLimits.deepestEvaluation else {
+      throw fault("the template nests deeper than \(TemplateLimits.deepestEvaluation)")
+    }
+    try charge(1, times: TemplateLimits.stepCost)
+  }
+
+  /// Ends a level.
+  func leave(_ line: Int) {
+    self.line = line
+    depth -= 1
+  }
+
+  // MARK: Variables
+
   /// The value of a variable, from the innermost scope that has it.
-  func variable(_ name: String) -> TemplateValue? {
-    for scope in scopes.reversed() {
-      if let value = scope[name] { return value }
+  func variable(_ name: String) throws(TemplateFault) -> TemplateValue? {
+    var next: Scope? = scope
+    while let scope = next {
+      if let value = scope.values[name] { return value }
+      try charge(1, times: TemplateLimits.stepCost)
+      next = scope.outer
     }
     return nil
   }
 
-  /// Counts a step and a level of nesting.
-  mutating func enter(line: Int) throws(TemplateFault) {
-    depth += 1
-    try countStep(line: line)
-    guard depth <= Self.deepest else {
-      throw TemplateFault(line: line, message: "the template nests deeper than \(Self.deepest)")
+  /// Runs something in a scope of its own inside of `outer`.
+  func inScope<Result>(
+    of outer: Scope,
+    _ body: () throws(TemplateFault) -> Result
+  ) throws(TemplateFault) -> Result {
+    try charge(1, times: TemplateLimits.scopeCost)
+    let before = scope
+    scope = Scope(in: outer)
+    defer { scope = before }
+    return try body()
+  }
+
+  private func assign(
+    _ value: TemplateValue,
+    to target: TemplateTarget
+  ) throws(TemplateFault) {
+    switch target {
+    case .name(let name): scope.values[name] = value
+    case .several(let targets):
+      guard case .list(let list) = value, list.items.count == targets.count else {
+        throw fault("\(value.kindName) cannot be unpacked into \(targets.count) variables")
+      }
+      try charge(targets.count, times: TemplateLimits.stepCost)
+      for (target, part) in zip(targets, list.items) { try assign(part, to: target) }
+    case .field(let name, let field):
+      guard case .namespace(let number) = try variable(name) else {
+        throw fault("'\(name)' is no namespace; only fields of one can be set")
+      }
+      try charge(namespaces[number].count)
+      if let index = namespaces[number].firstIndex(where: { $0.key.isSame(as: field) }) {
+        namespaces[number][index].value = value
+      } else {
+        try charge(1, times: TemplateLimits.entryCost)
+        namespaces[number].append(.init(field, value))
+      }
     }
   }
 
-  private mutating func countStep(line: Int) throws(TemplateFault) {
-    steps += 1
-    guard steps <= Self.mostSteps else {
-      throw TemplateFault(
-        line: line,
-        message: "the template takes more than \(Self.mostSteps) steps"
-      )
-    }
-  }
+  // MARK: Statements
 
-  /// Refuses texts that grow without bound.
-  func checkedLength(_ text: String, line: Int) throws(TemplateFault) -> String {
-    guard text.utf8.count <= Self.longestText else {
-      throw TemplateFault(line: line, message: "a text grows beyond \(Self.longestText) bytes")
-    }
-    return text
-  }
-
-  private mutating func write(_ text: String, line: Int) throws(TemplateFault) {
+  private func write(_ text: String) throws(TemplateFault) {
+    try charge(text.utf8.count)
     output += text
-    guard output.utf8.count <= Self.longestText else {
-      throw TemplateFault(line: line, message: "the text grows beyond \(Self.longestText) bytes")
-    }
   }
 
-  private mutating func perform(_ body: [TemplateStatement]) throws(TemplateFault) -> Flow {
+  /// Runs something and returns what it writes.
+  private func captured<Result>(
+    _ body: () throws(TemplateFault) -> Result
+  ) throws(TemplateFault) -> (text: String, result: Result) {
+    let outer = output
+    output = ""
+    defer { output = outer }
+    let result = try body()
+    return (output, result)
+  }
+
+  private func perform(_ body: [TemplateStatement]) throws(TemplateFault) -> Flow {
     for statement in body {
-      try enter(line: statement.line)
+      let before = line
+      try enter(statement.line)
       let flow = try perform(statement)
-      depth -= 1
+      leave(before)
       if flow != .onward { return flow }
     }
     return .onward
   }
 
-  private mutating func perform(_ statement: TemplateStatement) throws(TemplateFault) -> Flow {
+  private func perform(_ statement: TemplateStatement) throws(TemplateFault) -> Flow {
     switch statement.kind {
-    case .text(let text): try write(text, line: statement.line)
-    case .output(let expression): try write(try evaluate(expression).text, line: statement.line)
-    case .group(let body): return try perform(body)
+    case .text(let text): try write(text)
+    case .output(let expression): try write(try text(of: try evaluate(expression)))
+    case .group(let body):
+      return try inScope(of: scope) { () throws(TemplateFault) in try perform(body) }
     case .breakLoop: return .breakLoop
     case .continueLoop: return .continueLoop
     case .branches(let branches):
@@ -91,127 +160,115 @@ struct TemplateEvaluator {
         if let condition = branch.condition, !(try evaluate(condition).isTrue) { continue }
         return try perform(branch.body)
       }
-    case .loop(let loop): try perform(loop, line: statement.line)
-    case .set(let targets, let expression):
-      try assign(try evaluate(expression), to: targets, line: statement.line)
-    case .setBlock(let target, let body):
-      let outer = output
-      output = ""
-      let flow = try perform(body)
-      let text = output
-      output = outer
-      try assign(.string(text), to: target, line: statement.line)
+    case .loop(let loop): try perform(loop)
+    case .set(let target, let expression): try assign(try evaluate(expression), to: target)
+    case .setBlock(let target, let filters, let body):
+      let (text, flow) = try captured { () throws(TemplateFault) in
+        try inScope(of: scope) { () throws(TemplateFault) in try perform(body) }
+      }
+      try assign(try apply(filters, to: .string(text)), to: target)
       return flow
+    case .filterBlock(let filters, let body):
+      let (text, flow) = try captured { () throws(TemplateFault) in
+        try inScope(of: scope) { () throws(TemplateFault) in try perform(body) }
+      }
+      try write(try self.text(of: try apply(filters, to: .string(text))))
+      return flow
+    case .macro(let macro): scope.values[macro.name] = try closure(macro)
+    case .callBlock(let call, let body):
+      try write(try text(of: try evaluateCall(call, caller: try closure(body))))
+    case .with(let values, let body):
+      return try inScope(of: scope) { () throws(TemplateFault) in
+        for (target, value) in values {
+          try assign(try evaluate(value), to: target)
+        }
+        return try perform(body)
+      }
     }
     return .onward
   }
 
-  // MARK: Assignment
-
-  private mutating func assign(
-    _ value: TemplateValue,
-    to targets: [TemplateTarget],
-    line: Int
-  ) throws(TemplateFault) {
-    if targets.count == 1 { return try assign(value, to: targets[0], line: line) }
-    for (target, part) in zip(targets, try unpack(value, count: targets.count, line: line)) {
-      try assign(part, to: target, line: line)
+  private func apply(
+    _ filters: [TemplateFilter],
+    to value: TemplateValue
+  ) throws(TemplateFault) -> TemplateValue {
+    var value = value
+    for filter in filters {
+      line = filter.line
+      value = try self.filter(filter.name, value, try evaluate(filter.arguments))
     }
+    return value
   }
 
-  private mutating func assign(
-    _ value: TemplateValue,
-    to target: TemplateTarget,
-    line: Int
-  ) throws(TemplateFault) {
-    guard let field = target.field else {
-      scopes[scopes.count - 1][target.name] = value
-      return
-    }
-    guard case .namespace(let number) = variable(target.name) else {
-      throw TemplateFault(
-        line: line,
-        message: "'\(target.name)' is no namespace; only fields of one can be set"
-      )
-    }
-    if let index = namespaces[number].firstIndex(where: { $0.key.isSame(as: field) }) {
-      namespaces[number][index].value = value
-    } else {
-      namespaces[number].append(.init(field, value))
-    }
+  // MARK: Macros
+
+  private func closure(_ macro: TemplateMacro) throws(TemplateFault) -> TemplateValue {
+    try charge(1, times: TemplateLimits.scopeCost)
+    macros.append((macro, scope))
+    return .macro(macros.count - 1)
   }
 
-  private func unpack(
-    _ value: TemplateValue,
-    count: Int,
-    line: Int
-  ) throws(TemplateFault) -> [TemplateValue] {
-    guard case .list(let parts) = value, parts.count == count else {
-      throw TemplateFault(
-        line: line,
-        message: "\(value.kindName) cannot be unpacked into \(count) variables"
+  /// Calls a macro and returns what it writes.
+  func callMacro(
+    _ number: Int,
+    _ values: TemplateCallValues,
+    caller: TemplateValue?
+  ) throws(TemplateFault) -> TemplateValue {
+    let (macro, outer) = macros[number]
+    let names = macro.parameters.map(\.name)
+    guard values.positional.count <= names.count else {
+      throw fault(
+        "the macro '\(macro.name)' takes \(names.count) arguments, found \(values.positional.count)"
       )
     }
-    return parts
+    if let extra = values.named.first(where: { !names.contains($0.key) }) {
+      throw fault("the macro '\(macro.name)' has no parameter '\(extra.key)'")
+    }
+    let (text, _) = try captured { () throws(TemplateFault) in
+      try inScope(of: outer) { () throws(TemplateFault) in
+        if let caller { scope.values["caller"] = caller }
+        for (index, parameter) in macro.parameters.enumerated() {
+          try charge(values.named.count + 1, times: TemplateLimits.stepCost)
+          var value = values.value(index, parameter.name)
+          if value == nil, let standard = parameter.standard { value = try evaluate(standard) }
+          scope.values[parameter.name] = value ?? .undefined(parameter.name)
+        }
+        return try perform(macro.body)
+      }
+    }
+    return .string(text)
   }
 
   // MARK: Loops
 
-  private mutating func perform(_ loop: TemplateLoop, line: Int) throws(TemplateFault) {
-    var items = try items(of: try evaluate(loop.items), line: line)
-    scopes.append([:])
-    defer { scopes.removeLast() }
+  private func perform(_ loop: TemplateLoop) throws(TemplateFault) {
+    var items = try items(of: try evaluate(loop.items))
+    let outer = scope
     if let condition = loop.condition {
       var kept: [TemplateValue] = []
       for item in items {
-        try bind(item, to: loop.names, line: line)
-        if try evaluate(condition).isTrue { kept.append(item) }
+        try charge(1, times: TemplateLimits.itemCost)
+        let isKept = try inScope(of: outer) { () throws(TemplateFault) in
+          try assign(item, to: loop.target)
+          return try evaluate(condition).isTrue
+        }
+        if isKept { kept.append(item) }
       }
       items = kept
     }
     if items.isEmpty {
-      _ = try perform(loop.otherwise)
+      _ = try inScope(of: outer) { () throws(TemplateFault) in try perform(loop.otherwise) }
       return
     }
-    for index in items.indices {
-      try countStep(line: line)
-      scopes[scopes.count - 1] = ["loop": Self.loopValue(items, index)]
-      try bind(items[index], to: loop.names, line: line)
-      if try perform(loop.body) == .breakLoop { break }
-    }
-  }
-
-  private mutating func bind(
-    _ item: TemplateValue,
-    to names: [String],
-    line: Int
-  ) throws(TemplateFault) {
-    try assign(item, to: names.map { TemplateTarget(name: $0) }, line: line)
-  }
-
-  private static func loopValue(_ items: [TemplateValue], _ index: Int) -> TemplateValue {
-    let last = items.count - 1
-    return .map([
-      .init("index", .int(index + 1)),
-      .init("index0", .int(index)),
-      .init("revindex", .int(items.count - index)),
-      .init("revindex0", .int(last - index)),
-      .init("first", .bool(index == 0)),
-      .init("last", .bool(index == last)),
-      .init("length", .int(items.count)),
-      .init("previtem", index > 0 ? items[index - 1] : .undefined("loop.previtem")),
-      .init("nextitem", index < last ? items[index + 1] : .undefined("loop.nextitem")),
-    ])
-  }
-
-  /// What a loop over a value visits: items, keys, or the characters of a text.
-  func items(of value: TemplateValue, line: Int) throws(TemplateFault) -> [TemplateValue] {
-    switch value {
-    case .list(let items): return items
-    case .map(let entries): return entries.map { .string($0.key) }
-    case .string(let text): return text.unicodeScalars.map { .string(String(Character($0))) }
-    case .undefined: return []
-    default: throw TemplateFault(line: line, message: "\(value.kindName) has no items")
+    let list = TemplateList(items)
+    for (index, item) in items.enumerated() {
+      let flow = try inScope(of: outer) { () throws(TemplateFault) in
+        let state = TemplateLoopState(items: list, index: index)
+        scope.values["loop"] = .loop(state)
+        try assign(item, to: loop.target)
+        return try perform(loop.body)
+      }
+      if flow == .breakLoop { break }
     }
   }
 }

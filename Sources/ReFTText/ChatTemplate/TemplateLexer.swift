@@ -21,9 +21,6 @@ struct TemplateToken {
 
 /// Reads a template from front to back.
 struct TemplateLexer {
-  /// Bounds the size of one expression, and with it how deep its parts can lie.
-  private static let mostTokensInTag = 4_000
-
   private let source: [Unicode.Scalar]
   private var index = 0
   private var line = 1
@@ -33,6 +30,13 @@ struct TemplateLexer {
 
   /// All tokens of a template, with `end` as the last.
   static func tokens(of source: String) throws(TemplateFault) -> [TemplateToken] {
+    guard source.utf8.count <= TemplateLimits.longestTemplate else {
+      throw TemplateFault(
+        line: 1,
+        message: "the template has \(source.utf8.count) bytes; "
+          + "at most \(TemplateLimits.longestTemplate) are read"
+      )
+    }
     var lexer = TemplateLexer(source)
     try lexer.run()
     return lexer.tokens
@@ -62,6 +66,7 @@ struct TemplateLexer {
       if index < source.count, source[index] == "-" || source[index] == "+" { index += 1 }
       switch source[tag + 1] {
       case "#": try skipComment()
+      case "%" where name(at: index) == "raw": try lexRaw()
       case "{": try lexTag(close: "}", begin: .beginOutput, end: .endOutput)
       default: try lexTag(close: "%", begin: .beginBlock, end: .endBlock)
       }
@@ -149,29 +154,78 @@ struct TemplateLexer {
     end: TemplateToken.Kind
   ) throws(TemplateFault) {
     emit(begin)
-    let first = tokens.count
-    var depth = 0
+    var closers: [String] = []
     while true {
       while index < source.count, source[index].properties.isWhitespace { advance(to: index + 1) }
       guard index < source.count else { throw fault("a tag is not closed; add '\(close)}'") }
       let sign = source[index] == "-" || source[index] == "+" ? source[index] : nil
       let mark = sign == nil ? index : index + 1
       // Inside of brackets '}' and '}}' close dictionaries, not the tag.
-      if depth == 0, mark + 1 < source.count, source[mark] == close, source[mark + 1] == "}" {
+      if closers.isEmpty, mark + 1 < source.count, source[mark] == close, source[mark + 1] == "}" {
         emit(end)
         advance(to: mark + 2)
         trimAfterTag(sign: sign, isOutput: close == "}")
         return
       }
       try lexToken()
-      guard tokens.count - first <= Self.mostTokensInTag else {
-        throw fault("a tag has more than \(Self.mostTokensInTag) tokens")
-      }
       if case .symbol(let symbol) = tokens[tokens.count - 1].kind {
-        if ["(", "[", "{"].contains(symbol) { depth += 1 }
-        if [")", "]", "}"].contains(symbol) { depth -= 1 }
+        if let closer = ["(": ")", "[": "]", "{": "}"][symbol] { closers.append(closer) }
+        if [")", "]", "}"].contains(symbol) {
+          guard let closer = closers.popLast() else { throw fault("'\(symbol)' closes nothing") }
+          guard closer == symbol else { throw fault("expected '\(closer)', found '\(symbol)'") }
+        }
       }
     }
+  }
+
+  // MARK: Raw text
+
+  /// The name that stands at a place, after blanks; nil where there is none.
+  private func name(at index: Int) -> String? {
+    var start = index
+    while start < source.count, source[start].properties.isWhitespace { start += 1 }
+    var end = start
+    while end < source.count, end - start < 16, source[end].properties.isAlphabetic { end += 1 }
+    return end > start ? text(start..<end) : nil
+  }
+
+  /// The sign and the end of a tag that closes at `index`, after blanks.
+  private func closing(at index: Int) -> (sign: Unicode.Scalar?, end: Int)? {
+    var at = index
+    while at < source.count, source[at].properties.isWhitespace { at += 1 }
+    var sign: Unicode.Scalar?
+    if at < source.count, source[at] == "-" || source[at] == "+" {
+      sign = source[at]
+      at += 1
+    }
+    guard at + 1 < source.count, source[at] == "%", source[at + 1] == "}" else { return nil }
+    return (sign, at + 2)
+  }
+
+  /// Reads `{% raw %}…{% endraw %}`, in which tags are text.
+  private mutating func lexRaw() throws(TemplateFault) {
+    let name = "raw".unicodeScalars.count
+    while source[index].properties.isWhitespace { advance(to: index + 1) }
+    guard let opening = closing(at: index + name) else { throw fault("'{% raw' is not closed") }
+    advance(to: opening.end)
+    trimAfterTag(sign: opening.sign, isOutput: false)
+    var at = index
+    while at + 1 < source.count {
+      if source[at] == "{", source[at + 1] == "%" {
+        var start = at + 2
+        if start < source.count, source[start] == "-" || source[start] == "+" { start += 1 }
+        if self.name(at: start) == "endraw" {
+          while source[start].properties.isWhitespace { start += 1 }
+          guard let end = closing(at: start + 6) else { throw fault("'{% endraw' is not closed") }
+          emitText(to: trimmedTextEnd(before: at))
+          advance(to: end.end)
+          trimAfterTag(sign: end.sign, isOutput: false)
+          return
+        }
+      }
+      at += 1
+    }
+    throw fault("the block '{% raw %}' from here on lacks '{% endraw %}'")
   }
 
   // MARK: Tokens inside of tags
@@ -213,7 +267,12 @@ struct TemplateLexer {
   private mutating func lexNumber() throws(TemplateFault) {
     var end = index
     func skipDigits() {
-      while end < source.count, Self.isDigit(source[end]) { end += 1 }
+      while end < source.count,
+        Self.isDigit(source[end])
+          || source[end] == "_" && end + 1 < source.count && Self.isDigit(source[end + 1])
+      {
+        end += 1
+      }
     }
     skipDigits()
     var isWhole = true
@@ -227,9 +286,11 @@ struct TemplateLexer {
       end = exponent
       skipDigits()
     }
-    let digits = text(index..<end)
+    let digits = text(index..<end).filter { $0 != "_" }
     if isWhole {
-      guard let value = Int(digits) else { throw fault("the number \(digits) is too large") }
+      guard let value = Int(digits) else {
+        throw fault("the number \(digits.prefix(40)) is too large")
+      }
       emit(.int(value))
     } else {
       guard let value = Double(digits) else { throw fault("'\(digits)' is no number") }

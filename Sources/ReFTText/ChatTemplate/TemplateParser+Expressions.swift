@@ -5,15 +5,15 @@
 extension TemplateParser {
   /// Parses an expression.
   mutating func expression() throws(TemplateFault) -> TemplateExpression {
-    depth += 1
-    defer { depth -= 1 }
-    guard depth <= Self.deepest else {
-      throw fault("the expression nests deeper than \(Self.deepest)")
-    }
     var value = try expressionWithoutCondition()
     while take(name: "if") {
       let condition = try expressionWithoutCondition()
-      let otherwise = take(name: "else") ? try expression() : nil
+      var otherwise: TemplateExpression?
+      if take(name: "else") {
+        try enter()
+        otherwise = try expression()
+        leave()
+      }
       value = TemplateExpression(
         kind: .conditional(value, condition: condition, otherwise),
         line: value.line
@@ -22,49 +22,52 @@ extension TemplateParser {
     return value
   }
 
-  /// Parses one expression, or several with commas between them as a list.
-  mutating func expressionOrTuple() throws(TemplateFault) -> TemplateExpression {
-    let first = try expression()
+  /// Parses one expression, or several with commas between them as a tuple.
+  ///
+  /// - Parameter withCondition: whether an `if` belongs to the expression.
+  /// - Returns: the expression.
+  /// - Throws: what stands there in place of an expression.
+  mutating func expressionOrTuple(
+    withCondition: Bool = true
+  ) throws(TemplateFault) -> TemplateExpression {
+    let first = try withCondition ? expression() : expressionWithoutCondition()
     guard isNext(",") else { return first }
     var items = [first]
     while take(",") {
-      if current.kind == .endBlock || isNext(")") { break }
-      items.append(try expression())
+      if current.kind == .endBlock || current.kind == .endOutput || isNext(")") { break }
+      items.append(try withCondition ? expression() : expressionWithoutCondition())
     }
-    return TemplateExpression(kind: .list(items), line: first.line)
+    return TemplateExpression(kind: .list(items, isTuple: true), line: first.line)
   }
 
   /// Parses an expression that has no `if` at its own level.
   mutating func expressionWithoutCondition() throws(TemplateFault) -> TemplateExpression {
-    var left = try conjunction()
-    while take(name: "or") {
-      left = binary("or", left, try conjunction())
-    }
-    return left
+    let first = try conjunction()
+    var rest: [(symbol: String, right: TemplateExpression)] = []
+    while take(name: "or") { rest.append(("or", try conjunction())) }
+    return operation(first, rest)
   }
 
-  private func binary(
-    _ symbol: String,
-    _ left: TemplateExpression,
-    _ right: TemplateExpression
+  private func operation(
+    _ first: TemplateExpression,
+    _ rest: [(symbol: String, right: TemplateExpression)]
   ) -> TemplateExpression {
-    TemplateExpression(kind: .binary(symbol, left, right), line: left.line)
+    guard !rest.isEmpty else { return first }
+    return TemplateExpression(kind: .operation(first, rest), line: first.line)
   }
 
   private mutating func conjunction() throws(TemplateFault) -> TemplateExpression {
-    var left = try negation()
-    while take(name: "and") { left = binary("and", left, try negation()) }
-    return left
+    let first = try negation()
+    var rest: [(symbol: String, right: TemplateExpression)] = []
+    while take(name: "and") { rest.append(("and", try negation())) }
+    return operation(first, rest)
   }
 
   private mutating func negation() throws(TemplateFault) -> TemplateExpression {
     let line = current.line
     guard take(name: "not") else { return try comparison() }
-    depth += 1
-    defer { depth -= 1 }
-    guard depth <= Self.deepest else {
-      throw fault("the expression nests deeper than \(Self.deepest)")
-    }
+    try enter()
+    defer { leave() }
     return TemplateExpression(kind: .unary("not", try negation()), line: line)
   }
 
@@ -87,65 +90,111 @@ extension TemplateParser {
     return nil
   }
 
-  private mutating func sum() throws(TemplateFault) -> TemplateExpression {
-    var left = try concatenation()
-    while true {
-      if take("+") {
-        left = binary("+", left, try concatenation())
-      } else if take("-") {
-        left = binary("-", left, try concatenation())
-      } else {
-        return left
-      }
+  /// Parses operators of one precedence, from left to right.
+  private mutating func chain(
+    _ symbols: [String],
+    _ next: (inout TemplateParser) throws(TemplateFault) -> TemplateExpression
+  ) throws(TemplateFault) -> TemplateExpression {
+    let first = try next(&self)
+    var rest: [(symbol: String, right: TemplateExpression)] = []
+    while let symbol = symbols.first(where: { isNext($0) }) {
+      advance()
+      rest.append((symbol, try next(&self)))
     }
+    return operation(first, rest)
+  }
+
+  private mutating func sum() throws(TemplateFault) -> TemplateExpression {
+    try chain(["+", "-"]) { (parser) throws(TemplateFault) in try parser.concatenation() }
   }
 
   private mutating func concatenation() throws(TemplateFault) -> TemplateExpression {
-    var left = try product()
-    while take("~") { left = binary("~", left, try product()) }
-    return left
+    try chain(["~"]) { (parser) throws(TemplateFault) in try parser.product() }
   }
 
   private mutating func product() throws(TemplateFault) -> TemplateExpression {
-    var left = try unary()
-    while true {
-      guard let symbol = ["*", "/", "//", "%"].first(where: { isNext($0) }) else { return left }
-      advance()
-      left = binary(symbol, left, try unary())
-    }
+    try chain(["*", "/", "//", "%"]) { (parser) throws(TemplateFault) in try parser.power() }
+  }
+
+  private mutating func power() throws(TemplateFault) -> TemplateExpression {
+    try chain(["**"]) { (parser) throws(TemplateFault) in try parser.unary() }
   }
 
   private mutating func unary(withFilters: Bool = true) throws(TemplateFault) -> TemplateExpression
   {
-    depth += 1
-    defer { depth -= 1 }
-    guard depth <= Self.deepest else {
-      throw fault("the expression nests deeper than \(Self.deepest)")
-    }
+    try enter()
+    defer { leave() }
     let line = current.line
     var value: TemplateExpression
     if let sign = ["-", "+"].first(where: { isNext($0) }) {
       advance()
       value = TemplateExpression(kind: .unary(sign, try unary(withFilters: false)), line: line)
     } else {
-      value = try postfix(try primary())
+      value = try primary()
     }
-    while withFilters, let next = try filterOrTest(value) { value = next }
+    var links = 0
+    while let next = try link(value, withFilters: withFilters) {
+      value = next
+      links += 1
+      guard links <= TemplateLimits.deepestSyntax else {
+        throw fault("more than \(TemplateLimits.deepestSyntax) items, calls and filters in a row")
+      }
+    }
     return value
   }
 
   // MARK: Filters, tests, items, calls
 
-  private mutating func filterOrTest(
-    _ value: TemplateExpression
+  /// Parses what follows a value and takes it in: an attribute, an item, a call, a filter, a test.
+  private mutating func link(
+    _ value: TemplateExpression,
+    withFilters: Bool
   ) throws(TemplateFault) -> TemplateExpression? {
-    if take("|") {
-      let line = current.line
-      let name = try expectName("the name of a filter")
-      let arguments = isNext("(") ? try arguments() : TemplateArguments()
-      return TemplateExpression(kind: .filter(value, name, arguments), line: line)
+    let line = current.line
+    if take(".") {
+      if case .int(let number) = current.kind {
+        advance()
+        let key = TemplateExpression(kind: .value(.int(number)), line: line)
+        return TemplateExpression(kind: .item(value, key), line: line)
+      }
+      let name = try expectName("the name of an attribute")
+      return TemplateExpression(kind: .attribute(value, name), line: line)
+    }
+    if take("[") { return TemplateExpression(kind: try subscriptOf(value), line: line) }
+    if isNext("(") {
+      return TemplateExpression(kind: .call(value, try arguments()), line: line)
+    }
+    guard withFilters else { return nil }
+    if isNext("|") {
+      return TemplateExpression(kind: .filter(value, try filter()), line: line)
     }
     guard take(name: "is") else { return nil }
+    return try test(value)
+  }
+
+  /// Parses `| name(arguments)`.
+  private mutating func filter() throws(TemplateFault) -> TemplateFilter {
+    try expect("|")
+    return try namedFilter()
+  }
+
+  private mutating func namedFilter() throws(TemplateFault) -> TemplateFilter {
+    let line = current.line
+    let name = try expectName("the name of a filter")
+    let arguments = isNext("(") ? try arguments() : TemplateArguments()
+    return TemplateFilter(name: name, arguments: arguments, line: line)
+  }
+
+  /// Parses the filters of a block: `| a | b`, or `a | b` where the first has no bar.
+  mutating func filterChain(isFirstNamed: Bool) throws(TemplateFault) -> [TemplateFilter] {
+    var filters = [try isFirstNamed ? namedFilter() : filter()]
+    while isNext("|") { filters.append(try filter()) }
+    return filters
+  }
+
+  private mutating func test(
+    _ value: TemplateExpression
+  ) throws(TemplateFault) -> TemplateExpression {
     let line = current.line
     let isNegated = take(name: "not")
     let name = try expectName("the name of a test")
@@ -153,10 +202,25 @@ extension TemplateParser {
     if isNext("(") {
       arguments = try self.arguments()
     } else if startsTestArgument {
-      arguments.positional = [try postfix(try primary())]
+      var argument = try primary()
+      var links = 0
+      while isNext(".") || isNext("[") || isNext("("),
+        let next = try link(argument, withFilters: false)
+      {
+        argument = next
+        links += 1
+        guard links <= TemplateLimits.deepestSyntax else {
+          throw fault("more than \(TemplateLimits.deepestSyntax) items and calls in a row")
+        }
+      }
+      arguments.positional = [argument]
     }
     return TemplateExpression(
-      kind: .test(value, name, arguments, isNegated: isNegated),
+      kind: .test(
+        value,
+        TemplateFilter(name: name, arguments: arguments, line: line),
+        isNegated: isNegated
+      ),
       line: line
     )
   }
@@ -168,31 +232,6 @@ extension TemplateParser {
     case .name(let name): !["else", "or", "and", "is", "if", "in", "not"].contains(name)
     case .symbol(let symbol): symbol == "[" || symbol == "{"
     default: false
-    }
-  }
-
-  private mutating func postfix(
-    _ start: TemplateExpression
-  ) throws(TemplateFault) -> TemplateExpression {
-    var value = start
-    while true {
-      let line = current.line
-      if take(".") {
-        if case .int(let number) = current.kind {
-          advance()
-          let key = TemplateExpression(kind: .value(.int(number)), line: line)
-          value = TemplateExpression(kind: .item(value, key), line: line)
-        } else {
-          let name = try expectName("the name of an attribute")
-          value = TemplateExpression(kind: .attribute(value, name), line: line)
-        }
-      } else if take("[") {
-        value = TemplateExpression(kind: try subscriptOf(value), line: line)
-      } else if isNext("(") {
-        value = TemplateExpression(kind: .call(value, try arguments()), line: line)
-      } else {
-        return value
-      }
     }
   }
 
@@ -219,6 +258,7 @@ extension TemplateParser {
   private mutating func arguments() throws(TemplateFault) -> TemplateArguments {
     try expect("(")
     var arguments = TemplateArguments()
+    var names: Set<String> = []
     while !isNext(")") {
       if isNext("*") || isNext("**") { throw fault("arguments with '*' are not supported") }
       let value = try expression()
@@ -226,8 +266,14 @@ extension TemplateParser {
         guard case .name(let name) = value.kind else {
           throw fault("expected the name of an argument before '='")
         }
+        guard names.insert(name).inserted else {
+          throw fault("the argument '\(name)' is given twice")
+        }
         arguments.named.append((name, try expression()))
       } else {
+        guard arguments.named.isEmpty else {
+          throw fault("an argument without a name follows one with a name")
+        }
         arguments.positional.append(value)
       }
       guard take(",") else { break }
@@ -263,7 +309,7 @@ extension TemplateParser {
       return TemplateExpression(kind: .value(.double(value)), line: line)
     case .symbol("("):
       advance()
-      if take(")") { return TemplateExpression(kind: .list([]), line: line) }
+      if take(")") { return TemplateExpression(kind: .list([], isTuple: true), line: line) }
       let value = try expressionOrTuple()
       try expect(")")
       return value
@@ -275,7 +321,7 @@ extension TemplateParser {
         guard take(",") else { break }
       }
       try expect("]")
-      return TemplateExpression(kind: .list(items), line: line)
+      return TemplateExpression(kind: .list(items, isTuple: false), line: line)
     case .symbol("{"):
       advance()
       return TemplateExpression(kind: try mapEntries(), line: line)

@@ -3,12 +3,12 @@
 
 /// A recursive-descent parser over the tokens of a template.
 struct TemplateParser {
-  /// Statements and expressions nest no deeper than this, so that no template exhausts the stack.
-  static let deepest = 100
-
   private let tokens: [TemplateToken]
   private var index = 0
-  var depth = 0
+  /// How deep blocks, brackets and signs nest here, so that no template exhausts the stack.
+  private var depth = 0
+  /// How many loops are open here, for `break` and `continue`.
+  private var loops = 0
 
   init(tokens: [TemplateToken]) { self.tokens = tokens }
 
@@ -67,6 +67,17 @@ struct TemplateParser {
     return name
   }
 
+  /// Goes one level deeper; `leave` ends it.
+  mutating func enter() throws(TemplateFault) {
+    depth += 1
+    guard depth <= TemplateLimits.deepestSyntax else {
+      throw fault("the template nests deeper than \(TemplateLimits.deepestSyntax)")
+    }
+  }
+
+  /// Ends a level.
+  mutating func leave() { depth -= 1 }
+
   private mutating func expectEndOfBlock() throws(TemplateFault) {
     guard current.kind == .endBlock else { throw fault("expected '%}', found \(currentText)") }
     advance()
@@ -85,11 +96,8 @@ struct TemplateParser {
   private mutating func statements(
     until ends: Set<String>
   ) throws(TemplateFault) -> [TemplateStatement] {
-    depth += 1
-    defer { depth -= 1 }
-    guard depth <= Self.deepest else {
-      throw fault("the template nests deeper than \(Self.deepest)")
-    }
+    try enter()
+    defer { leave() }
     let start = tokens[max(0, index - 1)].line
     var body: [TemplateStatement] = []
     while true {
@@ -100,7 +108,7 @@ struct TemplateParser {
         body.append(TemplateStatement(kind: .text(text), line: line))
       case .beginOutput:
         advance()
-        let value = try expression()
+        let value = try expressionOrTuple()
         guard current.kind == .endOutput else {
           throw fault("expected '}}', found \(currentText)")
         }
@@ -130,16 +138,31 @@ struct TemplateParser {
     case "if": return try branches()
     case "for": return try loop()
     case "set": return try assignment()
+    case "macro":
+      return .macro(
+        try macro(name: try expectName("the name of the macro"), ending: "endmacro")
+      )
+    case "call": return try callBlock()
+    case "filter":
+      let filters = try filterChain(isFirstNamed: true)
+      return .filterBlock(filters, try body(ending: "endfilter"))
+    case "with": return try withBlock()
     case "break", "continue":
+      guard loops > 0 else { throw fault("'{% \(name) %}' stands outside of a loop") }
       try expectEndOfBlock()
       return name == "break" ? .breakLoop : .continueLoop
     case "generation":
       return .group(try body(ending: "endgeneration"))
-    case "elif", "else", "endif", "endfor", "endset", "endgeneration":
+    case "elif", "else":
       throw fault("'{% \(name) %}' has no block that it belongs to")
+    case _ where name.hasPrefix("end"):
+      throw fault("'{% \(name) %}' has no block that it belongs to")
+    case "include", "import", "from", "extends", "block":
+      throw fault("'{% \(name) %}' needs other templates; a chat template is one text alone")
     default:
       throw fault(
-        "'{% \(name) %}' is not supported; chat templates may use if, for, set, break and continue"
+        "'{% \(name) %}' is not supported; chat templates may use if, for, set, macro, call, filter, "
+          + "with, break, continue and generation"
       )
     }
   }
@@ -155,14 +178,14 @@ struct TemplateParser {
 
   private mutating func branches() throws(TemplateFault) -> TemplateStatement.Kind {
     var branches: [(condition: TemplateExpression?, body: [TemplateStatement])] = []
-    var condition: TemplateExpression? = try expression()
+    var condition: TemplateExpression? = try expressionOrTuple()
     while true {
       try expectEndOfBlock()
       let isLast = condition == nil
       let body = try statements(until: isLast ? ["endif"] : ["elif", "else", "endif"])
       branches.append((condition, body))
       if take(name: "elif") {
-        condition = try expression()
+        condition = try expressionOrTuple()
       } else if take(name: "else") {
         condition = nil
       } else {
@@ -174,15 +197,16 @@ struct TemplateParser {
   }
 
   private mutating func loop() throws(TemplateFault) -> TemplateStatement.Kind {
-    var names = [try expectName("the name of the loop's variable")]
-    while take(",") { names.append(try expectName("the name of the loop's variable")) }
+    let target = try targets(fields: false)
     guard take(name: "in") else { throw fault("expected 'in', found \(currentText)") }
     // The list stops before an 'if', which filters the items here.
-    let items = try expressionWithoutCondition()
+    let items = try expressionOrTuple(withCondition: false)
     let condition = take(name: "if") ? try expression() : nil
     if isNext(name: "recursive") { throw fault("recursive loops are not supported") }
     try expectEndOfBlock()
+    loops += 1
     let body = try statements(until: ["else", "endfor"])
+    loops -= 1
     var otherwise: [TemplateStatement] = []
     if take(name: "else") {
       otherwise = try self.body(ending: "endfor")
@@ -192,7 +216,7 @@ struct TemplateParser {
     }
     return .loop(
       TemplateLoop(
-        names: names,
+        target: target,
         items: items,
         condition: condition,
         body: body,
@@ -202,20 +226,98 @@ struct TemplateParser {
   }
 
   private mutating func assignment() throws(TemplateFault) -> TemplateStatement.Kind {
-    var targets: [TemplateTarget] = []
-    repeat {
-      var target = TemplateTarget(name: try expectName("the name of a variable"))
-      if take(".") { target.field = try expectName("the name of a field") }
-      targets.append(target)
-    } while take(",")
+    let target = try targets(fields: true)
     if take("=") {
       let value = try expressionOrTuple()
       try expectEndOfBlock()
-      return .set(targets, value)
+      return .set(target, value)
     }
-    guard targets.count == 1, current.kind == .endBlock else {
-      throw fault("expected '=', found \(currentText)")
+    if case .several = target { throw fault("expected '=', found \(currentText)") }
+    let filters = isNext("|") ? try filterChain(isFirstNamed: false) : []
+    guard current.kind == .endBlock else { throw fault("expected '=', found \(currentText)") }
+    return .setBlock(target, filters, try body(ending: "endset"))
+  }
+
+  /// Parses one target of an assignment, or several with commas between them.
+  private mutating func targets(fields: Bool) throws(TemplateFault) -> TemplateTarget {
+    let first = try target(fields: fields)
+    guard isNext(",") else { return first }
+    var targets = [first]
+    while take(",") {
+      if isNext("=") || isNext(")") || isNext(name: "in") { break }
+      targets.append(try target(fields: fields))
     }
-    return .setBlock(targets[0], try body(ending: "endset"))
+    return .several(targets)
+  }
+
+  private mutating func target(fields: Bool) throws(TemplateFault) -> TemplateTarget {
+    if take("(") {
+      try enter()
+      defer { leave() }
+      let inner = try targets(fields: fields)
+      try expect(")")
+      return inner
+    }
+    let name = try expectName("the name of a variable")
+    guard fields, take(".") else { return .name(name) }
+    return .field(name, try expectName("the name of a field"))
+  }
+
+  // MARK: Macros
+
+  /// Parses `(parameters) %} … {% end %}`.
+  private mutating func macro(
+    name: String,
+    ending end: String
+  ) throws(TemplateFault) -> TemplateMacro {
+    var parameters: [(name: String, standard: TemplateExpression?)] = []
+    try expect("(")
+    while !isNext(")") {
+      let parameter = try expectName("the name of a parameter")
+      let standard = take("=") ? try expression() : nil
+      if standard == nil, parameters.last?.standard != nil {
+        throw fault("the parameter '\(parameter)' needs a default as the one before it")
+      }
+      parameters.append((parameter, standard))
+      guard take(",") else { break }
+    }
+    try expect(")")
+    return TemplateMacro(name: name, parameters: parameters, body: try closedBody(ending: end))
+  }
+
+  /// Parses a body that loops around it cannot be left from.
+  private mutating func closedBody(ending end: String) throws(TemplateFault) -> [TemplateStatement]
+  {
+    let outer = loops
+    loops = 0
+    defer { loops = outer }
+    return try body(ending: end)
+  }
+
+  private mutating func callBlock() throws(TemplateFault) -> TemplateStatement.Kind {
+    var parameters: [(name: String, standard: TemplateExpression?)] = []
+    if take("(") {
+      while !isNext(")") {
+        let name = try expectName("the name of a parameter")
+        parameters.append((name, take("=") ? try expression() : nil))
+        guard take(",") else { break }
+      }
+      try expect(")")
+    }
+    let call = try expression()
+    guard case .call = call.kind else { throw fault("expected a call of a macro") }
+    let body = try closedBody(ending: "endcall")
+    return .callBlock(call, TemplateMacro(name: "caller", parameters: parameters, body: body))
+  }
+
+  private mutating func withBlock() throws(TemplateFault) -> TemplateStatement.Kind {
+    var values: [(target: TemplateTarget, value: TemplateExpression)] = []
+    while current.kind != .endBlock {
+      let target = try target(fields: false)
+      try expect("=")
+      values.append((target, try expression()))
+      guard take(",") else { break }
+    }
+    return .with(values, try body(ending: "endwith"))
   }
 }

@@ -9,8 +9,16 @@ struct TemplateStatement: Sendable {
     /// Branches in order; the one of `else` has no condition.
     case branches([(condition: TemplateExpression?, body: [TemplateStatement])])
     case loop(TemplateLoop)
-    case set([TemplateTarget], TemplateExpression)
-    case setBlock(TemplateTarget, [TemplateStatement])
+    case set(TemplateTarget, TemplateExpression)
+    /// `{% set x | f %}…{% endset %}`: the text of the body, through the filters.
+    case setBlock(TemplateTarget, [TemplateFilter], [TemplateStatement])
+    /// `{% filter f | g %}…{% endfilter %}`.
+    case filterBlock([TemplateFilter], [TemplateStatement])
+    case macro(TemplateMacro)
+    /// `{% call(x) f() %}…{% endcall %}`: the body is the macro that `f` finds as `caller`.
+    case callBlock(TemplateExpression, TemplateMacro)
+    /// `{% with a = 1 %}…{% endwith %}`.
+    case with([(target: TemplateTarget, value: TemplateExpression)], [TemplateStatement])
     case breakLoop
     case continueLoop
     /// A part that is evaluated as it stands, such as `{% generation %}`.
@@ -23,17 +31,32 @@ struct TemplateStatement: Sendable {
 
 /// A `for` statement.
 struct TemplateLoop: Sendable {
-  var names: [String]
+  var target: TemplateTarget
   var items: TemplateExpression
   var condition: TemplateExpression?
   var body: [TemplateStatement]
   var otherwise: [TemplateStatement]
 }
 
-/// What `set` assigns to: a variable, or a field of a namespace.
-struct TemplateTarget: Sendable {
+/// A `macro` statement, or the body of a `call`.
+struct TemplateMacro: Sendable {
   var name: String
-  var field: String?
+  var parameters: [(name: String, standard: TemplateExpression?)]
+  var body: [TemplateStatement]
+}
+
+/// What `set` and `for` assign to: a variable, a field of a namespace, or several of them.
+indirect enum TemplateTarget: Sendable {
+  case name(String)
+  case field(String, String)
+  case several([TemplateTarget])
+}
+
+/// A filter with its arguments.
+struct TemplateFilter: Sendable {
+  var name: String
+  var arguments: TemplateArguments
+  var line: Int
 }
 
 /// An expression with the line it starts in.
@@ -41,16 +64,17 @@ struct TemplateExpression: Sendable {
   indirect enum Kind: Sendable {
     case value(TemplateValue)
     case name(String)
-    case list([TemplateExpression])
+    case list([TemplateExpression], isTuple: Bool)
     case map([(key: TemplateExpression, value: TemplateExpression)])
     case attribute(TemplateExpression, String)
     case item(TemplateExpression, TemplateExpression)
     case slice(TemplateExpression, [TemplateExpression?])
     case call(TemplateExpression, TemplateArguments)
-    case filter(TemplateExpression, String, TemplateArguments)
-    case test(TemplateExpression, String, TemplateArguments, isNegated: Bool)
+    case filter(TemplateExpression, TemplateFilter)
+    case test(TemplateExpression, TemplateFilter, isNegated: Bool)
     case unary(String, TemplateExpression)
-    case binary(String, TemplateExpression, TemplateExpression)
+    /// Operators of one precedence from left to right: a long sum lies no deeper than a short one.
+    case operation(TemplateExpression, [(symbol: String, right: TemplateExpression)])
     /// A chain such as `1 < x <= 3`: every neighbouring pair must hold.
     case comparison(TemplateExpression, [(symbol: String, right: TemplateExpression)])
     case conditional(TemplateExpression, condition: TemplateExpression, TemplateExpression?)

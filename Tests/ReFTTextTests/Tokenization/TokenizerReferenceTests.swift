@@ -37,7 +37,7 @@ import _ReFTTestSupport
     let gguf = try GGUFFile(path: RealModel.required())
     let tokenizer = try Tokenizer(gguf: gguf)
     let source = try #require(gguf.string("tokenizer.chat_template"))
-    let template = try ChatTemplate(source: source, bos: "<|im_start|>", eos: "<|im_end|>")
+    let template = ChatTemplate(source: source, bos: "<|im_start|>", eos: "<|im_end|>")
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     for talk in try decoder.decode([Talk].self, from: Fixture.data("smollm2/greedy.json")) {

@@ -152,7 +152,7 @@ struct DataSetTests {
     #expect(text == Example(ids: [257, 97, 98], labels: [-100, 97, 98], promptLength: 3))
     var options = DataSet.Options()
     options.template = .chat
-    let template = try ChatTemplate(
+    let template = ChatTemplate(
       source: "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
         + "{% if add_generation_prompt %}<assistant>{% endif %}",
       bos: "",
@@ -208,7 +208,7 @@ struct DataSetTests {
 
   @Test("puts the system's words and earlier turns where the chat template has a place for them")
   func turns() throws {
-    let template = try ChatTemplate(
+    let template = ChatTemplate(
       source: "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
         + "{% if add_generation_prompt %}<assistant>{% endif %}",
       bos: "",
