@@ -5,10 +5,18 @@ public import ReFTTensor
 
 /// What turns text into a model's tokens.
 public struct ModelText: Sendable {
+  /// The file that they were read from.
+  public let path: String
   /// The model's tokenizer.
   public let tokenizer: Tokenizer
   /// The model's chat template, when the file has one.
   public let chatTemplate: ChatTemplate?
+
+  /// The tokens that end a reply, that at the end of the chat template's turns among them.
+  public var stopIds: Set<Int32> {
+    let end = chatTemplate?.endOfTurn(tokenizer)
+    return end.map { tokenizer.stopIds.union([$0]) } ?? tokenizer.stopIds
+  }
 
   /// Reads the tokenizer and the chat template of a model file.
   ///
@@ -16,6 +24,7 @@ public struct ModelText: Sendable {
   public init(gguf: GGUFFile) throws(ReFTError) {
     let tokenizer = try Tokenizer(gguf: gguf)
     self.tokenizer = tokenizer
+    path = gguf.file.path
     chatTemplate = gguf.string("tokenizer.chat_template").map { source in
       ChatTemplate(
         source: source,

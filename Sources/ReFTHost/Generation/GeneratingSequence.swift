@@ -39,7 +39,7 @@ final class GeneratingSequence {
     self.request = request
     self.promptIds = promptIds
     self.pass = pass
-    stopIds = request.ignoresEnd ? [] : model.tokenizer.stopIds
+    stopIds = request.ignoresEnd ? [] : model.text.stopIds
     sampler = Sampler(request.sampling)
     decoder = Tokenizer.Decoder(model.tokenizer)
     filter = StopTextFilter(request.stop)

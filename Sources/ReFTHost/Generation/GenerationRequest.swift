@@ -8,14 +8,7 @@ public import ReFTText
 /// One text to generate.
 public struct GenerationRequest: Sendable {
   /// What the model reads before it writes.
-  public enum Prompt: Sendable {
-    /// Text as it is; the texts of special tokens stand for these tokens.
-    case text(String)
-    /// A conversation, written out by the model's chat template, up to the beginning of a reply.
-    case chat([ChatMessage])
-    /// Token ids, taken as they are.
-    case ids([Int32])
-  }
+  public typealias Prompt = ReFTText.Prompt
 
   /// What the model reads.
   public var prompt: Prompt
@@ -47,22 +40,14 @@ public struct GenerationRequest: Sendable {
     self.ignoresEnd = ignoresEnd
   }
 
-  /// The prompt as token ids of a model.
+  /// The prompt as token ids of a model; instructions are worded as those that the adapter learnt from.
   ///
   /// - Throws: `usage` for a chat with a model that has no chat template, `badData` where the
   ///   template refuses the messages.
   public func promptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
-    switch prompt {
-    case .ids(let ids): return ids
-    case .text(let text): return model.tokenizer.encode(text)
-    case .chat(let messages):
-      guard let template = model.text.chatTemplate else { throw .chatTemplateMissing(model.path) }
-      let text = try template.render(messages, addGenerationPrompt: true)
-      // Many templates write the start token themselves.
-      let bos = model.tokenizer.bos.map { model.tokenizer.piece($0) } ?? ""
-      let hasStart = !bos.isEmpty && text.utf8.starts(with: bos.utf8)
-      return model.tokenizer.encode(text, addBOS: hasStart ? false : nil)
-    }
+    var usual = Template.none
+    if case .instruction = prompt, let text = adapter?.template { usual = try Template(text) }
+    return try PromptEncoder(model.text, usual: usual).ids(of: prompt)
   }
 
   /// Checks the request and returns the prompt's ids.

@@ -4,13 +4,6 @@
 import ReFTTensor
 
 extension ReFTError {
-  static func chatTemplateMissing(_ path: String) -> ReFTError {
-    ReFTError(
-      .usage,
-      "\(path) has no chat template; use a chat model, or write the prompt out and give it as it is"
-    )
-  }
-
   static func emptyPrompt() -> ReFTError {
     ReFTError(
       .usage,

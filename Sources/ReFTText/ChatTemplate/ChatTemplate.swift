@@ -42,6 +42,7 @@ public struct ChatTemplate: Sendable {
   /// The statements, once somebody asked for them.
   private final class Parsed: Sendable {
     private let body = Mutex<Result<[TemplateStatement], TemplateFault>?>(nil)
+    private let end = Mutex<Int32??>(nil)
 
     func statements(of source: String) throws(TemplateFault) -> [TemplateStatement] {
       let result = body.withLock { body in
@@ -55,6 +56,15 @@ public struct ChatTemplate: Sendable {
         return result
       }
       return try result.get()
+    }
+
+    /// What `find` found the first time.
+    func endOfTurn(_ find: () -> Int32?) -> Int32? {
+      end.withLock { end in
+        let found = end ?? find()
+        end = found
+        return found
+      }
     }
   }
 
@@ -107,6 +117,30 @@ public struct ChatTemplate: Sendable {
       return try evaluator.run(try parsed.statements(of: source))
     } catch {
       throw ReFTError(.badData, "\(origin), line \(error.line): \(error.message)")
+    }
+  }
+}
+
+extension ChatTemplate {
+  /// The special token that the template writes at the end of the assistant's turn.
+  ///
+  /// - Parameter coder: the tokenizer of the template's model, the same at every call.
+  /// - Returns: the token; nil where no special one follows a reply, or where the template cannot
+  ///   write a plain conversation.
+  func endOfTurn(_ coder: any TextCoding) -> Int32? {
+    parsed.endOfTurn {
+      let reply = "reply"
+      let messages = [
+        ChatMessage(role: "user", content: "question"),
+        ChatMessage(role: "assistant", content: reply),
+      ]
+      let text = Result { try render(messages, addGenerationPrompt: false) }
+      guard case .success(let text) = text, let last = text.ranges(of: reply).last else {
+        return nil
+      }
+      let rest = text[last.upperBound...].drop { $0.isWhitespace }
+      let first = coder.encode(String(rest), parseSpecial: true, addBOS: false).first
+      return first.flatMap { coder.isSpecial($0) ? $0 : nil }
     }
   }
 }

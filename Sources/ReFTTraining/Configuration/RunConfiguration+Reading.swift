@@ -5,6 +5,7 @@ import Foundation
 import ReFTHost
 import ReFTModel
 public import ReFTTensor
+import ReFTText
 
 extension RunConfiguration {
   /// Reads a configuration file.

@@ -4,6 +4,7 @@
 import Foundation
 import ReFTHost
 import ReFTModel
+import ReFTText
 
 extension RunConfiguration {
   /// The configuration with all defaults written out; reading it gives an equal configuration.
@@ -33,8 +34,9 @@ extension DataOptions {
     case .file(let path): result.append(("validation", .text(path)))
     case .fraction(let value): result.append(("validation", .plain("\(value)")))
     }
+    if let template { result.append(("template", .text(template.description))) }
     result += [
-      ("template", .text(template.description)), ("max_length", .plain("\(maxLength)")),
+      ("max_length", .plain("\(maxLength)")),
       ("overlong", .plain(overlong.rawValue)),
       ("end_of_sequence", .plain("\(appendsEndOfSequence)")),
     ]

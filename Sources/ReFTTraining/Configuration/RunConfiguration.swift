@@ -4,6 +4,7 @@
 
 public import ReFTHost
 public import ReFTModel
+public import ReFTText
 
 /// The resolved configuration of a training run.
 public struct RunConfiguration: Sendable, Equatable {
@@ -64,9 +65,9 @@ public struct DataOptions: Sendable, Equatable {
   public var train: String
   /// `validation`: a file, or a fraction of the training rows; none by default.
   public var validation: Validation = .none
-  /// `template`: `none` (default), `alpaca`, `chat` or a format string such as
-  /// `"{instruction}\n{output}"`.
-  public var template: Template = .none
+  /// `template`: `none`, `alpaca`, `chat` or a format string such as `"{instruction}\n{output}"`; nil
+  /// by default: instructions as they are, conversations through the chat template.
+  public var template: Template?
   /// `max_length`: the most tokens of a row, prompt and completion together; 512 by default.
   public var maxLength = 512
   /// `overlong`: `cut` (default), `skip` or `error`.

@@ -8,8 +8,11 @@ public import ReFTText
 public struct DataSet: Sendable {
   /// How a file becomes examples.
   public struct Options: Sendable {
-    /// The wording around instructions; none by default.
-    public var template: Template = .none
+    /// The wording around instructions that the user chose; nil by default: none was chosen, and
+    /// conversations go through the chat template.
+    public var template: Template?
+    /// The wording around instructions where none was chosen; none by default.
+    public var usualTemplate: Template = .none
     /// The most tokens of a row that were asked for; unlimited by default.
     public var maxLength: Int = .max
     /// The most tokens that the model can take; unlimited by default.
@@ -54,6 +57,8 @@ public struct DataSet: Sendable {
     public var tokens = 0
     /// Tokens to learn of all examples.
     public var labels = 0
+    /// Rows that are conversations.
+    public var conversations = 0
     /// Keys of the rows that nothing reads.
     public var unread = UnreadKeys()
   }
@@ -78,7 +83,7 @@ public struct DataSet: Sendable {
   ///   - path: JSON lines or one JSON list, in any of the formats of the configuration's manual.
   ///   - options: template, lengths, limit.
   ///   - coder: the model's tokenizer.
-  ///   - chatTemplate: the model's; only the template `chat` needs it.
+  ///   - chatTemplate: the model's; only conversations and the template `chat` need it.
   /// - Throws: `inputMissing` without the file; `badData` with file and line for anything wrong in
   ///   it, and when no row has anything to learn.
   public init(
@@ -90,13 +95,15 @@ public struct DataSet: Sendable {
     self.path = path
     self.options = options
     let longest = options.longest
-    let encoder = RowEncoder(
+    let words = PromptEncoder(
       coder: coder,
-      template: options.template,
       chatTemplate: chatTemplate,
+      template: options.template,
+      usual: options.usualTemplate,
       appendsEndOfSequence: options.appendsEndOfSequence,
       limit: longest
     )
+    let encoder = RowEncoder(coder: coder, words: words)
     var account = Account()
     var reader = try RowReader(path: path)
     while account.rows < options.limit ?? .max, let row = try reader.next() {
@@ -106,9 +113,10 @@ public struct DataSet: Sendable {
         row,
         path: path,
         purpose: .learning,
-        usesChat: options.template == .chat,
+        usesChat: words.template == .chat,
         unread: &account.unread
       )
+      if case .messages = data { account.conversations += 1 }
       var example = try encoder.example(data, place: place)
       if example.ids.count > longest {
         switch options.overlong {

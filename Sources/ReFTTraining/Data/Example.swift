@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One row as the model sees it.
 
+import ReFTText
+
 /// The tokens of one row, with what is to be learnt of them.
 public struct Example: Sendable, Equatable {
   /// The label of a token that is not to be learnt.
@@ -21,6 +23,10 @@ public struct Example: Sendable, Equatable {
     self.ids = ids
     self.labels = labels
     self.promptLength = promptLength
+  }
+
+  init(_ text: EncodedText) {
+    self.init(ids: text.ids, labels: text.labels, promptLength: text.promptLength)
   }
 
   /// The number of tokens to learn; the first token is never predicted.

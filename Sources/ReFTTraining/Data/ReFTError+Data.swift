@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be wrong with data files and templates, one factory per situation.
 
-import ReFTHost
 import ReFTTensor
 
 extension ReFTError {
@@ -89,70 +88,6 @@ extension ReFTError {
       .badData,
       "\(place): \"\(key)\" holds \(id), which is no token of this model; expected 0 to \(size - 1)"
         + (key == "labels" ? ", or -100 for no label" : "")
-    )
-  }
-
-  static func noEndOfSequence() -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "the model's tokenizer names no end-of-sequence token; set 'data.end_of_sequence: false' (with "
-        + "`reft score`: --no-eos)"
-    )
-  }
-
-  // MARK: Templates
-
-  static func unknownTemplate(_ text: String) -> ReFTError {
-    let guess = NearestName.find(text, in: ["none", "alpaca", "chat"])
-    return ReFTError(
-      .badConfiguration,
-      "there is no template '\(text)'" + (guess.map { "; did you mean '\($0)'?" } ?? ";")
-        + " expected none, alpaca, chat, or a text with {instruction}, {input} and {output}"
-    )
-  }
-
-  static func noChatTemplate() -> ReFTError {
-    ReFTError(
-      .usage,
-      "the template is 'chat', but the model has no chat template; take 'alpaca', 'none' or a "
-        + "format string"
-    )
-  }
-
-  static func messagesNeedChat(_ place: String, template: Template) -> ReFTError {
-    ReFTError(
-      .badData,
-      "\(place): a conversation of several messages fits no template '\(template)'; set "
-        + "'data.template: chat' (with `reft score`: --template chat)"
-    )
-  }
-
-  static func loneBrace(template: String, brace: Character) -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "a lone '\(brace)' in the template '\(template)'; write it twice to mean the character"
-    )
-  }
-
-  static func unknownField(template: String, field: String) -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "unknown field {\(field)} in the template '\(template)'; expected {instruction}, {input} or "
-        + "{output}"
-    )
-  }
-
-  static func fieldAfterOutput(template: String, field: String) -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "{\(field)} follows {output} in the template '\(template)'; the output must be the last field"
-    )
-  }
-
-  static func templateWithoutInstruction(_ template: String) -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "the template '\(template)' lacks {instruction}, so all prompts would be equal"
     )
   }
 }

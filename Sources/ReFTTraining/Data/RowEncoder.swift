@@ -1,115 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a row's texts to tokens and labels.
+// From a row to tokens and labels; the words go the way that prompts go, through PromptEncoder.
 
 import ReFTTensor
-public import ReFTText
-
-/// What turns texts into tokens; a model's tokenizer is the usual one.
-public protocol TextCoding: Sendable {
-  /// The token that ends a completion; nil when the vocabulary has none.
-  var eos: Int32? { get }
-  /// The number of tokens.
-  var vocabularySize: Int { get }
-  /// Turns text into tokens; `addBOS` nil does what the model says.
-  func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?) -> [Int32]
-  /// The same, but of more than `limit` tokens only the first ones, more than `limit` of them.
-  func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?, limit: Int) -> [Int32]
-}
-
-extension TextCoding {
-  /// Encodes the whole text, however long it is.
-  public func encode(
-    _ text: String,
-    parseSpecial: Bool,
-    addBOS: Bool?,
-    limit: Int
-  ) -> [Int32] {
-    encode(text, parseSpecial: parseSpecial, addBOS: addBOS)
-  }
-}
-
-extension Tokenizer: TextCoding {}
+import ReFTText
 
 /// Turns rows into examples.
 struct RowEncoder {
   let coder: any TextCoding
-  let template: Template
-  let chatTemplate: ChatTemplate?
-  /// Whether completions end with the end-of-sequence token.
-  let appendsEndOfSequence: Bool
-  /// The most tokens that are of use: of longer rows no more than is needed to tell is encoded.
-  var limit = Int.max
+  let words: PromptEncoder
 
   /// The tokens and labels of a row; prompt and completion are tokenised apart.
   ///
-  /// - Throws: `badData` for foreign tokens and conversations that fit no template, `usage` where a
-  ///   chat template is missing, `badConfiguration` where an end-of-sequence token is.
+  /// - Throws: `badData` with the place for foreign tokens, and for conversations that the model or the
+  ///   chosen template has no form for; `badConfiguration` where an end-of-sequence token is missing.
   func example(_ row: DataRow, place: String) throws(ReFTError) -> Example {
-    switch row {
-    case .completion(let prompt, let completion):
-      return try example(prompt: prompt, completion: completion, addBOS: nil)
-    case .instruction(let instruction, let input, let output):
-      let prompt = try template.prompt(
-        instruction: instruction,
-        input: input,
-        chatTemplate: chatTemplate
-      )
-      return try templated(prompt: prompt, output: output)
-    case .messages(let messages):
-      return try conversation(messages, place: place)
-    case .text(let text):
-      let ids = coder.encode(text, parseSpecial: true, addBOS: nil, limit: limit)
-      guard !ids.isEmpty else { throw .wrongRow(place, "\"text\" is empty; remove the row") }
-      return Example(ids: ids, labels: [Example.noLabel] + ids.dropFirst(), promptLength: ids.count)
-    case .tokens(let ids, let labels):
+    if case .tokens(let ids, let labels) = row {
       return try tokens(ids: ids, labels: labels, place: place)
     }
-  }
-
-  /// A prompt that the template wrote; a chat template writes the markers of the beginning itself.
-  private func templated(prompt: String, output: String) throws(ReFTError) -> Example {
-    try example(
-      prompt: prompt,
-      completion: template.completion(of: output),
-      addBOS: template == .chat ? false : nil
-    )
-  }
-
-  private func example(
-    prompt: String,
-    completion: String,
-    addBOS: Bool?
-  ) throws(ReFTError) -> Example {
-    let head = coder.encode(prompt, parseSpecial: true, addBOS: addBOS, limit: limit)
-    let rest = max(0, limit - head.count)
-    var tail = coder.encode(completion, parseSpecial: true, addBOS: false, limit: rest)
-    if appendsEndOfSequence {
-      guard let eos = coder.eos else { throw .noEndOfSequence() }
-      tail.append(eos)
+    let encoded: EncodedText
+    do throws(ReFTError) {
+      switch row {
+      case .text(let text):
+        encoded = words.encode(text: text)
+        guard !encoded.ids.isEmpty else {
+          throw ReFTError(.badData, "\"text\" is empty; remove the row")
+        }
+      default: encoded = try words.encode(row.prompt, answer: row.answer)
+      }
+    } catch {
+      throw error.at(place)
     }
-    return Example(
-      ids: head + tail,
-      labels: [Int32](repeating: Example.noLabel, count: head.count) + tail,
-      promptLength: head.count
-    )
-  }
-
-  private func conversation(
-    _ messages: [ChatMessage],
-    place: String
-  ) throws(ReFTError) -> Example {
-    let answer = messages[messages.count - 1].content
-    if template == .chat {
-      let prompt = try Template.chatPrompt(Array(messages.dropLast()), chatTemplate)
-      return try templated(prompt: prompt, output: answer)
-    }
-    guard messages.count == 2, messages[0].role == "user" else {
-      throw .messagesNeedChat(place, template: template)
-    }
-    return try example(
-      .instruction(instruction: messages[0].content, input: "", output: answer),
-      place: place
-    )
+    return Example(encoded)
   }
 
   private func tokens(
@@ -126,5 +47,38 @@ struct RowEncoder {
     }
     let prompt = labels.prefix { $0 == Example.noLabel }.count
     return Example(ids: ids, labels: labels, promptLength: prompt)
+  }
+}
+
+extension DataRow {
+  /// What the model is asked.
+  var prompt: Prompt {
+    switch self {
+    case .completion(let prompt, _): .text(prompt)
+    case .instruction(let instruction, let input, _): .instruction(instruction, input: input)
+    case .messages(let messages):
+      .chat(messages.last?.role == "assistant" ? messages.dropLast() : messages)
+    case .text(let text): .text(text)
+    case .tokens(let ids, _): .ids(ids)
+    }
+  }
+
+  /// What it must answer; empty in rows that are read for their prompts.
+  var answer: String {
+    switch self {
+    case .completion(_, let completion): completion
+    case .instruction(_, _, let output): output
+    case .messages(let messages):
+      messages.last?.role == "assistant" ? messages.last?.content ?? "" : ""
+    case .text, .tokens: ""
+    }
+  }
+}
+
+extension ReFTError {
+  /// The error as one of a row: it is the data that does not fit, wherever that showed.
+  func at(_ place: String) -> ReFTError {
+    guard code == .usage || code == .badData else { return self }
+    return .wrongRow(place, message)
   }
 }

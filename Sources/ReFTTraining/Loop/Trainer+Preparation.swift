@@ -5,6 +5,7 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 
 extension Trainer {
   /// Reads and checks everything, so that a mistake shows before the first step; then claims the
@@ -18,6 +19,9 @@ extension Trainer {
     try folder.checkOwnership(removesAll: mode == .overwrite)
     let data = try TrainingData(configuration, model: model)
     let adapter = try makeAdapter(observer: observer)
+    // Whoever uses the adapter asks as the rows did, unless told otherwise.
+    let usual: Template = data.training.account.conversations > 0 ? .chat : .none
+    adapter.template = (configuration.data.template ?? usual).description
     let notes = try data.check(adapter.specs, tokenizer: model.tokenizer)
     let order = DataOrder(
       exampleCount: data.training.examples.count,
@@ -114,7 +118,6 @@ extension Trainer {
     )
     try adapter.checkTrainable()
     guard adapter.parameters.trainableCount > 0 else { throw .nothingToTrain() }
-    adapter.template = configuration.data.template.description
     if let path = configuration.train.initialAdapter {
       let start = try Adapter.load(path: path, model: model, catalog: catalog)
       for warning in start.warnings { observer(.warning(warning)) }

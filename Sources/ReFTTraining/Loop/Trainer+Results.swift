@@ -95,7 +95,7 @@ extension Trainer {
   func writeManifest(_ run: TrainingRun, status: String) throws {
     var data: [String: JSONValue] = [
       "train": describe(run.data.training),
-      "template": .string(configuration.data.template.description),
+      "template": text(run.adapter.template),
     ]
     if let validation = run.data.validation { data["validation"] = describe(validation) }
     let plugins = zip(run.adapter.specs, run.adapter.provenance).map { spec, provenance in

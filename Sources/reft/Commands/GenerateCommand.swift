@@ -110,24 +110,20 @@ struct GenerateCommand: ParsableCommand {
     _ model: LoadedModel,
     _ adapter: Adapter?
   ) throws -> [GenerationRequest.Prompt] {
-    if let prompt { return [.text(prompt)] }
-    if let chat { return [.chat([ChatMessage(role: "user", content: chat)])] }
-    let wording = try Template(template ?? adapter?.template ?? "none")
+    let words = PromptEncoder(
+      model.text,
+      template: try template.map { try Template($0) },
+      usual: try Template(adapter?.template ?? "none")
+    )
     if let input {
-      return try PromptFile.read(
-        path: input,
-        template: wording,
-        chatTemplate: model.text.chatTemplate,
-        warn: { Output.note("warning: \($0)") }
-      )
+      return try PromptFile.read(path: input, words: words) { Output.note("warning: \($0)") }
     }
-    return [
-      try PromptFile.instructionPrompt(
-        instruction ?? "",
-        template: wording,
-        chatTemplate: model.text.chatTemplate
-      )
-    ]
+    if let prompt { return [.ids(try words.ids(of: .text(prompt)))] }
+    if let chat {
+      let message = ChatMessage(role: "user", content: chat)
+      return [.ids(try words.ids(of: .chat([message])))]
+    }
+    return [.ids(try words.ids(of: .instruction(instruction ?? "", input: "")))]
   }
 
   /// Generates all texts; `show` gets those that there are at the end, also when one failed.

@@ -99,7 +99,8 @@ struct ScoreCommand: ParsableCommand {
     let loaded = try LoadedModel(path: model.path())
     let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     var options = DataSet.Options()
-    options.template = try Template(template ?? adapter?.template ?? "none")
+    options.template = try template.map { try Template($0) }
+    options.usualTemplate = try Template(adapter?.template ?? "none")
     options.appendsEndOfSequence = !noEos
     options.contextLength = loaded.configuration.contextLength
     options.maxLength = maxLength ?? .max

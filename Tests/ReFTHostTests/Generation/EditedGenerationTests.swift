@@ -5,6 +5,7 @@ import Foundation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import Testing
 import _ReFTTestSupport
 

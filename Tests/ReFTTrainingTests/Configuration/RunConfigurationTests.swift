@@ -4,6 +4,7 @@
 import ReFTHost
 import ReFTModel
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 import Testing
 

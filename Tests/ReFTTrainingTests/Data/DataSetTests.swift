@@ -13,9 +13,12 @@ struct ByteCoder: TextCoding {
   var eos: Int32? = 256
   var bos: Int32?
   let vocabularySize = 258
+  var addsBOS: Bool { bos != nil }
+
+  func isSpecial(_ id: Int32) -> Bool { id > 255 }
 
   func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?) -> [Int32] {
-    (addBOS == false ? [] : bos.map { [$0] } ?? []) + text.utf8.map(Int32.init)
+    (addBOS != true ? [] : bos.map { [$0] } ?? []) + text.utf8.map(Int32.init)
   }
 }
 
@@ -103,12 +106,6 @@ struct DataSetTests {
       completion: "o!"
     ),
     Format(
-      testDescription: "two messages without a chat template",
-      row: #"{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}"#,
-      prompt: "u",
-      completion: "a"
-    ),
-    Format(
       testDescription: "escapes and surrogate pairs",
       row: #"{"prompt":"\u00e9\ud83d\ude00\n\"\/","completion":"x"}"#,
       prompt: "é😀\n\"/",
@@ -141,7 +138,7 @@ struct DataSetTests {
     )
   }
 
-  @Test("puts a beginning-of-text token before prompts and texts alone, and not before chats")
+  @Test("puts a beginning-of-text token before prompts, texts and chats alike")
   func beginning() throws {
     let coder = ByteCoder(bos: 257)
     #expect(
@@ -150,8 +147,6 @@ struct DataSetTests {
     )
     let text = try load(#"{"text":"ab"}"#, coder: coder).examples[0]
     #expect(text == Example(ids: [257, 97, 98], labels: [-100, 97, 98], promptLength: 3))
-    var options = DataSet.Options()
-    options.template = .chat
     let template = ChatTemplate(
       source: "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
         + "{% if add_generation_prompt %}<assistant>{% endif %}",
@@ -162,9 +157,10 @@ struct DataSetTests {
       {"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},\
       {"role":"assistant","content":"a"}]}
       """
-    let chat = try load(row, options, coder: coder, chat: template).examples[0]
-    #expect(chat.ids == tokens("<system>s<user>u<assistant>a") + [256])
-    #expect(chat.promptLength == 27)
+    // No template is chosen: conversations go through the model's own.
+    let chat = try load(row, coder: coder, chat: template).examples[0]
+    #expect(chat.ids == [257] + tokens("<system>s<user>u<assistant>a") + [256])
+    #expect(chat.promptLength == 28)
   }
 
   @Test("takes ids and labels as they are; the prompt is what has no label at the start")

@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTTensor
+import ReFTText
 import ReFTTraining
 import Testing
 import _ReFTTestSupport
@@ -210,10 +211,10 @@ struct WrongDataTests {
         + "{\"type\":\"text\",\"text\"} alone"
     ),
     Mistake(
-      "long conversation without chat template",
+      "conversation without chat template",
       #"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"assistant","content":"a"}]}"#,
-      "1: a conversation of several messages fits no template 'none'; set 'data.template: chat' "
-        + "(with `reft score`: --template chat)"
+      "1: the model has no chat template; use a chat model, or write the prompt out and give it as "
+        + "it is"
     ),
   ]
 

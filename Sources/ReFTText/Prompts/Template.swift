@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a row's texts become the prompt and the completion that the model sees.
 
-import ReFTHost
 public import ReFTTensor
-public import ReFTText
 
 /// The wording around an instruction.
 public enum Template: Sendable, Equatable, CustomStringConvertible {
@@ -40,41 +38,26 @@ public enum Template: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// The prompt of an instruction, as the model sees it.
-  ///
-  /// - Parameters:
-  ///   - instruction: what is asked.
-  ///   - input: what it is asked about; may be empty.
-  ///   - chatTemplate: the model's; only `chat` needs it.
-  /// - Returns: the text of the prompt.
-  /// - Throws: `usage` when the template is `chat` and the model has none.
-  public func prompt(
-    instruction: String,
-    input: String = "",
-    chatTemplate: ChatTemplate? = nil
-  ) throws(ReFTError) -> String {
+  /// The prompt of an instruction, as the model sees it; nil where the model's chat template writes
+  /// it.
+  func prompt(instruction: String, input: String) -> String? {
     switch self {
-    case .none: return input.isEmpty ? instruction : instruction + "\n" + input
-    case .alpaca: return Self.alpacaPrompt(instruction: instruction, input: input)
-    case .chat:
-      let text = input.isEmpty ? instruction : instruction + "\n\n" + input
-      return try Self.chatPrompt([ChatMessage(role: "user", content: text)], chatTemplate)
-    case .format(let format): return format.prompt(instruction: instruction, input: input)
+    case .none: input.isEmpty ? instruction : instruction + "\n" + input
+    case .alpaca: Self.alpacaPrompt(instruction: instruction, input: input)
+    case .chat: nil
+    case .format(let format): format.prompt(instruction: instruction, input: input)
     }
+  }
+
+  /// The user's message of an instruction, for the chat template.
+  static func message(instruction: String, input: String) -> ChatMessage {
+    ChatMessage(role: "user", content: input.isEmpty ? instruction : instruction + "\n\n" + input)
   }
 
   /// The completion that answers, without end-of-sequence token.
   func completion(of output: String) -> String {
     if case .format(let format) = self { return output + format.closing }
     return output
-  }
-
-  static func chatPrompt(
-    _ messages: [ChatMessage],
-    _ template: ChatTemplate?
-  ) throws(ReFTError) -> String {
-    guard let template else { throw .noChatTemplate() }
-    return try template.render(messages, addGenerationPrompt: true)
   }
 
   private static func alpacaPrompt(instruction: String, input: String) -> String {
