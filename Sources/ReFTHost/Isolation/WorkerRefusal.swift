@@ -57,7 +57,10 @@ struct WorkerRules: Sendable {
       return decideOpening(notice, path: 0, flags: arguments.1)
     case reft_call_newfstatat where arguments.3 & Self.emptyPathFlag != 0:
       // What is open already, and not what a path leads to.
-      return text(notice, 1)?.isEmpty == true ? .allowed : .quiet(EACCES)
+      switch text(notice, 1) {
+      case .readable(""), .forbidden: return .allowed
+      case .readable, .missing: return .quiet(EACCES)
+      }
     default: break
     }
     let name = reft_system_call_name(notice.number).map { String(cString: $0) }
@@ -77,8 +80,14 @@ struct WorkerRules: Sendable {
     path argument: Int32,
     flags: UInt64
   ) -> WorkerRefusal {
-    guard let path = text(notice, argument) else { return .quiet(EFAULT) }
     let isWriting = flags & UInt64(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC) != 0
+    let path: String
+    switch text(notice, argument) {
+    case .readable(let text): path = text
+    case .missing: return .quiet(EFAULT)
+    // Where this machine lets nobody look, Landlock alone decides.
+    case .forbidden: return isWriting ? .told(EACCES, "to write a file") : .allowed
+    }
     if !isWriting, openPaths.contains(path) || isSealed(path) { return .allowed }
     if !isWriting, Self.usualPaths.contains(where: { path == $0 || path.hasPrefix($0 + "/") }) {
       return .quiet(EACCES)
@@ -101,12 +110,24 @@ struct WorkerRules: Sendable {
     return sealedDescriptors.contains(number)
   }
 
-  /// The text of an argument; nil where there is none.
-  private func text(_ notice: reft_notice_t, _ argument: Int32) -> String? {
+  /// What an argument of a call points to.
+  private enum Text {
+    case readable(String)
+    /// Nothing that could be a text.
+    case missing
+    /// The machine does not let this process look into its children.
+    case forbidden
+  }
+
+  private func text(_ notice: reft_notice_t, _ argument: Int32) -> Text {
     var notice = notice
     var buffer = [CChar](repeating: 0, count: 4096)
-    guard reft_notice_path(&notice, argument, &buffer, buffer.count) == 0 else { return nil }
+    switch reft_notice_path(&notice, argument, &buffer, buffer.count) {
+    case 0: break
+    case -EPERM, -EACCES, -ENOSYS: return .forbidden
+    default: return .missing
+    }
     let bytes = buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-    return String(decoding: bytes, as: UTF8.self)
+    return .readable(String(decoding: bytes, as: UTF8.self))
   }
 }
