@@ -156,7 +156,7 @@ struct RuleProcess {
   /// with the size of its parent.
   private static func peak(_ usage: rusage) -> Int {
     var own = rusage()
-    getrusage(RUSAGE_SELF, &own)
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &own)
     return usage.ru_maxrss > own.ru_maxrss ? Int(usage.ru_maxrss) << 10 : 0
   }
 
