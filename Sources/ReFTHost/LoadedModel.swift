@@ -16,9 +16,9 @@ public final class LoadedModel: Sendable {
   ///
   /// - Throws: `inputMissing`, `inputOutput`, or `badData` naming the metadata key or tensor.
   public init(path: String) throws(ReFTError) {
-    let gguf = try GGUFFile(path: path)
-    frozen = try FrozenModel(gguf: gguf)
-    text = try ModelText(gguf: gguf)
+    let source = try ModelFiles.open(path)
+    frozen = try FrozenModel(source: source)
+    text = try ModelText(source)
   }
 
   /// The model's shape.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a model file says about words: its tokenizer and its chat template.
 
+import Foundation
 public import ReFTTensor
 
 /// What turns text into a model's tokens.
@@ -16,6 +17,44 @@ public struct ModelText: Sendable {
   public var stopIds: Set<Int32> {
     let end = chatTemplate?.endOfTurn(tokenizer)
     return end.map { tokenizer.stopIds.union([$0]) } ?? tokenizer.stopIds
+  }
+
+  /// Reads the tokenizer and the chat template of a stored model.
+  ///
+  /// A folder without tokenizer.json gets a tokenizer that knows ids alone.
+  ///
+  /// - Throws: as `init(gguf:)`.
+  public init(_ source: any TensorSource) throws(ReFTError) {
+    if let gguf = source as? GGUFFile {
+      try self.init(gguf: gguf)
+    } else {
+      try self.init(folder: source)
+    }
+  }
+
+  private init(folder source: any TensorSource) throws(ReFTError) {
+    let path = source.path + "/tokenizer.json"
+    guard FileManager.default.fileExists(atPath: path) else {
+      var count = 0
+      if case .int(let size) = source.metadata["vocab_size"] { count = Int(clamping: size) }
+      let known = TokenizerMetadata(absentFor: min(count, 1 << 24))
+      self.path = source.path
+      tokenizer = try Tokenizer(known, path: source.path)
+      chatTemplate = nil
+      return
+    }
+    let settings = try TokenizerSettings(folder: source.path)
+    let tokenizer = try Tokenizer(file: path, settings: settings)
+    self.path = source.path
+    self.tokenizer = tokenizer
+    chatTemplate = settings.chatTemplate.map { template in
+      ChatTemplate(
+        source: template.source,
+        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
+        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? "",
+        origin: template.path
+      )
+    }
   }
 
   /// Reads the tokenizer and the chat template of a model file.

@@ -13,7 +13,7 @@ struct SpoiledModelTests {
     let offset: Int
     do {
       let file = try GGUFFile(path: path)
-      let data = try #require(file.tensor(tensor)).data
+      let data = try #require(file.tensor(tensor)).bytes
       let start = try #require(data.baseAddress)
       offset = try #require(file.file.bytes.baseAddress).distance(to: start) + 4 * element
     }

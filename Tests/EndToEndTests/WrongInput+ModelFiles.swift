@@ -48,7 +48,7 @@ extension WrongInput {
     ) { _ in },
     model(
       "folder in place of a file",
-      "model '$T/m.gguf' is a folder, expected a .gguf file; name the file in it",
+      "model '$T/m.gguf' is a folder without config.json, expected a Hugging Face folder or a .gguf file; name one of these",
       status: 64
     ) { bench in
       try bench.write("", to: "m.gguf/readme")
@@ -154,7 +154,7 @@ extension WrongInput {
     ) { $0.alignment = 48 },
     model(
       "architecture that is not supported",
-      "Model '$T/m.gguf' has architecture 'rwkv'; this version runs 'llama'. Convert or choose "
+      "Model '$T/m.gguf' has architecture 'rwkv'; this version runs 'gemma3', 'llama'. Convert or choose "
         + "another model."
     ) { bench in
       var file = GGUFWriter()

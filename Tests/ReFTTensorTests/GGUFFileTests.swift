@@ -59,7 +59,7 @@ struct GGUFFileTests {
     #expect(matrix.type == .f32)
     #expect(matrix.floats() == values)
     let codes = try #require(file.tensor("codes"))
-    #expect(codes.data.count == 34)
+    #expect(codes.bytes.count == 34)
     expectClose(codes.floats(), values[0..<32], tolerance: 48 / 127 / 2 + 0.02)
     #expect(file.tensor("scalar")?.floats() == [0.25])
     #expect(file.tensor("other") == nil)

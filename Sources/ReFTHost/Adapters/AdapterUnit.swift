@@ -53,14 +53,16 @@ package final class AdapterUnit: @unchecked Sendable {
     var plugin: Plugin
     var instance: any PluginInstance
 
-    /// The names of its parameters in files: `interventions.0.layers.2.prefix.rotate.weight`.
-    var infos: [ParameterInfo] {
-      let end = group == .all ? "" : ".\(group.rawValue)"
-      return instance.parameters.map { info in
-        var named = info
-        named.name = "interventions.\(intervention).layers.\(site.block)\(end).\(info.name)"
-        return named
-      }
+    /// What its parameters belong to.
+    var owner: ParameterOwner {
+      .intervention(
+        index: intervention,
+        block: site.block,
+        end: group == .all ? nil : group.rawValue
+      )
     }
+
+    /// Its parameters as they are named in files: `interventions.0.layers.2.prefix.rotate.weight`.
+    var infos: [ParameterInfo] { instance.parameters.map(owner.owns) }
   }
 }

@@ -52,6 +52,8 @@ public struct ParameterInfo: Sendable, Hashable {
   public var learningRateScale: Double
   /// Multiplies the run's weight decay.
   public var weightDecayScale: Double
+  /// What it belongs to; nil for a parameter of an instance that has no place yet.
+  public var owner: ParameterOwner?
 
   /// Describes a parameter.
   public init(

@@ -46,6 +46,11 @@ public final class ParameterStore: Sendable {
   /// The index of the tensor with a name.
   public func index(of name: String) -> Int? { indices[name] }
 
+  /// The indices of the tensors that belong to an owner.
+  public func indices(of owner: ParameterOwner) -> [Int] {
+    infos.indices.filter { infos[$0].owner == owner }
+  }
+
   /// The values of one tensor; valid for the life of the store.
   public func tensor(_ index: Int) -> UnsafeMutableBufferPointer<Float> {
     slice(of: values, index)

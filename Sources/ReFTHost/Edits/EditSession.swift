@@ -27,11 +27,8 @@ public final class EditSession: HiddenStateEditor {
 
   /// The edits of each block, in the order of the configuration: a decode step looks here at every
   /// block, and hashing a site would be a part of what an edit costs.
-  private let edits: [[SiteEdit]]
+  private let edits: [[(component: Component, edits: [any RowEdit])]]
   private let rowSets: [RowSet]
-  private let memory: EditMemory
-  private let step: UInt64
-  private let gradients: GradientPointers?
 
   /// Prepares the edits of a batch.
   ///
@@ -42,39 +39,42 @@ public final class EditSession: HiddenStateEditor {
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
   public init(_ sequences: [SequenceEdit], mode: Mode = .inference) throws(ReFTError) {
     let plan = try RowPlan(sequences)
-    var key: UInt64 = 0
+    let context: SiteEdit.Context
     switch mode {
-    case .inference:
-      step = 0
-      gradients = nil
+    case .inference: context = SiteEdit.Context()
     case .training(let buffer, let randomKey, let randomStep):
-      step = randomStep
-      key = randomKey
-      gradients = try GradientPointers(buffer, adapters: plan.adapters)
+      context = SiteEdit.Context(
+        randomKey: randomKey,
+        step: randomStep,
+        gradients: try GradientPointers(buffer, adapters: plan.adapters)
+      )
     }
+    let memory = EditMemory()
     var edits: [Site: [SiteEdit]] = [:]
-    let isTraining = gradients != nil
     for (number, adapter) in plan.adapters.enumerated() {
       for unit in adapter.units {
         for (_, rows) in plan.sets(adapter: number, unit: unit) {
           edits[unit.site, default: []].append(
-            try SiteEdit(unit: unit, rows: rows, randomKey: key, isTraining: isTraining)
+            try SiteEdit(unit: unit, rows: rows, context, memory: memory)
           )
         }
       }
     }
     rowSets = Array(plan.rows.values)
     let all = edits.values.flatMap { $0 }
-    var byBlock = [[SiteEdit]](repeating: [], count: (edits.keys.map(\.block).max() ?? -1) + 1)
-    for (site, list) in edits { byBlock[site.block] += list }
-    self.edits = byBlock
-    sites = Set(edits.keys)
-    needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
-    sharedPrefixLimit = plan.sharedPrefixLimit(isTraining: isTraining)
-    memory = try EditMemory(
+    try memory.reserve(
       floats: all.map { $0.rowCount * $0.unit.dim }.max() ?? 0,
       scratchBytes: all.map(\.scratchByteCount).max() ?? 0
     )
+    var byBlock = [[(component: Component, edits: [any RowEdit])]](
+      repeating: [],
+      count: (edits.keys.map(\.block).max() ?? -1) + 1
+    )
+    for (site, list) in edits { byBlock[site.block].append((site.component, list)) }
+    self.edits = byBlock
+    sites = Set(edits.keys)
+    needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
+    sharedPrefixLimit = plan.sharedPrefixLimit(isTraining: context.gradients != nil)
   }
 
   /// Whether the batch has no row to edit.
@@ -84,42 +84,9 @@ public final class EditSession: HiddenStateEditor {
   /// token of each: cheaper than a new session.
   public func advance() { for set in rowSets { set.advance() } }
 
-  /// Replaces the rows of the batch that are edited at a site, in place.
-  ///
-  /// - Throws: `.misbehaved` when a plugin fails or leaves numbers that are not finite.
-  public func edit(_ hidden: HiddenRows, at site: Site) throws {
-    guard site.block < edits.count else { return }
-    for edit in edits[site.block] where edit.unit.site.component == site.component {
-      try checkWidth(hidden, edit, site)
-      try edit.edit(hidden, memory: memory, step: step)
-    }
-  }
-
-  /// Turns gradients of edited rows into gradients of the rows before the edit, in place, and adds
-  /// to the parameters' gradients.
-  ///
-  /// - Throws: `.misbehaved` when a plugin fails or leaves numbers that are not finite.
-  public func differentiate(_ gradient: HiddenRows, at site: Site) throws {
-    guard let gradients else { throw ReFTError.notTraining() }
-    guard site.block < edits.count else { return }
-    for edit in edits[site.block].reversed() where edit.unit.site.component == site.component {
-      try checkWidth(gradient, edit, site)
-      try edit.differentiate(
-        gradient,
-        memory: memory,
-        step: step,
-        parameterGradients: gradients.base + edit.unit.parameters.lowerBound
-      )
-    }
-  }
-
-  private func checkWidth(
-    _ rows: HiddenRows,
-    _ edit: SiteEdit,
-    _ site: Site
-  ) throws(ReFTError) {
-    guard rows.width == edit.unit.dim else {
-      throw .widthMismatch(site: site, found: rows.width, expected: edit.unit.dim)
-    }
+  /// The edits of a site, in the order in which they apply.
+  public func edits(at site: Site) -> [any RowEdit] {
+    guard edits.indices.contains(site.block) else { return [] }
+    return edits[site.block].first { $0.component == site.component }?.edits ?? []
   }
 }

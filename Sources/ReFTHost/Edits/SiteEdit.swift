@@ -5,28 +5,45 @@ import ReFTModel
 import ReFTTensor
 
 /// The rows of a batch that one unit of an adapter edits.
-final class SiteEdit {
+final class SiteEdit: RowEdit {
+  /// What a batch's edits have in common.
+  struct Context {
+    /// Which random numbers a training pass draws.
+    var randomKey: UInt64 = 0
+    /// The step of their stream.
+    var step: UInt64 = 0
+    /// Where the gradients of parameters go; nil when no way back follows.
+    var gradients: GradientPointers?
+  }
+
   let unit: AdapterUnit
+  /// What all edits of a session share.
+  private let memory: EditMemory
   private let rows: RowSet
   private let workspace: PluginWorkspace
+  private let context: Context
   private let randomKey: UInt64
-  /// The indices in `rows` of the rows that are present, in order; shared rows stand there once.
-  private var present: [Int32] = []
   /// The input of the forward call, kept for the backward call when training.
   private let x: FloatBuffer?
   private let saved: FloatBuffer?
   /// The row metadata of the present rows, list after list, where some are missing.
   private var packed: [Int32] = []
 
-  init(unit: AdapterUnit, rows: RowSet, randomKey: UInt64, isTraining: Bool) throws(ReFTError) {
+  init(
+    unit: AdapterUnit,
+    rows: RowSet,
+    _ context: Context,
+    memory: EditMemory
+  ) throws(ReFTError) {
+    self.memory = memory
     self.unit = unit
     self.rows = rows
+    self.context = context
     workspace = try unit.instance.plan(maxRows: rows.count)
-    let path = CounterRandom(key: randomKey, step: UInt64(unit.intervention))
+    let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     let group = UInt64(PositionGroup.allCases.firstIndex(of: unit.group) ?? 0)
     self.randomKey = path.bits(offset: UInt64(unit.site.block) << 2 | group)
-    present.reserveCapacity(rows.count)
-    if isTraining {
+    if context.gradients != nil {
       let purpose = MemoryPurpose(
         "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
         remedy: "edit fewer positions, or use fewer tokens in a pass"
@@ -44,94 +61,70 @@ final class SiteEdit {
 
   var rowCount: Int { rows.count }
   var scratchByteCount: Int { workspace.scratchByteCount(rows: rows.count) }
-  var isTraining: Bool { x != nil }
+  /// The tokens that it edits.
+  var tokens: [Int32] { rows.tokens }
 
   /// Edits the rows in place.
-  func edit(_ hidden: HiddenRows, memory: EditMemory, step: UInt64) throws(ReFTError) {
-    findRows(hidden, memory: memory)
-    guard !present.isEmpty else { return }
-    let dim = unit.dim
-    let input = x?.base ?? memory.x.base
-    for (place, index) in present.enumerated() {
-      guard let row = hidden.row(ofToken: Int(rows.tokens[Int(index)])) else { continue }
-      (input + place * dim).update(from: row, count: dim)
+  func edit(_ gathered: GatheredRows) throws {
+    try checkWidth(gathered)
+    let count = gathered.count * gathered.width
+    var (input, output) = (gathered.rows, gathered.rows)
+    if let x {
+      x.base.update(from: gathered.rows, count: count)
+      input = x.base
+    } else if !unit.plugin.capabilities.contains(.inPlace) {
+      output = memory.y.base
     }
-    let canReplace = !isTraining && unit.plugin.capabilities.contains(.inPlace)
-    let output = canReplace ? input : memory.y.base
-    var call = makeCall(x: input, memory: memory, step: step)
-    (call.y, call.yStride) = (output, dim)
+    var call = makeCall(rows: gathered.count, x: input)
+    (call.y, call.yStride) = (output, gathered.width)
+    pack(gathered.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.forward(call) }
-    for (place, index) in present.enumerated() {
-      guard let row = hidden.row(ofToken: Int(rows.tokens[Int(index)])) else { continue }
-      row.update(from: output + place * dim, count: dim)
-    }
+    if output != gathered.rows { gathered.rows.update(from: output, count: count) }
   }
 
   /// Turns the gradient of the edited rows into that of the rows before, in place.
-  func differentiate(
-    _ gradient: HiddenRows,
-    memory: EditMemory,
-    step: UInt64,
-    parameterGradients: UnsafePointer<UnsafeMutableRawPointer?>
-  ) throws(ReFTError) {
-    guard !present.isEmpty, let x else { return }
-    let dim = unit.dim
-    for (place, index) in present.enumerated() {
-      let target = memory.y.base + place * dim
-      if let row = gradient.row(ofToken: Int(rows.tokens[Int(index)])) {
-        target.update(from: row, count: dim)
-      } else {
-        target.update(repeating: 0, count: dim)
-      }
-    }
-    var call = makeCall(x: x.base, memory: memory, step: step)
-    (call.dy, call.dyStride) = (memory.y.base, dim)
-    (call.dx, call.dxStride) = (memory.x.base, dim)
-    call.parameterGradients = parameterGradients
+  func differentiate(_ gradient: GatheredRows) throws {
+    try checkWidth(gradient)
+    guard let x, let gradients = context.gradients else { throw ReFTError.notTraining() }
+    var call = makeCall(rows: gradient.count, x: x.base)
+    (call.dy, call.dyStride) = (gradient.rows, gradient.width)
+    (call.dx, call.dxStride) = (memory.x.base, gradient.width)
+    call.parameterGradients = gradients.base + unit.parameters.lowerBound
+    pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
-    for (place, index) in present.enumerated() {
-      guard let row = gradient.row(ofToken: Int(rows.tokens[Int(index)])) else { continue }
-      row.update(from: memory.x.base + place * dim, count: dim)
+    gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
+  }
+
+  private func checkWidth(_ rows: GatheredRows) throws(ReFTError) {
+    guard rows.width == unit.dim else {
+      throw .widthMismatch(site: unit.site, found: rows.width, expected: unit.dim)
     }
   }
 
-  /// Finds the rows that are computed; tokens that share a row are edited once.
-  private func findRows(_ hidden: HiddenRows, memory: EditMemory) {
-    // Where every token has its row, as in decoding, all were found the first time.
-    if hidden.rowOfToken == nil, present.count == rows.count { return }
-    present.removeAll(keepingCapacity: true)
-    let map = hidden.rowOfToken
-    if map != nil { memory.beginRows() }
-    for (index, token) in rows.tokens.enumerated() {
-      if let map, !memory.isNewRow(map[Int(token)]) { continue }
-      present.append(Int32(index))
-    }
+  /// Packs the metadata of the rows that are present, where some are missing.
+  private func pack(_ places: UnsafeBufferPointer<Int32>) {
     packed.removeAll(keepingCapacity: true)
-    guard present.count < rows.count else { return }
+    guard places.count < rows.count else { return }
     for list in [rows.examples, rows.positions, rows.lengths, rows.locations, rows.adapters] {
-      for index in present { packed.append(list[Int(index)]) }
+      for index in places { packed.append(list[Int(index)]) }
     }
   }
 
-  private func makeCall(
-    x: UnsafeMutablePointer<Float>,
-    memory: EditMemory,
-    step: UInt64
-  ) -> PluginCall {
-    var call = PluginCall(rows: present.count, x: x, xStride: unit.dim)
+  private func makeCall(rows count: Int, x: UnsafeMutablePointer<Float>) -> PluginCall {
+    var call = PluginCall(rows: count, x: x, xStride: unit.dim)
     call.parameters = unit.pointers
     call.parameterCount = unit.parameters.count
-    call.isTraining = isTraining
-    // Outputs lie in `memory`, gradients in the layout of the parameter store.
+    call.isTraining = context.gradients != nil
+    // Outputs lie in `memory` or in gathered rows, gradients in the layout of the parameter store.
     call.ownsBehindOutput = true
     if let saved {
       call.saved = UnsafeMutableRawPointer(saved.base)
-      call.savedByteCount = workspace.savedByteCount(rows: present.count)
+      call.savedByteCount = workspace.savedByteCount(rows: count)
     }
     call.scratch = UnsafeMutableRawPointer(memory.scratch.base)
-    call.scratchByteCount = workspace.scratchByteCount(rows: present.count)
+    call.scratchByteCount = workspace.scratchByteCount(rows: count)
     call.randomKey = randomKey
-    call.randomStep = step
+    call.randomStep = context.step
     return call
   }
 
@@ -141,8 +134,8 @@ final class SiteEdit {
     _ body: (PluginCall) throws(ReFTError) -> Void
   ) throws(ReFTError) {
     var call = call
-    if present.count < rows.count {
-      let count = present.count
+    let count = call.rows
+    if count < rows.count {
       try packed.withUnsafeBufferPointer { lists throws(ReFTError) in
         guard let base = lists.baseAddress else { return }
         call.source.example = base

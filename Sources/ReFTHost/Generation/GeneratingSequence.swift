@@ -13,7 +13,7 @@ final class GeneratingSequence {
   let promptIds: [Int32]
   /// Keys and values; nil until the first step, which takes the memory.
   private var cache: KVCache?
-  private let pass: InferencePass
+  private let pass: ModelRuntime
   private let stopIds: Set<Int32>
 
   private var sampler: Sampler
@@ -33,7 +33,7 @@ final class GeneratingSequence {
     request: GenerationRequest,
     promptIds: [Int32],
     model: LoadedModel,
-    pass: InferencePass
+    pass: ModelRuntime
   ) {
     self.number = number
     self.request = request

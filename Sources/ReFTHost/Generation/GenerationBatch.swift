@@ -16,7 +16,7 @@ public final class GenerationBatch {
   private let model: LoadedModel
   private let size: Int
   private let loadSeconds: Double
-  private let pass: InferencePass
+  private let pass: ModelRuntime
   private var waiting: [GeneratingSequence] = []
   private var active: [GeneratingSequence] = []
   private var submitted = 0
@@ -43,7 +43,7 @@ public final class GenerationBatch {
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
-    pass = InferencePass(model: model.frozen, precision: precision)
+    pass = ModelRuntime(model: model.frozen, precision: precision)
   }
 
   /// Whether no text is waiting or in generation.

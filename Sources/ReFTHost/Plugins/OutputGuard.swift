@@ -2,12 +2,13 @@
 // A few numbers behind the rows that a plugin in this process writes: a loop that runs too far changes
 // them, and would otherwise change memory of others in silence.
 
+import ReFTModel
 import ReFTTensor
 
 /// Marked memory behind the last row of an output.
 struct OutputGuard {
   /// How many floats behind the last row belong to nobody, where a call says that there are any.
-  static let count = 16
+  static let count = GatheredRows.roomBehind
   /// A NaN that no arithmetic makes.
   private static let mark: UInt32 = 0x7FC0_B0A7
 

@@ -25,10 +25,11 @@ extension ReFTError {
     )
   }
 
-  static func unknownArchitecture(_ name: String, _ path: String) -> ReFTError {
-    ReFTError(
+  static func unknownArchitecture(_ name: String, known: [String], _ path: String) -> ReFTError {
+    let list = known.map { "'\($0)'" }.joined(separator: ", ")
+    return ReFTError(
       .badData,
-      "Model '\(path)' has architecture '\(name)'; this version runs 'llama'. Convert or choose "
+      "Model '\(path)' has architecture '\(name)'; this version runs \(list). Convert or choose "
         + "another model."
     )
   }
@@ -55,7 +56,8 @@ extension ReFTError {
     ReFTError(
       .badData,
       "Model '\(path)' rotates \(dimensions) of \(headSize) dimensions with scaling "
-        + "'\(scaling)'; this version rotates whole heads with scaling 'none' or 'linear'."
+        + "'\(scaling)'; this version rotates whole heads with scaling 'none', 'linear' or "
+        + "'llama3'. Choose another model."
     )
   }
 
@@ -99,6 +101,38 @@ extension ReFTError {
       .badData,
       "Model '\(path)' is a mixture of \(count) experts; this version runs models with one MLP a "
         + "block. Choose a dense model."
+    )
+  }
+
+  static func quantisedFolder(_ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' has a 'quantization_config'; this version reads folders with F32, F16 or BF16 "
+        + "weights. Take the unquantised folder, or a GGUF file of the model."
+    )
+  }
+
+  static func twoScalings(_ tensor: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' scales its rotation by a factor and by the tensor '\(tensor)'; expected one of "
+        + "both. Convert the model again, with a current converter."
+    )
+  }
+
+  static func layerTypes(_ count: Int, layers: Int, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Model '\(path)' names \(count) layer types for \(layers) layers; expected one for each. The "
+        + "file is damaged."
+    )
+  }
+
+  static func columnsOutsideRows(_ columns: Range<Int>, width: Int, _ site: Site) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An edit at \(site) asks for the numbers \(columns.lowerBound) to \(columns.upperBound - 1) of "
+        + "rows of \(width). Choose among these."
     )
   }
 

@@ -23,7 +23,7 @@ public struct InferenceBenchmark {
   }
 
   private let model: FrozenModel
-  private let pass: InferencePass
+  private let pass: ModelRuntime
 
   /// Prepares measurements of a model.
   ///
@@ -32,7 +32,7 @@ public struct InferenceBenchmark {
   ///   - precision: of the activations of decoded tokens.
   public init(model: FrozenModel, precision: DecodePrecision = .int16) {
     self.model = model
-    pass = InferencePass(model: model, precision: precision)
+    pass = ModelRuntime(model: model, precision: precision)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.
@@ -151,12 +151,5 @@ public struct InferenceBenchmark {
   /// The median seconds of several runs after one that warms up.
   private func median(runs: Int, _ body: () throws -> Void) throws -> Double {
     try Self.medians(count: 1, runs: runs) { _ in try body() }[0]
-  }
-}
-
-extension FrozenModel {
-  /// Bytes of all weights in the file's own formats; a tied output matrix counts once.
-  public var weightByteCount: Int {
-    gguf.tensors.reduce(0) { $0 + $1.data.count }
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LoReFT compiled into the engine, to measure what the way through the plugin ABI costs. It edits rows
-// where they lie: nothing is gathered, no table is called, nothing is checked.
+// LoReFT compiled into the engine, to measure what the way through the plugin ABI costs: no table is
+// called, nothing is checked.
 
 import CReFTKernels
 import ReFTTensor
@@ -13,20 +13,10 @@ package final class InlineLoReFT: HiddenStateEditor {
   package let needsAllRows = false
   package let sharedPrefixLimit = 0
 
-  /// What the backward pass needs of one block: rows and their coefficients.
-  private struct Kept {
-    var rows: FloatBuffer
-    var coefficients: FloatBuffer
-  }
-
-  private let rank: Int
-  private let width: Int
-  /// The edited tokens of the batch.
-  private let tokens: [Int]
   /// Per block R [r, d], W [r, d], b [r]; gradients have the same layout.
   private let parameters: [FloatBuffer]
   private let gradients: [FloatBuffer]
-  private var kept: [Kept] = []
+  private let edits: [BlockEdit]
 
   /// Makes an edit of chosen tokens.
   ///
@@ -38,22 +28,23 @@ package final class InlineLoReFT: HiddenStateEditor {
   ///   - isTraining: whether backward passes follow.
   package init(model: FrozenModel, blocks: [Int], rank: Int, tokens: [Int], isTraining: Bool) {
     let (layers, width) = (model.configuration.layers, model.configuration.hiddenSize)
-    (self.rank, self.width, self.tokens) = (rank, width, tokens)
     sites = Set(blocks.map { Site(block: $0, component: .blockOutput) })
     let size = rank * (2 * width + 1)
-    parameters = (0..<layers).map { block in
+    let parameters = (0..<layers).map { block in
       let buffer = FloatBuffer(count: size)
       for index in 0..<size { buffer[index] = 0.02 * Float((index * 31 + block * 7) % 17 - 8) }
       return buffer
     }
-    gradients = isTraining ? (0..<layers).map { _ in FloatBuffer(count: size) } : []
-    if isTraining {
-      kept = (0..<layers).map { _ in
-        Kept(
-          rows: FloatBuffer(count: tokens.count * width),
-          coefficients: FloatBuffer(count: tokens.count * rank)
-        )
-      }
+    let gradients = isTraining ? (0..<layers).map { _ in FloatBuffer(count: size) } : []
+    (self.parameters, self.gradients) = (parameters, gradients)
+    edits = parameters.enumerated().map { block, parameters in
+      BlockEdit(
+        parameters,
+        isTraining ? gradients[block] : nil,
+        rank: rank,
+        width: width,
+        tokens: tokens.map { Int32($0) }
+      )
     }
   }
 
@@ -67,44 +58,68 @@ package final class InlineLoReFT: HiddenStateEditor {
     for (index, value) in values.enumerated() { parameters[block][index] = value }
   }
 
-  package func edit(_ hidden: HiddenRows, at site: Site) throws {
-    let base = parameters[site.block].base
-    let (weight, bias) = (base + rank * width, base + 2 * rank * width)
-    let scratch = ThreadScratch.floats(rank, slot: 0)
-    for (place, token) in tokens.enumerated() {
-      guard let row = hidden.row(ofToken: token) else { continue }
-      var coefficients = scratch
-      if !kept.isEmpty {
-        (kept[site.block].rows.base + place * width).update(from: row, count: width)
-        coefficients = kept[site.block].coefficients.base + place * rank
-      }
-      for i in 0..<rank {
-        let replaced = reft_dot_f32(width, weight + i * width, row) + bias[i]
-        coefficients[i] = replaced - reft_dot_f32(width, base + i * width, row)
-      }
-      for i in 0..<rank { reft_axpy_f32(width, coefficients[i], base + i * width, row) }
-    }
-  }
+  package func edits(at site: Site) -> [any RowEdit] { [edits[site.block]] }
 
-  package func differentiate(_ gradient: HiddenRows, at site: Site) throws {
-    let base = parameters[site.block].base
-    let weight = base + rank * width
-    let into = gradients[site.block].base
-    let slopes = ThreadScratch.floats(rank, slot: 0)
-    for (place, token) in tokens.enumerated() {
-      guard let row = gradient.row(ofToken: token) else { continue }
-      let input = kept[site.block].rows.base + place * width
-      let coefficients = kept[site.block].coefficients.base + place * rank
-      for i in 0..<rank {
-        slopes[i] = reft_dot_f32(width, base + i * width, row)
-        reft_axpy_f32(width, coefficients[i], row, into + i * width)
-        reft_axpy_f32(width, -slopes[i], input, into + i * width)
-        reft_axpy_f32(width, slopes[i], input, into + (rank + i) * width)
-        into[2 * rank * width + i] += slopes[i]
+  /// The edit of one block.
+  private final class BlockEdit: RowEdit {
+    let tokens: [Int32]
+    private let rank: Int
+    /// R [r, d], W [r, d], b [r].
+    private let base: UnsafeMutablePointer<Float>
+    private let gradients: UnsafeMutablePointer<Float>?
+    /// What the backward pass needs: rows and their coefficients.
+    private let kept: (rows: FloatBuffer, coefficients: FloatBuffer)?
+
+    init(
+      _ parameters: FloatBuffer,
+      _ gradients: FloatBuffer?,
+      rank: Int,
+      width: Int,
+      tokens: [Int32]
+    ) {
+      (self.tokens, self.rank) = (tokens, rank)
+      (base, self.gradients) = (parameters.base, gradients?.base)
+      kept = gradients.map { _ in
+        (FloatBuffer(count: tokens.count * width), FloatBuffer(count: tokens.count * rank))
       }
-      for i in 0..<rank {
-        reft_axpy_f32(width, slopes[i], weight + i * width, row)
-        reft_axpy_f32(width, -slopes[i], base + i * width, row)
+    }
+
+    func edit(_ rows: GatheredRows) {
+      let width = rows.width
+      let (weight, bias) = (base + rank * width, base + 2 * rank * width)
+      let scratch = ThreadScratch.floats(rank, .coefficients)
+      kept?.rows.base.update(from: rows.rows, count: rows.count * width)
+      for index in 0..<rows.count {
+        let row = rows.rows + index * width
+        let coefficients = kept.map { $0.coefficients.base + index * rank } ?? scratch
+        for i in 0..<rank {
+          let replaced = reft_dot_f32(width, weight + i * width, row) + bias[i]
+          coefficients[i] = replaced - reft_dot_f32(width, base + i * width, row)
+        }
+        for i in 0..<rank { reft_axpy_f32(width, coefficients[i], base + i * width, row) }
+      }
+    }
+
+    func differentiate(_ rows: GatheredRows) {
+      guard let kept, let into = gradients else { return }
+      let width = rows.width
+      let weight = base + rank * width
+      let slopes = ThreadScratch.floats(rank, .coefficients)
+      for index in 0..<rows.count {
+        let row = rows.rows + index * width
+        let input = kept.rows.base + index * width
+        let coefficients = kept.coefficients.base + index * rank
+        for i in 0..<rank {
+          slopes[i] = reft_dot_f32(width, base + i * width, row)
+          reft_axpy_f32(width, coefficients[i], row, into + i * width)
+          reft_axpy_f32(width, -slopes[i], input, into + i * width)
+          reft_axpy_f32(width, slopes[i], input, into + (rank + i) * width)
+          into[2 * rank * width + i] += slopes[i]
+        }
+        for i in 0..<rank {
+          reft_axpy_f32(width, slopes[i], weight + i * width, row)
+          reft_axpy_f32(width, -slopes[i], base + i * width, row)
+        }
       }
     }
   }

@@ -35,7 +35,7 @@ public struct PrecisionBenchmark {
   public func run(_ tokens: [Int32]) throws -> [Result] {
     let precisions = DecodePrecision.allCases
     let lanes = try precisions.map { precision in
-      let pass = InferencePass(model: model, precision: precision)
+      let pass = ModelRuntime(model: model, precision: precision)
       return (pass: pass, cache: try pass.makeCache(capacity: max(2, tokens.count)))
     }
     guard tokens.count > 1 else { throw ReFTError.textTooShort(tokens: tokens.count) }

@@ -19,10 +19,18 @@ extension Attention {
     var format: UInt32
     var keys: UnsafeRawPointer
     var values: UnsafeRawPointer
+    /// Keys at its beginning that the row does not see.
+    var skipped: Int
     var keyCount: Int
   }
 
-  /// out[row] = softmax(q Kᵀ / √headSize) V for spans of one row whose keys are in caches.
+  /// The runs of all sequences, and where those of each begin.
+  private struct Runs {
+    var runs: [Run] = []
+    var firsts: [Int] = []
+  }
+
+  /// out[row] = softmax(scale q Kᵀ) V for spans of one row whose keys are in caches.
   ///
   /// - Parameters:
   ///   - spans: the sequences.
@@ -30,6 +38,7 @@ extension Attention {
   ///   - rows: queries, keys and values, [rows, rowWidth].
   ///   - out: takes [rows, queryWidth].
   ///   - prepare: what is still to be done to a span's row before its queries and keys are read.
+  ///   - pool: the threads to use.
   /// - Returns: what joins the parts of a span's row into `out`; to be called for each, on any
   ///   thread, before the calling thread comes here again.
   func forward(
@@ -37,31 +46,13 @@ extension Attention {
     block: Int,
     rows: UnsafePointer<Float>,
     out: UnsafeMutablePointer<Float>,
-    preparing prepare: RowWork? = nil
+    preparing prepare: RowWork? = nil,
+    pool: ThreadPool
   ) -> RowWork {
-    var runs: [Run] = []
-    var firstRuns: [Int] = []
-    for span in spans {
-      guard case .cache(let cache, let past) = span.keys else { continue }
-      firstRuns.append(runs.count)
-      for head in 0..<keyValueHeads {
-        for first in stride(from: 0, through: past, by: Self.decodeRun) {
-          let skipped = first * headSize * cache.format.byteCount
-          runs.append(
-            Run(
-              row: span.start,
-              head: head,
-              format: cache.format.raw,
-              keys: UnsafeRawPointer(cache.keys(block: block, head: head)) + skipped,
-              values: UnsafeRawPointer(cache.values(block: block, head: head)) + skipped,
-              keyCount: min(Self.decodeRun, past + 1 - first)
-            )
-          )
-        }
-      }
-    }
+    let split = runs(of: spans, block: block)
+    let runs = split.runs
     let width = group * (headSize + 2)
-    let parts = ThreadScratch.floats(runs.count * width, slot: 7)
+    let parts = ThreadScratch.floats(runs.count * width, .attentionParts)
     runs.withUnsafeBufferPointer { runs in
       let attend = { (index: Int) in
         let run = runs[index]
@@ -69,33 +60,64 @@ extension Attention {
           run.format,
           group,
           headSize,
-          0,
+          run.skipped,
           run.keyCount,
           scale,
           rows + run.row * rowWidth + run.head * group * headSize,
           run.keys,
           run.values,
           runs[min(index + 1, runs.count - 1)].keys,
-          ThreadScratch.floats(4 * Self.decodeRun, slot: 4),
+          ThreadScratch.floats(4 * Self.decodeRun, .scores),
           parts + index * width
         )
       }
       let count = prepare == nil ? 0 : spans.count
       pool.run(preparing: count, { prepare?($0) }, then: runs.count, attend)
     }
+    let firsts = split.firsts
     return { index in
-      let span = spans[index]
-      let count = (span.past + Self.decodeRun) / Self.decodeRun
-      let first = parts + firstRuns[index] * width
+      let count = (firsts[index + 1] - firsts[index]) / keyValueHeads
+      let first = parts + firsts[index] * width
       for head in 0..<heads {
         join(
           first + head / group * count * width + head % group * (headSize + 2),
           count: count,
           stride: width,
-          out + span.start * queryWidth + head * headSize
+          out + spans[index].start * queryWidth + head * headSize
         )
       }
     }
+  }
+
+  private func runs(of spans: [RowSpan], block: Int) -> Runs {
+    var result = Runs()
+    let panel = Int(REFT_CACHE_PANEL)
+    for span in spans {
+      result.firsts.append(result.runs.count)
+      guard case .cache(let cache, let past) = span.keys else { continue }
+      let firstKey = firstKey(at: past)
+      for head in 0..<keyValueHeads {
+        var first = firstKey / panel * panel
+        while first <= past {
+          let end = min(past + 1, (first / Self.decodeRun + 1) * Self.decodeRun)
+          let bytes = first * headSize * cache.format.byteCount
+          result.runs.append(
+            Run(
+              row: span.start,
+              head: head,
+              format: cache.format.raw,
+              keys: UnsafeRawPointer(cache.keys(block: block, head: head)) + bytes,
+              values: UnsafeRawPointer(cache.values(block: block, head: head)) + bytes,
+              skipped: max(0, firstKey - first),
+              keyCount: end - first
+            )
+          )
+          first = end
+        }
+      }
+    }
+    result.firsts.append(result.runs.count)
+    return result
   }
 
   /// Joins the parts of one query: Σ e^(mᵢ−m) oᵢ / Σ e^(mᵢ−m) sᵢ.

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Causal attention with grouped queries; the way back is in Attention+Backward. Query rows go in blocks; blocks of
-// keys that lie in the future are skipped. Scores of a block are the only thing kept.
+// Attention with grouped queries over all keys up to a row's own or over a window of these; the way
+// back is in Attention+Backward, decoded rows in Attention+Decode. Query rows go in blocks; blocks of
+// keys that no query of a block sees are skipped. Scores of a block are the only thing kept.
 
 import CReFTKernels
 import ReFTTensor
 
-struct Attention {
+struct Attention: Sendable {
   let heads: Int
   let keyValueHeads: Int
   let headSize: Int
-  let pool: ThreadPool
+  /// Multiplies the scores.
+  let scale: Float
+  /// How many keys a row sees at most, its own among them.
+  let window: Int
 
   /// Query rows whose scores are computed at once.
   static let queryBlock = 48
@@ -18,10 +22,24 @@ struct Attention {
   /// Keys that one packed run of the value product holds.
   static let keyRun = 256
 
+  init(_ plan: ModelPlan.Attention) {
+    heads = plan.heads
+    keyValueHeads = plan.keyValueHeads
+    headSize = plan.headSize
+    scale = plan.scale
+    switch plan.mask {
+    case .causal: window = Int.max
+    case .window(let size): window = size
+    }
+  }
+
   var group: Int { heads / keyValueHeads }
   var queryWidth: Int { heads * headSize }
   var rowWidth: Int { (heads + 2 * keyValueHeads) * headSize }
-  var scale: Float { 1 / Float(headSize).squareRoot() }
+  var paddedHeadSize: Int { (headSize + 15) / 16 * 16 }
+
+  /// The first key that the row at a position sees.
+  func firstKey(at position: Int) -> Int { max(0, position - window + 1) }
 
   /// One piece of the work: some query rows of one sequence, for one key-value head.
   struct Task {
@@ -32,6 +50,18 @@ struct Attention {
     var heads: Range<Int>
     var firstRow: Int
     var rowCount: Int
+  }
+
+  /// What every piece of a pass reads and writes.
+  struct Rows {
+    /// Whose caches to read, where keys lie in caches.
+    var block: Int
+    /// Queries, keys and values as the attention reads them, [rows, rowWidth].
+    var heads: UnsafePointer<Float>
+    /// Takes [rows, queryWidth].
+    var out: UnsafeMutablePointer<Float>
+    /// Takes [rows, heads] when a backward pass follows.
+    var logSumExp: UnsafeMutablePointer<Float>?
   }
 
   func tasks(_ spans: [RowSpan], rowsPerTask: Int) -> [Task] {
@@ -60,103 +90,7 @@ struct Attention {
     }.map(\.element)
   }
 
-  /// The keys that a span's rows may see, in panels of 16.
-  func keyPanels(
-    of span: RowSpan,
-    head: Int,
-    block: Int,
-    count: Int,
-    rows: UnsafePointer<Float>,
-    into panels: UnsafeMutablePointer<Float>
-  ) {
-    switch span.keys {
-    case .cache(let cache, _):
-      let keys = cache.keys(block: block, head: head)
-      reft_cache_key_panels(cache.format.raw, headSize, count, keys, panels)
-    case .rows:
-      let keys = gather(0, of: span, head: head, count: count, rows: rows, slot: 0)
-      packTransposed(keys, count: count, into: panels)
-    }
-  }
-
-  /// The values that a span's rows may see, [count, headSize].
-  func values(
-    of span: RowSpan,
-    head: Int,
-    block: Int,
-    count: Int,
-    rows: UnsafePointer<Float>,
-    slot: Int
-  ) -> UnsafePointer<Float> {
-    switch span.keys {
-    case .cache(let cache, _):
-      let out = ThreadScratch.floats(count * headSize, slot: slot)
-      let values = cache.values(block: block, head: head)
-      reft_cache_value_rows(cache.format.raw, headSize, count, values, out)
-      return UnsafePointer(out)
-    case .rows:
-      return gather(1, of: span, head: head, count: count, rows: rows, slot: slot)
-    }
-  }
-
-  /// The keys (part 0) or values (part 1) that lie in a pass's own rows, [count, headSize].
-  func gather(
-    _ part: Int,
-    of span: RowSpan,
-    head: Int,
-    count: Int,
-    rows: UnsafePointer<Float>,
-    slot: Int
-  ) -> UnsafePointer<Float> {
-    var prefixCount = 0
-    if case .rows(let count) = span.keys { prefixCount = count }
-    let out = ThreadScratch.floats(count * headSize, slot: slot)
-    let column = queryWidth + (part * keyValueHeads + head) * headSize
-    for index in 0..<count {
-      let row = index < prefixCount ? index : span.start + index - prefixCount
-      (out + index * headSize).update(from: rows + row * rowWidth + column, count: headSize)
-    }
-    return UnsafePointer(out)
-  }
-
-  /// Appends the keys and values of a pass's rows to the caches of its sequences.
-  func store(
-    _ spans: [RowSpan],
-    block: Int,
-    rows: UnsafePointer<Float>
-  ) {
-    pool.run(spans.count * keyValueHeads) { index in
-      store(
-        spans[index / keyValueHeads],
-        head: index % keyValueHeads,
-        block: block,
-        rows: rows
-      )
-    }
-  }
-
-  /// The same for one sequence, on the calling thread.
-  func store(_ span: RowSpan, block: Int, rows: UnsafePointer<Float>) {
-    for head in 0..<keyValueHeads { store(span, head: head, block: block, rows: rows) }
-  }
-
-  private func store(_ span: RowSpan, head: Int, block: Int, rows: UnsafePointer<Float>) {
-    guard case .cache(let cache, let past) = span.keys else { return }
-    let key = rows + span.start * rowWidth + queryWidth + head * headSize
-    reft_cache_store(
-      cache.format.raw,
-      headSize,
-      past,
-      span.count,
-      key,
-      key + keyValueHeads * headSize,
-      rowWidth,
-      cache.keys(block: block, head: head),
-      cache.values(block: block, head: head)
-    )
-  }
-
-  /// out[row, queryWidth] = softmax(q Kᵀ / √headSize) V for all rows of all spans.
+  /// out[row, queryWidth] = softmax(scale q Kᵀ) V for all rows of all spans.
   ///
   /// - Parameters:
   ///   - spans: the sequences.
@@ -164,135 +98,85 @@ struct Attention {
   ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
   ///   - out: takes [rows, queryWidth].
   ///   - logSumExp: takes [rows, heads] when a backward pass follows.
+  ///   - pool: the threads to use.
   func forward(
     _ spans: [RowSpan],
     block: Int,
     rows: UnsafePointer<Float>,
     out: UnsafeMutablePointer<Float>,
-    logSumExp: UnsafeMutablePointer<Float>?
+    logSumExp: UnsafeMutablePointer<Float>?,
+    pool: ThreadPool
   ) {
     let decoded = spans.filter(\.isDecodedToken)
     if !decoded.isEmpty {
-      let join = forward(decoded: decoded, block: block, rows: rows, out: out)
+      let join = forward(decoded: decoded, block: block, rows: rows, out: out, pool: pool)
       for index in decoded.indices { join(index) }
     }
     let prompts = decoded.isEmpty ? spans : spans.filter { !$0.isDecodedToken }
     let tasks = tasks(prompts, rowsPerTask: Self.taskRows)
-    pool.run(tasks.count) { index in
-      forward(tasks[index], block: block, rows: rows, out: out, logSumExp: logSumExp)
-    }
+    let rows = Rows(block: block, heads: rows, out: out, logSumExp: logSumExp)
+    pool.run(tasks.count) { index in forward(tasks[index], rows) }
   }
 
-  private func forward(
-    _ task: Task,
-    block: Int,
-    rows: UnsafePointer<Float>,
-    out: UnsafeMutablePointer<Float>,
-    logSumExp: UnsafeMutablePointer<Float>?
-  ) {
-    let span = task.span
-    let keyCount = span.past + task.firstRow + task.rowCount
-    let padded = (keyCount + 15) / 16 * 16
-    let panels = ThreadScratch.floats(padded * headSize, slot: 2)
-    let valuePanels = ThreadScratch.floats(keyCount * paddedHeadSize, slot: 3)
-    let scores = ThreadScratch.floats(Self.queryBlock * padded, slot: 4)
-    keyPanels(
-      of: span,
-      head: task.keyValueHead,
-      block: block,
-      count: keyCount,
-      rows: rows,
-      into: panels
-    )
-    let values = values(
-      of: span,
-      head: task.keyValueHead,
-      block: block,
-      count: keyCount,
-      rows: rows,
-      slot: 1
-    )
-    pack(values, count: keyCount, into: valuePanels)
+  private func forward(_ task: Task, _ rows: Rows) {
+    let keys = packKeys(of: task, rows)
+    let scores = ThreadScratch.floats(Self.queryBlock * keys.padded, .scores)
+    let end = task.firstRow + task.rowCount
     for head in task.heads {
-      for first in stride(
-        from: task.firstRow,
-        to: task.firstRow + task.rowCount,
-        by: Self.queryBlock
-      ) {
-        let count = min(Self.queryBlock, task.firstRow + task.rowCount - first)
-        let seen = span.past + first + count
-        let width = (seen + 15) / 16 * 16
-        let query = rows + (span.start + first) * rowWidth + head * headSize
-        reft_gemm_packed_f32(
-          count,
-          width,
-          headSize,
-          query,
-          rowWidth,
-          panels,
-          headSize * 16,
-          scores,
-          padded,
-          0
+      for first in stride(from: task.firstRow, to: end, by: Self.queryBlock) {
+        let block = QueryBlock(
+          head: head,
+          first: first,
+          count: min(Self.queryBlock, end - first),
+          of: task.span,
+          keys: keys,
+          attention: self
         )
-        for row in 0..<count {
-          var lse: Float = 0
-          _ = reft_softmax_f32(
-            span.past + first + row + 1,
-            width,
-            scale,
-            scores + row * padded,
-            &lse
-          )
-          if let logSumExp { logSumExp[(span.start + first + row) * heads + head] = lse }
-        }
+        weights(of: block, task.span, keys, rows, into: scores)
         weigh(
           scores,
-          stride: padded,
-          rows: count,
-          keys: seen,
-          panels: valuePanels,
-          keyCount: keyCount,
-          out: out + (span.start + first) * queryWidth + head * headSize
+          block,
+          keys,
+          out: rows.out + (task.span.start + first) * queryWidth + head * headSize
         )
       }
     }
   }
 
-  var paddedHeadSize: Int { (headSize + 15) / 16 * 16 }
-
-  /// Panels of 16 keys, for products with Kᵀ.
-  func packTransposed(
-    _ rows: UnsafePointer<Float>,
-    count: Int,
-    into panels: UnsafeMutablePointer<Float>
+  /// Softmax weights of a block of queries, and their log-sum-exp.
+  private func weights(
+    of block: QueryBlock,
+    _ span: RowSpan,
+    _ keys: PackedKeys,
+    _ rows: Rows,
+    into scores: UnsafeMutablePointer<Float>
   ) {
-    for first in stride(from: 0, to: count, by: 16) {
-      reft_pack_transposed_f32(
-        headSize,
-        min(16, count - first),
-        rows + first * headSize,
-        headSize,
-        panels + first * headSize
+    let start = span.start + block.first
+    reft_gemm_packed_f32(
+      block.count,
+      block.width,
+      headSize,
+      rows.heads + start * rowWidth + block.head * headSize,
+      rowWidth,
+      keys.keyPanels + block.firstKey * headSize,
+      headSize * 16,
+      scores + block.firstKey,
+      keys.padded,
+      0
+    )
+    for row in 0..<block.count {
+      let seen = block.seen(row, self, keys)
+      let own = scores + row * keys.padded
+      for key in block.firstKey..<seen.lowerBound { own[key] = 0 }
+      var logSumExp: Float = 0
+      _ = reft_softmax_f32(
+        seen.count,
+        block.firstKey + block.width - seen.lowerBound,
+        scale,
+        own + seen.lowerBound,
+        &logSumExp
       )
-    }
-  }
-
-  /// Panels of 16 columns over `count` rows, for products with a [count, headSize] matrix.
-  func pack(
-    _ rows: UnsafePointer<Float>,
-    count: Int,
-    stride rowStride: Int? = nil,
-    into panels: UnsafeMutablePointer<Float>
-  ) {
-    let rowStride = rowStride ?? headSize
-    for panel in 0..<paddedHeadSize / 16 {
-      let width = min(16, headSize - panel * 16)
-      for row in 0..<count {
-        let target = panels + (panel * count + row) * 16
-        target.update(from: rows + row * rowStride + panel * 16, count: width)
-        for column in width..<16 { target[column] = 0 }
-      }
+      if let all = rows.logSumExp { all[(start + row) * heads + block.head] = logSumExp }
     }
   }
 
@@ -300,27 +184,63 @@ struct Attention {
   /// on how many keys its block sees: weights of unseen keys are zero.
   private func weigh(
     _ weights: UnsafePointer<Float>,
-    stride weightStride: Int,
-    rows: Int,
-    keys: Int,
-    panels: UnsafePointer<Float>,
-    keyCount: Int,
+    _ block: QueryBlock,
+    _ keys: PackedKeys,
     out: UnsafeMutablePointer<Float>
   ) {
-    for first in stride(from: 0, to: keys, by: Self.keyRun) {
-      let run = min(Self.keyRun, keys - first)
+    var first = block.firstKey
+    while first < block.end {
+      let next = keys.runEnd(from: first, to: block.end)
       reft_gemm_packed_f32(
-        rows,
+        block.count,
         headSize,
-        run,
+        next - first,
         weights + first,
-        weightStride,
-        panels + first * 16,
-        keyCount * 16,
+        keys.padded,
+        keys.valuePanels + first * 16,
+        keys.count * 16,
         out,
         queryWidth,
-        first > 0 ? 1 : 0
+        first > block.firstKey ? 1 : 0
       )
+      first = next
     }
+  }
+}
+
+/// A block of query rows of one head, in places of the packed keys.
+struct QueryBlock {
+  let head: Int
+  /// Its first row in the span.
+  let first: Int
+  let count: Int
+  /// The first key that is looked at, a multiple of 16.
+  let firstKey: Int
+  /// One behind the last key that a row of it sees.
+  let end: Int
+  /// The position of its first row.
+  private let position: Int
+
+  init(
+    head: Int,
+    first: Int,
+    count: Int,
+    of span: RowSpan,
+    keys: PackedKeys,
+    attention: Attention
+  ) {
+    (self.head, self.first, self.count) = (head, first, count)
+    position = span.past + first
+    firstKey = (attention.firstKey(at: position) - keys.start) / 16 * 16
+    end = position + count - keys.start
+  }
+
+  /// Keys that are looked at, in whole panels.
+  var width: Int { (end - firstKey + 15) / 16 * 16 }
+
+  /// The keys that one of its rows sees.
+  func seen(_ row: Int, _ attention: Attention, _ keys: PackedKeys) -> Range<Int> {
+    let own = position + row
+    return attention.firstKey(at: own) - keys.start..<own + 1 - keys.start
   }
 }

@@ -6,7 +6,9 @@ public import ReFTTensor
 
 extension FrozenModel {
   /// What happened to the model's file since it was opened, as `badData`; nil when nothing did.
-  public var changeFault: ReFTError? { gguf.file.change.map { .modelChanged(path, $0) } }
+  public var changeFault: ReFTError? {
+    source.files.lazy.compactMap(\.change).first.map { .modelChanged(path, $0) }
+  }
 
   /// Explains an output that is not finite by the model's file, where the file is to blame.
   ///
@@ -14,7 +16,7 @@ extension FrozenModel {
   ///   holds a value which is no finite number; nil where neither is so.
   public func explainNotFinite() -> ReFTError? {
     if let changeFault { return changeFault }
-    for tensor in gguf.tensors {
+    for tensor in source.tensors {
       guard let (index, value) = tensor.firstNotFinite() else { continue }
       return .weightNotFinite(tensor.name, index: index, value: value, path)
     }
@@ -22,7 +24,7 @@ extension FrozenModel {
   }
 }
 
-extension GGUFTensor {
+extension StoredTensor {
   /// Elements that are expanded at once: whole blocks of every format.
   private static let run = 1 << 14
 
@@ -31,7 +33,7 @@ extension GGUFTensor {
     var values = [Float](repeating: 0, count: Self.run)
     for start in stride(from: 0, to: elementCount, by: Self.run) {
       let count = min(Self.run, elementCount - start)
-      guard let source = data.baseAddress else { return nil }
+      guard let source = bytes.baseAddress else { return nil }
       values.withUnsafeMutableBufferPointer { buffer in
         guard let target = buffer.baseAddress else { return }
         type.dequantize(source + type.byteCount(elements: start), count: count, into: target)

@@ -14,21 +14,21 @@ struct FrozenWeight: @unchecked Sendable {
   private let data: UnsafeRawPointer
   private let rowByteCount: Int
 
-  init(_ tensor: GGUFTensor, rows: Int, columns: Int, path: String) throws(ReFTError) {
-    guard tensor.dimensions == [columns, rows], let base = tensor.data.baseAddress else {
+  init(
+    _ tensor: StoredTensor,
+    rows: Int,
+    columns: Int,
+    source: any TensorSource
+  ) throws(ReFTError) {
+    let size = tensor.type.blockSize
+    guard tensor.shape == [rows, columns], columns % size == 0,
+      let base = tensor.bytes.baseAddress
+    else {
       throw .tensorShape(
         tensor.name,
-        found: tensor.dimensions,
-        expected: [columns, rows],
-        path
-      )
-    }
-    guard columns % tensor.type.blockSize == 0 else {
-      throw .tensorShape(
-        tensor.name,
-        found: tensor.dimensions,
-        expected: [columns / tensor.type.blockSize * tensor.type.blockSize, rows],
-        path
+        found: source.inFileOrder(tensor.shape),
+        expected: source.inFileOrder([rows, columns / size * size]),
+        source.path
       )
     }
     type = tensor.type
@@ -59,7 +59,9 @@ struct StackedWeight: Sendable {
   /// The weight as decoding wants it; nil when its number format has no int8 products.
   func repacked(pool: ThreadPool) -> RepackedWeight? { repacked.value(of: self, pool: pool) }
 
-  init(_ parts: FrozenWeight...) {
+  init(_ parts: FrozenWeight...) { self.init(parts: parts) }
+
+  init(parts: [FrozenWeight]) {
     self.parts = parts
     rows = parts.reduce(0) { $0 + $1.rows }
     columns = parts[0].columns

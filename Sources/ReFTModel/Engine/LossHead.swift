@@ -132,9 +132,9 @@ final class LossHead {
     let statistics = Statistics(base, count: n)
     average?.update(repeating: 0, count: n * d)
     // One row more, for the mean of the others.
-    let weights = ThreadScratch.floats((Self.chunk + 1) * d, slot: 0)
-    let logits = ThreadScratch.floats(n * Self.chunk, slot: 2)
-    let limits = ThreadScratch.floats(2 * n, slot: 5)
+    let weights = ThreadScratch.floats((Self.chunk + 1) * d, .headRows)
+    let logits = ThreadScratch.floats(n * Self.chunk, .logits)
+    let limits = ThreadScratch.floats(2 * n, .rowLimits)
     let chunkSums = limits + n
     for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
       let width = min(Self.chunk, range.upperBound - first)
@@ -172,7 +172,7 @@ final class LossHead {
     into logits: UnsafeMutablePointer<Float>
   ) {
     let d = model.configuration.hiddenSize
-    let panels = ThreadScratch.floats(Self.chunk * (d + 16), slot: 1)
+    let panels = ThreadScratch.floats(Self.chunk * (d + 16), .headRowPanels)
     let run = StackedWeight.run(extent: d, blockSize: 1)
     for k in stride(from: 0, to: d, by: run) {
       let length = min(run, d - k)
@@ -211,7 +211,7 @@ final class LossHead {
     sweep(0..<model.configuration.vocabularySize / 16, labels, hidden, statistics)
     let floors = floorBuffer.floats(n)
     pool.run((n + 15) / 16) { index in
-      let weights = ThreadScratch.floats(d, slot: 0)
+      let weights = ThreadScratch.floats(d, .headRows)
       for row in index * 16..<min(n, index * 16 + 16) {
         let total = logSumExp(row, of: n, statistics)
         model.head.parts[0].expand(row: Int(labels[row]), column: 0, count: d, into: weights)
@@ -263,7 +263,7 @@ final class LossHead {
     let mean = weights + width * d
     mean.update(repeating: 0, count: d)
     for row in 0..<width { reft_axpy_f32(d, 1 / Float(width), weights + row * d, mean) }
-    let places = ThreadScratch.floats(2 * Self.chunk + 2, slot: 3)
+    let places = ThreadScratch.floats(2 * Self.chunk + 2, .chosenWords)
     let values = places + Self.chunk + 1
     var spread: [Int] = []
     places.withMemoryRebound(to: Int32.self, capacity: Self.chunk + 1) { places in
@@ -282,12 +282,12 @@ final class LossHead {
     }
     if spread.isEmpty { return }
     // The rows' exponentials move together to the front: a row's place is never before `index`.
-    let product = ThreadScratch.floats(spread.count * d, slot: 6)
+    let product = ThreadScratch.floats(spread.count * d, .rowAverages)
     for (index, row) in spread.enumerated() where index != row {
       (exponentials + index * Self.chunk)
         .update(from: exponentials + row * Self.chunk, count: width)
     }
-    let panels = ThreadScratch.floats(Self.chunk * (d + 16), slot: 1)
+    let panels = ThreadScratch.floats(Self.chunk * (d + 16), .headRowPanels)
     for column in stride(from: 0, to: d, by: 16) {
       let columns = min(16, d - column)
       for row in 0..<width {

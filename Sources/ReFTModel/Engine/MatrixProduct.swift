@@ -26,8 +26,8 @@ enum MatrixProduct {
     pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
       let width = min(taskWidth, weight.rows - first)
-      let panels = ThreadScratch.floats(taskWidth * run, slot: 0)
-      let scratch = ThreadScratch.floats(16 * run, slot: 1)
+      let panels = ThreadScratch.floats(taskWidth * run, .weightPanels)
+      let scratch = ThreadScratch.floats(16 * run, .unpackedRows)
       for k in stride(from: 0, to: weight.columns, by: run) {
         let length = min(run, weight.columns - k)
         weight.packTransposed(
@@ -69,7 +69,7 @@ enum MatrixProduct {
   ) {
     let taskRows = 32
     pool.run((weight.rows + taskRows - 1) / taskRows) { task in
-      let expanded = ThreadScratch.floats(weight.columns, slot: 0)
+      let expanded = ThreadScratch.floats(weight.columns, .weightRows)
       for row in task * taskRows..<min(weight.rows, (task + 1) * taskRows) {
         let (part, partRow) = weight.locate(row)
         part.expand(row: partRow, column: 0, count: weight.columns, into: expanded)
@@ -97,8 +97,8 @@ enum MatrixProduct {
     pool.run((weight.columns + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
       let width = min(taskWidth, weight.columns - first)
-      let panels = ThreadScratch.floats((taskWidth + 16) * run, slot: 0)
-      let scratch = ThreadScratch.floats(taskWidth + 16, slot: 1)
+      let panels = ThreadScratch.floats((taskWidth + 16) * run, .weightPanels)
+      let scratch = ThreadScratch.floats(taskWidth + 16, .unpackedRows)
       for k in stride(from: 0, to: weight.rows, by: run) {
         let length = min(run, weight.rows - k)
         weight.pack(
@@ -150,15 +150,5 @@ enum MatrixProduct {
         accumulate ? 1 : 0
       )
     }
-  }
-}
-
-/// Memory that belongs to the calling thread and is reused by its next call.
-enum ThreadScratch {
-  /// At least `count` floats in a numbered slot (0 to 7); contents are undefined.
-  static func floats(_ count: Int, slot: Int) -> UnsafeMutablePointer<Float> {
-    // Many threads are in the middle of a product here; passes ask for room before they begin.
-    guard let memory = reft_thread_scratch(slot, count) else { reft_no_memory(count * 4) }
-    return memory
   }
 }

@@ -72,6 +72,8 @@ struct PassLayout {
   var lastRuns: [RowRun] = []
 
   var rowCount: Int { ids.count }
+  /// The largest position of a row.
+  private(set) var longestPosition = 0
   /// Whether all rows are decoded tokens, one of its sequence each.
   var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
 
@@ -125,6 +127,7 @@ struct PassLayout {
 
   private mutating func append(_ tokens: ArraySlice<Int32>, position: Int) {
     ids += tokens
+    longestPosition = max(longestPosition, position + tokens.count - 1)
     positions += (0..<tokens.count).map { Int32(position + $0) }
   }
 

@@ -110,7 +110,7 @@ final class RepackedWeight: @unchecked Sendable {
         reft_rows16_dot(task.layout, task.data, &activations, task.rows, target, yStride)
         return
       }
-      let sums = ThreadScratch.floats(n * task.rows, slot: 0)
+      let sums = ThreadScratch.floats(n * task.rows, .productSums)
       reft_rows16_dot(task.layout, task.data, &activations, task.rows, sums, task.rows)
       for i in 0..<n { reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride) }
     }
@@ -120,7 +120,7 @@ final class RepackedWeight: @unchecked Sendable {
   private func activations(rows n: Int, digits: Int) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
     let bytes = n * digits * columns
-    let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, slot: 6)
+    let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, .activations)
     let scales = memory + bytes / 4
     let raw = UnsafeMutableRawPointer(memory)
     return reft_activations_t(

@@ -7,18 +7,38 @@ import Synchronization
 
 /// For each position a row of headSize floats: cos, sin of each pair; grows on demand.
 final class RotaryTable: Sendable {
+  /// Which numbers of a head are a pair.
+  let pairs: ModelPlan.Rotation.Pairs
   private let frequencies: [Double]
   private let headSize: Int
   private let table = Mutex<FloatBuffer>(FloatBuffer(count: 0))
 
-  init(configuration: ModelConfiguration, factors: FloatBuffer?) {
-    headSize = configuration.headSize
+  init(_ rotation: ModelPlan.Rotation, headSize: Int, factors: [Float]?) {
+    pairs = rotation.pairs
+    self.headSize = headSize
     frequencies = (0..<headSize / 2).map { pair in
-      let exponent = -2 * Double(pair) / Double(configuration.headSize)
+      let exponent = -2 * Double(pair) / Double(headSize)
       let factor = factors.map { Double($0[pair]) } ?? 1
       // As the reference does, frequencies are rounded to float32 before the product.
-      let frequency = Float(pow(configuration.ropeBase, exponent) / factor)
-      return Double(frequency) / configuration.ropeScale
+      let frequency = Double(Float(pow(rotation.base, exponent) / factor))
+      return Self.scaled(frequency, by: rotation.scaling)
+    }
+  }
+
+  private static func scaled(
+    _ frequency: Double,
+    by scaling: ModelPlan.Rotation.Scaling
+  ) -> Double {
+    switch scaling {
+    case .none, .factors: return frequency
+    case .linear(let factor): return frequency / factor
+    case .llama3(let factor, let low, let high, let original):
+      // Turns within the original context: fewer than `low` are scaled, more than `high` are not.
+      let turns = original * frequency / (2 * Double.pi)
+      if turns < low { return frequency / factor }
+      if turns > high { return frequency }
+      let share = (turns - low) / (high - low)
+      return (1 - share) * frequency / factor + share * frequency
     }
   }
 

@@ -8,9 +8,9 @@ public import ReFTTensor
 public struct ModelLibrary: Sendable {
   /// A model file of the library.
   public struct Entry: Sendable, Hashable {
-    /// The file's name without `.gguf`.
+    /// The file's name without `.gguf`, or the folder's.
     public var name: String
-    /// The file's path.
+    /// The path of the file or folder.
     public var path: String
   }
 
@@ -32,22 +32,31 @@ public struct ModelLibrary: Sendable {
     var found: [Entry] = []
     for case let item as String in walk {
       let file = (item as NSString).lastPathComponent
-      guard file.hasSuffix(".gguf"), !item.hasPrefix("."), !item.contains("/.") else { continue }
-      found.append(Entry(name: String(file.dropLast(5)), path: folder + "/" + item))
+      guard !item.hasPrefix("."), !item.contains("/.") else { continue }
+      let place = folder + "/" + item
+      if file.hasSuffix(".gguf") {
+        found.append(Entry(name: String(file.dropLast(5)), path: place))
+      } else if file == "config.json", item.contains("/") {
+        let parent = (place as NSString).deletingLastPathComponent
+        found.append(Entry(name: (parent as NSString).lastPathComponent, path: parent))
+      }
     }
     return found.sorted { ($0.name, $0.path) < ($1.name, $1.path) }
   }
 
-  /// Turns what the user wrote into the path of a model file.
+  /// Turns what the user wrote into the path of a model.
   ///
-  /// A path that exists is taken as it is. Otherwise the name is looked up in the library, in any
+  /// A file that exists is taken as it is, and so is a folder with config.json. Otherwise the name is looked up in the library, in any
   /// case, with or without `.gguf` and the suffix that names the quantisation.
   ///
   /// - Throws: `inputMissing` when there is none, `usage` when several files fit the name.
   public func resolve(_ name: String) throws(ReFTError) -> String {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: name, isDirectory: &isFolder) {
-      if isFolder.boolValue { throw .modelIsFolder(name) }
+      let configuration = name + "/config.json"
+      if isFolder.boolValue, !FileManager.default.fileExists(atPath: configuration) {
+        throw .modelIsFolder(name)
+      }
       return name
     }
     if name.contains("/") { throw .modelFileMissing(name, known: entries().map(\.name)) }

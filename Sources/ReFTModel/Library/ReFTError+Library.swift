@@ -7,7 +7,8 @@ extension ReFTError {
   static func modelIsFolder(_ path: String) -> ReFTError {
     ReFTError(
       .usage,
-      "model '\(path)' is a folder, expected a .gguf file; name the file in it"
+      "model '\(path)' is a folder without config.json, expected a Hugging Face folder or a .gguf "
+        + "file; name one of these"
     )
   }
 

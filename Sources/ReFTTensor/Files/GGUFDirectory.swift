@@ -3,7 +3,7 @@
 
 /// The checked directory: no tensor leaves the file, and no two share a byte.
 struct GGUFDirectory {
-  private(set) var tensors: [GGUFTensor] = []
+  private(set) var tensors: [StoredTensor] = []
   private(set) var index: [String: Int] = [:]
   private(set) var dataOffset = 0
 
@@ -41,12 +41,12 @@ struct GGUFDirectory {
         rebasing: reader.file.bytes[start..<start + entry.byteCount]
       )
       tensors.append(
-        GGUFTensor(
+        StoredTensor(
           name: entry.name,
           type: entry.type,
-          dimensions: entry.dimensions,
-          data: data,
-          file: reader.file
+          shape: entry.dimensions.reversed(),
+          bytes: data,
+          owner: reader.file
         )
       )
     }

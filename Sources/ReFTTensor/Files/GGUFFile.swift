@@ -3,43 +3,14 @@
 
 import Synchronization
 
-/// A tensor of a GGUF file; its data is valid as long as the file object lives.
-public struct GGUFTensor: @unchecked Sendable {
-  // Sendable: the data is read-only, and the file that holds it is kept alive here.
-
-  /// The name, such as "blk.0.attn_q.weight".
-  public let name: String
-  /// The number format of the data.
-  public let type: TensorType
-  /// The sizes in the file's order: columns first, then rows.
-  public let dimensions: [Int]
-  /// The raw blocks, row after row.
-  public let data: UnsafeRawBufferPointer
-  let file: MappedFile
-
-  /// How many elements there are.
-  public var elementCount: Int { dimensions.reduce(1, *) }
-
-  /// All elements as float32, row after row.
-  public func floats() -> [Float] {
-    let count = elementCount
-    return [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-      if let source = data.baseAddress, let destination = buffer.baseAddress {
-        type.dequantize(source, count: count, into: destination)
-      }
-      initialized = count
-    }
-  }
-}
-
 /// An open GGUF file of version 2 or 3, checked from end to end before anyone reads from it.
-public final class GGUFFile: Sendable {
+public final class GGUFFile: TensorSource {
   /// The mapping that holds all data.
   public let file: MappedFile
   /// The version of the format.
   public let version: Int
   /// The tensors in the order of the file's directory.
-  public let tensors: [GGUFTensor]
+  public let tensors: [StoredTensor]
   /// The metadata by key.
   public let metadata: [String: GGUFValue]
   /// Where the data of the tensors starts in the file.
@@ -64,8 +35,17 @@ public final class GGUFFile: Sendable {
     dataOffset = directory.dataOffset
   }
 
+  /// The path as it was given.
+  public var path: String { file.path }
+
+  /// The file that holds the tensors' data.
+  public var files: [MappedFile] { [file] }
+
+  /// How the model is stored.
+  public var format: ModelFormat { .gguf }
+
   /// The tensor of a name.
-  public func tensor(_ name: String) -> GGUFTensor? { tensorIndex[name].map { tensors[$0] } }
+  public func tensor(_ name: String) -> StoredTensor? { tensorIndex[name].map { tensors[$0] } }
 
   /// A digest that tells models apart, as "sha256:" and 64 hexadecimal digits.
   ///
@@ -77,8 +57,8 @@ public final class GGUFFile: Sendable {
       var hasher = SHA256Digest()
       hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes.prefix(dataOffset)))
       for tensor in tensors {
-        let middle = tensor.data.dropFirst(tensor.data.count / 2)
-        hasher.update(UnsafeRawBufferPointer(rebasing: tensor.data.prefix(64)))
+        let middle = tensor.bytes.dropFirst(tensor.bytes.count / 2)
+        hasher.update(UnsafeRawBufferPointer(rebasing: tensor.bytes.prefix(64)))
         hasher.update(UnsafeRawBufferPointer(rebasing: middle.prefix(64)))
       }
       let text = "sha256:" + hasher.finish()

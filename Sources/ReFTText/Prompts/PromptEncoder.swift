@@ -78,6 +78,8 @@ public struct PromptEncoder: Sendable {
   /// - Throws: `usage` for a conversation where the model has no chat template, or where another
   ///   template was chosen; `badData` where the chat template cannot write it.
   public func ids(of prompt: Prompt) throws(ReFTError) -> [Int32] {
+    if case .ids(let ids) = prompt { return ids }
+    try (coder as? Tokenizer)?.requirePresent()
     switch prompt {
     case .ids(let ids): return ids
     case .text(let text): return ids(ofText: text)

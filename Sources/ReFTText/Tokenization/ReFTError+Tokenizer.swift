@@ -4,6 +4,14 @@
 import ReFTTensor
 
 extension ReFTError {
+  static func tokenizerAbsent(_ path: String) -> ReFTError {
+    ReFTError(
+      .inputMissing,
+      "\(path): the model's folder has no tokenizer.json, so that texts have no tokens; put it there, "
+        + "or give token ids"
+    )
+  }
+
   static func tokenizerKeyMissing(_ key: String, path: String) -> ReFTError {
     ReFTError(
       .badData,

@@ -3,7 +3,7 @@
 // BytePairModel.swift or SentencePieceModel.swift; Tokenizer+GGUF.swift reads the model file.
 
 import Foundation
-package import ReFTTensor
+public import ReFTTensor
 
 /// A tokenizer as its model file describes it: byte-level BPE, or SentencePiece's BPE.
 ///
@@ -14,6 +14,8 @@ package import ReFTTensor
 public final class Tokenizer: Sendable {
   /// What turns the text between markers into tokens.
   private enum Model: Sendable {
+    /// A folder without a tokenizer: ids have no texts, and texts no ids.
+    case absent(path: String)
     case bytePairs(BytePairModel)
     case sentencePieces(SentencePieceModel)
   }
@@ -46,6 +48,10 @@ public final class Tokenizer: Sendable {
     }
     let addsBOSByDefault: Bool
     switch model {
+    case TokenizerMetadata.absent:
+      vocabulary = try Vocabulary(metadata, writing: .sentencePiece, path: path)
+      self.model = .absent(path: path)
+      addsBOSByDefault = false
     case "gpt2":
       vocabulary = try Vocabulary(metadata, writing: .byteAlphabet, path: path)
       let pairs = try BytePairModel(metadata, vocabulary: vocabulary, path: path)
@@ -75,12 +81,20 @@ public final class Tokenizer: Sendable {
     composes = metadata.composes
   }
 
+  /// Makes sure that texts can be turned into tokens.
+  ///
+  /// - Throws: `inputMissing` for a model folder without a tokenizer, which has ids alone.
+  public func requirePresent() throws(ReFTError) {
+    if case .absent(let path) = model { throw .tokenizerAbsent(path) }
+  }
+
   /// How many tokens there are; ids run from 0 to one less.
   public var vocabularySize: Int { vocabulary.count }
 
   /// The bytes that no token stands for, ascending; empty for most vocabularies.
   public var inexpressibleBytes: [UInt8] {
     switch model {
+    case .absent: []
     case .bytePairs(let model):
       model.byteTokens.indices.filter { model.byteTokens[$0] < 0 }.map { UInt8($0) }
     case .sentencePieces(let model): model.missingBytes
@@ -215,6 +229,7 @@ public final class Tokenizer: Sendable {
     _ ids: inout [Int32]
   ) {
     switch model {
+    case .absent: return
     case .bytePairs(let model):
       model.encode(
         text,

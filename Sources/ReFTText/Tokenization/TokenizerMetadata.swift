@@ -32,6 +32,16 @@ package struct TokenizerMetadata: Sendable {
 
   /// Metadata without any value.
   package init() {}
+
+  /// The kind of a tokenizer that is not there.
+  static let absent = "absent"
+
+  /// What stands for the tokenizer of a model that has none: ids without texts.
+  package init(absentFor count: Int) {
+    model = Self.absent
+    tokens = StringTable((0..<max(1, count)).map { "<\($0)>" })
+    types = [Int](repeating: 5, count: max(1, count))
+  }
 }
 
 /// Where SentencePiece puts a space of its own in front of text.

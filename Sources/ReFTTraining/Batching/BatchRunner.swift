@@ -23,7 +23,7 @@ final class BatchRunner {
   private let adapter: Adapter?
   private let budget: Int
   private let cache: ActivationCache?
-  private let pass: TrainingPass
+  private let pass: ModelRuntime
 
   /// - Parameters:
   ///   - model: the frozen model.
@@ -35,7 +35,7 @@ final class BatchRunner {
     self.adapter = adapter
     self.budget = budget
     self.cache = cache
-    pass = TrainingPass(model: model)
+    pass = ModelRuntime(model: model)
   }
 
   /// The loss of each example, with dropout off.

@@ -64,7 +64,7 @@ public struct TrainingBenchmark {
   public func run(_ options: Options = Options()) throws -> Result {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = TrainingPass(model: model.frozen)
+    let pass = ModelRuntime(model: model.frozen)
     let (batch, edits) = batch(options, adapter: adapter)
     let run = { (step: Int) in
       let session = try EditSession(
@@ -113,7 +113,7 @@ public struct TrainingBenchmark {
   ) throws -> (plugin: Double, inline: Double) {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = TrainingPass(model: model.frozen)
+    let pass = ModelRuntime(model: model.frozen)
     let (batch, edits) = batch(options, adapter: adapter)
     let inline = inlineEditor(options, batch)
     let store = adapter.parameters

@@ -19,6 +19,7 @@ struct RowEncoder {
     }
     let encoded: EncodedText
     do throws(ReFTError) {
+      try (coder as? Tokenizer)?.requirePresent()
       switch row {
       case .text(let text):
         encoded = words.encode(text: text)

@@ -77,7 +77,7 @@ extension Trainer {
         model: model.frozen,
         adapter: adapter,
         budget: options.microBatchTokens
-          ?? TrainingPass.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
+          ?? ModelRuntime.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
         cache: cache
       ),
       metrics: metrics,

@@ -19,11 +19,13 @@ struct ModelCommand: ParsableCommand {
         EXAMPLES
           reft model info smollm2-135m-instruct
           reft model info ./model.gguf --json
+          reft model info ./folder --plan
         """
     )
 
-    @Argument(help: "A .gguf file, or the short name of one under $REFT_HOME/models.")
+    @Argument(help: "A .gguf file, a Hugging Face folder, or a short name under $REFT_HOME/models.")
     var model: String
+    @Flag(help: "Print what the model computes, block by block.") var plan = false
     @OptionGroup var common: CommonOptions
 
     private struct Document: Encodable {
@@ -38,12 +40,14 @@ struct ModelCommand: ParsableCommand {
       var file_type: String
       var fingerprint: String
       var components: [String]
+      var plan: String?
     }
 
     func run() throws {
       let path = try ModelLibrary().resolve(model)
-      let file = try GGUFFile(path: path)
-      let configuration = try ModelConfiguration(gguf: file)
+      let file = try ModelFiles.open(path)
+      let configuration = try ModelConfiguration(file)
+      let text = plan ? try Architectures.plan(file).description : nil
       let parameters = file.tensors.reduce(0) { $0 + $1.elementCount }
       let components = Component.allCases.map(\.rawValue)
       if common.json {
@@ -59,11 +63,13 @@ struct ModelCommand: ParsableCommand {
             context_length: configuration.contextLength,
             file_type: configuration.fileType,
             fingerprint: file.fingerprint,
-            components: components
+            components: components,
+            plan: text
           )
         )
         return
       }
+      if let text { return Output.line(text) }
       Output.table([
         ["name", configuration.name],
         ["architecture", configuration.architecture],

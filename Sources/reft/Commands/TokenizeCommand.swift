@@ -37,7 +37,8 @@ struct TokenizeCommand: ParsableCommand {
   }
 
   func run() throws {
-    let tokenizer = try Tokenizer(gguf: GGUFFile(path: model.path()))
+    let tokenizer = try ModelText(ModelFiles.open(model.path())).tokenizer
+    try tokenizer.requirePresent()
     let bytes = try text.map { Array($0.utf8) } ?? StandardStream.readAll()
     let ids = tokenizer.encode(bytes: bytes, parseSpecial: !noSpecial, addBOS: bos)
     let tokens = ids.map { tokenizer.piece($0) }

@@ -106,9 +106,10 @@ struct AdapterTests {
         var generator = SeededGenerator(seed: 2)
         let rows = FloatBuffer(generator.normals(4 * 64))
         let before = Array(rows.values)
-        try session.edit(
+        try RowExchange().edit(
           HiddenRows(base: rows.base, rowStride: 64, width: 64),
-          at: Site(block: 0, component: .blockOutput)
+          at: Site(block: 0, component: .blockOutput),
+          by: session
         )
         expectClose(rows.values, before, tolerance: 2e-6, plugin)
       }

@@ -68,14 +68,15 @@ struct EditSessionTests {
     let rows = FloatBuffer(count: count * width)
     let session = try EditSession(sequences)
     try (rowOfToken ?? []).withUnsafeBufferPointer { map in
-      try session.edit(
+      try RowExchange().edit(
         HiddenRows(
           base: rows.base,
           rowStride: width,
           width: width,
           rowOfToken: rowOfToken == nil ? nil : map.baseAddress
         ),
-        at: site
+        at: site,
+        by: session
       )
     }
     return (0..<count).map { rows[$0 * width] }
@@ -160,7 +161,11 @@ struct EditSessionTests {
       for step in 0..<3 {
         if step > 0 { session.advance() }
         let rows = FloatBuffer(count: 2 * width)
-        try session.edit(HiddenRows(base: rows.base, rowStride: width, width: width), at: site)
+        try RowExchange().edit(
+          HiddenRows(base: rows.base, rowStride: width, width: width),
+          at: site,
+          by: session
+        )
         #expect(try edited(edits(step), rows: 2) == [rows[0], rows[width]])
         #expect(rows[0] > 1000 * Float(5 + step))
       }
@@ -348,7 +353,11 @@ struct EditSessionTests {
             randomStep: step
           )
         )
-        try session.edit(HiddenRows(base: rows.base, rowStride: width, width: width), at: site)
+        try RowExchange().edit(
+          HiddenRows(base: rows.base, rowStride: width, width: width),
+          at: site,
+          by: session
+        )
         return Array(rows.values)
       }
       func sequence(_ example: Int32, start: Int) -> SequenceEdit {
@@ -372,7 +381,11 @@ struct EditSessionTests {
 
       let rows = FloatBuffer([Float](repeating: 1, count: 3 * width))
       let inference = try EditSession([sequence(7, start: 0)])
-      try inference.edit(HiddenRows(base: rows.base, rowStride: width, width: width), at: site)
+      try RowExchange().edit(
+        HiddenRows(base: rows.base, rowStride: width, width: width),
+        at: site,
+        by: inference
+      )
       #expect(!rows.values.contains(0))
     }
   }
@@ -402,10 +415,15 @@ struct EditSessionTests {
           sequences,
           mode: .training(gradients: gradients, randomKey: 0, randomStep: 0)
         )
-        try session.edit(HiddenRows(base: rows.base, rowStride: width, width: width), at: site)
-        try session.differentiate(
+        try RowExchange().edit(
+          HiddenRows(base: rows.base, rowStride: width, width: width),
+          at: site,
+          by: session
+        )
+        try RowExchange().differentiate(
           HiddenRows(base: back.base, rowStride: width, width: width),
-          at: site
+          at: site,
+          by: session
         )
         return (Array(rows.values), Array(back.values))
       }
@@ -447,8 +465,10 @@ struct EditSessionTests {
       let rows = FloatBuffer(count: 32)
       let narrow = HiddenRows(base: rows.base, rowStride: 32, width: 32)
       let session = try EditSession([sequences[0]])
-      #expect(throws: ReFTError.self) { try session.edit(narrow, at: site) }
-      #expect(throws: ReFTError.self) { try session.differentiate(narrow, at: site) }
+      #expect(throws: ReFTError.self) { try RowExchange().edit(narrow, at: site, by: session) }
+      #expect(throws: ReFTError.self) {
+        try RowExchange().differentiate(narrow, at: site, by: session)
+      }
       withExtendedLifetime(rows) {}
     }
   }

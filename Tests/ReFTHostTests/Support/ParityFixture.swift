@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reference numbers of interventions on SmolLM2, and their parameters as an adapter folder of
-// ours. `Tests/Fixtures/smollm2` says who made them.
+// The reference numbers of interventions on real models, and their parameters as an adapter folder of
+// ours.
 
 import Foundation
 import ReFTHost
@@ -28,9 +28,9 @@ struct ParityFixture {
   let facts: Facts
   let tensors: SafetensorsFile
 
-  init(_ name: String) throws {
-    facts = try JSONDecoder().decode(Facts.self, from: Fixture.data("smollm2/\(name).json"))
-    tensors = try Safetensors.read(path: Fixture.path("smollm2/\(name).safetensors"))
+  init(_ name: String, model: String = "smollm2") throws {
+    facts = try JSONDecoder().decode(Facts.self, from: Fixture.data("\(model)/\(name).json"))
+    tensors = try Safetensors.read(path: Fixture.path("\(model)/\(name).safetensors"))
   }
 
   /// The plugin of ours, with its options, that computes this kind.

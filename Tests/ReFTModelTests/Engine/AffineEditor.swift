@@ -24,20 +24,30 @@ final class AffineEditor: HiddenStateEditor {
     gradients = vectors.mapValues { [Float](repeating: 0, count: $0.count) }
   }
 
-  func edit(_ hidden: HiddenRows, at site: Site) {
+  func edits(at site: Site) -> [any RowEdit] {
+    [
+      RowsEdit(weights.map(\.token)) { [self] in
+        edit($0, at: site)
+      } backward: { [self] in
+        differentiate($0, at: site)
+      }
+    ]
+  }
+
+  private func edit(_ rows: GatheredRows, at site: Site) {
     edited.append(site)
     guard let vector = vectors[site] else { return }
-    for (token, weight) in weights {
-      guard let row = hidden.row(ofToken: token) else { continue }
-      for index in 0..<hidden.width { row[index] = factor * row[index] + weight * vector[index] }
+    for (index, place) in rows.places.enumerated() {
+      let (row, weight) = (rows.rows + index * rows.width, weights[Int(place)].weight)
+      for index in 0..<rows.width { row[index] = factor * row[index] + weight * vector[index] }
     }
   }
 
-  func differentiate(_ gradient: HiddenRows, at site: Site) {
+  private func differentiate(_ rows: GatheredRows, at site: Site) {
     differentiated.append(site)
-    for (token, weight) in weights {
-      guard let row = gradient.row(ofToken: token) else { continue }
-      for index in 0..<gradient.width {
+    for (index, place) in rows.places.enumerated() {
+      let (row, weight) = (rows.rows + index * rows.width, weights[Int(place)].weight)
+      for index in 0..<rows.width {
         gradients[site]?[index] += weight * row[index]
         row[index] *= factor
       }

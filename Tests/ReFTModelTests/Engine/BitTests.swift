@@ -35,7 +35,7 @@ struct BitTests {
       weights: EngineFixture.weights(batch, positions: [0, 4, 10, 12, 30])
     )
     editor.sharedPrefixLimit = sharedPrefixLimit
-    let training = TrainingPass(model: model, pool: pool)
+    let training = ModelRuntime(model: model, pool: pool)
     let losses = try training.lossAndGradient(batch, editor: editor, scale: 0.1)
     return Outcome(losses: losses, gradients: editor.gradients)
   }
@@ -77,10 +77,10 @@ struct BitTests {
       let reversed = try run(model, sequences.reversed()).losses
       #expect(reversed.map(\.bitPattern).sorted() == alone.map(\.bitPattern).sorted())
       let batch = EngineFixture.batch(sequences, labelled: 12)
-      let unedited = try TrainingPass(model: model).loss(batch, editor: nil)
+      let unedited = try ModelRuntime(model: model).loss(batch, editor: nil)
       let uneditedAlone = try sequences.flatMap {
         let batch = EngineFixture.batch([$0], labelled: 12)
-        return try TrainingPass(model: model).loss(batch, editor: nil)
+        return try ModelRuntime(model: model).loss(batch, editor: nil)
       }
       _ReFTTestSupport.expectIdentical(unedited, uneditedAlone, "unedited")
     }
@@ -89,10 +89,10 @@ struct BitTests {
   @Test("a pass that has run other batches before gives the same bits as a new one")
   func reuse() throws {
     let model = try EngineFixture.model(EngineFixture.threeBlocks)
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     let long = EngineFixture.batch(Self.different, labelled: 12)
     let short = EngineFixture.batch([Self.different[1]], labelled: 12)
-    let expected = try TrainingPass(model: model).loss(short, editor: nil)
+    let expected = try ModelRuntime(model: model).loss(short, editor: nil)
     _ = try training.loss(long, editor: nil)
     _ReFTTestSupport.expectIdentical(try training.loss(short, editor: nil), expected, "later")
   }
@@ -126,7 +126,7 @@ struct BitTests {
     _ sequences: [[Int32]],
     _ pool: ThreadPool
   ) throws -> [[Float]] {
-    let inference = InferencePass(model: model, pool: pool)
+    let inference = ModelRuntime(model: model, pool: pool)
     let caches = try sequences.map { try inference.makeCache(capacity: $0.count + 4) }
     var found = [[Float]](repeating: [], count: sequences.count)
     for step in 0...4 {
@@ -146,7 +146,7 @@ struct BitTests {
   )
   func mixedStep(shape: TinyModel) throws {
     let model = try EngineFixture.model(shape)
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     var found: [[Float]] = []
     for hasCompany in [false, true] {
       let cache = try inference.makeCache(capacity: 80)

@@ -31,7 +31,7 @@ struct BlockInputTests {
     for (sites, first) in [
       (sites, block), ([output], block), ([output] + above, min(block + 1, 2)),
     ] {
-      let training = TrainingPass(model: model)
+      let training = ModelRuntime(model: model)
       let start = try training.blockInput(first, of: batch)
       var found: [(losses: [Float], gradients: [Site: [Float]])] = []
       for start in [nil, start] {
@@ -55,7 +55,7 @@ struct BlockInputTests {
   @Test("a start that does not fit the batch or the edits is an error")
   func wrongStart() throws {
     let model = try EngineFixture.model(EngineFixture.threeBlocks)
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     let batch = EngineFixture.batch(Self.sequences, labelled: 11)
     let other = EngineFixture.batch([Self.sequences[0]], labelled: 11)
     let editor = VisitRecorder(
@@ -95,12 +95,12 @@ struct BlockInputTests {
       needsAllRows: false
     )
     let error = #expect(throws: ReFTError.self) {
-      try TrainingPass(model: model).lossAndGradient(batch, editor: editor, scale: 1)
+      try ModelRuntime(model: model).lossAndGradient(batch, editor: editor, scale: 1)
     }
     #expect(error?.code == .usage)
     let cache = try KVCache(model: model, capacity: 4)
     let second = #expect(throws: ReFTError.self) {
-      try InferencePass(model: model).step([(cache, [1])], editor: editor)
+      try ModelRuntime(model: model).step([(cache, [1])], editor: editor)
     }
     #expect(second?.code == .usage)
   }
@@ -142,7 +142,7 @@ struct BlockInputTests {
 
   @Test("a batch that the model cannot read is an error", arguments: wrongBatches)
   func wrongBatch(item: WrongBatch) throws {
-    let training = TrainingPass(model: try EngineFixture.model())
+    let training = ModelRuntime(model: try EngineFixture.model())
     var batch = EngineFixture.batch(Self.sequences, labelled: 11)
     let losses = try training.loss(batch, editor: nil)
     var wrong = batch

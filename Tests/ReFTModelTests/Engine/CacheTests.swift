@@ -15,7 +15,7 @@ struct CacheTests {
     _ ids: [Int32],
     chunk: Int,
     into cache: KVCache,
-    _ inference: InferencePass,
+    _ inference: ModelRuntime,
     editor: (any HiddenStateEditor)? = nil
   ) throws -> [Float] {
     var last: [Float] = []
@@ -35,7 +35,7 @@ struct CacheTests {
       let path = try shape.write(in: folder)
       return (try FrozenModel(path: path), try DoubleModel(path: path))
     }
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let logits = plain.run(Self.ids).logits
     for chunk in [300, 128, 49, 7, 1] {
       let cache = try KVCache(model: model, capacity: 300)
@@ -53,7 +53,7 @@ struct CacheTests {
   @Test("a cache in half precision rounds, and the logits stay near", arguments: [300, 49, 1])
   func halfPrecision(chunk: Int) throws {
     let model = try EngineFixture.model(EngineFixture.odd)
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let exact = try KVCache(model: model, capacity: 300)
     let expected = try feed(Self.ids, chunk: chunk, into: exact, inference)
     let cache = try inference.makeCache(capacity: 300)
@@ -69,7 +69,7 @@ struct CacheTests {
   )
   func truncate(format: CacheFormat) throws {
     let model = try EngineFixture.model()
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let cache = try KVCache(model: model, capacity: 60, format: format)
     _ = try feed(Array(Self.ids[..<40]), chunk: 40, into: cache, inference)
     let first = try feed(Array(Self.ids[40..<50]), chunk: 1, into: cache, inference)
@@ -95,8 +95,8 @@ struct CacheTests {
     func editor(_ tokens: [Int]) -> AffineEditor {
       AffineEditor(vectors: vectors, weights: tokens.map { ($0, 1) })
     }
-    let losses = try TrainingPass(model: model).loss(batch, editor: editor([3, 19, 20]))
-    let inference = InferencePass(model: model)
+    let losses = try ModelRuntime(model: model).loss(batch, editor: editor([3, 19, 20]))
+    let inference = ModelRuntime(model: model)
     let cache = try KVCache(model: model, capacity: 22)
     func loss(_ logits: UnsafeMutableBufferPointer<Float>, _ label: Int32) -> Float {
       Float(DoubleModel.loss(logits.map { Double($0) }, label: label))
@@ -104,7 +104,7 @@ struct CacheTests {
     var found = [loss(try inference.step([(cache, prompt)], editor: editor([3, 19])), 9)]
     found.append(loss(try inference.step([(cache, [9])], editor: editor([0])), 8))
     expectClose(found, losses, tolerance: 3e-5)
-    let plain = try TrainingPass(model: model).loss(batch, editor: nil)
+    let plain = try ModelRuntime(model: model).loss(batch, editor: nil)
     #expect(abs(plain[0] - losses[0]) > 1e-2, "the edits change nothing")
   }
 
@@ -133,7 +133,7 @@ struct CacheTests {
   @Test("a wrong step is an error and leaves all caches as they were", arguments: wrongSteps)
   func wrong(step: WrongStep) throws {
     let model = try EngineFixture.model()
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let cache = try KVCache(model: model, capacity: 40)
     let other = try KVCache(model: model, capacity: 40)
     let untouched = try KVCache(model: model, capacity: 40)
@@ -157,7 +157,7 @@ struct CacheTests {
     var shape = TinyModel()
     shape.contextLength = 24
     let model = try EngineFixture.model(shape)
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let cache = try KVCache(model: model, capacity: 100)
     _ = try inference.step([(cache, Array(Self.ids[..<24]))], editor: nil)
     let error = #expect(throws: ReFTError.self) {
@@ -172,7 +172,7 @@ struct CacheTests {
     let model = try EngineFixture.model()
     let cache = try KVCache(model: model, capacity: 20)
     let error = #expect(throws: ReFTError.self) {
-      try InferencePass(model: model).step([(cache, [1]), (cache, [2])], editor: nil)
+      try ModelRuntime(model: model).step([(cache, [1]), (cache, [2])], editor: nil)
     }
     #expect(error?.code == .usage)
     #expect(cache.count == 0)
@@ -182,27 +182,39 @@ struct CacheTests {
     let sites: Set<Site> = [Site(block: 1, component: .attentionOutput)]
     let needsAllRows = false
     let sharedPrefixLimit = 0
+    let token: Int32
     var isFailing = true
 
-    func edit(_ hidden: HiddenRows, at site: Site) throws {
-      if isFailing { throw ReFTError(.misbehaved, "the edit failed") }
-    }
+    init(token: Int32) { self.token = token }
 
-    func differentiate(_ gradient: HiddenRows, at site: Site) throws {
-      throw ReFTError(.misbehaved, "the gradient failed")
+    func edits(at site: Site) -> [any RowEdit] { [Edit(token, isFailing: isFailing)] }
+
+    private final class Edit: RowEdit {
+      let tokens: [Int32]
+      let isFailing: Bool
+
+      init(_ token: Int32, isFailing: Bool) { (tokens, self.isFailing) = ([token], isFailing) }
+
+      func edit(_ rows: GatheredRows) throws {
+        if isFailing { throw ReFTError(.misbehaved, "the edit failed") }
+      }
+
+      func differentiate(_ gradient: GatheredRows) throws {
+        throw ReFTError(.misbehaved, "the gradient failed")
+      }
     }
   }
 
   @Test("an editor's error ends the pass, leaves the cache as it was and the pass usable")
   func failingEditor() throws {
     let model = try EngineFixture.model()
-    let inference = InferencePass(model: model)
+    let inference = ModelRuntime(model: model)
     let cache = try KVCache(model: model, capacity: 40)
     let other = try KVCache(model: model, capacity: 40)
     for cache in [cache, other] {
       _ = try inference.step([(cache, Array(Self.ids[..<20]))], editor: nil)
     }
-    let editor = FailingEditor()
+    let editor = FailingEditor(token: 2)
     let error = #expect(throws: ReFTError.self) {
       try inference.step([(cache, [1, 2, 3])], editor: editor)
     }
@@ -212,11 +224,13 @@ struct CacheTests {
     expectIdentical(Array(try inference.step([(cache, [7])], editor: nil)), expected)
 
     let batch = EngineFixture.batch([Array(Self.ids[..<20])], labelled: 5)
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     let losses = try training.loss(batch, editor: nil)
-    editor.isFailing = false
+    // The gradient alone fails; its token is one whose row the end of the last block computes.
+    let second = FailingEditor(token: 10)
+    second.isFailing = false
     #expect(throws: ReFTError.self) {
-      try training.lossAndGradient(batch, editor: editor, scale: 1)
+      try training.lossAndGradient(batch, editor: second, scale: 1)
     }
     expectIdentical(try training.loss(batch, editor: nil), losses)
   }

@@ -24,6 +24,8 @@ struct DoubleModel {
   }
 
   let shape: ModelConfiguration
+  private let epsilon: Double
+  private let ropeBase: Double
   /// Divides positions.
   private let ropeScale: Double
   private let tensors: [String: Matrix]
@@ -31,7 +33,9 @@ struct DoubleModel {
   init(path: String, ropeScale: Double = 1) throws {
     self.ropeScale = ropeScale
     let file = try GGUFFile(path: path)
-    shape = try ModelConfiguration(gguf: file)
+    shape = try ModelConfiguration(file)
+    epsilon = file.double("llama.attention.layer_norm_rms_epsilon") ?? 0
+    ropeBase = file.double("llama.rope.freq_base") ?? 10_000
     var tensors: [String: Matrix] = [:]
     for tensor in file.tensors {
       tensors[tensor.name] = Matrix(columns: tensor.dimensions[0], values: tensor.floats())
@@ -45,7 +49,7 @@ struct DoubleModel {
 
   private func normalise(_ x: [Double], _ name: String) -> [Double] {
     let mean = x.reduce(0) { $0 + $1 * $1 } / Double(x.count)
-    let scale = 1 / (mean + Double(shape.normEpsilon)).squareRoot()
+    let scale = 1 / (mean + epsilon).squareRoot()
     return zip(x, matrix(name).values).map { $0 * scale * Double($1) }
   }
 
@@ -53,7 +57,7 @@ struct DoubleModel {
     var out = x
     for pair in 0..<x.count / 2 {
       let exponent = -2 * Double(pair % (shape.headSize / 2)) / Double(shape.headSize)
-      let angle = Double(position) / ropeScale * pow(shape.ropeBase, exponent)
+      let angle = Double(position) / ropeScale * pow(ropeBase, exponent)
       let (a, b) = (x[2 * pair], x[2 * pair + 1])
       out[2 * pair] = a * cos(angle) - b * sin(angle)
       out[2 * pair + 1] = a * sin(angle) + b * cos(angle)

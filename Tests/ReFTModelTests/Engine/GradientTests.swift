@@ -27,7 +27,7 @@ struct GradientTests {
         weights: EngineFixture.weights(batch, positions: [0, 3, 4, 7, 12])
       )
       editor.factor = 0.9
-      try expectSlopes(TrainingPass(model: model), batch, editor, "\(site)")
+      try expectSlopes(ModelRuntime(model: model), batch, editor, "\(site)")
     }
   }
 
@@ -46,7 +46,7 @@ struct GradientTests {
     )
     editor.factor = 0.95
     editor.needsAllRows = needsAllRows
-    try expectSlopes(TrainingPass(model: model), batch, editor)
+    try expectSlopes(ModelRuntime(model: model), batch, editor)
   }
 
   @Test(
@@ -63,7 +63,7 @@ struct GradientTests {
       [ids, Array(ids.prefix(60)) + EngineFixture.tokens(215, seed: 6)],
       labelled: 265
     )
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     let editor = AffineEditor(
       vectors: EngineFixture.vectors(
         [.blockInput, .queryOutput, .keyOutput, .valueOutput, .blockOutput].map {
@@ -104,7 +104,7 @@ struct GradientTests {
         weights: EngineFixture.weights(batch, positions: [0, 5, 11, 12, 14])
       )
       editor.sharedPrefixLimit = limit
-      _ = try TrainingPass(model: model).lossAndGradient(batch, editor: editor, scale: 1)
+      _ = try ModelRuntime(model: model).lossAndGradient(batch, editor: editor, scale: 1)
       found.append(editor.gradients)
     }
     for (site, expected) in found[0] {
@@ -115,7 +115,7 @@ struct GradientTests {
   /// Compares the editor's gradient with central differences, along itself and along random
   /// directions; float32 losses leave an error of about 1e-3 of the gradient's norm.
   private func expectSlopes(
-    _ training: TrainingPass,
+    _ training: ModelRuntime,
     _ batch: PackedBatch,
     _ editor: AffineEditor,
     _ note: String = "",

@@ -18,7 +18,7 @@ struct MemoryTests {
         shape.feedForwardSize = 4096
         let model = try FrozenModel(path: shape.write(in: folder))
         let long = [Int32](repeating: 5, count: 500)
-        let (training, inference) = (TrainingPass(model: model), InferencePass(model: model))
+        let (training, inference) = (ModelRuntime(model: model), ModelRuntime(model: model))
         let batch = EngineFixture.batch(
           [5, 6, 7].map { [Int32](repeating: $0, count: 500) },
           labelled: 400

@@ -105,8 +105,11 @@ struct ModelFileTests {
     Case("llama.attention.sliding_window", .uint32(64), says: "llama.attention.sliding_window"),
     Case("llama.attention.value_length", .uint32(8), says: "value heads of size 8"),
     Case("llama.mystery", .uint32(1), says: "llama.mystery = 1,"),
-    Case("a bias", says: "'blk.0.attn_q.bias'") {
-      $0.add("blk.0.attn_q.bias", .f32, dimensions: [64], values: [Float](repeating: 1, count: 64))
+    Case("a bias of another size", says: "'blk.0.attn_q.bias' of model") {
+      $0.add("blk.0.attn_q.bias", .f32, dimensions: [2], values: [1, 1])
+    },
+    Case("a bias of a norm", says: "'blk.0.attn_norm.bias'") {
+      $0.add("blk.0.attn_norm.bias", .f32, dimensions: [2], values: [1, 1])
     },
     Case("a block too many", says: "'blk.2.attn_norm.weight'") {
       $0.add("blk.2.attn_norm.weight", .f32, dimensions: [1], values: [1])
@@ -197,7 +200,7 @@ struct ModelFileTests {
       try writer.write(to: path)
       let ids = EngineFixture.tokens(20, seed: 1)
       let batch = EngineFixture.batch([ids], labelled: 1)
-      let losses = try TrainingPass(model: FrozenModel(path: path)).loss(batch, editor: nil)
+      let losses = try ModelRuntime(model: FrozenModel(path: path)).loss(batch, editor: nil)
       let logits = try DoubleModel(path: path, ropeScale: item.scale).run(ids).logits
       let expected = (1..<20).map { Float(DoubleModel.loss(logits[$0 - 1], label: ids[$0])) }
       expectClose(losses, expected, tolerance: 2e-5)
@@ -266,7 +269,7 @@ struct ModelFileTests {
       #expect(model.width(of: .queryOutput) == 128)
       #expect(model.width(of: .keyOutput) == 64)
       let ids = EngineFixture.tokens(20, seed: 1)
-      let losses = try TrainingPass(model: model).loss(
+      let losses = try ModelRuntime(model: model).loss(
         EngineFixture.batch([ids], labelled: 1),
         editor: nil
       )

@@ -37,8 +37,8 @@ struct ParityTests {
   @Test("the frozen model's loss and top logits match")
   func forward() throws {
     let model = try FrozenModel(path: try RealModel.required())
-    let training = TrainingPass(model: model)
-    let inference = InferencePass(model: model, precision: .float32)
+    let training = ModelRuntime(model: model)
+    let inference = ModelRuntime(model: model, precision: .float32)
     let cases: [ForwardCase] = try load("forward.json")
     for item in cases {
       var batch = PackedBatch()
@@ -60,7 +60,7 @@ struct ParityTests {
   )
   func greedy(precision: DecodePrecision) throws {
     let model = try FrozenModel(path: try RealModel.required())
-    let inference = InferencePass(model: model, precision: precision)
+    let inference = ModelRuntime(model: model, precision: precision)
     let cases: [GreedyCase] = try load("greedy.json")
     for item in cases {
       let cache = try inference.makeCache(capacity: item.prompt_ids.count + item.new_ids.count)
@@ -79,7 +79,7 @@ struct ParityTests {
   @Test("an added vector gives the reference's loss and gradient, in one batch or one by one")
   func additive() throws {
     let model = try FrozenModel(path: try RealModel.required())
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     let item: GoldenCase = try load("additive_r0_f0l5_1layers.json")
     let file = try Safetensors.read(
       path: Fixture.path("smollm2/additive_r0_f0l5_1layers.safetensors")

@@ -35,7 +35,7 @@ struct RealBitTests {
       vectors: EngineFixture.vectors([site], of: model, scale: 0.5, seed: 3),
       weights: [(1, 1), (3, -0.5), (6, 2)]
     )
-    let pass = TrainingPass(model: model, pool: pool)
+    let pass = ModelRuntime(model: model, pool: pool)
     let losses = try pass.lossAndGradient(batch, editor: editor, scale: 0.125)
     return (losses, editor.gradients[site] ?? [])
   }
@@ -62,7 +62,7 @@ struct RealBitTests {
     // Every row is edited, so that all of the head's gradient is in the vector's.
     let weights = ids.indices.map { (token: $0, weight: Float(1)) }
     let width = model.configuration.hiddenSize
-    let pass = TrainingPass(model: model)
+    let pass = ModelRuntime(model: model)
     let editor = AffineEditor(
       vectors: [site: [Float](repeating: 0, count: width)],
       weights: weights

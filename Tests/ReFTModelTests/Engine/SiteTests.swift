@@ -33,7 +33,7 @@ struct SiteTests {
       needsAllRows: rows == .all,
       sharedPrefixLimit: rows == .sharedPrefix ? .max : 0
     )
-    let training = TrainingPass(model: model)
+    let training = ModelRuntime(model: model)
     _ = try training.lossAndGradient(batch, editor: recorder, scale: 1)
     #expect(recorder.edits.map(\.site) == sites)
     #expect(recorder.gradients.map(\.site) == sites.reversed())
@@ -73,7 +73,7 @@ struct SiteTests {
         tokenCount: batch.tokens.count,
         needsAllRows: false
       )
-      _ = try TrainingPass(model: model).lossAndGradient(batch, editor: recorder, scale: 1)
+      _ = try ModelRuntime(model: model).lossAndGradient(batch, editor: recorder, scale: 1)
       return recorder
     }
     let (few, all) = (try record(sites), try record(EngineFixture.allSites(model)))
@@ -97,7 +97,7 @@ struct SiteTests {
       var bytes = Array(file.file.bytes)
       let names = ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate"]
       for name in names {
-        let data = try #require(file.tensor("blk.0.\(name).weight")).data
+        let data = try #require(file.tensor("blk.0.\(name).weight")).bytes
         let start = try #require(file.file.bytes.baseAddress)
           .distance(to: try #require(data.baseAddress))
         // Every float32 of it is then no number.
@@ -105,13 +105,13 @@ struct SiteTests {
       }
       try Data(bytes).write(to: URL(fileURLWithPath: spoiled))
       let batch = EngineFixture.batch(Self.sequences, labelled: 10)
-      let input = try TrainingPass(model: sound).blockInput(1, of: batch)
+      let input = try ModelRuntime(model: sound).blockInput(1, of: batch)
       let sites: Set = [
         Site(block: 1, component: .keyOutput), Site(block: 2, component: .mlpOutput),
       ]
       let runs = try [sound, try FrozenModel(path: spoiled)].map { model in
         let recorder = VisitRecorder(sites, tokenCount: batch.tokens.count, needsAllRows: false)
-        let losses = try TrainingPass(model: model).lossAndGradient(
+        let losses = try ModelRuntime(model: model).lossAndGradient(
           batch,
           editor: recorder,
           scale: 1,
@@ -140,7 +140,7 @@ struct SiteTests {
       tokenCount: batch.tokens.count,
       needsAllRows: true
     )
-    let losses = try TrainingPass(model: model).loss(batch, editor: recorder)
+    let losses = try ModelRuntime(model: model).loss(batch, editor: recorder)
     var expectedLosses: [Float] = []
     for (segment, ids) in zip(batch.segments, Self.sequences) {
       let (hidden, logits) = plain.run(ids)

@@ -26,16 +26,22 @@ final class VisitRecorder: HiddenStateEditor {
     self.sharedPrefixLimit = sharedPrefixLimit
   }
 
-  func edit(_ hidden: HiddenRows, at site: Site) { edits.append(visit(hidden, site)) }
-
-  func differentiate(_ gradient: HiddenRows, at site: Site) {
-    gradients.append(visit(gradient, site))
+  func edits(at site: Site) -> [any RowEdit] {
+    [
+      RowsEdit(Array(0..<tokenCount)) { [self] in
+        edits.append(visit($0, site))
+      } backward: { [self] in
+        gradients.append(visit($0, site))
+      }
+    ]
   }
 
-  private func visit(_ hidden: HiddenRows, _ site: Site) -> Visit {
-    let rows = (0..<tokenCount).map { token in
-      hidden.row(ofToken: token).map { Array(UnsafeBufferPointer(start: $0, count: hidden.width)) }
+  private func visit(_ gathered: GatheredRows, _ site: Site) -> Visit {
+    var rows = [[Float]?](repeating: nil, count: tokenCount)
+    for (index, place) in gathered.places.enumerated() {
+      let row = gathered.rows + index * gathered.width
+      rows[Int(place)] = Array(UnsafeBufferPointer(start: row, count: gathered.width))
     }
-    return Visit(site: site, width: hidden.width, rows: rows)
+    return Visit(site: site, width: gathered.width, rows: rows)
   }
 }

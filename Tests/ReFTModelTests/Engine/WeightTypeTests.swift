@@ -70,9 +70,9 @@ struct WeightTypeTests {
         vectors: EngineFixture.vectors(sites, of: model, scale: 0.1, seed: 3),
         weights: EngineFixture.weights(batch, positions: [0, 3, 5, 9])
       )
-      let losses = try TrainingPass(model: model).lossAndGradient(batch, editor: editor, scale: 1)
+      let losses = try ModelRuntime(model: model).lossAndGradient(batch, editor: editor, scale: 1)
       let cache = try KVCache(model: model, capacity: 20)
-      let inference = InferencePass(model: model, precision: .float32)
+      let inference = ModelRuntime(model: model, precision: .float32)
       _ = try inference.step([(cache, sequences[0])], editor: nil)
       let logits = Array(try inference.step([(cache, [9])], editor: nil))
       found.append((losses, editor.gradients, logits))
@@ -93,7 +93,7 @@ struct WeightTypeTests {
   func rounded(type: TensorType, rounding: (precision: DecodePrecision, error: Double)) throws {
     let model = try EngineFixture.model(TinyModel(weightType: type))
     let logits = try [.float32, rounding.precision].map { precision in
-      let inference = InferencePass(model: model, precision: precision)
+      let inference = ModelRuntime(model: model, precision: precision)
       let cache = try KVCache(model: model, capacity: 30)
       _ = try inference.step([(cache, EngineFixture.tokens(19, seed: 1))], editor: nil)
       return try (0..<5).flatMap { Array(try inference.step([(cache, [9 + $0])], editor: nil)) }
@@ -131,7 +131,7 @@ struct WeightTypeTests {
       try expanded(mixed, GGUFFile(path: path)).write(to: folder + "/f32.gguf")
       let batch = EngineFixture.batch([EngineFixture.tokens(19, seed: 1)], labelled: 4)
       return try [path, folder + "/f32.gguf"].map {
-        try TrainingPass(model: FrozenModel(path: $0)).loss(batch, editor: nil)
+        try ModelRuntime(model: FrozenModel(path: $0)).loss(batch, editor: nil)
       }
     }
     expectClose(losses[0], losses[1], tolerance: 1e-5, relative: 1e-5)

@@ -150,7 +150,7 @@ struct TrainerTests {
   @Test("keeps activations in memory and in a file with the bits of the model")
   func cacheFile() throws {
     try withTinyRun { run in
-      let pass = TrainingPass(model: run.model.frozen)
+      let pass = ModelRuntime(model: run.model.frozen)
       let data = try DataSet(
         path: run.folder + "/rows.jsonl",
         coder: run.model.tokenizer,

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step of generation: new tokens of several sequences, each with its own cache.
+
+import CReFTKernels
+public import ReFTTensor
+
+extension ModelRuntime {
+  /// Memory for one sequence, whose keys and values are as precise as the activations.
+  ///
+  /// - Parameter capacity: how many tokens shall fit.
+  /// - Returns: an empty cache.
+  /// - Throws: `inputOutput` when the system has no such memory.
+  public func makeCache(capacity: Int) throws(ReFTError) -> KVCache {
+    try KVCache(model: model, capacity: capacity, format: pass.decodePrecision.cacheFormat)
+  }
+
+  /// Runs the new tokens of each sequence and appends them to its cache.
+  ///
+  /// The flat batch that an editor sees is the sequences' new tokens laid end to end.
+  ///
+  /// - Returns: the logits of each sequence's last token, [sequences, vocabularySize], valid until
+  ///   the next call.
+  /// - Throws: `badData` for tokens or lengths that do not fit, or what the editor throws; the
+  ///   caches are then as they were.
+  public func step(
+    _ sequences: [(cache: KVCache, tokens: [Int32])],
+    editor: (any HiddenStateEditor)?
+  ) throws -> UnsafeMutableBufferPointer<Float> {
+    try model.checkSites(editor?.sites ?? [])
+    let tokenCount = try check(sequences)
+    try checkRoom(rows: tokenCount, sequences: sequences.count)
+    let layout = PassLayout(sequences)
+    let isWhole = editor?.needsAllRows == true || tokenCount == sequences.count
+    pass.begin(
+      layout,
+      tail: isWhole
+        ? nil : TailRows(rows: layout.lastRows, layout: layout, tokenCount: tokenCount),
+      editor: editor,
+      firstKept: model.configuration.layers
+    )
+    embed()
+    try forward(program(editor?.sites ?? [], narrows: !isWhole).steps[...])
+    let logits = logits(sequences.count)
+    for (cache, tokens) in sequences { cache.count += tokens.count }
+    return logits
+  }
+
+  /// Logits of the last row of each sequence.
+  private func logits(_ count: Int) -> UnsafeMutableBufferPointer<Float> {
+    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm)
+    let layers = model.configuration.layers
+    let normed = finalNormed.floats(count * d)
+    let out = pass.stream(layers, inTail: pass.tail != nil)
+    for (place, row) in pass.layout.lastRows.enumerated() {
+      let source = out + (pass.tail == nil ? Int(row) : place) * d
+      reft_rmsnorm_f32(
+        1,
+        d,
+        source,
+        d,
+        norm.weight.base,
+        norm.epsilon,
+        normed + place * d,
+        d
+      )
+    }
+    let total = count * model.configuration.vocabularySize
+    let result = logits.floats(total)
+    for run in pass.layout.lastRuns {
+      pass.multiplyFew(model.head, run: run, x: normed, y: result, accumulate: false)
+    }
+    pass.clock?.lap(.head)
+    return UnsafeMutableBufferPointer(start: result, count: total)
+  }
+
+  /// Checks the sequences of a step.
+  ///
+  /// - Returns: how many tokens they have together.
+  private func check(_ sequences: [(cache: KVCache, tokens: [Int32])]) throws -> Int {
+    guard Set(sequences.map { ObjectIdentifier($0.cache) }).count == sequences.count else {
+      throw ReFTError.cacheUsedTwice()
+    }
+    var tokenCount = 0
+    for (cache, tokens) in sequences {
+      guard !tokens.isEmpty else { throw ReFTError.emptySequence() }
+      let limit = min(cache.capacity, model.configuration.contextLength)
+      guard cache.count + tokens.count <= limit else {
+        throw ReFTError.sequenceTooLong(cache.count + tokens.count, contextLength: limit)
+      }
+      try check(tokens: tokens, from: tokenCount)
+      tokenCount += tokens.count
+    }
+    return tokenCount
+  }
+}

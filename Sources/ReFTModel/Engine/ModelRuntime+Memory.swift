@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much memory passes take: asked for before they begin, while an error can still be told.
+
+import ReFTTensor
+
+/// The largest passes for which there was room.
+struct LargestPasses {
+  /// Rows and sequences of a step of generation.
+  var step = (rows: 0, sequences: 0)
+  /// Rows, labels and kept blocks of a pass of training.
+  var training = (rows: 0, labels: 0, kept: 0)
+}
+
+extension FrozenModel {
+  /// Floats that a block keeps of a row for its way back.
+  var keptFloatsPerRow: Int {
+    let (shape, block) = (configuration, blocks[0])
+    var floats = 2 * shape.hiddenSize + shape.queryWidth + 2 * shape.keyValueWidth + shape.heads
+    floats += 2 * shape.feedForwardSize
+    if block.queryNorm != nil { floats += shape.queryWidth + shape.keyValueWidth }
+    if block.attentionPostNorm != nil { floats += shape.hiddenSize }
+    if block.mlpPostNorm != nil { floats += shape.hiddenSize }
+    return floats
+  }
+}
+
+extension ModelRuntime {
+  /// Makes sure of the memory of a step that is larger than those before.
+  ///
+  /// - Throws: `inputOutput` when the system has no such memory.
+  func checkRoom(rows: Int, sequences: Int) throws(ReFTError) {
+    guard rows > largest.step.rows || sequences > largest.step.sequences else { return }
+    let shape = model.configuration
+    let row =
+      5 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth
+      + 3 * shape.feedForwardSize
+    let purpose = MemoryPurpose(
+      "reading \(rows) tokens at once",
+      remedy: "use shorter prompts or fewer at once"
+    )
+    let floats = try MemoryRoom.product(rows, row, for: purpose)
+    let logits = try MemoryRoom.product(sequences, shape.vocabularySize, for: purpose)
+    try MemoryRoom.check(byteCount: 4 * (floats + logits), for: purpose)
+    largest.step = (max(rows, largest.step.rows), max(sequences, largest.step.sequences))
+  }
+
+  /// Makes sure of the memory of a pass of training that is larger than those before.
+  ///
+  /// - Throws: `inputOutput` when the system has no such memory.
+  func checkRoom(rows: Int, labels: Int, kept: Int) throws(ReFTError) {
+    let known = largest.training
+    guard rows > known.rows || labels > known.labels || kept > known.kept else { return }
+    let shape = model.configuration
+    let purpose = MemoryPurpose(
+      "a pass of \(rows) tokens",
+      remedy: "use fewer tokens in a pass (--micro-batch-tokens, 'train.micro_batch_tokens') or "
+        + "shorter rows ('data.max_length')"
+    )
+    let shared =
+      3 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth + shape.feedForwardSize
+    let row = model.keptFloatsPerRow * (kept + 1) + shared
+    let floats = try MemoryRoom.product(rows, row, for: purpose)
+    // The head keeps eight sums of a label's row on the way back.
+    let head = try MemoryRoom.product(labels, (kept > 0 ? 11 : 2) * shape.hiddenSize, for: purpose)
+    try MemoryRoom.check(byteCount: 4 * (floats + head), for: purpose)
+    largest.training = (max(rows, known.rows), max(labels, known.labels), max(kept, known.kept))
+  }
+}

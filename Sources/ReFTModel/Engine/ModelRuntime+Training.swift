@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loss of a packed batch, its gradient down to the lowest edited site, and block inputs.
+
+import CReFTKernels
+public import ReFTTensor
+
+/// The unedited residual stream as it enters a block, for all tokens of a batch, [tokens, d].
+public final class BlockInput {
+  /// The block that it enters.
+  public let block: Int
+  /// One row per token of the batch.
+  public let rows: FloatBuffer
+
+  /// Wraps rows, for instance from a cache.
+  public init(block: Int, rows: FloatBuffer) {
+    self.block = block
+    self.rows = rows
+  }
+}
+
+extension ModelRuntime {
+  /// How many tokens a pass may have so that what it keeps for its backward pass fits a budget.
+  ///
+  /// - Parameters:
+  ///   - model: the model.
+  ///   - block: the lowest block whose backward pass runs.
+  ///   - byteCount: the budget; 640 MiB by default, about 1,000 tokens of a model of 135 million
+  ///     weights with edits in all blocks.
+  /// - Returns: from 256 to 8192, so that short passes are not all packing and long ones share what
+  ///   sequences have in common.
+  public static func tokenBudget(
+    _ model: FrozenModel,
+    keptFrom block: Int,
+    byteCount: Int = 640 << 20
+  ) -> Int {
+    let shape = model.configuration
+    let kept = max(1, shape.layers - block) * model.keptFloatsPerRow * MemoryLayout<Float>.size
+    return min(8192, max(256, byteCount / kept))
+  }
+
+  /// Negative log likelihood in nats of each label, in the order of `batch.labels`.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states; nil for the frozen model.
+  ///   - start: where to start instead of at the embeddings, with the bits of a whole pass. Edits
+  ///     of the block output just before it still run.
+  /// - Returns: one number per label; none, without running the model, when there is no label.
+  /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a start
+  ///   or a site that does not fit, or what the editor throws.
+  public func loss(
+    _ batch: PackedBatch,
+    editor: (any HiddenStateEditor)?,
+    from start: BlockInput? = nil
+  ) throws -> [Float] {
+    try run(batch, editor: editor, scale: nil, from: start)
+  }
+
+  /// The same, and the backward pass of scale × Σ nll, which calls the editor's edits in reverse.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - scale: the derivative of the whole with respect to each label's loss.
+  ///   - start: where to start instead of at the embeddings.
+  /// - Returns: as `loss`.
+  /// - Throws: as `loss`.
+  public func lossAndGradient(
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    scale: Float,
+    from start: BlockInput? = nil
+  ) throws -> [Float] {
+    try run(batch, editor: editor, scale: scale, from: start)
+  }
+
+  /// The unedited residual stream entering `block`, to be kept across epochs.
+  ///
+  /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a block
+  ///   that it does not have.
+  public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
+    try check(batch)
+    try model.checkBlock(block)
+    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: Int.max))
+    pass.begin(layout, tail: nil, editor: nil, firstKept: model.configuration.layers)
+    embed()
+    let program = program([], narrows: false)
+    try forward(program.steps[..<program.starts[block]])
+    let d = model.configuration.hiddenSize
+    let computed = pass.stream(block)
+    let rows = try FloatBuffer(
+      reserving: batch.tokens.count * d,
+      for: MemoryPurpose("a batch of \(batch.tokens.count) tokens", remedy: "use shorter rows")
+    )
+    for segment in batch.segments {
+      for offset in 0..<segment.count {
+        // Tokens of a shared prefix have their row in the first sequence.
+        let own = layout.row(ofToken: Int32(segment.start + offset))
+        let row = own < 0 ? Int32(offset) : own
+        (rows.base + (segment.start + offset) * d).update(from: computed + Int(row) * d, count: d)
+      }
+    }
+    return BlockInput(block: block, rows: rows)
+  }
+
+  private func run(
+    _ batch: PackedBatch,
+    editor: (any HiddenStateEditor)?,
+    scale: Float?,
+    from start: BlockInput?
+  ) throws -> [Float] {
+    try check(batch)
+    let sites = editor?.sites ?? []
+    try check(start, batch, sites)
+    guard !batch.labels.isEmpty else { return [] }
+    let limit = editor?.sharedPrefixLimit ?? Int.max
+    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit))
+    let labelRows = batch.labelTokens.map { layout.row(ofToken: $0) }
+    let isWhole = editor?.needsAllRows == true
+    let layers = model.configuration.layers
+    let firstKept = scale == nil ? layers : firstKept(sites)
+    try checkRoom(
+      rows: layout.rowCount,
+      labels: batch.labels.count,
+      kept: max(0, layers - firstKept)
+    )
+    pass.begin(
+      layout,
+      tail: isWhole
+        ? nil : TailRows(rows: labelRows, layout: layout, tokenCount: batch.tokens.count),
+      editor: editor,
+      firstKept: firstKept
+    )
+    let steps = program(sites, narrows: !isWhole)
+      .steps(from: start?.block ?? 0, startsInside: start != nil)
+    begin(start)
+    try forward(steps)
+    let losses = headLoss(batch.labels, labelRows, scale: scale)
+    if scale != nil, !sites.isEmpty { try backward(steps) }
+    return losses
+  }
+
+  /// The first block whose way back is needed: that above the lowest edit, if it is an output.
+  private func firstKept(_ sites: Set<Site>) -> Int {
+    let lowest = sites.map(\.block).min() ?? model.configuration.layers
+    let onlyOutput = !sites.contains { $0.block == lowest && $0.component != .blockOutput }
+    return onlyOutput ? lowest + 1 : lowest
+  }
+
+  /// Fills the residual stream entering the first block that runs.
+  private func begin(_ start: BlockInput?) {
+    guard let start else { return embed() }
+    let d = model.configuration.hiddenSize
+    let rows = pass.stream(start.block)
+    for token in 0..<start.rows.count / d {
+      let row = pass.layout.row(ofToken: Int32(token))
+      guard row >= 0 else { continue }
+      (rows + Int(row) * d).update(from: start.rows.base + token * d, count: d)
+    }
+  }
+
+  /// The loss of the label rows; with a scale, its gradient by the last block's output as well.
+  private func headLoss(_ labels: [Int32], _ labelRows: [Int32], scale: Float?) -> [Float] {
+    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm)
+    let (n, isNarrow) = (labels.count, pass.tail != nil)
+    let out = pass.stream(model.configuration.layers, inTail: isNarrow)
+    let rows = finalRows.floats(n * d)
+    let normed = finalNormed.floats(n * d)
+    for (place, row) in labelRows.enumerated() {
+      (rows + place * d).update(from: out + (isNarrow ? place : Int(row)) * d, count: d)
+    }
+    reft_rmsnorm_f32(n, d, rows, d, norm.weight.base, norm.epsilon, normed, d)
+    let slopes = scale == nil ? nil : finalGradients.floats(n * d)
+    let losses = lossHead.loss(labels: labels, hidden: normed, scale: scale ?? 1, gradient: slopes)
+    pass.clock?.lap(.head)
+    guard let slopes else { return losses }
+    // Room for all rows, since the way back widens to them.
+    _ = pass.gradient(inTail: false)
+    let gradient = pass.gradient(inTail: isNarrow)
+    gradient.update(repeating: 0, count: pass.rowCount(inTail: isNarrow) * d)
+    for (place, row) in labelRows.enumerated() {
+      reft_rmsnorm_backward_f32(
+        1,
+        d,
+        rows + place * d,
+        d,
+        norm.weight.base,
+        norm.epsilon,
+        slopes + place * d,
+        d,
+        gradient + (isNarrow ? place : Int(row)) * d,
+        d
+      )
+    }
+    return losses
+  }
+
+  // MARK: Checks
+
+  private func check(_ batch: PackedBatch) throws(ReFTError) {
+    for segment in batch.segments {
+      guard segment.count > 0 else { throw .emptySequence() }
+      guard segment.count <= model.configuration.contextLength else {
+        throw .sequenceTooLong(segment.count, contextLength: model.configuration.contextLength)
+      }
+    }
+    try check(tokens: batch.tokens)
+    try check(tokens: batch.labels)
+  }
+
+  private func check(
+    _ start: BlockInput?,
+    _ batch: PackedBatch,
+    _ sites: Set<Site>
+  ) throws(ReFTError) {
+    try model.checkSites(sites)
+    guard let start else { return }
+    try model.checkBlock(start.block)
+    let expected = batch.tokens.count * model.configuration.hiddenSize
+    guard start.rows.count == expected else {
+      throw .startOfAnotherBatch(floats: start.rows.count, expected: expected)
+    }
+    let earliest = Site(block: start.block - 1, component: .blockOutput)
+    if let site = sites.first(where: { $0.block < start.block && $0 != earliest }) {
+      throw .startAboveEdit(site, start: start.block)
+    }
+  }
+}
+
+extension PackedBatch {
+  /// How many leading tokens all sequences share, so that their rows need computing only once.
+  func sharedPrefix(limit: Int) -> Int {
+    guard segments.count > 1, let first = segments.first else { return 0 }
+    var limit = limit
+    for segment in segments { limit = min(limit, segment.count - 1) }
+    for token in labelTokens {
+      // A label's row belongs to its own sequence.
+      guard let segment = segments.last(where: { $0.start <= Int(token) }) else { continue }
+      limit = min(limit, Int(token) - segment.start)
+    }
+    var count = 0
+    while count < limit {
+      let token = tokens[first.start + count]
+      guard segments.allSatisfy({ tokens[$0.start + count] == token }) else { break }
+      count += 1
+    }
+    return count < 8 ? 0 : count
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one driver of a model's blocks: training, block inputs, scoring, generation and benchmarks come
+// here and nowhere else. What a pass returns is in ModelRuntime+Training and ModelRuntime+Inference.
+
+import CReFTKernels
+public import ReFTTensor
+
+/// Runs batches through one model, with memory of its own that it reuses.
+///
+/// The model is compiled into a list of steps for the sites that an editor wants; a backward pass goes
+/// back through the same steps. Not thread-safe; it uses the pool's threads by itself. A label's loss
+/// and a sequence's logits have the same bits whatever other sequences are in the batch and however
+/// many threads there are.
+public final class ModelRuntime {
+  /// What a runtime can do, for those who choose among several.
+  public struct Capabilities: Sendable, Equatable {
+    /// Whether gradients of hidden states can be computed.
+    public var differentiates: Bool
+    /// Where the arithmetic is done.
+    public var device: String
+  }
+
+  /// The model.
+  public let model: FrozenModel
+  let pass: Pass
+  let lossHead: LossHead
+  /// The final stream of the rows that meet the head, normed, and gradients of these.
+  var finalRows = GrowingBuffer()
+  var finalNormed = GrowingBuffer()
+  var finalGradients = GrowingBuffer()
+  var logits = GrowingBuffer()
+  /// The largest passes for which there was room.
+  var largest = LargestPasses()
+  private var programs: [Program] = []
+
+  /// How many programs are kept: one for each way in which the same sites are used, and some more.
+  private static let keptPrograms = 8
+
+  /// Prepares passes through a model.
+  ///
+  /// - Parameters:
+  ///   - model: the model; kept alive by the runtime.
+  ///   - precision: of the activations of decoded tokens.
+  ///   - pool: the threads that do the work.
+  public init(
+    model: FrozenModel,
+    precision: DecodePrecision = .int16,
+    pool: ThreadPool = .shared
+  ) {
+    self.model = model
+    pass = Pass(model.configuration, pool: pool, decodePrecision: precision)
+    lossHead = LossHead(model: model, pool: pool)
+  }
+
+  /// What this runtime can do.
+  public var capabilities: Capabilities { Capabilities(differentiates: true, device: "cpu") }
+
+  /// Where the time of some passes goes.
+  ///
+  /// - Throws: what `body` throws.
+  package func profile(_ body: () throws -> Void) rethrows -> WorkProfile {
+    defer { pass.clock = nil }
+    return try WorkProfile { clock in
+      pass.clock = clock
+      try body()
+    }
+  }
+
+  /// The model's steps for some sites.
+  func program(_ sites: Set<Site>, narrows: Bool) -> Program {
+    let key = Program.Key(sites: sites, narrows: narrows)
+    if let index = programs.firstIndex(where: { $0.key == key }) { return programs[index] }
+    if programs.count >= Self.keptPrograms { programs.removeFirst() }
+    let program = Program(model, key)
+    programs.append(program)
+    return program
+  }
+
+  // MARK: Driving
+
+  /// Runs steps forward.
+  ///
+  /// Work on rows is done at once, or left to whoever reads the rows.
+  ///
+  /// - Throws: what an editor throws.
+  func forward(_ steps: ArraySlice<any Step>) throws {
+    var pending: RowWork?
+    var last: (any Step)?
+    for step in steps {
+      pending = try step.forward(pass, after: pending)
+      last = step
+      guard !pass.defersRows else { continue }
+      pass.settle(pending, inTail: step.inTail, step.kind)
+      pending = nil
+    }
+    if let last { pass.settle(pending, inTail: last.inTail, last.kind) }
+  }
+
+  /// Runs steps backward, until every tap among them has been visited.
+  ///
+  /// - Throws: what an editor throws.
+  func backward(_ steps: ArraySlice<any Step>) throws {
+    pass.tapsLeft = steps.reduce(0) { $0 + ($1 is TapStep ? 1 : 0) }
+    for step in steps.reversed() {
+      if pass.tapsLeft == 0 { return }
+      try step.backward(pass)
+    }
+  }
+
+  /// Expands the embeddings of the layout's rows into the stream entering the first block.
+  func embed() {
+    let d = model.configuration.hiddenSize
+    let (ids, scale) = (pass.layout.ids, model.plan.embedding.scale)
+    let out = pass.stream(0)
+    let embedding = model.embedding
+    pass.rows(pass.layout.rowCount) { row in
+      embedding.expand(row: Int(ids[row]), column: 0, count: d, into: out + row * d)
+      if scale != 1 { reft_scale_f32(d, scale, out + row * d) }
+    }
+    pass.clock?.lap(.embedding)
+  }
+
+  // MARK: Checks
+
+  func check(tokens: some Collection<Int32>, from first: Int = 0) throws(ReFTError) {
+    let vocabulary = model.configuration.vocabularySize
+    for (index, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
+      throw .tokenOutOfRange(token, at: first + index, vocabularySize: vocabulary)
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of one pass through a compiled model: which rows are computed, and where what steps
+// compute for each other lies.
+
+import ReFTTensor
+
+/// What is to be done to one row before somebody reads it.
+typealias RowWork = (_ row: Int) -> Void
+
+/// Memory that grows to the largest size asked for and is then reused.
+struct GrowingBuffer {
+  private var buffer: FloatBuffer?
+
+  mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
+    if let buffer, buffer.count >= count { return buffer.base }
+    // A little more than asked, since the next batch may be a little longer.
+    let grown = FloatBuffer(count: count + count / 16)
+    buffer = grown
+    return grown.base
+  }
+}
+
+/// What a block keeps for its way back, T rows or the R rows of the tail; blocks without a way back
+/// share one.
+final class BlockMemory {
+  /// The block's input after edits, [T, d].
+  var input = GrowingBuffer()
+  /// Queries, keys and values as the attention reads them, [T, queryWidth + 2 keyValueWidth].
+  var queryKeyValue = GrowingBuffer()
+  /// Queries and keys before their norms, [T, queryWidth + keyValueWidth].
+  var bareHeads = GrowingBuffer()
+  /// Log-sum-exp of the scores, [T, heads].
+  var logSumExp = GrowingBuffer()
+  /// The attention's output before its own norm, [R, d].
+  var attentionProduct = GrowingBuffer()
+  /// The residual stream after the attention, [R, d].
+  var middle = GrowingBuffer()
+  /// Gate and up projections, and on the way back their gradients, [R, 2 f].
+  var gateUp = GrowingBuffer()
+  /// The edited activation, [R, f]; only where `mlp_activation` is edited.
+  var activation = GrowingBuffer()
+  /// The MLP's output before its own norm, [R, d].
+  var mlpProduct = GrowingBuffer()
+}
+
+/// What steps hand each other within a block; on the way back the gradients of the same.
+struct PassMemory {
+  /// The residual stream between blocks that keep nothing, by turns, [T, d].
+  var streams = [GrowingBuffer(), GrowingBuffer()]
+  /// What a branch reads after its norm, [T, d].
+  var normed = GrowingBuffer()
+  /// The weighted values of all heads, [T, queryWidth].
+  var mixed = GrowingBuffer()
+  /// The gated activation, [R, f].
+  var hidden = GrowingBuffer()
+  /// A branch's output where it is edited before it is added, [R, d].
+  var product = GrowingBuffer()
+  /// The residual stream and the weighted values of the tail's rows, compact.
+  var tailStream = GrowingBuffer()
+  var tailMixed = GrowingBuffer()
+  /// d loss / d residual stream, [T, d].
+  var gradient = GrowingBuffer()
+  /// d loss / d (queries, keys and values), [T, queryWidth + 2 keyValueWidth].
+  var headGradients = GrowingBuffer()
+  /// What keys and values of a shared prefix receive from each sequence.
+  var prefixGradients = GrowingBuffer()
+  /// Sums of the attention's pieces that are joined afterwards.
+  var partSums = GrowingBuffer()
+}
+
+/// The rows and the memory of a pass, which the runtime begins and steps read and write.
+final class Pass {
+  let shape: ModelConfiguration
+  let pool: ThreadPool
+  let exchange = RowExchange()
+  /// Where the time goes, when somebody wants to know.
+  var clock: WorkClock?
+  /// What the activations of decoded rows are rounded to; those of prompts are not.
+  let decodePrecision: DecodePrecision
+
+  private(set) var layout = PassLayout(PackedBatch(), sharedPrefix: 0)
+  private(set) var tail: TailRows?
+  private(set) var editor: (any HiddenStateEditor)?
+  /// The first block that keeps what its way back needs.
+  private(set) var firstKept = 0
+  /// How many taps the way back has still to visit; at 0 it ends.
+  var tapsLeft = 0
+  var memory = PassMemory()
+  private var kept: [BlockMemory] = []
+  private let passing = BlockMemory()
+
+  init(_ shape: ModelConfiguration, pool: ThreadPool, decodePrecision: DecodePrecision) {
+    (self.shape, self.pool, self.decodePrecision) = (shape, pool, decodePrecision)
+  }
+
+  /// Begins a pass over the rows of a layout.
+  ///
+  /// - Parameters:
+  ///   - layout: the rows.
+  ///   - tail: those that the end of the last block still computes; nil for all.
+  ///   - editor: whom taps call.
+  ///   - firstKept: the first block that keeps what its way back needs.
+  func begin(
+    _ layout: PassLayout,
+    tail: TailRows?,
+    editor: (any HiddenStateEditor)?,
+    firstKept: Int
+  ) {
+    (self.layout, self.tail, self.editor) = (layout, tail, editor)
+    self.firstKept = firstKept
+    while kept.count < shape.layers { kept.append(BlockMemory()) }
+  }
+
+  /// Whether rows' own work is left to the product that reads them, as gathering the threads for it
+  /// would cost as much.
+  var defersRows: Bool { layout.isDecode }
+
+  /// The rows that a step computes.
+  func rowCount(inTail: Bool) -> Int {
+    inTail ? tail?.rows.count ?? 0 : layout.rowCount
+  }
+
+  /// How they are multiplied.
+  func runs(inTail: Bool) -> [RowRun] { inTail ? layout.tailRuns(tail) : layout.runs }
+
+  /// What a block keeps.
+  func block(_ index: Int) -> BlockMemory { keeps(index) ? kept[index] : passing }
+
+  /// Whether a block's way back will come.
+  func keeps(_ index: Int) -> Bool { index >= firstKept && index < kept.count }
+
+  /// The residual stream entering a block, or leaving the last one.
+  func stream(_ block: Int, inTail: Bool = false) -> UnsafeMutablePointer<Float> {
+    let count = rowCount(inTail: inTail) * shape.hiddenSize
+    if keeps(block) { return kept[block].input.floats(count) }
+    return memory.streams[block % 2].floats(count)
+  }
+
+  /// d loss / d residual stream.
+  func gradient(inTail: Bool) -> UnsafeMutablePointer<Float> {
+    memory.gradient.floats(rowCount(inTail: inTail) * shape.hiddenSize)
+  }
+
+  /// The width of a row of queries, keys and values.
+  var headsWidth: Int { shape.queryWidth + 2 * shape.keyValueWidth }
+
+  func queryKeyValue(_ index: Int) -> UnsafeMutablePointer<Float> {
+    block(index).queryKeyValue.floats(layout.rowCount * headsWidth)
+  }
+
+  func headGradients() -> UnsafeMutablePointer<Float> {
+    memory.headGradients.floats(layout.rowCount * headsWidth)
+  }
+
+  func normed(inTail: Bool) -> UnsafeMutablePointer<Float> {
+    memory.normed.floats(rowCount(inTail: inTail) * shape.hiddenSize)
+  }
+
+  func mixed(inTail: Bool) -> UnsafeMutablePointer<Float> {
+    let count = rowCount(inTail: inTail) * shape.queryWidth
+    return inTail ? memory.tailMixed.floats(count) : memory.mixed.floats(count)
+  }
+
+  func hidden(inTail: Bool) -> UnsafeMutablePointer<Float> {
+    memory.hidden.floats(rowCount(inTail: inTail) * shape.feedForwardSize)
+  }
+
+  func gateUp(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    block(index).gateUp.floats(rowCount(inTail: inTail) * 2 * shape.feedForwardSize)
+  }
+
+  func activation(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    block(index).activation.floats(rowCount(inTail: inTail) * shape.feedForwardSize)
+  }
+
+  func middle(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    block(index).middle.floats(rowCount(inTail: inTail) * shape.hiddenSize)
+  }
+
+  // MARK: Work on rows
+
+  /// Does work on each of some rows, in parallel.
+  func rows(_ count: Int, _ work: (_ row: Int) -> Void) {
+    // Few rows are those of a decode step; each is worth a piece of its own.
+    let chunk = count < 32 ? 1 : 16
+    pool.run((count + chunk - 1) / chunk, isFine: true) { index in
+      for row in index * chunk..<min(count, (index + 1) * chunk) { work(row) }
+    }
+  }
+
+  /// Does what is still to be done to rows.
+  func settle(_ work: RowWork?, inTail: Bool, _ kind: WorkKind) {
+    guard let work else { return }
+    rows(rowCount(inTail: inTail), work)
+    clock?.lap(kind)
+  }
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// The end of a branch. Where nobody looks between the product and the sum, the product is added to
+// the stream as it is computed; else it has a place of its own, where taps and norms reach it.
+
+import CReFTKernels
+import ReFTTensor
+
+/// Which of a block's two branches.
+enum Branch: Sendable {
+  case attention, mlp
+}
+
+/// The places that the end of a branch reads and writes.
+struct BranchPlaces: Sendable {
+  let block: Int
+  let branch: Branch
+  let inTail: Bool
+  /// Whether the branch's output is kept for the way back of its norm.
+  let keepsProduct: Bool
+
+  /// What the output projection reads; on the way back its gradient.
+  func input(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    branch == .attention ? pass.mixed(inTail: inTail) : pass.hidden(inTail: inTail)
+  }
+
+  /// The residual stream before the branch.
+  func stream(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    guard branch == .attention else { return pass.middle(block, inTail: inTail) }
+    guard inTail else { return pass.stream(block) }
+    let count = pass.rowCount(inTail: true) * pass.shape.hiddenSize
+    return pass.memory.tailStream.floats(count)
+  }
+
+  /// The residual stream after the branch.
+  func output(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    branch == .attention
+      ? pass.middle(block, inTail: inTail) : pass.stream(block + 1, inTail: inTail)
+  }
+
+  /// The branch's own output, before the sum.
+  func product(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    let count = pass.rowCount(inTail: inTail) * pass.shape.hiddenSize
+    guard keepsProduct else { return pass.memory.product.floats(count) }
+    let memory = pass.block(block)
+    return branch == .attention
+      ? memory.attentionProduct.floats(count) : memory.mlpProduct.floats(count)
+  }
+
+  /// d loss / d (the branch's own output).
+  func productGradient(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    pass.memory.product.floats(pass.rowCount(inTail: inTail) * pass.shape.hiddenSize)
+  }
+}
+
+/// stream' = stream + input Wᵀ.
+struct AddedProductStep: Step {
+  let places: BranchPlaces
+  let weight: StackedWeight
+  var inTail: Bool { places.inTail }
+  var kind: WorkKind { .projections }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let d = pass.shape.hiddenSize
+    let (stream, out) = (places.stream(pass), places.output(pass))
+    let copy: RowWork = { row in (out + row * d).update(from: stream + row * d, count: d) }
+    var making: RowWork?
+    if pass.defersRows {
+      making = chained(pending, copy)
+    } else {
+      pass.rows(pass.rowCount(inTail: inTail), copy)
+    }
+    pass.multiply(
+      weight,
+      runs: pass.runs(inTail: inTail),
+      x: places.input(pass),
+      making: making,
+      y: out,
+      accumulate: true
+    )
+    return nil
+  }
+
+  func backward(_ pass: Pass) {
+    pass.multiplyBack(
+      weight,
+      rows: pass.rowCount(inTail: inTail),
+      dy: pass.gradient(inTail: inTail),
+      dx: places.input(pass)
+    )
+  }
+}
+
+/// product = input Wᵀ + b.
+struct OutputProductStep: Step {
+  let places: BranchPlaces
+  let projection: Projection
+  var inTail: Bool { places.inTail }
+  var kind: WorkKind { .projections }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let product = places.product(pass)
+    pass.multiply(
+      projection.weight,
+      runs: pass.runs(inTail: inTail),
+      x: places.input(pass),
+      making: pending,
+      y: product,
+      accumulate: false
+    )
+    return projection.bias.map { addition(of: $0, to: product) }
+  }
+
+  func backward(_ pass: Pass) {
+    pass.multiplyBack(
+      projection.weight,
+      rows: pass.rowCount(inTail: inTail),
+      dy: places.productGradient(pass),
+      dx: places.input(pass)
+    )
+  }
+}
+
+/// stream' = stream + product, or + norm(product).
+struct SumStep: Step {
+  let places: BranchPlaces
+  let norm: NormWeights?
+  var inTail: Bool { places.inTail }
+  var kind: WorkKind { norm == nil ? .projections : .normalisation }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let d = pass.shape.hiddenSize
+    let (stream, out, product) = (places.stream(pass), places.output(pass), places.product(pass))
+    guard let norm else {
+      return chained(pending) { row in
+        (out + row * d).update(from: stream + row * d, count: d)
+        reft_axpy_f32(d, 1, product + row * d, out + row * d)
+      }
+    }
+    let (weight, epsilon) = (norm.weight.base, norm.epsilon)
+    return chained(pending) { row in
+      let at = row * d
+      reft_rmsnorm_f32(1, d, product + at, d, weight, epsilon, out + at, d)
+      reft_axpy_f32(d, 1, stream + at, out + at)
+    }
+  }
+
+  func backward(_ pass: Pass) {
+    let d = pass.shape.hiddenSize
+    let count = pass.rowCount(inTail: inTail)
+    let (gradient, result) = (pass.gradient(inTail: inTail), places.productGradient(pass))
+    guard let norm else {
+      result.update(from: gradient, count: count * d)
+      return
+    }
+    let (weight, epsilon, product) = (norm.weight.base, norm.epsilon, places.product(pass))
+    pass.rows(count) { row in
+      let at = row * d
+      (result + at).update(repeating: 0, count: d)
+      reft_rmsnorm_backward_f32(
+        1,
+        d,
+        product + at,
+        d,
+        weight,
+        epsilon,
+        gradient + at,
+        d,
+        result + at,
+        d
+      )
+    }
+    pass.clock?.lap(kind)
+  }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The products that begin a branch: what was normed, into queries, keys and values or into gate and
+// up: y = normed Wᵀ + b.
+
+import CReFTKernels
+import ReFTTensor
+
+struct ProjectionStep: Step {
+  /// Where the product goes.
+  enum Target: Sendable { case queryKeyValue, gateUp }
+
+  let block: Int
+  let target: Target
+  let projection: Projection
+  let inTail: Bool
+  var kind: WorkKind { .projections }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let y = output(pass)
+    pass.multiply(
+      projection.weight,
+      runs: pass.runs(inTail: inTail),
+      x: pass.normed(inTail: inTail),
+      making: pending,
+      y: y,
+      accumulate: false
+    )
+    return projection.bias.map { bias in addition(of: bias, to: y) }
+  }
+
+  func backward(_ pass: Pass) {
+    // Gradients of gate and up take their place; those of the heads have a place of their own.
+    let dy = target == .gateUp ? output(pass) : pass.headGradients()
+    pass.multiplyBack(
+      projection.weight,
+      rows: pass.rowCount(inTail: inTail),
+      dy: dy,
+      dx: pass.normed(inTail: inTail)
+    )
+  }
+
+  private func output(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    switch target {
+    case .queryKeyValue: pass.queryKeyValue(block)
+    case .gateUp: pass.gateUp(block, inTail: inTail)
+    }
+  }
+}
+
+/// What adds a bias to a row.
+func addition(of bias: FloatBuffer, to rows: UnsafeMutablePointer<Float>) -> RowWork {
+  let (bias, width) = (bias.base, bias.count)
+  return { row in reft_axpy_f32(width, 1, bias, rows + row * width) }
+}

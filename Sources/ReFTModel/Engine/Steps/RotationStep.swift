@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rotation of queries and keys by their position; its way back turns the other way.
+
+import CReFTKernels
+import ReFTTensor
+
+struct RotationStep: Step {
+  let block: Int
+  let heads: Int
+  let headSize: Int
+  let table: RotaryTable
+  let inTail = false
+  var kind: WorkKind { .rotation }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    chained(pending, rotation(pass, pass.queryKeyValue(block), sign: 1))
+  }
+
+  func backward(_ pass: Pass) {
+    pass.rows(pass.layout.rowCount, rotation(pass, pass.headGradients(), sign: -1))
+    pass.clock?.lap(kind)
+  }
+
+  private func rotation(
+    _ pass: Pass,
+    _ rows: UnsafeMutablePointer<Float>,
+    sign: Float
+  ) -> RowWork {
+    let (positions, stride) = (pass.layout.positions, pass.headsWidth)
+    let (heads, headSize) = (heads, headSize)
+    // The table is the closure's own: another pass may replace the model's by a longer one.
+    let angles = table.rows(positions: pass.layout.longestPosition + 1)
+    switch table.pairs {
+    case .neighbours:
+      return { row in
+        let place = angles.base + Int(positions[row]) * headSize
+        reft_rope_f32(heads, headSize, place, sign, rows + row * stride)
+      }
+    case .halves:
+      return { row in
+        let place = angles.base + Int(positions[row]) * headSize
+        reft_rope_halves_f32(heads, headSize, place, sign, rows + row * stride)
+      }
+    }
+  }
+}
