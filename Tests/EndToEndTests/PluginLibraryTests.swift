@@ -90,6 +90,18 @@ struct PluginLibraryTests {
       let listed = try row("com.acme.tilt", reft(["plugin", "list", "--json"]))
       #expect(listed["found_by"] as? String == "tilt")
 
+      try FileManager.default.copyItem(
+        atPath: bench.path("tilt.so"),
+        toPath: bench.path("tilt.so.1")
+      )
+      let named = try reft(["plugin", "install", "tilt.so.1"])
+      #expect(named.status == 64)
+      #expect(
+        named.errors
+          == "error: no plugin is found in a file named 'tilt.so.1'; its name must end in .so, or in "
+          + ".reft.json for a manifest, and begin with no dot; rename it\n"
+      )
+
       let source = try String(contentsOfFile: bench.path("tilt/tilt.c"), encoding: .utf8)
       let wrong = source.replacing("[1])[j] += dy;", with: "[1])[j] -= dy;")
       #expect(wrong != source)

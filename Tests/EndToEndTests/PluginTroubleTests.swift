@@ -115,6 +115,23 @@ struct PluginTroubleTests {
         )
         #expect(!refused.errors.contains("remove"))
       }
+      let adapter = "run/checkpoints/step-00000002/adapter"
+      let scored = try Tool.reft(
+        [
+          "score", "--model", "tiny.gguf", "--data", "rows.jsonl", "--adapter", adapter,
+          "--plugin-path", "plugins",
+        ],
+        environment: environment,
+        folder: bench.folder
+      )
+      #expect(scored.status == 69)
+      #expect(
+        scored.errors.contains(
+          "error: the adapter '\(adapter)' does not fit plugin 'frail' as it is here: "
+        ),
+        "\(scored.errors)"
+      )
+      #expect(scored.errors.contains("it was made with another build (sha256:"))
       let other = source.replacing("org.example.frail", with: "com.acme.frail")
       try bench.compile(other, to: "plugins/frail.so")
       let stranger = try train(["--resume", "--other-build"])

@@ -147,6 +147,10 @@ public enum ConformanceChild {
     alarm(UInt32(min(order.limit, 86_400)) + 2)
     var core = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &core)
+    // Files in memory are no part of the address space.
+    let memory = rlim_t(order.memory)
+    var files = rlimit(rlim_cur: memory, rlim_max: memory)
+    setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &files)
     let mapped = max(0, Int(reft_worker_mapped_bytes(getpid())))
     let bytes = rlim_t(mapped + 2 * byteCount + order.memory)
     var space = rlimit(rlim_cur: bytes, rlim_max: bytes)

@@ -26,7 +26,16 @@ extension Adapter {
     for (provenance, plugin) in zip(file.provenance, built.plugins) {
       warnings += provenance.differences(from: plugin)
     }
-    warnings += try AdapterTensors.read(path + "/" + AdapterFile.tensorName, into: built.store)
+    do throws(ReFTError) {
+      warnings += try AdapterTensors.read(path + "/" + AdapterFile.tensorName, into: built.store)
+    } catch {
+      // Another build of a plugin may want other parameters: then neither file is at fault.
+      for (made, plugin) in zip(file.provenance, built.plugins) where error.code == .badData {
+        guard let hash = made.hash, hash != plugin.hash else { continue }
+        throw .adapterOfOtherBuild(path, plugin: plugin, made: hash, cause: error)
+      }
+      throw error
+    }
     return Adapter(
       specs: built.specs,
       parameters: built.store,

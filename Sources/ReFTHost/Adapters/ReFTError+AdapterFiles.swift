@@ -63,6 +63,21 @@ extension ReFTError {
     )
   }
 
+  static func adapterOfOtherBuild(
+    _ path: String,
+    plugin: Plugin,
+    made: String,
+    cause: ReFTError
+  ) -> ReFTError {
+    let fault = cause.message.components(separatedBy: "; it does not belong").first ?? ""
+    return ReFTError(
+      .pluginRefused,
+      "the adapter '\(path)' does not fit plugin '\(plugin.name)' as it is here: \(fault); it was made with "
+        + "another build (\(made.prefix(19))…, here \(plugin.hash.prefix(19))…): use that one, or train anew",
+      cause: cause
+    )
+  }
+
   static func adapterVersion(_ file: String, found: Int, known: Int) -> ReFTError {
     ReFTError(
       .badData,

@@ -11,8 +11,12 @@ public struct PluginPackage: Sendable {
   /// Opens a plugin's file and looks at it, without running anything.
   ///
   /// - Parameter path: absolute; a shared library or a manifest.
-  /// - Throws: as opening the file for loading does.
+  /// - Throws: `.usage` for a name under which no plugin is found; else as opening the file for loading.
   public init(path: String) throws(ReFTError) {
+    let name = (path as NSString).lastPathComponent
+    guard PluginCatalog.isPluginFileName(name), !name.hasPrefix(".") else {
+      throw .installedNameWrong(name)
+    }
     bytes = try PluginBytes(try PluginFile(path: path))
     try bytes.look()
   }

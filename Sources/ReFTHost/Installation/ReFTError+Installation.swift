@@ -28,6 +28,14 @@ extension ReFTError {
     )
   }
 
+  static func installedNameWrong(_ name: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "no plugin is found in a file named '\(name)'; its name must end in .so, or in .reft.json for a "
+        + "manifest, and begin with no dot; rename it"
+    )
+  }
+
   static func installedOther(_ path: String, there: [String], ids: [String]) -> ReFTError {
     let other =
       there.isEmpty ? "is no build of this plugin" : "holds \(there.joined(separator: ", "))"

@@ -68,7 +68,8 @@ extension PluginCatalog {
     return result
   }
 
-  private static func isPluginFileName(_ name: String) -> Bool {
+  /// Whether a file of that name is looked at.
+  static func isPluginFileName(_ name: String) -> Bool {
     name.hasSuffix(".so") || name.hasSuffix(".reft.json")
   }
 

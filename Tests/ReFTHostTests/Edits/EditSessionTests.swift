@@ -335,6 +335,19 @@ struct EditSessionTests {
     }
   }
 
+  @Test(
+    "know of an isolated plugin too whether it may draw",
+    arguments: [Isolation.none, .process]
+  )
+  func promiseAcrossProcesses(isolation: Isolation) throws {
+    let plugin = try BuiltPlugins.catalog().find("loreft", isolation: isolation)
+    let site = PluginSite(dim: 8, layer: 0, component: "block_output")
+    for (dropout, depends) in [(0.0, false), (0.1, true)] {
+      let instance = try plugin.makeInstance(at: site, options: ["dropout": .float(dropout)])
+      #expect(instance.dependsOnSequence == depends)
+    }
+  }
+
   @Test("drop out the same numbers however a batch is split, and none in inference")
   func dropout() throws {
     try withModel { model in
