@@ -7,6 +7,8 @@ import _ReFTFuzz
 
 /// How many cases one process runs.
 let casesPerProcess = 5_000
+/// How long one case may keep others waiting, in seconds; what it may compute is in FuzzRun.
+let longestWait: UInt32 = 60
 /// The address space of such a process, in bytes: 2 GB and what the program itself takes.
 let mostBytes: rlim_t = 3 << 30
 
@@ -44,7 +46,7 @@ func runHere(_ arguments: Arguments, _ reader: any FuzzReader.Type) {
     let cases = arguments.from..<(arguments.from + arguments.cases)
     let report = try FuzzRun(reader, seed: arguments.seed).run(cases) { next in
       number = Int64(next)
-      alarm(UInt32(FuzzRun.mostSeconds) + 1)
+      alarm(longestWait)
       _ = write(STDOUT_FILENO, &number, MemoryLayout<Int64>.size)
     }
     say("\(report.cases) \(report.accepted) \(report.slowest) \(report.slowestCase)")
@@ -74,7 +76,7 @@ func runApart(_ arguments: Arguments, _ name: String, _ cases: Range<Int>) throw
   if process.terminationReason == .exit, process.terminationStatus == 0 { return nil }
   let how =
     process.terminationReason == .exit
-    ? "an error" : "signal \(process.terminationStatus) (14: more than 10 s; 6: out of memory)"
+    ? "an error" : "signal \(process.terminationStatus) (14: more than \(longestWait) s)"
   return FuzzFind(name, seed: arguments.seed, number: last, what: "ended with \(how)")
     .description
 }
