@@ -144,7 +144,7 @@ let package = Package(
     // Seeded inputs for what reads files from outside: a few in the tests, many by `reft-fuzz`.
     .target(
       name: "_ReFTFuzz",
-      dependencies: ["ReFTTensor", "ReFTText"],
+      dependencies: ["ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining"],
       path: "Tests/_ReFTFuzz",
       swiftSettings: swift
     ),
@@ -180,7 +180,8 @@ let package = Package(
     .testTarget(
       name: "ReFTTrainingTests",
       dependencies: [
-        "ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTTestSupport",
+        "ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTFuzz",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),

@@ -18,7 +18,11 @@ public protocol FuzzReader: Sendable {
 /// The readers, by name: a new one is added here.
 public enum FuzzReaders {
   /// All readers.
-  public static let all: [any FuzzReader.Type] = [TemplateFuzz.self]
+  public static let all: [any FuzzReader.Type] = [
+    TemplateFuzz.self, DataFuzz.self, ConfigurationFuzz.self, SafetensorsFuzz.self,
+    AdapterFuzz.self, GGUFFuzz.self, TokenizerFuzz.self, ELFFuzz.self, ManifestFuzz.self,
+    TrustFuzz.self,
+  ]
 
   /// The reader of a name.
   public static func named(_ name: String) -> (any FuzzReader.Type)? {

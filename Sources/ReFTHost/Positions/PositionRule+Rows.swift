@@ -40,6 +40,18 @@ extension PositionRule {
     }
   }
 
+  /// Whether a rule that looks at the length of a prompt alone finds no token in one of a length.
+  ///
+  /// Rules that look for a token or a text say so themselves when they do not find it.
+  public func editsNothing(promptLength: Int) -> Bool {
+    switch selection {
+    case .none: true
+    case .all, .every: promptLength == 0
+    case .ends(let first, let last): first + last == 0 || promptLength / 2 == 0
+    case .indices, .after: false
+    }
+  }
+
   private static func run(_ range: Range<Int>) -> [EditedPosition] {
     range.enumerated().map { EditedPosition(position: $1, group: .all, location: $0) }
   }

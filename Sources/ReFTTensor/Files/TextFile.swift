@@ -71,6 +71,15 @@ package final class FileStream {
     return count
   }
 
+  /// The next bytes, fewer than were asked for at the end of the file.
+  ///
+  /// - Throws: as reading a piece.
+  package func bytes(atMost count: Int) throws(ReFTError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < count, try read(count - bytes.count, to: &bytes) > 0 {}
+    return bytes
+  }
+
   private func checkUnchanged() throws(ReFTError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {

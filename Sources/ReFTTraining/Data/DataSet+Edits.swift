@@ -15,19 +15,20 @@ extension DataSet {
   ) throws(ReFTError) -> [Int] {
     var result: [Int] = []
     for (index, example) in examples.enumerated() {
-      let decoded = example.ids.count - example.promptLength
-      if rule.editsDecodedTokens, decoded > 0, !rule.looksForTokens { continue }
-      let rows: [EditedPosition]
-      do throws(ReFTError) {
-        rows = try rule.rows(
-          promptLength: example.promptLength,
-          tokens: example.ids.prefix(example.promptLength),
-          tokenizer: tokenizer
-        )
-      } catch {
-        throw .wrongRow(place(of: index), error.message)
+      var editsNothing = rule.editsNothing(promptLength: example.promptLength)
+      if rule.looksForTokens {
+        do throws(ReFTError) {
+          editsNothing = try rule.rows(
+            promptLength: example.promptLength,
+            tokens: example.ids.prefix(example.promptLength),
+            tokenizer: tokenizer
+          ).isEmpty
+        } catch {
+          throw .wrongRow(place(of: index), error.message)
+        }
       }
-      if rows.isEmpty, !rule.editsDecodedTokens || decoded == 0 { result.append(index) }
+      let decodes = rule.editsDecodedTokens && example.ids.count > example.promptLength
+      if editsNothing, !decodes { result.append(index) }
     }
     return result
   }

@@ -51,9 +51,8 @@ extension BenchCommand {
 
     func run() throws {
       let loaded = try LoadedModel(path: model.path())
-      let file = try MappedFile(path: text)
       // A token is rarely longer than 16 bytes: enough of the file, whatever its size.
-      let bytes = Array(file.bytes.prefix(16 * tokens))
+      let bytes = try FileStream(path: text).bytes(atMost: 16 * tokens)
       let ids = Array(loaded.tokenizer.encode(bytes: bytes).prefix(tokens))
       let results = try PrecisionBenchmark(model: loaded.frozen).run(ids)
       if common.json {

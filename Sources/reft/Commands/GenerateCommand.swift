@@ -91,17 +91,19 @@ struct GenerateCommand: ParsableCommand {
     }
     if common.json {
       let results = try generate(generator, requests)
+      tellUntouched(results, adapter)
       if input != nil {
         return try Output.json(Document(results: results, plugin_shares: shares()))
       }
       return try Output.json(SharedResult(result: results[0], shares: shares()))
     }
     if input == nil {
-      try stream(generator, requests)
+      tellUntouched(try stream(generator, requests), adapter)
     } else {
-      _ = try generate(generator, requests) { index, result in
+      let results = try generate(generator, requests) { index, result in
         Output.piece("[\(index)] \(result.text)\n")
       }
+      tellUntouched(results, adapter)
     }
     for line in Readable.shares(shares() ?? [:]) { Output.note(line) }
   }
@@ -149,7 +151,26 @@ struct GenerateCommand: ParsableCommand {
     }
   }
 
-  private func stream(_ generator: TextGenerator, _ requests: [GenerationRequest]) throws {
+  /// Tells of prompts that the adapter's positions leave alone.
+  private func tellUntouched(_ results: [GenerationResult], _ adapter: Adapter?) {
+    let rules = adapter?.specs.map(\.positions).filter { !$0.editsDecodedTokens } ?? []
+    for (index, rule) in rules.enumerated() where !rules[..<index].contains(rule) {
+      let alone = results.indices.filter {
+        rule.editsNothing(promptLength: results[$0].promptIds.count)
+      }
+      guard let first = alone.first else { continue }
+      Output.note(
+        "warning: positions '\(rule)' of the adapter edit no token of \(alone.count) of "
+          + "\(results.count) prompts; the first, prompt \(first), has "
+          + "\(results[first].promptIds.count) tokens"
+      )
+    }
+  }
+
+  private func stream(
+    _ generator: TextGenerator,
+    _ requests: [GenerationRequest]
+  ) throws -> [GenerationResult] {
     let results = try generator.generate(requests, precision: precision.value) { event in
       if case .text(_, let piece) = event { Output.piece(piece) }
     }
@@ -160,5 +181,6 @@ struct GenerateCommand: ParsableCommand {
         + "tokens/s; reply: \(timings.tokens) tokens, "
         + "\(Readable.fixed(timings.tokensPerSecond, 0)) tokens/s"
     )
+    return results
   }
 }
