@@ -85,7 +85,15 @@ public struct AdapterFuzz: FuzzReader {
                           "positions": "f1+l1", "share_weights": true, "options": {"rank": 2}}],
        "template": "none", "training": {"steps": 3}}
       """
-    JSONFuzz.change(&text, keys: Self.keys, &random)
+    for _ in 0..<random.below(3) {
+      let key = random.pick(Self.keys)
+      guard let range = text.range(of: "\"\(key)\": ") else { continue }
+      let value = JSONFuzz.value(&random, depth: 3, keys: Self.keys)
+      text.insert(
+        contentsOf: random.once(in: 2) ? value + ", \"x\": " : value,
+        at: range.upperBound
+      )
+    }
     if random.once(in: 8) { text = JSONFuzz.value(&random, depth: 5, keys: Self.keys) }
     let bytes = [UInt8](text.utf8)
     return random.once(in: 2) ? FuzzMutation.mutate(bytes, &random) : bytes

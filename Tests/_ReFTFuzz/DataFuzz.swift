@@ -56,7 +56,7 @@ public struct DataFuzz: FuzzReader {
     let words = PromptEncoder(coder: ByteCoding(), chatTemplate: nil, template: Template.none)
     do {
       _ = try PromptFile.read(path: path, words: words)
-    } catch is ReFTError {
+    } catch {
       // The same file may hold data and no prompts.
     }
     _ = try DataSet(path: path, options: options, coder: ByteCoding(), chatTemplate: nil)
@@ -66,7 +66,11 @@ public struct DataFuzz: FuzzReader {
 /// One token per byte.
 private struct ByteCoding: TextCoding {
   let eos: Int32? = 256
+  let bos: Int32? = nil
+  let addsBOS = false
   let vocabularySize = 257
+
+  func isSpecial(_ id: Int32) -> Bool { id > 255 }
 
   func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?) -> [Int32] {
     text.utf8.map(Int32.init)

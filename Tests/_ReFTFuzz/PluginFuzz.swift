@@ -77,7 +77,7 @@ public struct ManifestFuzz: FuzzReader {
   public func read(_ input: [UInt8]) throws {
     _ = try file.write([], to: "libclip.so")
     let path = try file.write(input, to: "clip.reft.json")
-    _ = try UntrustedLoader.hash(PluginFile(anywhere: path))
+    _ = try PluginBytes(PluginFile(anywhere: path)).hash
   }
 }
 
