@@ -29,7 +29,7 @@ static inline void reft_pause(void) {
 float* reft_thread_scratch(size_t slot, size_t count);
 /* Ends the process with a sentence on stderr and status 74, for want of `bytes` of memory in the
  * middle of work that cannot be undone. */
-_Noreturn void reft_no_memory(size_t bytes);
+__attribute__((noreturn)) void reft_no_memory(size_t bytes);
 
 /* ---- Matrix products ----
  * B is packed in panels of 16 columns: panel[k * 16 + j] = B[k][j]. */
