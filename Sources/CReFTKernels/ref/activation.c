@@ -22,7 +22,7 @@ void reft_swiglu_backward_f32_ref(size_t n, const float* gate, const float* up, 
   for (size_t i = 0; i < n; i++) {
     float g = gate[i], u = up[i], s = sigmoid(g);
     dgate[i] = dh[i] * u * (s + g * s * (1 - s));
-    dup[i] = dh[i] * g * s;
+    dup[i] = dh[i] * (g * s);
   }
 }
 

@@ -30,7 +30,7 @@ void reft_geglu_backward_f32_ref(size_t n, const float* gate, const float* up, c
   for (size_t i = 0; i < n; i++) {
     float g = gate[i], u = up[i], s = sigmoid_of_p(g);
     dgate[i] = dh[i] * u * slope(g, s);
-    dup[i] = dh[i] * g * s;
+    dup[i] = dh[i] * (g * s);
   }
 }
 
