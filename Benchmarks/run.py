@@ -4,6 +4,7 @@
 
     Benchmarks/run.py train-all          # against pyreft; train-top, memory
     Benchmarks/run.py prefill            # against llama.cpp; decode, first-token
+    Benchmarks/run.py gemma              # the same two for Gemma 3; formats: for Q4_0, Q8_0, Q4_K_M, F16
     Benchmarks/run.py decode-batch       # against ourselves; abi-overhead
     Benchmarks/run.py all --rounds 3
 
@@ -22,6 +23,7 @@ from harness.rows import GROUPS, ROWS
 
 HERE = pathlib.Path(__file__).resolve().parent
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GEMMA = "gemma-3-270m.Q4_K_M.gguf"
 # 16 tokens for SmolLM2.
 PROMPT = "The history of the steam engine begins long before the eighteenth century, when inventors in"
 
@@ -33,6 +35,7 @@ def arguments():
     parser.add_argument("row", choices=sorted({*ROWS, *GROUPS, "all"}))
     parser.add_argument("--rounds", type=int, help="default: 3, and 1 for training")
     parser.add_argument("--model", default=default_model)
+    parser.add_argument("--gemma", default=str(home / "models" / GEMMA), help="Gemma 3 270M; gemma rows only")
     parser.add_argument("--data", default=os.environ.get("REFT_BENCH_DATA", "../shared/data/gsm8k/train.jsonl"),
                         help="GSM8K's train.jsonl (question, answer); training rows only")
     parser.add_argument("--rows", type=int, default=64, help="how many rows of it")
@@ -49,6 +52,8 @@ def check(settings, rows):
     """Says what is missing before anything long begins."""
     if not pathlib.Path(settings.model).is_file():
         sys.exit(f"error: no model at {settings.model}; get it with `reft model pull smollm2` or pass --model")
+    if any(r.startswith("gemma") for r in rows) and not pathlib.Path(settings.gemma).is_file():
+        sys.exit(f"error: no model at {settings.gemma}; get it with `reft model pull gemma-3-270m` or pass --gemma")
     if not pathlib.Path(settings.reft).is_file():
         sys.exit(f"error: no program at {settings.reft}; build it with `swift build -c release` or pass --reft")
     if any("train" in r or "memory" in r for r in rows if not r.startswith("abi")) and not pathlib.Path(settings.data).is_file():

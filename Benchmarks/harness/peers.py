@@ -33,24 +33,39 @@ def pyreft_train(settings, layers, epochs):
             "loss": made["loss"], "peak_rss_bytes": peak, "versions": made["versions"]}
 
 
-def _llama_bench(settings, *options):
+def quantised(settings, kind):
+    """The model in another format, made once by the peer's own tool."""
+    if kind is None:
+        return settings.model
+    source = pathlib.Path(settings.model)
+    path = scratch() / "formats" / f"{source.name.split('.')[0]}.{kind}.gguf"
+    if not path.exists():
+        binary = ensure(scratch() / "llama-cpp/bin/llama-quantize", "setup-llama-cpp.sh")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        process.run([binary, "--allow-requantize", str(source), str(partial), kind])
+        os.replace(partial, path)
+    return str(path)
+
+
+def _llama_bench(settings, *options, model=None):
     binary = ensure(scratch() / "llama-cpp/bin/llama-bench", "setup-llama-cpp.sh")
     made, seconds, peak = process.run_json(
-        [binary, "-m", settings.model, "-t", str(settings.threads), "-o", "json", "-r", "3", *options]
+        [binary, "-m", model or settings.model, "-t", str(settings.threads), "-o", "json", "-r", "3", *options]
     )
     one = made[0]
     return {"tokens_per_second": one["avg_ts"], "seconds": seconds, "peak_rss_bytes": peak,
             "versions": {"llama.cpp": one.get("build_commit")}}
 
 
-def llama_prefill(settings):
+def llama_prefill(settings, model=None):
     """Prompt tokens per second of llama-bench, a prompt of 512."""
-    return _llama_bench(settings, "-p", "512", "-n", "0")
+    return _llama_bench(settings, "-p", "512", "-n", "0", model=model)
 
 
-def llama_decode(settings):
+def llama_decode(settings, model=None):
     """Generated tokens per second of llama-bench, one sequence that already holds 512 tokens."""
-    return _llama_bench(settings, "-p", "0", "-n", "128", "-d", "512")
+    return _llama_bench(settings, "-p", "0", "-n", "128", "-d", "512", model=model)
 
 
 def llama_first_token(settings, warm_up):

@@ -58,9 +58,9 @@ def train(settings, layers, epochs):
             "tokens": round(made["tokens_per_second"] * made["seconds"]), "loss": made["loss"], "peak_rss_bytes": peak}
 
 
-def bench(settings, kind, *options):
+def bench(settings, kind, *options, model=None):
     """One `reft bench`; the whole document is kept beside the figures."""
-    made, _, peak = process.run_json([settings.reft, "bench", kind, "--model", settings.model, *options, "--json"])
+    made, _, peak = process.run_json([settings.reft, "bench", kind, "--model", model or settings.model, *options, "--json"])
     return {**made, "peak_rss_bytes": peak}
 
 

@@ -26,8 +26,29 @@ def _train(layers, epochs):
     }
 
 
-def _decode(s, batch, *more, context=512):
-    return reft.bench(s, "decode", "--context", str(context), "--tokens", "128", "--batch", str(batch), *more)
+def _decode(s, batch, *more, context=512, model=None):
+    return reft.bench(s, "decode", "--context", str(context), "--tokens", "128", "--batch", str(batch), *more, model=model)
+
+
+def _prefill(s, model=None):
+    return reft.bench(s, "prefill", "--tokens", "512", "--repeat", "3", model=model)
+
+
+def _prefill_of(model):
+    """Both sides on a model that `model` names from the settings."""
+    return lambda s: {"llama.cpp": lambda: peers.llama_prefill(s, model(s)), "reft": lambda: _prefill(s, model(s))}
+
+
+def _decode_of(model):
+    return lambda s: {"llama.cpp": lambda: peers.llama_decode(s, model(s)), "reft": lambda: _decode(s, 1, model=model(s))}
+
+
+def _format(kind):
+    return lambda s: peers.quantised(s, kind)
+
+
+# The formats that people have, beside the one of the other rows.
+FORMATS = ("Q4_0", "Q8_0", "Q4_K_M", "F16")
 
 
 INT8 = ("--activations", "int8")
@@ -61,8 +82,7 @@ ROWS = {
     "memory-top": Row("peak memory, layers 20;24;28", _train("20;24;28", 3), "peak_rss_bytes", "GB", 0.2, False),
     "prefill": Row(
         "prefill 512 tokens",
-        lambda s: {"llama.cpp": lambda: peers.llama_prefill(s),
-                   "reft": lambda: reft.bench(s, "prefill", "--tokens", "512", "--repeat", "3")},
+        lambda s: {"llama.cpp": lambda: peers.llama_prefill(s), "reft": lambda: _prefill(s)},
         reach=2.5,
     ),
     "decode": Row(
@@ -91,6 +111,10 @@ ROWS = {
                    "llama.cpp, no warm-up": lambda: peers.llama_first_token(s, False)},
         "seconds", "s", 0.5, False, 0.3,
     ),
+    "gemma-prefill": Row("Gemma 3 270M (Q4_K_M): prefill 512 tokens", _prefill_of(lambda s: s.gemma)),
+    "gemma-decode": Row("Gemma 3 270M (Q4_K_M): decode after 512", _decode_of(lambda s: s.gemma)),
+    **{f"prefill-{kind.lower()}": Row(f"{kind}: prefill 512 tokens", _prefill_of(_format(kind)), reach=1.6) for kind in FORMATS},
+    **{f"decode-{kind.lower()}": Row(f"{kind}: decode after 512", _decode_of(_format(kind)), reach=1.5) for kind in FORMATS},
     "abi-train": Row("a training step through the plugin ABI, against the edit inlined", _abi("train"), "milliseconds", "ms", 1.01, False),
     "abi-decode": Row("a decode step through the plugin ABI, against the edit inlined", _abi("decode"), "milliseconds", "ms", 1.02, False),
 }
@@ -101,5 +125,7 @@ GROUPS = {
     "train-top": ["train-top", "memory-top"],
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
     "decode-batch": ["decode-batch", "decode-batch-int8", "decode-batch-short"],
+    "gemma": ["gemma-prefill", "gemma-decode"],
+    "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "decode") for kind in FORMATS],
     "abi-overhead": ["abi-train", "abi-decode"],
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Builds llama.cpp's command line tools for this machine in a scratch folder:
-#   ${REFT_BENCH_DIR:-~/.cache/reft/bench}/llama-cpp/bin/{llama-bench,llama-completion,llama-perplexity}
+#   ${REFT_BENCH_DIR:-~/.cache/reft/bench}/llama-cpp/bin/{llama-bench,llama-completion,llama-perplexity,llama-quantize}
 # The source is the one inside llama-cpp-python's source package, so pip is the only download.
 # REFT_BENCH_JOBS sets the number of compiler processes (default: all cores).
 set -euo pipefail
@@ -39,7 +39,7 @@ cmake -S "$source" -B "$root/build" -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON 
   -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
   -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_MTMD=OFF -DLLAMA_BUILD_NUMBER=0 \
   -DLLAMA_BUILD_COMMIT="llama-cpp-python-$version" -DBUILD_SHARED_LIBS=OFF
-targets=(llama-bench llama-perplexity)
+targets=(llama-bench llama-perplexity llama-quantize)
 if [ -d "$source/tools/completion" ]; then targets+=(llama-completion); else targets+=(llama-cli); fi
 cmake --build "$root/build" --config Release -j "$jobs" --target "${targets[@]}"
 
