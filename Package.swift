@@ -88,10 +88,17 @@ let package = Package(
       dependencies: ["CReFTPlugin", "CReFTPlatform", "ReFTHost", "ReFTTensor"],
       swiftSettings: swift
     ),
+    // The end of the rooms: what `reft bench` measures, with any of the libraries.
+    .target(
+      name: "ReFTBenchmark",
+      dependencies: ["CReFTKernels", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTTraining"],
+      swiftSettings: swift
+    ),
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor", "ReFTText",
+        "ReFTBenchmark", "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor",
+        "ReFTText",
         "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -188,6 +195,11 @@ let package = Package(
     .testTarget(
       name: "ReFTConformanceTests",
       dependencies: ["ReFTConformance", "ReFTHost", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
+    .testTarget(
+      name: "ReFTBenchmarkTests",
+      dependencies: ["ReFTBenchmark", "ReFTHost", "ReFTModel", "ReFTTensor", "_ReFTTestSupport"],
       swiftSettings: swift
     ),
     .testTarget(

@@ -224,14 +224,6 @@ extension ReFTError {
     )
   }
 
-  static func textTooShort(tokens: Int) -> ReFTError {
-    ReFTError(
-      .badData,
-      "The text has \(tokens) tokens; at least 2 are needed, one to predict the other. Give a longer "
-        + "text."
-    )
-  }
-
   static func startOfAnotherBatch(floats: Int, expected: Int) -> ReFTError {
     ReFTError(
       .usage,

@@ -55,9 +55,6 @@ enum ThreadScratch {
     static let rowLimits = Use(slot: 5)
     /// Averages of rows that are spread over many words.
     static let rowAverages = Use(slot: 6)
-
-    /// Coefficients of an edit's low rank.
-    static let coefficients = Use(slot: 0)
   }
 
   /// At least `count` floats for a use; contents are undefined.

@@ -2,10 +2,10 @@
 // `reft bench abi`: what going through the plugin ABI costs, against the edit compiled in.
 
 import ArgumentParser
+import ReFTBenchmark
 import ReFTHost
 import ReFTModel
 import ReFTTensor
-import ReFTTraining
 
 extension BenchCommand {
   struct ABI: ParsableCommand {

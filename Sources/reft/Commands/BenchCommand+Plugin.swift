@@ -2,6 +2,7 @@
 // `reft bench plugin`: what a call of a plugin costs in this process and in one of its own.
 
 import ArgumentParser
+import ReFTBenchmark
 import ReFTHost
 import ReFTTensor
 

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTBenchmark
 import ReFTHost
 import ReFTModel
 import ReFTTensor

@@ -3,10 +3,10 @@
 
 import ArgumentParser
 import Foundation
+import ReFTBenchmark
 import ReFTHost
 import ReFTModel
 import ReFTTensor
-import ReFTTraining
 
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,6 +2,7 @@
 // What rounding the activations of decoded tokens changes in the model's predictions.
 
 import Foundation
+public import ReFTModel
 import ReFTTensor
 
 /// Compares the predictions of each decode precision with those of float32 activations.

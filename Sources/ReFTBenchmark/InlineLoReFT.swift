@@ -3,6 +3,7 @@
 // called, nothing is checked.
 
 import CReFTKernels
+package import ReFTModel
 import ReFTTensor
 
 /// LoReFT at the output of every block without a plugin, the yardstick of the ABI benchmark.
@@ -69,6 +70,8 @@ package final class InlineLoReFT: HiddenStateEditor {
     private let gradients: UnsafeMutablePointer<Float>?
     /// What the backward pass needs: rows and their coefficients.
     private let kept: (rows: FloatBuffer, coefficients: FloatBuffer)?
+    /// Coefficients of one row, or their gradients.
+    private let scratch: FloatBuffer
 
     init(
       _ parameters: FloatBuffer,
@@ -79,6 +82,7 @@ package final class InlineLoReFT: HiddenStateEditor {
     ) {
       (self.tokens, self.rank) = (tokens, rank)
       (base, self.gradients) = (parameters.base, gradients?.base)
+      scratch = FloatBuffer(count: rank)
       kept = gradients.map { _ in
         (FloatBuffer(count: tokens.count * width), FloatBuffer(count: tokens.count * rank))
       }
@@ -87,11 +91,10 @@ package final class InlineLoReFT: HiddenStateEditor {
     func edit(_ rows: GatheredRows) {
       let width = rows.width
       let (weight, bias) = (base + rank * width, base + 2 * rank * width)
-      let scratch = ThreadScratch.floats(rank, .coefficients)
       kept?.rows.base.update(from: rows.rows, count: rows.count * width)
       for index in 0..<rows.count {
         let row = rows.rows + index * width
-        let coefficients = kept.map { $0.coefficients.base + index * rank } ?? scratch
+        let coefficients = kept.map { $0.coefficients.base + index * rank } ?? scratch.base
         for i in 0..<rank {
           let replaced = reft_dot_f32(width, weight + i * width, row) + bias[i]
           coefficients[i] = replaced - reft_dot_f32(width, base + i * width, row)
@@ -104,7 +107,7 @@ package final class InlineLoReFT: HiddenStateEditor {
       guard let kept, let into = gradients else { return }
       let width = rows.width
       let weight = base + rank * width
-      let slopes = ThreadScratch.floats(rank, .coefficients)
+      let slopes = scratch.base
       for index in 0..<rows.count {
         let row = rows.rows + index * width
         let input = kept.rows.base + index * width

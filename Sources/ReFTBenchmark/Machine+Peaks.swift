@@ -3,6 +3,7 @@
 
 import CReFTKernels
 import Foundation
+public import ReFTTensor
 
 extension Machine {
   /// The measured limits of a machine.

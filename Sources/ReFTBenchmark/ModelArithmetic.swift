@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much work a pass through a model is, by its shape alone.
 
+public import ReFTModel
+
 /// Counts of the arithmetic that a model's passes need.
 public struct ModelArithmetic: Sendable {
   private let shape: ModelConfiguration

@@ -5,6 +5,7 @@ import Foundation
 public import ReFTHost
 public import ReFTModel
 import ReFTTensor
+import ReFTTraining
 
 /// Measures training with a model on this machine.
 public struct TrainingBenchmark {

@@ -2,6 +2,7 @@
 // How fast prompts are read and tokens are made, without edits.
 
 import Foundation
+public import ReFTModel
 import ReFTTensor
 
 /// Measures generation with a model on this machine.

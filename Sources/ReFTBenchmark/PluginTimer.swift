@@ -2,6 +2,7 @@
 // What one call of a plugin costs, wherever it runs: in process, behind libffi, or in a worker.
 
 import Foundation
+public import ReFTHost
 public import ReFTTensor
 
 /// Times of calls of one instance.
