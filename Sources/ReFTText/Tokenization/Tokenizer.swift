@@ -38,6 +38,8 @@ public final class Tokenizer: Sendable {
   public let stopIds: Set<Int32>
   /// Whether the model wants `bos` before each text.
   public let addsBOS: Bool
+  /// The tokens around one text and around two.
+  let frame: TextFrame
 
   /// Builds a tokenizer from the values of a model file.
   ///
@@ -71,6 +73,15 @@ public final class Tokenizer: Sendable {
     addsBOS = metadata.addsBOS ?? (addsBOSByDefault && bos != nil)
     if addsBOS, bos == nil {
       throw .tokenizerKeyMissing("tokenizer.ggml.bos_token_id", path: path)
+    }
+    frame = metadata.frame ?? .plain(bos: addsBOS ? bos : nil)
+    if let id = frame.ids.first(where: { [count = vocabulary.count] in !(0..<count ~= Int($0)) }) {
+      throw .tokenIdOutOfRange(
+        "a token around the text",
+        id: Int(id),
+        tokens: vocabulary.count,
+        path: path
+      )
     }
     stopIds = Self.stopIds(vocabulary, roles)
       .union(metadata.ends.filter { [count = vocabulary.count] in 0..<count ~= $0 }.map(Int32.init))

@@ -39,16 +39,16 @@ extension TokenizerFile {
       try readWriting(cutters)
     }
     try readNormalizer(isByteLevel: isByteLevel)
-    try readAround()
+    try readFrame()
   }
 
   /// The parts of a sequence, or the one part, of a key; none where it is null.
-  private func parts(_ key: String, _ inner: String) throws(ReFTError) -> [JSONNode] {
+  func parts(_ key: String, _ inner: String) throws(ReFTError) -> [JSONNode] {
     guard let node = root[key], !node.isEmpty else { return [] }
     return try text("type", of: node) == "Sequence" ? try list(inner, of: node) : [node]
   }
 
-  private func unknownPart(_ node: JSONNode, _ key: String, _ known: String) -> ReFTError {
+  func unknownPart(_ node: JSONNode, _ key: String, _ known: String) -> ReFTError {
     let name = node["type"]?.shown ?? "a part without a type"
     return .tokenizerPart(path, node.place, key, name, known)
   }
@@ -150,53 +150,5 @@ extension TokenizerFile {
       default: throw unknownPart(node, "normalizer", "NFC, Prepend, Replace")
       }
     }
-  }
-
-  // MARK: Around the text
-
-  /// The tokens that a post-processor puts around a text: at most one in front, the start token.
-  private mutating func readAround() throws(ReFTError) {
-    for node in try parts("post_processor", "processors") {
-      switch try text("type", of: node) {
-      case "ByteLevel": continue
-      case "TemplateProcessing":
-        let single = try list("single", of: node)
-        guard let place = single.firstIndex(where: { $0["Sequence"] != nil }),
-          single.count - 1 == place, place <= 1
-        else {
-          throw .tokenizerPart(
-            path,
-            node.place,
-            "post_processor.single",
-            "tokens behind the text",
-            "at most one token, before the text"
-          )
-        }
-        guard place == 1, let special = single[0]["SpecialToken"],
-          let name = try text("id", of: special)
-        else { continue }
-        let id = try specialID(name, node)
-        set {
-          $0.roles["bos"] = id
-          $0.addsBOS = true
-        }
-      default: throw unknownPart(node, "post_processor", "TemplateProcessing, ByteLevel")
-      }
-    }
-  }
-
-  private func specialID(_ name: String, _ node: JSONNode) throws(ReFTError) -> Int {
-    for entry in try list("added_tokens", of: root) {
-      if try text("content", of: entry) == name, case .integer(let id)? = entry["id"]?.content {
-        return Int(id)
-      }
-    }
-    throw .tokenizerPart(
-      path,
-      node.place,
-      "post_processor",
-      "the token '\(name.shown())'",
-      "one of added_tokens"
-    )
   }
 }

@@ -112,7 +112,7 @@ struct TokenizerFile {
     try lay(texts)
   }
 
-  private func tokenID(_ node: JSONNode, of place: String) throws(ReFTError) -> Int {
+  func tokenID(_ node: JSONNode, of place: String) throws(ReFTError) -> Int {
     guard case .integer(let id) = node.content, (0..<Int64(Vocabulary.limit)).contains(id) else {
       throw .tokenizerPart(
         path,

@@ -29,6 +29,8 @@ package struct TokenizerMetadata: Sendable {
   package var roles: [String: Int] = [:]
   /// Whether texts start with the beginning-of-text token; nil where the file does not say.
   package var addsBOS: Bool?
+  /// The tokens around one text and around two; nil: at most the beginning-of-text token.
+  package var frame: TextFrame?
 
   /// Metadata without any value.
   package init() {}

@@ -94,8 +94,13 @@ import _ReFTTestSupport
     ),
     Fault(
       original: #""post_processor":null"#,
-      change: #""post_processor":{"type":"BertProcessing"}"#,
-      message: "post_processor is 'BertProcessing'; expected TemplateProcessing, ByteLevel"
+      change: #""post_processor":{"type":"Odd"}"#,
+      message: "post_processor is 'Odd'; expected TemplateProcessing, BertProcessing, Roberta"
+    ),
+    Fault(
+      original: #""post_processor":null"#,
+      change: #""post_processor":{"type":"BertProcessing","sep":["<|end|>",1]}"#,
+      message: "post_processor.cls is nothing; expected a token and its id"
     ),
     Fault(
       original: #""dropout":null"#,
