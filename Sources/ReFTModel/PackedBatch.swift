@@ -44,4 +44,12 @@ public struct PackedBatch: Sendable {
       self.labels.append(labels[index])
     }
   }
+
+  /// Appends one sequence without labels.
+  ///
+  /// - Parameter ids: its tokens, at least one.
+  public mutating func append(ids: [Int32]) {
+    segments.append(Segment(start: tokens.count, count: ids.count))
+    tokens += ids
+  }
 }

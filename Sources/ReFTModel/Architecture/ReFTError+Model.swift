@@ -232,6 +232,14 @@ extension ReFTError {
     )
   }
 
+  static func outputOutOfRange(_ token: Int32, tokens: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "The final state of token \(token) is asked for; expected ascending numbers from 0 to "
+        + "\(tokens - 1). Name each token of the batch at most once."
+    )
+  }
+
   static func cacheUsedTwice() -> ReFTError {
     ReFTError(
       .usage,

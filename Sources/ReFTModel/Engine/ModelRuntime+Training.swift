@@ -81,7 +81,10 @@ extension ModelRuntime {
   public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
     try check(batch)
     try model.checkBlock(block)
-    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: Int.max))
+    let layout = PassLayout(
+      batch,
+      sharedPrefix: batch.sharedPrefix(limit: Int.max, outputs: batch.labelTokens)
+    )
     pass.begin(layout, tail: nil, editor: nil, firstKept: model.configuration.layers)
     embed()
     let program = program([], narrows: false)
@@ -109,25 +112,65 @@ extension ModelRuntime {
     scale: Float?,
     from start: BlockInput?
   ) throws -> [Float] {
+    var losses: [Float] = []
+    try run(
+      batch,
+      outputs: batch.labelTokens,
+      editor: editor,
+      differentiates: scale != nil,
+      from: start
+    ) { states, gradient in
+      losses = lossHead.loss(
+        labels: batch.labels,
+        hidden: states,
+        scale: scale ?? 1,
+        gradient: gradient
+      )
+    }
+    return losses
+  }
+
+  /// What turns the final states of some rows, [n, d], into whatever is wanted of them, and where there
+  /// is a second pointer fills it with the gradient of a loss by these states.
+  typealias PassEnd = (UnsafePointer<Float>, UnsafeMutablePointer<Float>?) throws -> Void
+
+  /// Runs a pass whose last part is the caller's.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - tokens: the batch indices of the tokens whose final states are wanted, ascending.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - differentiates: whether the way back runs; without sites there is none.
+  ///   - start: where to start instead of at the embeddings.
+  ///   - end: takes the states; not called without tokens.
+  /// - Throws: as `loss`, or what `end` throws.
+  func run(
+    _ batch: PackedBatch,
+    outputs tokens: [Int32],
+    editor: (any HiddenStateEditor)?,
+    differentiates: Bool,
+    from start: BlockInput?,
+    end: PassEnd
+  ) throws {
     try check(batch)
     let sites = editor?.sites ?? []
     try check(start, batch, sites)
-    guard !batch.labels.isEmpty else { return [] }
+    guard !tokens.isEmpty else { return }
     let limit = editor?.sharedPrefixLimit ?? Int.max
-    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit))
-    let labelRows = batch.labelTokens.map { layout.row(ofToken: $0) }
+    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit, outputs: tokens))
+    let rows = tokens.map { layout.row(ofToken: $0) }
     let isWhole = editor?.needsAllRows == true
     let layers = model.configuration.layers
-    let firstKept = scale == nil ? layers : firstKept(sites)
+    let goesBack = differentiates && !sites.isEmpty
+    let firstKept = goesBack ? firstKept(sites) : layers
     try checkRoom(
       rows: layout.rowCount,
-      labels: batch.labels.count,
+      labels: tokens.count,
       kept: max(0, layers - firstKept)
     )
     pass.begin(
       layout,
-      tail: isWhole
-        ? nil : TailRows(rows: labelRows, layout: layout, tokenCount: batch.tokens.count),
+      tail: isWhole ? nil : TailRows(rows: rows, layout: layout, tokenCount: batch.tokens.count),
       editor: editor,
       firstKept: firstKept
     )
@@ -135,9 +178,8 @@ extension ModelRuntime {
       .steps(from: start?.block ?? 0, startsInside: start != nil)
     begin(start)
     try forward(steps)
-    let losses = headLoss(batch.labels, labelRows, scale: scale)
-    if scale != nil, !sites.isEmpty { try backward(steps) }
-    return losses
+    try finish(rows, goesBack: goesBack, end)
+    if goesBack { try backward(steps) }
   }
 
   /// The first block whose way back is needed: that above the lowest edit, if it is an output.
@@ -159,26 +201,27 @@ extension ModelRuntime {
     }
   }
 
-  /// The loss of the label rows; with a scale, its gradient by the last block's output as well.
-  private func headLoss(_ labels: [Int32], _ labelRows: [Int32], scale: Float?) -> [Float] {
+  /// Norms the final states of some rows for what ends the pass; with a way back, takes its gradient
+  /// to the last block's output.
+  private func finish(_ outputs: [Int32], goesBack: Bool, _ end: PassEnd) throws {
     let (d, norm) = (model.configuration.hiddenSize, model.finalNorm)
-    let (n, isNarrow) = (labels.count, pass.tail != nil)
+    let (n, isNarrow) = (outputs.count, pass.tail != nil)
     let out = pass.stream(model.configuration.layers, inTail: isNarrow)
     let rows = finalRows.floats(n * d)
     let normed = finalNormed.floats(n * d)
-    for (place, row) in labelRows.enumerated() {
+    for (place, row) in outputs.enumerated() {
       (rows + place * d).update(from: out + (isNarrow ? place : Int(row)) * d, count: d)
     }
     reft_rmsnorm_f32(n, d, rows, d, norm.weight.base, norm.epsilon, normed, d)
-    let slopes = scale == nil ? nil : finalGradients.floats(n * d)
-    let losses = lossHead.loss(labels: labels, hidden: normed, scale: scale ?? 1, gradient: slopes)
+    let slopes = goesBack ? finalGradients.floats(n * d) : nil
+    try end(normed, slopes)
     pass.clock?.lap(.head)
-    guard let slopes else { return losses }
+    guard let slopes else { return }
     // Room for all rows, since the way back widens to them.
     _ = pass.gradient(inTail: false)
     let gradient = pass.gradient(inTail: isNarrow)
     gradient.update(repeating: 0, count: pass.rowCount(inTail: isNarrow) * d)
-    for (place, row) in labelRows.enumerated() {
+    for (place, row) in outputs.enumerated() {
       reft_rmsnorm_backward_f32(
         1,
         d,
@@ -192,7 +235,6 @@ extension ModelRuntime {
         d
       )
     }
-    return losses
   }
 
   // MARK: Checks
@@ -229,12 +271,17 @@ extension ModelRuntime {
 
 extension PackedBatch {
   /// How many leading tokens all sequences share, so that their rows need computing only once.
-  func sharedPrefix(limit: Int) -> Int {
+  ///
+  /// - Parameters:
+  ///   - limit: the most of them.
+  ///   - outputs: batch indices of tokens that need a row of their own.
+  /// - Returns: their number, 0 where sharing them is not worth it.
+  func sharedPrefix(limit: Int, outputs: [Int32]) -> Int {
     guard segments.count > 1, let first = segments.first else { return 0 }
     var limit = limit
     for segment in segments { limit = min(limit, segment.count - 1) }
-    for token in labelTokens {
-      // A label's row belongs to its own sequence.
+    for token in outputs {
+      // Such a row belongs to its own sequence.
       guard let segment = segments.last(where: { $0.start <= Int(token) }) else { continue }
       limit = min(limit, Int(token) - segment.start)
     }
