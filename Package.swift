@@ -58,8 +58,8 @@ let package = Package(
     .target(
       name: "ReFTHost",
       dependencies: [
-        "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor", "ReFTText",
-        .product(name: "Crypto", package: "swift-crypto"),
+        "CReFTKernels", "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor",
+        "ReFTText", .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swift

@@ -19,12 +19,7 @@ extension Adapter {
       ---
       # An adapter for \(baseModel.name)
 
-      It edits hidden representations of the frozen model (Representation Finetuning,
-      [arXiv 2404.03592](https://arxiv.org/abs/2404.03592)) with \(count) parameters.
-
-      | plugin | version | layers | component | positions | shared | options |
-      |---|---|---|---|---|---|---|
-      \(rows.joined(separator: "\n"))
+      \(specs.isEmpty ? "" : editsPart)\(headPart)It has \(count) parameters.
 
       Base model: \(baseModel.architecture), \(baseModel.layers) blocks, width \
       \(baseModel.hiddenSize), fingerprint `\(baseModel.fingerprint ?? "unknown")`.
@@ -32,9 +27,40 @@ extension Adapter {
       \(trainingTable)
       ## Use
 
-          reft generate --model MODEL --adapter THIS_FOLDER --instruction "…"
+          \(useLine)
 
       """
+  }
+
+  private var editsPart: String {
+    """
+    It edits hidden representations of the frozen model (Representation Finetuning,
+    [arXiv 2404.03592](https://arxiv.org/abs/2404.03592)).
+
+    | plugin | version | layers | component | positions | shared | options |
+    |---|---|---|---|---|---|---|
+    \(rows.joined(separator: "\n"))
+
+
+    """
+  }
+
+  private var headPart: String {
+    guard let spec = head?.spec else { return "" }
+    let kind =
+      spec.hidden == .dense ? "a hidden layer with \(spec.activation.rawValue)" : "no hidden layer"
+    return """
+      Its head (\(spec.task.rawValue), pooling \(spec.pooling.rawValue), \(kind)) has the labels \
+      \(Self.cell(spec.labels.description)).
+
+
+      """
+  }
+
+  private var useLine: String {
+    head == nil
+      ? "reft generate --model MODEL --adapter THIS_FOLDER --instruction \"…\""
+      : "reft score --model MODEL --adapter THIS_FOLDER --data ROWS.jsonl"
   }
 
   private var rows: [String] {

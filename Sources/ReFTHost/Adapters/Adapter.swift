@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What training makes: interventions, where they work, and their parameters.
+// What training makes: interventions, where they work, a head beside them, and their parameters.
 
 import Foundation
 import ReFTModel
@@ -7,13 +7,15 @@ public import ReFTTensor
 package import ReFTText
 import Synchronization
 
-/// A set of interventions with one store of parameters, for one frozen model.
+/// A set of interventions, a head, or both, with one store of parameters, for one frozen model.
 ///
 /// Several edit sessions may use one adapter at a time, as long as nobody writes its parameters
 /// meanwhile.
 public final class Adapter: Sendable {
   /// The interventions, in the order in which they apply at a common site.
   public let specs: [InterventionSpec]
+  /// What classifies texts, or gives them a number; nil where there is none.
+  public let head: Head?
   /// The parameters of all of them.
   public let parameters: ParameterStore
   /// The model that it was made for.
@@ -39,6 +41,7 @@ public final class Adapter: Sendable {
     base: BaseModelReference,
     provenance: [PluginProvenance],
     units: [AdapterUnit],
+    head: Head? = nil,
     tokenizer: Tokenizer?,
     template: String? = nil,
     training: [String: JSONValue] = [:],
@@ -49,6 +52,7 @@ public final class Adapter: Sendable {
     baseModel = base
     self.provenance = provenance
     self.units = units
+    self.head = head
     self.tokenizer = tokenizer
     self.warnings = warnings
     notes = Mutex(Notes(template: template, training: training))
@@ -66,12 +70,14 @@ public final class Adapter: Sendable {
     set { notes.withLock { $0.training = newValue } }
   }
 
-  /// The lowest block that is edited; everything below it computes what the frozen model does.
-  public var lowestBlock: Int { units.map(\.site.block).min() ?? 0 }
+  /// The lowest block that is edited, or the number of blocks where none is; everything below it
+  /// computes what the frozen model does.
+  public var lowestBlock: Int { units.map(\.site.block).min() ?? baseModel.layers }
 
   /// How many blocks from the bottom compute what the frozen model does, edits of the output of the
   /// last of them aside.
   public var frozenDepth: Int {
+    guard !units.isEmpty else { return baseModel.layers }
     let lowest = lowestBlock
     let isOutput = units.allSatisfy { $0.site.block > lowest || $0.site.component == .blockOutput }
     return isOutput ? lowest + 1 : lowest

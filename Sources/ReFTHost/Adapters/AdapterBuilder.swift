@@ -13,6 +13,7 @@ struct AdapterBuilder {
     var specs: [InterventionSpec] = []
     var plugins: [Plugin] = []
     var units: [AdapterUnit] = []
+    var head: Head?
     var store = ParameterStore([])
   }
 
@@ -20,16 +21,18 @@ struct AdapterBuilder {
   ///
   /// - Parameters:
   ///   - specs: the interventions.
+  ///   - head: what is trained beside them.
   ///   - ids: the ids of the plugins that made an adapter, where it states them.
   ///   - path: that adapter's folder.
   /// - Returns: units with memory, zero so far.
   /// - Throws: as creating and loading an adapter do.
   func build(
     _ specs: [InterventionSpec],
+    head: HeadSpec? = nil,
     ids: [String?] = [],
     of path: String = ""
   ) throws(ReFTError) -> Result {
-    guard !specs.isEmpty else { throw .noInterventions() }
+    guard !specs.isEmpty || head != nil else { throw .noInterventions() }
     var result = Result()
     var drafts: [AdapterUnit.Draft] = []
     for (index, spec) in specs.enumerated() {
@@ -42,7 +45,10 @@ struct AdapterBuilder {
       result.plugins.append(plugin)
       drafts += try makeUnits(resolved, index: index, plugin: plugin)
     }
-    result.store = try Self.layOut(drafts)
+    let width = base.configuration.hiddenSize
+    let headInfos = head.map { Head.infos($0, width: width) } ?? []
+    result.store = try Self.layOut(drafts.flatMap(\.infos) + headInfos)
+    result.head = head.flatMap { Head($0, width: width, in: result.store) }
     var next = 0
     for draft in drafts {
       let range = next..<next + draft.instance.parameters.count
@@ -115,8 +121,7 @@ struct AdapterBuilder {
   }
 
   /// Memory for all parameters; the sum is checked here, each one was when it was read.
-  private static func layOut(_ drafts: [AdapterUnit.Draft]) throws(ReFTError) -> ParameterStore {
-    let infos = drafts.flatMap(\.infos)
+  private static func layOut(_ infos: [ParameterInfo]) throws(ReFTError) -> ParameterStore {
     // Parameters, gradients and two moments of four bytes each: no more than main memory holds.
     let limit = min(1 << 33, Machine.memoryByteCount / 16)
     var total = 0

@@ -16,6 +16,7 @@ struct AdapterFile {
   var base: BaseModelReference
   var specs: [InterventionSpec]
   var provenance: [PluginProvenance]
+  var head: HeadSpec?
   var template: String?
   var training: [String: JSONValue]
   var warnings: [String] = []
@@ -43,13 +44,17 @@ struct AdapterFile {
       specs.append(try Self.spec(item))
       provenance.append(try Self.provenance(item))
     }
+    head = try root.optional("head").map { reader throws(ReFTError) in try HeadSpec(reader) }
     template = try root.optional("template")?.string()
     training = [:]
     if let notes = try root.optional("training") {
       guard case .object(let members) = notes.node.value else { throw notes.fault("an object") }
       training = members
     }
-    let known = ["format", "format_version", "base_model", "interventions", "template", "training"]
+    let known = [
+      "format", "format_version", "base_model", "interventions", "head", "template",
+      "training",
+    ]
     for member in root.members where !known.contains(member.key) {
       warnings.append(
         "\(path):\(member.place): the key '\(member.key.shown())' is one that this version does not "

@@ -19,6 +19,8 @@ public struct AdapterSummary: Sendable {
   public let specs: [InterventionSpec]
   /// Which build of each intervention's plugin made the parameters.
   public let provenance: [PluginProvenance]
+  /// What classifies texts; nil where there is none.
+  public let head: HeadSpec?
   /// The template of its training.
   public let template: String?
   /// What the training told.
@@ -38,6 +40,7 @@ public struct AdapterSummary: Sendable {
     base = file.base
     specs = file.specs
     provenance = file.provenance
+    head = file.head
     template = file.template
     training = file.training
     warnings = file.warnings

@@ -9,14 +9,14 @@ public enum ParameterOwner: Sendable, Hashable {
   /// An intervention at a block, for one end of the prompt where both have parameters of their own.
   case intervention(index: Int, block: Int, end: String?)
   /// A head that is trained beside the frozen model, such as a classifier's.
-  case head(name: String)
+  case head
 
   /// What the names of its parameters begin with in files.
   public var prefix: String {
     switch self {
     case .intervention(let index, let block, let end):
       "interventions.\(index).layers.\(block)" + (end.map { ".\($0)" } ?? "")
-    case .head(let name): "heads.\(name)"
+    case .head: "head"
     }
   }
 

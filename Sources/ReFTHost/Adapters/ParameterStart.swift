@@ -5,7 +5,7 @@
 import Foundation
 import ReFTTensor
 
-/// Fills the parameters of one unit.
+/// Fills the parameters of one unit or of another owner.
 enum ParameterStart {
   static func fill(
     _ store: ParameterStore,
@@ -23,6 +23,12 @@ enum ParameterStart {
     }
     let stream = CounterRandom(key: seed, step: UInt64(unit.parameters.lowerBound))
     try unit.instance.initialize(pointers, seed: stream.bits(offset: 0))
+  }
+
+  /// Fills the parameters of an owner that is no plugin.
+  static func fill(_ store: ParameterStore, of owner: ParameterOwner, seed: UInt64) {
+    let indices = store.indices(of: owner)
+    for index in indices { fill(store, index, first: indices[0], seed: seed) }
   }
 
   private static func fill(_ store: ParameterStore, _ index: Int, first: Int, seed: UInt64) {

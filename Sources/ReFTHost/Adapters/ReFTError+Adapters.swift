@@ -5,7 +5,10 @@ import ReFTTensor
 
 extension ReFTError {
   static func noInterventions() -> ReFTError {
-    ReFTError(.badConfiguration, "there are no interventions; name at least one plugin")
+    ReFTError(
+      .badConfiguration,
+      "there are no interventions and no head; name at least one plugin, or write a head"
+    )
   }
 
   static func noLayers(intervention: Int) -> ReFTError {
