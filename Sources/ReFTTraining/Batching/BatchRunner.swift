@@ -6,24 +6,19 @@ import ReFTHost
 import ReFTModel
 import ReFTTensor
 
-/// The loss of one example.
-struct ExampleLoss: Equatable {
-  /// The sum over its labels of the negative log likelihood, in nats.
-  var sum: Double
-  /// The number of its labels.
-  var labels: Int
-}
-
 /// Thrown between two passes when somebody asked to end; what the passes did is to be dropped.
 struct EndedEarly: Error {}
 
 /// Runs batches of examples through a frozen model and, where there is one, an adapter.
+///
+/// What their losses are is said by the adapter: those of its head, or of tokens to predict.
 final class BatchRunner {
   private let model: FrozenModel
   private let adapter: Adapter?
   private let budget: Int
   private let cache: ActivationCache?
   private let pass: ModelRuntime
+  private let objective: any Objective
 
   /// - Parameters:
   ///   - model: the frozen model.
@@ -36,6 +31,7 @@ final class BatchRunner {
     self.budget = budget
     self.cache = cache
     pass = ModelRuntime(model: model)
+    objective = adapter?.objective ?? LanguageObjective()
   }
 
   /// The loss of each example, with dropout off.
@@ -46,13 +42,10 @@ final class BatchRunner {
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: what model and plugins throw.
   func losses(_ examples: [Example], keys: [Int]) throws -> [ExampleLoss] {
-    try run(examples, keys: keys) { batch, edits, start in
-      let session = try EditSession(edits, mode: .inference)
-      return try pass.loss(batch, editor: session.isEmpty ? nil : session, from: start)
-    }
+    try run(examples, keys: keys, request: nil)
   }
 
-  /// The loss of each example, and the gradient of scale × Σ nll added to `gradients`.
+  /// The loss of each example, and the gradient of scale × Σ loss added to `gradients`.
   ///
   /// - Parameters:
   ///   - examples: the batch.
@@ -71,55 +64,73 @@ final class BatchRunner {
     random: (key: UInt64, step: UInt64) = (0, 0),
     stop: StopFlag? = nil
   ) throws -> [ExampleLoss] {
-    try run(examples, keys: keys) { batch, edits, start in
-      if stop?.isSet == true { throw EndedEarly() }
-      let session = try EditSession(
-        edits,
-        mode: .training(gradients: gradients, randomKey: random.key, randomStep: random.step)
-      )
-      return try pass.lossAndGradient(batch, editor: session, scale: scale, from: start)
-    }
+    let request = GradientRequest(buffer: gradients, scale: scale, random: random)
+    return try run(examples, keys: keys, request: request, stop: stop)
   }
 
   private func run(
     _ examples: [Example],
     keys: [Int],
-    _ body: (PackedBatch, [SequenceEdit], BlockInput?) throws -> [Float]
+    request: GradientRequest?,
+    stop: StopFlag? = nil
   ) throws -> [ExampleLoss] {
     var result = [ExampleLoss](repeating: ExampleLoss(sum: 0, labels: 0), count: examples.count)
     for indices in MicroBatches.split(lengths: examples.map(\.ids.count), budget: budget) {
-      var batch = PackedBatch()
+      var batch = MicroBatch(examples: indices.map { examples[$0] })
       var edits: [SequenceEdit] = []
       for index in indices {
-        let example = examples[index]
+        let (example, key) = (examples[index], Int32(truncatingIfNeeded: keys[index]))
         edits.append(
           SequenceEdit(
             adapter: adapter,
-            start: batch.tokens.count,
+            start: batch.packed.tokens.count,
             count: example.ids.count,
             promptLength: example.promptLength,
             promptTokens: example.ids.prefix(example.promptLength),
-            example: Int32(truncatingIfNeeded: keys[index])
+            example: key
           )
         )
-        batch.append(ids: example.ids, labels: example.labels)
+        batch.packed.append(example)
+        batch.keys.append(key)
       }
-      let start = try cache?.input(keys: indices.map { keys[$0] }, batch: batch, pass: pass)
-      let losses: [Float]
-      do {
-        losses = try body(batch, edits, start)
-      } catch let error as ReFTError where error.code == .misbehaved {
-        // A plugin that gets numbers that are none cannot make any of them.
-        throw model.explainNotFinite() ?? error
-      }
-      var next = losses[...]
-      for index in indices {
-        let count = examples[index].labelCount
-        let sum = next.prefix(count).reduce(0.0) { $0 + Double($1) }
-        result[index] = ExampleLoss(sum: sum, labels: count)
-        next = next.dropFirst(count)
-      }
+      batch.start = try cache?.input(
+        keys: indices.map { keys[$0] },
+        batch: batch.packed,
+        pass: pass
+      )
+      if stop?.isSet == true { throw EndedEarly() }
+      for (index, loss) in zip(indices, try losses(batch, edits, request)) { result[index] = loss }
     }
     return result
+  }
+
+  private func losses(
+    _ batch: MicroBatch,
+    _ edits: [SequenceEdit],
+    _ request: GradientRequest?
+  ) throws -> [ExampleLoss] {
+    let mode =
+      request.map { request in
+        EditSession.Mode.training(
+          gradients: request.buffer,
+          randomKey: request.random.key,
+          randomStep: request.random.step
+        )
+      } ?? .inference
+    do {
+      let session = try EditSession(edits, mode: mode)
+      return try objective.losses(batch, pass, session, request: request)
+    } catch let error as ReFTError where error.code == .misbehaved {
+      // A plugin that gets numbers that are none cannot make any of them.
+      throw model.explainNotFinite() ?? error
+    }
+  }
+}
+
+extension PackedBatch {
+  /// Appends an example, with the tokens that it has to predict.
+  mutating func append(_ example: Example) {
+    guard example.labels.isEmpty else { return append(ids: example.ids, labels: example.labels) }
+    append(ids: example.ids)
   }
 }

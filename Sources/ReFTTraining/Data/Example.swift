@@ -3,15 +3,18 @@
 
 import ReFTText
 
-/// The tokens of one row, with what is to be learnt of them.
+/// The tokens of one row, with what is to be learnt of them: further tokens, or the answer of a head.
 public struct Example: Sendable, Equatable {
   /// The label of a token that is not to be learnt.
   public static let noLabel: Int32 = -100
 
   /// The tokens, at least one.
   public var ids: [Int32]
-  /// One per token: what token i must be, predicted from the tokens before it; −100 is none.
+  /// One per token: what token i must be, predicted from the tokens before it; −100 is none. Empty
+  /// where no tokens are learnt.
   public var labels: [Int32]
+  /// What a head must answer; nil where there is none, or nothing is known of it.
+  public var target: Target?
   /// How many tokens from the first count as prompt: position rules speak of these.
   public var promptLength: Int
 
@@ -25,18 +28,26 @@ public struct Example: Sendable, Equatable {
     self.promptLength = promptLength
   }
 
+  /// Describes a text for a head, of which all tokens count as prompt.
+  public init(ids: [Int32], target: Target?) {
+    self.ids = ids
+    labels = []
+    promptLength = ids.count
+    self.target = target
+  }
+
   init(_ text: EncodedText) {
     self.init(ids: text.ids, labels: text.labels, promptLength: text.promptLength)
   }
 
-  /// The number of tokens to learn; the first token is never predicted.
-  public var labelCount: Int { labels.dropFirst().count { $0 >= 0 } }
+  /// How much there is to learn: one target, or so many tokens, of which the first is never predicted.
+  public var labelCount: Int { target == nil ? labels.dropFirst().count { $0 >= 0 } : 1 }
 
   /// The first tokens, when there are more than a number of them.
   mutating func cut(to count: Int) {
     guard ids.count > count else { return }
     ids.removeSubrange(count...)
-    labels.removeSubrange(count...)
+    if !labels.isEmpty { labels.removeSubrange(count...) }
     promptLength = min(promptLength, count)
   }
 }

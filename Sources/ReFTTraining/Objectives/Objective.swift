@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run makes small: the seam between passes and what is asked of their end. BatchRunner packs
+// examples into passes and knows nothing of tokens to predict or of heads.
+
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+/// The examples of one pass.
+struct MicroBatch {
+  /// The examples.
+  var examples: [Example]
+  /// Their tokens, end to end.
+  var packed = PackedBatch()
+  /// Names each example for dropout.
+  var keys: [Int32] = []
+  /// Where the pass starts; nil: at the embeddings.
+  var start: BlockInput?
+}
+
+/// Where gradients go, and what names the random numbers of the pass.
+struct GradientRequest {
+  /// In the layout of the adapter's parameters.
+  var buffer: FloatBuffer
+  /// The derivative of the whole with respect to each label's loss.
+  var scale: Float
+  /// Key and step of dropout.
+  var random: (key: UInt64, step: UInt64)
+}
+
+/// The loss of one example.
+struct ExampleLoss: Equatable {
+  /// The sum over its labels.
+  var sum: Double
+  /// The number of its labels.
+  var labels: Int
+  /// What a head answered; nothing where the model predicts tokens.
+  var outputs: [Float] = []
+}
+
+/// What is asked of the end of a pass.
+protocol Objective {
+  /// The loss of each example, in their order; with a request, the way back too.
+  ///
+  /// - Parameters:
+  ///   - batch: the examples.
+  ///   - runtime: runs the model.
+  ///   - session: the edits of the batch.
+  ///   - request: where gradients go; nil for losses alone.
+  /// - Returns: one loss for each example.
+  /// - Throws: what model and plugins throw.
+  func losses(
+    _ batch: MicroBatch,
+    _ runtime: ModelRuntime,
+    _ session: EditSession,
+    request: GradientRequest?
+  ) throws -> [ExampleLoss]
+}
+
+/// The negative log likelihood of tokens, in nats.
+struct LanguageObjective: Objective {
+  func losses(
+    _ batch: MicroBatch,
+    _ runtime: ModelRuntime,
+    _ session: EditSession,
+    request: GradientRequest?
+  ) throws -> [ExampleLoss] {
+    let losses: [Float]
+    if let request {
+      losses = try runtime.lossAndGradient(
+        batch.packed,
+        editor: session,
+        scale: request.scale,
+        from: batch.start
+      )
+    } else {
+      losses = try runtime.loss(
+        batch.packed,
+        editor: session.isEmpty ? nil : session,
+        from: batch.start
+      )
+    }
+    var next = losses[...]
+    return batch.examples.map { example in
+      let count = example.labelCount
+      defer { next = next.dropFirst(count) }
+      return ExampleLoss(
+        sum: next.prefix(count).reduce(0.0) { $0 + Double($1) },
+        labels: count
+      )
+    }
+  }
+}
