@@ -10,8 +10,9 @@ public struct Example: Sendable, Equatable {
 
   /// The tokens, at least one.
   public var ids: [Int32]
-  /// One per token: what token i must be, predicted from the tokens before it; −100 is none. Empty
-  /// where no tokens are learnt.
+  /// One per token: what token i must be, predicted from the tokens before it; −100 is none.
+  ///
+  /// Empty where no tokens are learnt.
   public var labels: [Int32]
   /// What a head must answer; nil where there is none, or nothing is known of it.
   public var target: Target?
