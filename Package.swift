@@ -64,6 +64,12 @@ let package = Package(
       ],
       swiftSettings: swift
     ),
+    // The two rooms that stand on the host and do not know each other.
+    .target(
+      name: "ReFTGeneration",
+      dependencies: ["CReFTPlatform", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText"],
+      swiftSettings: swift
+    ),
     .target(
       name: "ReFTTraining",
       dependencies: [
@@ -97,9 +103,8 @@ let package = Package(
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTBenchmark", "ReFTConformance", "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor",
-        "ReFTText",
-        "ReFTTraining",
+        "ReFTBenchmark", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
+        "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -185,9 +190,17 @@ let package = Package(
       swiftSettings: swift
     ),
     .testTarget(
+      name: "ReFTGenerationTests",
+      dependencies: [
+        "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTTestSupport",
+      ],
+      swiftSettings: swift
+    ),
+    .testTarget(
       name: "ReFTTrainingTests",
       dependencies: [
-        "ReFTTraining", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTFuzz",
+        "ReFTTraining", "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
+        "_ReFTFuzz",
         "_ReFTTestSupport",
       ],
       swiftSettings: swift

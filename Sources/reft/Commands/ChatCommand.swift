@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTText

@@ -3,6 +3,7 @@
 
 public import ArgumentParser
 import Foundation
+import ReFTGeneration
 import ReFTHost
 public import ReFTModel
 import ReFTTensor

@@ -2,6 +2,7 @@
 // `reft generate`: texts from prompts.
 
 import ArgumentParser
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTTensor

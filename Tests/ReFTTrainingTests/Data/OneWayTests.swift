@@ -2,6 +2,7 @@
 // The same words give the same ids, whoever asks: training, scoring, files of prompts, generation.
 
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTTensor
 import ReFTText

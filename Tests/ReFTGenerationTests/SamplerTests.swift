@@ -2,7 +2,7 @@
 // What the sampler draws: limits, ties, penalties, and that it can be repeated.
 
 import Foundation
-import ReFTModel
+import ReFTGeneration
 import ReFTTensor
 import Testing
 import _ReFTTestSupport

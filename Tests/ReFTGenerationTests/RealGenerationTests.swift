@@ -2,6 +2,7 @@
 // Greedy texts of the real model against the reference implementation.
 
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTText

@@ -3,6 +3,7 @@
 // they get without it.
 
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTTensor

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prompts in, texts out: what `reft generate` and `reft chat` call.
 
+public import ReFTHost
 public import ReFTModel
 public import ReFTTensor
 

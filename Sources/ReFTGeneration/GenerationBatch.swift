@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Generates several texts at once: whenever one is done, the next one takes its place.
 
+public import ReFTHost
 public import ReFTModel
 public import ReFTTensor
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a text is to be generated from, how, and how far.
 
-public import ReFTModel
+public import ReFTHost
+import ReFTModel
 public import ReFTTensor
 public import ReFTText
 

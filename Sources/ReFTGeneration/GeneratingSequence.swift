@@ -2,6 +2,7 @@
 // One text while it is being generated.
 
 import CReFTPlatform
+import ReFTHost
 import ReFTModel
 import ReFTTensor
 import ReFTText

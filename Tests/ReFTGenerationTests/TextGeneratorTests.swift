@@ -2,6 +2,7 @@
 // Texts from small models: how they end, that batches change nothing, and which tokens are edited.
 
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTTensor

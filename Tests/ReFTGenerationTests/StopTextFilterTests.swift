@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stop texts in streams: never shown, however the text is cut.
 
-import ReFTHost
+import ReFTGeneration
 import Testing
 import _ReFTTestSupport
 

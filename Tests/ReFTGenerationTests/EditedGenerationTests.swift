@@ -2,6 +2,7 @@
 // Generation with adapters: which tokens feel the edit, and that neighbours do not.
 
 import Foundation
+import ReFTGeneration
 import ReFTHost
 import ReFTModel
 import ReFTTensor
