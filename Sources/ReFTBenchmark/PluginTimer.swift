@@ -44,7 +44,13 @@ public enum PluginTimer {
       at: PluginSite(dim: width, layer: 0, component: "block_output"),
       options: options
     )
-    let buffers = try Buffers(instance, try instance.plan(maxRows: rows), rows: rows, width: width)
+    let buffers = try Buffers(
+      instance,
+      needsSource: plugin.capabilities.contains(.needsSource),
+      try instance.plan(maxRows: rows),
+      rows: rows,
+      width: width
+    )
     let canTrain = !plugin.capabilities.contains(.noBackward)
     var times: (forward: [Double], backward: [Double]) = ([], [])
     for index in 0..<(calls + calls / 10) {
@@ -71,6 +77,7 @@ public enum PluginTimer {
 
   private final class Buffers {
     let instance: any PluginInstance
+    let needsSource: Bool
     let rows: Int
     let width: Int
     let matrices: [FloatBuffer]
@@ -82,6 +89,7 @@ public enum PluginTimer {
 
     init(
       _ instance: any PluginInstance,
+      needsSource: Bool,
       _ need: PluginWorkspace,
       rows: Int,
       width: Int
@@ -91,13 +99,14 @@ public enum PluginTimer {
         remedy: "lower --rows or --width"
       )
       self.instance = instance
+      self.needsSource = needsSource
       self.rows = rows
       self.width = width
       byteCounts = (need.savedByteCount(rows: rows), need.scratchByteCount(rows: rows))
       saved = try FloatBuffer(reserving: byteCounts.saved / 4 + 1, for: purpose)
       scratch = try FloatBuffer(reserving: byteCounts.scratch / 4 + 1, for: purpose)
       var matrices: [FloatBuffer] = []
-      for _ in 0..<4 {
+      for _ in 0..<5 {
         matrices.append(try FloatBuffer(reserving: rows * width, for: purpose))
       }
       self.matrices = matrices
@@ -118,6 +127,7 @@ public enum PluginTimer {
       } else {
         (call.y, call.yStride) = (matrices[1].base, width)
       }
+      if needsSource { (call.source, call.sourceStride) = (.init(matrices[4].base), width) }
       call.isTraining = true
       (call.saved, call.savedByteCount) = (.init(saved.base), byteCounts.saved)
       (call.scratch, call.scratchByteCount) = (.init(scratch.base), byteCounts.scratch)

@@ -111,7 +111,8 @@ public struct ForwardCall {
   public let context: CallContext
   /// The rows to edit.
   public let x: InputRows
-  /// The rows of the source run, for plugins with the capability `needsSource`.
+  /// What the layer that made the rows read, one row for each of x and as wide, for plugins with the
+  /// capability `needsSource`.
   public let source: InputRows?
   /// The edited rows; every number must be written.
   public let y: OutputRows
@@ -123,7 +124,7 @@ public struct BackwardCall {
   public let context: CallContext
   /// The rows that forward read.
   public let x: InputRows
-  /// The rows of the source run.
+  /// What the layer read, as in the forward call; no gradient flows there.
   public let source: InputRows?
   /// The derivative of the loss by y.
   public let dy: InputRows

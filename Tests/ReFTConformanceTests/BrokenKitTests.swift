@@ -56,15 +56,15 @@ struct BrokenKitTests {
     }
   }
 
-  @Test("passes the same plugin without a fault at every level")
-  func correct() throws {
+  @Test("passes the same plugins without a fault at every level", arguments: ["kit", "source"])
+  func correct(plugin: String) throws {
     try withTemporaryDirectory { folder in
-      let report = try Kit.check(try Kit.build(nil, in: folder), level: 5)
+      let report = try Kit.check(try Kit.build(nil, of: plugin, in: folder), level: 5)
       for rule in report.rules where rule.status != .passed && rule.status != .skipped {
         Issue.record("\(rule.id) \(rule.status.rawValue): \(rule.message)")
       }
       #expect(report.passed)
-      #expect(report.plugins == ["org.reft.kit"])
+      #expect(report.plugins == ["org.reft.\(plugin)"])
       #expect(report.rules.count == Rule.all.count)
     }
   }

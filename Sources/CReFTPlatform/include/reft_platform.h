@@ -47,7 +47,8 @@ typedef struct reft_channel {
   uint64_t saved, saved_bytes, scratch_bytes;
   uint64_t example, position, length, location, adapter;
   uint64_t random_key, random_step;
-  uint64_t reserved[9];
+  uint64_t source;
+  uint64_t reserved[8];
   char message[65536 - 256];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

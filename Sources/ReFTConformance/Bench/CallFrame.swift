@@ -56,10 +56,9 @@ final class CallFrame {
         fill: style.scratchFill
       )
     if subject.plugin.has(REFT_CAP_NEEDS_SOURCE) {
-      var random = BenchRandom(seed: 99)
       source = try MatrixMemory(
         "source",
-        random.normals(rows * subject.dim),
+        style.source ?? Self.source(rows: rows, dim: subject.dim),
         rows: rows,
         columns: subject.dim,
         style: style
@@ -134,6 +133,12 @@ final class CallFrame {
     args.y = absent
     args.dy = absent
     args.dx = absent
+  }
+
+  /// The rows of `source` in calls that say nothing of it; the backward of a call has the same.
+  static func source(rows: Int, dim: Int) -> [Float] {
+    var random = BenchRandom(seed: 99)
+    return random.normals(rows * dim)
   }
 
   func call(

@@ -27,6 +27,8 @@ struct CallStyle {
   var gradientFill: Float = 0
   var dxFill: UInt32 = unwrittenPattern
   var reuseParameters = true
+  /// The rows of `source` for plugins that read it; nil: some that are always the same.
+  var source: [Float]?
 }
 
 /// The bits of outputs before a call: a NaN that no arithmetic makes.

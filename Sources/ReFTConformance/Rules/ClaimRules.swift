@@ -58,8 +58,15 @@ let claimRules: [Rule] = [
       let dx = plugin.hasBackward ? try subject.derivative(x, dy).dx : []
       for row in [0, 1, 4, rows - 1] {
         var moved = x
-        for column in 0..<dim { moved[row * dim + column] = Float(bench.random.normal() * 50) }
-        let after = try subject.y(moved)
+        // What the layer read is moved with the row that it made.
+        var style = CallStyle()
+        var source = CallFrame.source(rows: rows, dim: dim)
+        for column in 0..<dim {
+          moved[row * dim + column] = Float(bench.random.normal() * 50)
+          source[row * dim + column] *= -3
+        }
+        style.source = source
+        let after = try subject.y(moved, style: style)
         for at in y.indices where at / dim != row && after[at].bitPattern != y[at].bitPattern {
           throw Breach(
             "\(subject.label) promises ROWWISE, but changing row \(row) of x changed row "
@@ -69,7 +76,7 @@ let claimRules: [Rule] = [
         guard plugin.hasBackward else { continue }
         var slope = dy
         for column in 0..<dim { slope[row * dim + column] *= -7 }
-        let back = try subject.derivative(moved, slope).dx
+        let back = try subject.derivative(moved, slope, style: style).dx
         for at in dx.indices where at / dim != row && back[at].bitPattern != dx[at].bitPattern {
           throw Breach(
             "\(subject.label) promises ROWWISE, but changing row \(row) changed row \(at / dim) of "
@@ -94,7 +101,9 @@ let claimRules: [Rule] = [
       style.withRows = false
       style.training = false
       let y = try subject.y(x, style: style)
+      let source = CallFrame.source(rows: rows, dim: dim)
       let order = (0..<rows).shuffled(using: &bench.random)
+      style.source = order.flatMap { source[$0 * dim..<($0 + 1) * dim] }
       let permuted = try subject.y(order.flatMap { x[$0 * dim..<($0 + 1) * dim] }, style: style)
       try requireClose(
         permuted,
@@ -106,10 +115,9 @@ let claimRules: [Rule] = [
       for piece in [1, 4] {
         var joined: [Float] = []
         for start in stride(from: 0, to: rows, by: piece) {
-          joined += try subject.y(
-            Array(x[start * dim..<min(rows, start + piece) * dim]),
-            style: style
-          )
+          let part = start * dim..<min(rows, start + piece) * dim
+          style.source = Array(source[part])
+          joined += try subject.y(Array(x[part]), style: style)
         }
         try requireClose(
           joined,

@@ -27,12 +27,6 @@ let hostLoadRules: [Rule] = [
         )
       }
     }
-    for plugin in plugins where plugin.capabilities.contains(.needsSource) {
-      throw Breach(
-        "\(plugin.id) needs a second set of rows (REFT_CAP_NEEDS_SOURCE), which no host of ABI 1.0 "
-          + "gives: it would neither train nor run here."
-      )
-    }
     if let first = plugins.first {
       for warning in first.description.warnings { bench.warn(warning) }
     }
@@ -52,7 +46,6 @@ let hostCallRules: [Rule] = [
     bench in
     let plugins = try hostPlugins(bench)
     for (plugin, table) in zip(plugins, try bench.interventions()) {
-      if table.has(REFT_CAP_NEEDS_SOURCE) { continue }
       let (dim, options) = try bench.usualWidth(table)
       let subject = try bench.subject(table, dim: dim, options: options)
       let x = bench.random.normals(7 * dim)
@@ -93,6 +86,10 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
   let output = memory.floats([Float](repeating: .nan, count: x.count))
   let pointers = memory.pointers(subject.values.map { UnsafeRawPointer(memory.floats($0)) })
   var call = PluginCall(rows: rows, x: input, xStride: subject.dim)
+  if plugin.capabilities.contains(.needsSource) {
+    let source = memory.floats(CallFrame.source(rows: rows, dim: subject.dim))
+    (call.source, call.sourceStride) = (UnsafePointer(source), subject.dim)
+  }
   call.y = output
   call.yStride = subject.dim
   call.parameters = pointers

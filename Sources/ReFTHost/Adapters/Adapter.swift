@@ -79,8 +79,24 @@ public final class Adapter: Sendable {
   public var frozenDepth: Int {
     guard !units.isEmpty else { return baseModel.layers }
     let lowest = lowestBlock
-    let isOutput = units.allSatisfy { $0.site.block > lowest || $0.site.component == .blockOutput }
+    let isOutput = units.allSatisfy {
+      $0.site.block > lowest || $0.site.component == .blockOutput && !$0.needsSource
+    }
     return isOutput ? lowest + 1 : lowest
+  }
+
+  /// What the gradients of this adapter leave out, in sentences; none where they are whole.
+  ///
+  /// The ABI has no place for d loss / d (what a layer reads), so an edit below a plugin that reads it
+  /// is told of its influence through the edited rows alone.
+  public var gradientNotes: [String] {
+    let readers = units.filter(\.needsSource).filter { unit in
+      units.contains { $0.site.block < unit.site.block && !$0.parameters.isEmpty }
+    }
+    return Set(readers.map(\.plugin.name)).sorted().map { name in
+      "plugin '\(name)' reads the input of its layer, which ABI 1.0 takes for a constant: gradients of "
+        + "edits in blocks below it leave out what they change through that input"
+    }
   }
 
   /// The cost of each plugin so far, by name.

@@ -102,6 +102,9 @@ struct AdapterBuilder {
   ) throws(ReFTError) -> [AdapterUnit.Draft] {
     var drafts: [AdapterUnit.Draft] = []
     let dim = base.configuration.width(of: spec.component)
+    if plugin.capabilities.contains(.needsSource) {
+      try checkSource(spec, index: index, plugin: plugin)
+    }
     for layer in spec.layers {
       let place = PluginSite(dim: dim, layer: layer, component: spec.component.rawValue)
       for group in spec.groups {
@@ -118,6 +121,26 @@ struct AdapterBuilder {
       }
     }
     return drafts
+  }
+
+  /// A plugin of ABI 1.0 sizes what the layer reads as its rows: there is one width for both.
+  private func checkSource(
+    _ spec: InterventionSpec,
+    index: Int,
+    plugin: Plugin
+  ) throws(ReFTError) {
+    let shape = base.configuration
+    let width = shape.sourceWidth(of: spec.component)
+    guard width != shape.width(of: spec.component) else { return }
+    let served = Component.allCases.filter { shape.sourceWidth(of: $0) == shape.width(of: $0) }
+    throw .noSource(
+      intervention: index,
+      plugin: plugin.name,
+      component: spec.component,
+      width: shape.width(of: spec.component),
+      sourceWidth: width,
+      served: served
+    )
   }
 
   /// Memory for all parameters; the sum is checked here, each one was when it was read.

@@ -25,6 +25,9 @@ package final class AdapterUnit: @unchecked Sendable {
   /// One pointer per parameter, into the store.
   package let pointers: UnsafePointer<UnsafeRawPointer?>
 
+  /// Whether the plugin looks at what the layer that makes its rows reads.
+  var needsSource: Bool { plugin.capabilities.contains(.needsSource) }
+
   init(_ draft: Draft, parameters: Range<Int>, store: ParameterStore) {
     intervention = draft.intervention
     site = draft.site

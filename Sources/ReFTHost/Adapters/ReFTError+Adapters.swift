@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be wrong with the interventions of a configuration.
 
+import ReFTModel
 import ReFTTensor
 
 extension ReFTError {
@@ -39,6 +40,26 @@ extension ReFTError {
       .badConfiguration,
       "interventions.\(intervention).positions is none, so nothing would be edited; name positions, "
         + "or write none+decode to edit generated tokens alone"
+    )
+  }
+
+  static func noSource(
+    intervention: Int,
+    plugin: String,
+    component: Component,
+    width: Int,
+    sourceWidth: Int?,
+    served: [Component]
+  ) -> ReFTError {
+    let fault =
+      sourceWidth.map {
+        "the layer that makes \(component.rawValue) reads rows of \($0) numbers and not of \(width)"
+      } ?? "no layer of the model makes \(component.rawValue) from one row for each token"
+    return ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).component is \(component.rawValue), and plugin '\(plugin)' reads "
+        + "the layer's input beside its rows, as wide as these (REFT_CAP_NEEDS_SOURCE); \(fault). "
+        + "Choose \(served.map(\.rawValue).joined(separator: " or "))"
     )
   }
 

@@ -27,6 +27,14 @@ extension ReFTError {
     )
   }
 
+  static func sourceMismatch(site: Site, found: Int, expected: Int) -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "what the layer reads at \(site) has \(found) numbers and the adapter was made for \(expected); "
+        + "load it with the model that the pass runs"
+    )
+  }
+
   static func widthMismatch(site: Site, found: Int, expected: Int) -> ReFTError {
     ReFTError(
       .internalFault,

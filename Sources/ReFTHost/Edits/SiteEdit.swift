@@ -25,6 +25,8 @@ final class SiteEdit: RowEdit {
   private let randomKey: UInt64
   /// The input of the forward call, kept for the backward call when training.
   private let x: FloatBuffer?
+  /// What the layer read, kept likewise: on the way back its place holds something else.
+  private let source: FloatBuffer?
   private let saved: FloatBuffer?
   /// The row metadata of the present rows, list after list, where some are missing.
   private var packed: [Int32] = []
@@ -49,12 +51,16 @@ final class SiteEdit: RowEdit {
         remedy: "edit fewer positions, or use fewer tokens in a pass"
       )
       x = try FloatBuffer(reserving: rows.count * unit.dim, for: purpose)
+      source =
+        unit.needsSource
+        ? try FloatBuffer(reserving: rows.count * unit.dim, for: purpose) : nil
       saved = try FloatBuffer(
         reserving: workspace.savedByteCount(rows: rows.count) / 4 + 1,
         for: purpose
       )
     } else {
       x = nil
+      source = nil
       saved = nil
     }
   }
@@ -63,6 +69,8 @@ final class SiteEdit: RowEdit {
   var scratchByteCount: Int { workspace.scratchByteCount(rows: rows.count) }
   /// The tokens that it edits.
   var tokens: [Int32] { rows.tokens }
+  /// Whether the plugin looks at what the layer read.
+  var needsSource: Bool { unit.needsSource }
 
   /// Edits the rows in place.
   func edit(_ gathered: GatheredRows) throws {
@@ -77,6 +85,7 @@ final class SiteEdit: RowEdit {
     }
     var call = makeCall(rows: gathered.count, x: input)
     (call.y, call.yStride) = (output, gathered.width)
+    if needsSource { (call.source, call.sourceStride) = (try read(gathered), unit.dim) }
     pack(gathered.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.forward(call) }
     if output != gathered.rows { gathered.rows.update(from: output, count: count) }
@@ -90,9 +99,20 @@ final class SiteEdit: RowEdit {
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
     (call.dx, call.dxStride) = (memory.x.base, gradient.width)
     call.parameterGradients = gradients.base + unit.parameters.lowerBound
+    if let source { (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim) }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
     gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
+  }
+
+  /// What the layer read, from memory that a backward call finds again.
+  private func read(_ gathered: GatheredRows) throws(ReFTError) -> UnsafePointer<Float>? {
+    guard let rows = gathered.source, gathered.sourceWidth == unit.dim else {
+      throw .sourceMismatch(site: unit.site, found: gathered.sourceWidth, expected: unit.dim)
+    }
+    guard let source else { return rows }
+    source.base.update(from: rows, count: gathered.count * unit.dim)
+    return UnsafePointer(source.base)
   }
 
   private func checkWidth(_ rows: GatheredRows) throws(ReFTError) {
@@ -138,16 +158,16 @@ final class SiteEdit: RowEdit {
     if count < rows.count {
       try packed.withUnsafeBufferPointer { lists throws(ReFTError) in
         guard let base = lists.baseAddress else { return }
-        call.source.example = base
-        call.source.position = base + count
-        call.source.length = base + 2 * count
-        call.source.location = base + 3 * count
-        call.source.adapter = base + 4 * count
+        call.origins.example = base
+        call.origins.position = base + count
+        call.origins.length = base + 2 * count
+        call.origins.location = base + 3 * count
+        call.origins.adapter = base + 4 * count
         try body(call)
       }
     } else {
-      try rows.withPointers { source throws(ReFTError) in
-        call.source = source
+      try rows.withPointers { origins throws(ReFTError) in
+        call.origins = origins
         try body(call)
       }
     }

@@ -106,7 +106,8 @@ extension Capsule {
     guard hasRows else { return }
     let size = facts.rows * facts.dim
     guard tensors["x"]?.values.count == size,
-      call == .forward || tensors["dy"]?.values.count == size
+      call == .forward || tensors["dy"]?.values.count == size,
+      tensors["source"].map({ $0.values.count == size }) ?? true
     else { throw .badCapsule(file, reason: "its rows are not \(facts.rows) of \(facts.dim)") }
   }
 }

@@ -46,6 +46,7 @@ extension Capsule {
     let names = instance.parameters.map(\.name)
     let x = FloatBuffer(tensors["x"]?.values ?? [])
     let dy = FloatBuffer(tensors["dy"]?.values ?? [])
+    let source = tensors["source"].map { FloatBuffer($0.values) }
     let purpose = MemoryPurpose("the call of \(path)", remedy: "replay it on a larger machine")
     let out = try FloatBuffer(reserving: rows * site.dim, for: purpose)
     let saved = try FloatBuffer(reserving: savedByteCount / 4 + 1, for: purpose)
@@ -61,6 +62,7 @@ extension Capsule {
       else { throw .badCapsule(path, reason: "parameter '\(info.name)' has another size now") }
     }
     var call = PluginCall(rows: rows, x: x.base, xStride: site.dim)
+    if let source { (call.source, call.sourceStride) = (UnsafePointer(source.base), site.dim) }
     if isBackward {
       (call.dy, call.dyStride) = (dy.base, site.dim)
       if wantsInputGradient { (call.dx, call.dxStride) = (out.base, site.dim) }
@@ -77,8 +79,8 @@ extension Capsule {
     (call.randomKey, call.randomStep) = (randomKey, randomStep)
     let result = withPointers(values.map { UnsafeRawPointer($0.base) }) { parameters in
       withPointers(gradients.map { UnsafeMutableRawPointer($0.base) }) { targets in
-        withOrigins { source in
-          call.source = source
+        withOrigins { origins in
+          call.origins = origins
           call.parameters = parameters
           call.parameterGradients = wantsParameterGradients ? targets : nil
           call.parameterCount = names.count
@@ -88,7 +90,7 @@ extension Capsule {
         }
       }
     }
-    withExtendedLifetime((x, dy, out, saved, scratch, values, gradients)) {}
+    withExtendedLifetime((x, dy, source, out, saved, scratch, values, gradients)) {}
     try result.get()
   }
 
@@ -106,12 +108,12 @@ extension Capsule {
       return buffer
     }
     defer { for buffer in buffers.values { buffer.deallocate() } }
-    var source = PluginRows()
-    source.example = UnsafePointer(buffers["example"]?.baseAddress)
-    source.position = UnsafePointer(buffers["position"]?.baseAddress)
-    source.length = UnsafePointer(buffers["length"]?.baseAddress)
-    source.location = UnsafePointer(buffers["location"]?.baseAddress)
-    source.adapter = UnsafePointer(buffers["adapter"]?.baseAddress)
-    return body(source)
+    var rows = PluginRows()
+    rows.example = UnsafePointer(buffers["example"]?.baseAddress)
+    rows.position = UnsafePointer(buffers["position"]?.baseAddress)
+    rows.length = UnsafePointer(buffers["length"]?.baseAddress)
+    rows.location = UnsafePointer(buffers["location"]?.baseAddress)
+    rows.adapter = UnsafePointer(buffers["adapter"]?.baseAddress)
+    return body(rows)
   }
 }

@@ -91,13 +91,16 @@ public struct Capsule: Sendable {
     rows = call.rows
     (savedByteCount, scratchByteCount) = (call.savedByteCount, call.scratchByteCount)
     for (name, values) in [
-      ("example", call.source.example), ("position", call.source.position),
-      ("length", call.source.length), ("location", call.source.location),
-      ("adapter", call.source.adapter),
+      ("example", call.origins.example), ("position", call.origins.position),
+      ("length", call.origins.length), ("location", call.origins.location),
+      ("adapter", call.origins.adapter),
     ] {
       if let values { origins[name] = Array(UnsafeBufferPointer(start: values, count: call.rows)) }
     }
     keep("x", [rows, site.dim], Self.rows(call.x, call.xStride, rows, site.dim))
+    if let source = call.source {
+      keep("source", [rows, site.dim], Self.rows(source, call.sourceStride, rows, site.dim))
+    }
     if let dy = call.dy {
       keep("dy", [rows, site.dim], Self.rows(dy, call.dyStride, rows, site.dim))
     }
@@ -124,7 +127,7 @@ public struct Capsule: Sendable {
   }
 
   private static func rows(
-    _ base: UnsafeMutablePointer<Float>,
+    _ base: UnsafePointer<Float>,
     _ stride: Int,
     _ count: Int,
     _ dim: Int

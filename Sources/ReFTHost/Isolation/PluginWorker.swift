@@ -236,6 +236,8 @@ public final class PluginWorker {
       x: x.assumingMemoryBound(to: Float.self),
       xStride: served.dim
     )
+    call.source = floats(channel.source).map { UnsafePointer($0) }
+    call.sourceStride = served.dim
     call.y = floats(channel.y)
     call.dy = floats(channel.dy)
     call.dx = floats(channel.dx)
@@ -248,11 +250,11 @@ public final class PluginWorker {
     call.isTraining = channel.is_training != 0
     call.saved = memory.pointer(channel.saved)
     call.savedByteCount = Int(channel.saved_bytes)
-    call.source.example = integers(channel.example)
-    call.source.position = integers(channel.position)
-    call.source.length = integers(channel.length)
-    call.source.location = integers(channel.location)
-    call.source.adapter = integers(channel.adapter)
+    call.origins.example = integers(channel.example)
+    call.origins.position = integers(channel.position)
+    call.origins.length = integers(channel.length)
+    call.origins.location = integers(channel.location)
+    call.origins.adapter = integers(channel.adapter)
     call.randomKey = channel.random_key
     call.randomStep = channel.random_step
     let scratch = scratchMemory(Int(channel.scratch_bytes))

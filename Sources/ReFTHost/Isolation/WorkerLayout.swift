@@ -25,7 +25,7 @@ struct WorkerCall {
   let dim: Int
   let counts: [Int]
   private let layout: WorkerLayout
-  private let x, y, dy, dx, parameters, gradients, saved: UInt64
+  private let x, source, y, dy, dx, parameters, gradients, saved: UInt64
   private let origins: [UInt64]
 
   /// Bytes of shared memory that it needs.
@@ -40,6 +40,7 @@ struct WorkerCall {
     let rowBytes = call.rows * dim * 4
     let parameterBytes = counts.reduce(0) { $0 + WorkerLayout.rounded(4 * $1) }
     x = layout.place(rowBytes)
+    source = call.source == nil ? 0 : layout.place(rowBytes)
     parameters = counts.isEmpty ? 0 : layout.place(parameterBytes)
     saved = call.saved == nil ? 0 : layout.place(max(1, call.savedByteCount))
     if isBackward {
@@ -53,14 +54,14 @@ struct WorkerCall {
       y = call.y == call.x ? x : layout.place(rowBytes)
       (dy, dx, gradients) = (0, 0, 0)
     }
-    origins = Self.sources(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
+    origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
     self.layout = layout
   }
 
-  private static func sources(_ call: PluginCall) -> [UnsafePointer<Int32>?] {
+  private static func origins(_ call: PluginCall) -> [UnsafePointer<Int32>?] {
     [
-      call.source.example, call.source.position, call.source.length, call.source.location,
-      call.source.adapter,
+      call.origins.example, call.origins.position, call.origins.length, call.origins.location,
+      call.origins.adapter,
     ]
   }
 
@@ -70,6 +71,7 @@ struct WorkerCall {
     channel.pointee.rows = Int64(call.rows)
     channel.pointee.is_training = call.isTraining ? 1 : 0
     (channel.pointee.x, channel.pointee.y) = (x, y)
+    channel.pointee.source = source
     (channel.pointee.dy, channel.pointee.dx) = (dy, dx)
     (channel.pointee.parameters, channel.pointee.gradients) = (parameters, gradients)
     channel.pointee.saved = saved
@@ -83,14 +85,17 @@ struct WorkerCall {
     channel.pointee.random_key = call.randomKey
     channel.pointee.random_step = call.randomStep
     copyRows(call.x, call.xStride, to: memory.base + Int(x))
+    if let source = call.source {
+      copyRows(source, call.sourceStride, to: memory.base + Int(self.source))
+    }
     if let dy = call.dy { copyRows(dy, call.dyStride, to: memory.base + Int(self.dy)) }
     if isBackward, let saved = call.saved {
       memcpy(memory.base + Int(self.saved), saved, call.savedByteCount)
     }
     copyTensors(at: parameters, in: memory) { call.parameters?[$0] }
     copyTensors(at: gradients, in: memory) { call.parameterGradients?[$0].map { .init($0) } }
-    for (offset, source) in zip(origins, Self.sources(call)) {
-      if let source { memcpy(memory.base + Int(offset), source, 4 * call.rows) }
+    for (offset, list) in zip(origins, Self.origins(call)) {
+      if let list { memcpy(memory.base + Int(offset), list, 4 * call.rows) }
     }
   }
 
@@ -142,7 +147,7 @@ struct WorkerCall {
   }
 
   private func copyRows(
-    _ rows: UnsafeMutablePointer<Float>,
+    _ rows: UnsafePointer<Float>,
     _ stride: Int,
     to target: UnsafeMutableRawPointer
   ) {

@@ -221,11 +221,11 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     case .randomStep: call.randomStep
     case .saved: Self.word(call.saved)
     case .scratch: Self.word(call.scratch)
-    case .example: Self.word(call.source.example)
-    case .position: Self.word(call.source.position)
-    case .length: Self.word(call.source.length)
-    case .location: Self.word(call.source.location)
-    case .adapter: Self.word(call.source.adapter)
+    case .example: Self.word(call.origins.example)
+    case .position: Self.word(call.origins.position)
+    case .length: Self.word(call.origins.length)
+    case .location: Self.word(call.origins.location)
+    case .adapter: Self.word(call.origins.adapter)
     case .parameter(let index): Self.word(call.parameters?[index])
     case .option(let name): word(options[name], as: argument.type)
     case .x, .y, .dy, .dx, .xStride, .yStride, .dyStride, .dxStride, .gradient: 0

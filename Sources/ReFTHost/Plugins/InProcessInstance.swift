@@ -70,9 +70,6 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     at site: PluginSite,
     options: [String: OptionValue]
   ) throws(ReFTError) {
-    guard !plugin.description.capabilities.contains(.needsSource) else {
-      throw .pluginNeedsSource(plugin.name)
-    }
     self.plugin = plugin
     self.site = site
     services = HostServices(plugin: plugin.name)
@@ -200,6 +197,9 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     name: String
   ) throws(ReFTError) {
     guard let function else { return }
+    if call.source == nil, plugin.description.capabilities.contains(.needsSource) {
+      throw .callWithoutSource(plugin.name, call: name)
+    }
     try call.guarded(name, plugin: plugin.name, dim: site.dim, parameters: parameters) {
       call throws(ReFTError) in
       try performAlone(function, call, name: name)

@@ -62,6 +62,11 @@ public struct PluginCall {
   public var x: UnsafeMutablePointer<Float>
   /// Floats from one row of `x` to the next.
   public var xStride: Int
+  /// What the layer that made the rows read, as wide as they are, for plugins that need it; a backward
+  /// call has the rows of its forward call.
+  public var source: UnsafePointer<Float>?
+  /// Floats from one row of `source` to the next.
+  public var sourceStride = 0
   /// Forward: the output, may equal `x` for plugins that promise it.
   public var y: UnsafeMutablePointer<Float>?
   /// Floats from one row of `y` to the next.
@@ -84,7 +89,7 @@ public struct PluginCall {
   /// rest of 16 behind each parameter's gradient, which is zero.
   public var ownsBehindOutput = false
   /// Where the rows come from.
-  public var source = PluginRows()
+  public var origins = PluginRows()
   /// Whether dropout is on and values for the backward call are saved.
   public var isTraining = false
   /// What forward leaves for backward.

@@ -49,11 +49,11 @@ extension ReFTError {
     )
   }
 
-  static func pluginNeedsSource(_ plugin: String) -> ReFTError {
+  static func callWithoutSource(_ plugin: String, call: String) -> ReFTError {
     ReFTError(
-      .pluginRefused,
-      "plugin '\(plugin)' needs a second set of rows (REFT_CAP_NEEDS_SOURCE), which this host does "
-        + "not give; use a plugin that edits rows alone"
+      .internalFault,
+      "\(call) of plugin '\(plugin)' came without the layer's input that it reads "
+        + "(REFT_CAP_NEEDS_SOURCE); make the call with as many rows of it as of x"
     )
   }
 

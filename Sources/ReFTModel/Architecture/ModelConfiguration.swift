@@ -71,4 +71,16 @@ public struct ModelConfiguration: Sendable, Equatable {
     case .mlpActivation: feedForwardSize
     }
   }
+
+  /// Numbers in a row of what the layer that makes a component's rows reads: for the output of a block
+  /// its input, for a branch's output what its last projection reads, for queries, keys, values and the
+  /// activation the normalised stream; nil where no layer makes a row from one row.
+  public func sourceWidth(of component: Component) -> Int? {
+    switch component {
+    case .queryOutput, .keyOutput, .valueOutput, .mlpActivation, .blockOutput: hiddenSize
+    case .attentionOutput: queryWidth
+    case .mlpOutput: feedForwardSize
+    case .blockInput, .attentionInput, .attentionValueOutput, .mlpInput: nil
+    }
+  }
 }

@@ -224,6 +224,22 @@ extension ReFTError {
     )
   }
 
+  static func startBehindSource(_ site: Site, start: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An edit at \(site) reads what that block read, but the pass starts at block \(start). Start at "
+        + "block \(site.block) or below."
+    )
+  }
+
+  static func siteWithoutSource(_ site: Site) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An edit asks for what the layer that makes \(site) reads; there is no such row for each token. "
+        + "Edit the output of a block, a branch or a projection."
+    )
+  }
+
   static func startOfAnotherBatch(floats: Int, expected: Int) -> ReFTError {
     ReFTError(
       .usage,

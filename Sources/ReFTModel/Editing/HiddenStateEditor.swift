@@ -9,7 +9,8 @@ public struct GatheredRows {
   public let width: Int
   /// The rows, one after the other; what stands here afterwards goes back to where they were.
   public let rows: UnsafeMutablePointer<Float>
-  /// What the layer that made the rows read, for edits that need it, one row after the other.
+  /// What the layer that made the rows read, for edits that need it, one row after the other; not on
+  /// the way back, when other numbers lie there.
   public let source: UnsafePointer<Float>?
   /// Numbers in a row of the source.
   public let sourceWidth: Int
@@ -31,7 +32,8 @@ public protocol RowEdit: AnyObject {
   var tokens: [Int32] { get }
   /// Which numbers of each row, such as those of one head; nil for all.
   var columns: Range<Int>? { get }
-  /// Whether it looks at what the layer that makes the rows reads.
+  /// Whether it looks at what the layer that makes the rows reads: see
+  /// `ModelConfiguration.sourceWidth(of:)`. No gradient flows there.
   var needsSource: Bool { get }
   /// How much of the change counts: rows become row + strength · (edited − row).
   var strength: Float { get }

@@ -51,7 +51,8 @@ package final class RowExchange {
 
   /// Lets the edits of a site at its rows.
   ///
-  /// - Throws: what an edit throws, `usage` for columns that the rows do not have.
+  /// - Throws: what an edit throws, `usage` for columns that the rows do not have, or for a source
+  ///   where there is none.
   package func edit(
     _ hidden: HiddenRows,
     source: HiddenRows? = nil,
@@ -59,6 +60,7 @@ package final class RowExchange {
     by editor: any HiddenStateEditor
   ) throws {
     for edit in editor.edits(at: site) {
+      if edit.needsSource, source == nil { throw ReFTError.siteWithoutSource(site) }
       try exchange(hidden, source, edit, at: site) { rows, count in
         let strength = edit.strength
         guard strength != 1 else { return try edit.edit(rows) }
@@ -76,12 +78,11 @@ package final class RowExchange {
   /// - Throws: as `edit`.
   package func differentiate(
     _ gradient: HiddenRows,
-    source: HiddenRows? = nil,
     at site: Site,
     by editor: any HiddenStateEditor
   ) throws {
     for edit in editor.edits(at: site).reversed() {
-      try exchange(gradient, source, edit, at: site) { rows, count in
+      try exchange(gradient, nil, edit, at: site) { rows, count in
         let strength = edit.strength
         guard strength != 1 else { return try edit.differentiate(rows) }
         let whole = before.floats(count)

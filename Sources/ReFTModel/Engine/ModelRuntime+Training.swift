@@ -154,7 +154,7 @@ extension ModelRuntime {
   ) throws {
     try check(batch)
     let sites = editor?.sites ?? []
-    try check(start, batch, sites)
+    try check(start, batch, editor)
     guard !tokens.isEmpty else { return }
     let limit = editor?.sharedPrefixLimit ?? Int.max
     let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit, outputs: tokens))
@@ -253,8 +253,9 @@ extension ModelRuntime {
   private func check(
     _ start: BlockInput?,
     _ batch: PackedBatch,
-    _ sites: Set<Site>
+    _ editor: (any HiddenStateEditor)?
   ) throws(ReFTError) {
+    let sites = editor?.sites ?? []
     try model.checkSites(sites)
     guard let start else { return }
     try model.checkBlock(start.block)
@@ -265,6 +266,9 @@ extension ModelRuntime {
     let earliest = Site(block: start.block - 1, component: .blockOutput)
     if let site = sites.first(where: { $0.block < start.block && $0 != earliest }) {
       throw .startAboveEdit(site, start: start.block)
+    }
+    if editor?.edits(at: earliest).contains(where: \.needsSource) == true {
+      throw .startBehindSource(earliest, start: start.block)
     }
   }
 }

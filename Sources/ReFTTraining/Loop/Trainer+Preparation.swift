@@ -123,7 +123,7 @@ extension Trainer {
       for warning in start.warnings { observer(.warning(warning)) }
       try Self.copy(start.parameters, into: adapter.parameters, from: path)
     }
-    for warning in adapter.warnings { observer(.warning(warning)) }
+    for warning in adapter.warnings + adapter.gradientNotes { observer(.warning(warning)) }
     return adapter
   }
 

@@ -264,7 +264,6 @@ static const reft_plugin_t plugin = {
     .license = STR("Apache-2.0"),
     .capabilities = REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_INPLACE | REFT_CAP_BITWISE |
                     REFT_CAP_IDENTITY_INIT | REFT_CAP_STRIDED |
-                    (FAULTY(NEEDS_SECOND_ROWS) ? REFT_CAP_NEEDS_SOURCE : 0) |
                     (FAULTY(LIES_AFFINE) ? REFT_CAP_AFFINE_IN_X : 0),
     .dtypes = FAULTY(NO_FLOATS) ? 1u << REFT_F64 : 1u << REFT_F32,
     .option_info = option_info,

@@ -41,12 +41,14 @@ enum Kit {
     }
   }
 
-  /// Compiles the kit's plugin, with a fault or without, and returns the library's path.
-  static func build(_ fault: String?, in folder: String) throws -> String {
-    let output = folder + "/" + (fault ?? "CORRECT") + ".so"
+  /// Compiles a plugin of the kit, with a fault or without, and returns the library's path.
+  static func build(_ fault: String?, of plugin: String = "kit", in folder: String) throws -> String
+  {
+    let output = folder + "/" + (fault ?? "CORRECT_\(plugin)") + ".so"
+    let plugin = fault?.hasPrefix("SOURCE_") == true ? "source" : plugin
     var arguments = [
       "-shared", "-fPIC", "-O1", "-std=gnu17", "-w", "-fvisibility=hidden",
-      "-I", repository + "/Sources/CReFTPlugin/include", Fixture.path("plugins/kit.c"),
+      "-I", repository + "/Sources/CReFTPlugin/include", Fixture.path("plugins/\(plugin).c"),
       "-o", output, "-lm", "-lpthread",
     ]
     if let fault { arguments.append("-DFAULT_\(fault)=1") }

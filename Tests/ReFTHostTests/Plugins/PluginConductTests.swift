@@ -51,12 +51,6 @@ struct PluginConductTests {
         macros: ["CREATE_LIES": "1"],
         says: "create reports success and returns no instance"
       ),
-      ConductCase(
-        name: "needs a source",
-        macros: ["CAPS": "REFT_CAP_NEEDS_SOURCE"],
-        code: .pluginRefused,
-        says: "needs a second set of rows"
-      ),
       ConductCase(name: "rank 5", macros: ["PARAM": "info.rank=5"], says: "has 5 dimensions"),
       ConductCase(
         name: "no size",

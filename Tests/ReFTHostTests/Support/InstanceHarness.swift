@@ -74,7 +74,7 @@ final class InstanceHarness {
       call.parameterCount = store.infos.count
       let positions = positions ?? (0..<Int32(rows)).map { $0 }
       try positions.withUnsafeBufferPointer {
-        call.source.position = $0.baseAddress
+        call.origins.position = $0.baseAddress
         try instance.forward(call)
       }
     }
@@ -120,7 +120,7 @@ final class InstanceHarness {
         call.parameterGradients = $0.baseAddress
         let positions = (0..<Int32(rows)).map { $0 }
         try positions.withUnsafeBufferPointer {
-          call.source.position = $0.baseAddress
+          call.origins.position = $0.baseAddress
           try instance.backward(call)
         }
       }

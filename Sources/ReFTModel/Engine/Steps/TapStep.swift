@@ -19,7 +19,14 @@ struct TapStep: Step {
     pass.settle(pending, inTail: inTail, kind)
     guard let editor = pass.editor else { return nil }
     try pass.withRowMap(inTail: inTail) { map in
-      try pass.exchange.edit(values(pass, map), source: source(pass, map), at: site, by: editor)
+      try pass.withRowMap(inTail: sourceIsInTail) { sourceMap in
+        try pass.exchange.edit(
+          values(pass, map),
+          source: source(pass, sourceMap),
+          at: site,
+          by: editor
+        )
+      }
     }
     pass.clock?.lap(.edits)
     return nil
@@ -28,12 +35,7 @@ struct TapStep: Step {
   func backward(_ pass: Pass) throws {
     guard let editor = pass.editor else { return }
     try pass.withRowMap(inTail: inTail) { map in
-      try pass.exchange.differentiate(
-        gradients(pass, map),
-        source: source(pass, map),
-        at: site,
-        by: editor
-      )
+      try pass.exchange.differentiate(gradients(pass, map), at: site, by: editor)
     }
     pass.tapsLeft -= 1
     pass.clock?.lap(.edits)
@@ -92,16 +94,19 @@ struct TapStep: Step {
     }
   }
 
-  /// What the layer that makes these rows reads; nil where it is the stream itself.
+  /// A block reads all its rows, wherever its end computes those of the tail alone.
+  private var sourceIsInTail: Bool { inTail && component != .blockOutput }
+
+  /// What the layer that makes these rows reads, on the way forward; nil where there is no such row.
   private func source(_ pass: Pass, _ map: UnsafePointer<Int32>?) -> HiddenRows? {
-    let shape = pass.shape
-    let (base, width): (UnsafeMutablePointer<Float>, Int)
+    guard let width = pass.shape.sourceWidth(of: component) else { return nil }
+    let base: UnsafeMutablePointer<Float>
     switch component {
-    case .queryOutput, .keyOutput, .valueOutput, .mlpActivation:
-      (base, width) = (pass.normed(inTail: inTail), shape.hiddenSize)
-    case .attentionOutput: (base, width) = (pass.mixed(inTail: inTail), shape.queryWidth)
-    case .mlpOutput: (base, width) = (pass.hidden(inTail: inTail), shape.feedForwardSize)
-    default: return nil
+    case .queryOutput, .keyOutput, .valueOutput, .mlpActivation: base = pass.normed(inTail: inTail)
+    case .attentionOutput: base = pass.mixed(inTail: inTail)
+    case .mlpOutput: base = pass.hidden(inTail: inTail)
+    case .blockOutput: base = pass.stream(block)
+    case .blockInput, .attentionInput, .attentionValueOutput, .mlpInput: return nil
     }
     return HiddenRows(base: base, rowStride: width, width: width, rowOfToken: map)
   }
