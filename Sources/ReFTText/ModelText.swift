@@ -48,12 +48,7 @@ public struct ModelText: Sendable {
     self.path = source.path
     self.tokenizer = tokenizer
     chatTemplate = settings.chatTemplate.map { template in
-      ChatTemplate(
-        source: template.source,
-        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
-        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? "",
-        origin: template.path
-      )
+      ChatTemplate(source: template.source, of: tokenizer, origin: template.path)
     }
   }
 
@@ -65,12 +60,20 @@ public struct ModelText: Sendable {
     self.tokenizer = tokenizer
     path = gguf.file.path
     chatTemplate = gguf.string("tokenizer.chat_template").map { source in
-      ChatTemplate(
-        source: source,
-        bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
-        eos: tokenizer.eos.map { tokenizer.piece($0) } ?? "",
-        origin: "\(gguf.file.path): tokenizer.chat_template"
-      )
+      let origin = "\(gguf.file.path): tokenizer.chat_template"
+      return ChatTemplate(source: source, of: tokenizer, origin: origin)
     }
+  }
+}
+
+extension ChatTemplate {
+  /// Takes a template that writes the texts of a tokenizer's own tokens.
+  fileprivate init(source: String, of tokenizer: Tokenizer, origin: String) {
+    self.init(
+      source: source,
+      bos: tokenizer.bos.map { tokenizer.piece($0) } ?? "",
+      eos: tokenizer.eos.map { tokenizer.piece($0) } ?? "",
+      origin: origin
+    )
   }
 }

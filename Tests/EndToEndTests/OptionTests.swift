@@ -69,6 +69,24 @@ struct OptionTests {
     #expect(count >= 30)
   }
 
+  @Test("that draw are said to change nothing where the most likely token is always taken")
+  func ignored() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.writeRun()
+      let words = [
+        "generate", "--model", bench.path("tiny.gguf"), "--prompt", "one", "--max-tokens", "2",
+        "--json",
+      ]
+      let plain = try Tool.reft(words)
+      let told = try Tool.reft(words + ["--top-k", "5", "--min-p", "0.5"])
+      #expect(plain.status == 0 && told.status == 0 && !plain.errors.contains("warning"))
+      #expect(told.errors.contains("--top-k 5, --min-p 0.5 change nothing\n"), "\(told.errors)")
+      let drawn = try Tool.reft(words + ["--top-k", "5", "--temperature", "1"])
+      #expect(drawn.status == 0 && !drawn.errors.contains("change"))
+    }
+  }
+
   @Test("that may be repeated, and flags, are taken more than once")
   func repeated() throws {
     try withTemporaryDirectory { folder in

@@ -260,9 +260,7 @@ final class LossHead {
     to average: UnsafeMutablePointer<Float>
   ) {
     let d = model.configuration.hiddenSize
-    let mean = weights + width * d
-    mean.update(repeating: 0, count: d)
-    for row in 0..<width { reft_axpy_f32(d, 1 / Float(width), weights + row * d, mean) }
+    addMean(of: weights, width: width)
     let places = ThreadScratch.floats(2 * Self.chunk + 2, .chosenWords)
     let values = places + Self.chunk + 1
     var spread: [Int] = []
@@ -280,7 +278,26 @@ final class LossHead {
         reft_add_rows_f32(d, count + 1, places, values, weights, d, average + row * d)
       }
     }
-    if spread.isEmpty { return }
+    if !spread.isEmpty { add(exponentials, spread: spread, of: weights, width: width, to: average) }
+  }
+
+  /// Puts the mean of the head's rows behind them.
+  private func addMean(of weights: UnsafeMutablePointer<Float>, width: Int) {
+    let d = model.configuration.hiddenSize
+    let mean = weights + width * d
+    mean.update(repeating: 0, count: d)
+    for row in 0..<width { reft_axpy_f32(d, 1 / Float(width), weights + row * d, mean) }
+  }
+
+  /// The rows that are spread over many words, through the whole product.
+  private func add(
+    _ exponentials: UnsafeMutablePointer<Float>,
+    spread: [Int],
+    of weights: UnsafePointer<Float>,
+    width: Int,
+    to average: UnsafeMutablePointer<Float>
+  ) {
+    let d = model.configuration.hiddenSize
     // The rows' exponentials move together to the front: a row's place is never before `index`.
     let product = ThreadScratch.floats(spread.count * d, .rowAverages)
     for (index, row) in spread.enumerated() where index != row {

@@ -79,7 +79,7 @@ public struct PromptEncoder: Sendable {
   ///   template was chosen; `badData` where the chat template cannot write it.
   public func ids(of prompt: Prompt) throws(ReFTError) -> [Int32] {
     if case .ids(let ids) = prompt { return ids }
-    try (coder as? Tokenizer)?.requirePresent()
+    try coder.requirePresent()
     switch prompt {
     case .ids(let ids): return ids
     case .text(let text): return ids(ofText: text)
@@ -134,7 +134,10 @@ public struct PromptEncoder: Sendable {
   }
 
   /// A running text, of which all but the first token is to be learnt.
-  public func encode(text: String) -> EncodedText {
+  ///
+  /// - Throws: `inputMissing` where the model has no tokenizer.
+  public func encode(text: String) throws(ReFTError) -> EncodedText {
+    try coder.requirePresent()
     let ids = ids(ofText: text)
     return EncodedText(
       ids: ids,

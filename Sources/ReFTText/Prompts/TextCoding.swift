@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What prompts need of a tokenizer.
 
+public import ReFTTensor
+
 /// What turns texts into tokens; a model's tokenizer is the usual one.
 public protocol TextCoding: Sendable {
   /// The token before the first of a text; nil when the vocabulary has none.
@@ -11,6 +13,10 @@ public protocol TextCoding: Sendable {
   var eos: Int32? { get }
   /// The number of tokens.
   var vocabularySize: Int { get }
+  /// Makes sure that texts can be turned into tokens.
+  ///
+  /// - Throws: `inputMissing` where a model knows ids alone.
+  func requirePresent() throws(ReFTError)
   /// Whether a token marks structure and is no part of the text.
   func isSpecial(_ id: Int32) -> Bool
   /// Turns text into tokens; `addBOS` nil does what the model says.
@@ -20,6 +26,9 @@ public protocol TextCoding: Sendable {
 }
 
 extension TextCoding {
+  /// Texts can be turned into tokens.
+  public func requirePresent() throws(ReFTError) {}
+
   /// Encodes the whole text, however long it is.
   public func encode(
     _ text: String,

@@ -19,10 +19,9 @@ struct RowEncoder {
     }
     let encoded: EncodedText
     do throws(ReFTError) {
-      try (coder as? Tokenizer)?.requirePresent()
       switch row {
       case .text(let text):
-        encoded = words.encode(text: text)
+        encoded = try words.encode(text: text)
         guard !encoded.ids.isEmpty else {
           throw ReFTError(.badData, "\"text\" is empty; remove the row")
         }

@@ -35,6 +35,7 @@ struct ChatCommand: ParsableCommand {
 
   func run() throws {
     _ = try sampling.options()
+    sampling.tellIgnored()
     let generator = try TextGenerator(path: model.path())
     let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []

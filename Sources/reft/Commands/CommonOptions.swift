@@ -163,6 +163,20 @@ struct SamplingArguments: ParsableArguments {
   @Option(parsing: .singleValue, help: "A text that ends the generation; may be repeated.")
   var stop: [String] = []
 
+  /// Says which options change nothing where the likeliest token is always taken.
+  func tellIgnored() {
+    guard temperature == 0 else { return }
+    let given = [
+      topK == 0 ? nil : "--top-k \(topK)", topP == 1 ? nil : "--top-p \(topP)",
+      minP == 0 ? nil : "--min-p \(minP)",
+    ].compactMap { $0 }
+    guard !given.isEmpty else { return }
+    Output.note(
+      "warning: without a --temperature above 0 the most likely token is always taken, and "
+        + "\(given.joined(separator: ", ")) \(given.count == 1 ? "changes" : "change") nothing"
+    )
+  }
+
   /// The options as the sampler takes them, checked.
   func options() throws -> SamplingOptions {
     let options = SamplingOptions(

@@ -81,6 +81,7 @@ struct GenerateCommand: ParsableCommand {
 
   func run() throws {
     _ = try sampling.options()
+    sampling.tellIgnored()
     let generator = try TextGenerator(path: model.path())
     let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let requests = try prompts(generator.model, adapter).map {
