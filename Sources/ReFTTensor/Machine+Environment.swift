@@ -5,7 +5,7 @@ import Foundation
 
 extension Machine {
   /// The values of `REFT_KERNELS`; without it the best kernels of the processor run.
-  private static let kernelChoices = ["ref", "avx2"]
+  private static let kernelChoices = ["ref", "avx2", "avx512"]
 
   /// Makes sure that the variables that choose kernels and threads say something that exists.
   ///
@@ -18,7 +18,7 @@ extension Machine {
       throw .badVariable(
         "REFT_KERNELS",
         choice,
-        expected: "'ref' (portable kernels) or 'avx2' (no AVX-512)",
+        expected: "'ref' (portable kernels), 'avx2' (no AVX-512) or 'avx512' (no AMX)",
         otherwise: "the best kernels of this processor"
       )
     }

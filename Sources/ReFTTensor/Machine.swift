@@ -20,6 +20,7 @@ public enum Machine {
   /// The kernels that are used, in words: what decides how sums are rounded.
   public static var kernels: String {
     guard usesFastKernels else { return "portable" }
+    if reft_kernels_use_tiles() != 0 { return "AVX-512, VNNI and AMX" }
     return reft_kernels_use_vnni() != 0 ? "AVX-512 and VNNI" : "AVX2 and FMA"
   }
 

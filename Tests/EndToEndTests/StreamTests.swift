@@ -188,7 +188,7 @@ struct StreamTests {
     arguments: [
       (
         "REFT_KERNELS=bogus",
-        "REFT_KERNELS is 'bogus'; expected 'ref' (portable kernels) or 'avx2' (no AVX-512), or none "
+        "REFT_KERNELS is 'bogus'; expected 'ref' (portable kernels), 'avx2' (no AVX-512) or 'avx512' (no AMX), or none "
           + "for the best kernels of this processor"
       ),
       (

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chooses the kernels once: a table that starts from the reference and takes what the processor
 // has.
+#define _GNU_SOURCE
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "../ref/ref_kernels.h"
 #include "../x86/x86_kernels.h"
@@ -109,15 +116,50 @@ static int offered(void) {
 #endif
 }
 
+/* Whether tiles may be used where the processor has them, and what asking for them came to: 0 is
+ * not yet, 1 yes, -1 no. */
+static int wants_tiles = 0;
+static atomic_int tiles;
+
+/* Whether the processor has tiles for bfloat16 and what splits numbers for them, and the system saves
+ * tiles when it changes threads; it wants to be asked, once for all threads of the process. */
+static int has_tiles(void) {
+#if defined(__x86_64__) && defined(__linux__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+  if ((d & amx_bf16) == 0 || (d & amx_tile) == 0) return 0;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return 0;
+  unsigned avx512_bf16 = 1u << 5;
+  if ((a & avx512_bf16) == 0) return 0;
+  const long request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+  return syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+  return 0;
+#endif
+}
+
+int reft_kernels_use_tiles(void) {
+  if (!wants_tiles) return 0;
+  int known = atomic_load_explicit(&tiles, memory_order_relaxed);
+  if (known == 0) {
+    known = has_tiles() ? 1 : -1;
+    atomic_store_explicit(&tiles, known, memory_order_relaxed);
+  }
+  return known == 1;
+}
+
 void reft_kernels_select(int level) {
   active = &reference;
-  use_vnni = use_avx512 = 0;
+  use_vnni = use_avx512 = wants_tiles = 0;
 #if defined(__x86_64__)
   if (level == 0 || !offered()) return;
   active = &avx2;
-  use_avx512 = level == 1 && __builtin_cpu_supports("avx512f");
-  use_vnni = level == 1 && __builtin_cpu_supports("avx512vnni") &&
-             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+  if (level == 2) return;
+  use_avx512 = __builtin_cpu_supports("avx512f") != 0;
+  use_vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl") &&
+             __builtin_cpu_supports("avx512bw");
+  wants_tiles = level == 1 && use_vnni;
 #endif
 }
 
@@ -126,6 +168,7 @@ __attribute__((constructor)) static void choose(void) {
   int level = 1;
   if (wish && strcmp(wish, "ref") == 0) level = 0;
   if (wish && strcmp(wish, "avx2") == 0) level = 2;
+  if (wish && strcmp(wish, "avx512") == 0) level = 3;
   reft_kernels_select(level);
 }
 

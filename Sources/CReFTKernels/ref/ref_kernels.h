@@ -4,6 +4,7 @@
 #define REFT_REF_KERNELS_H
 #include "reft_decode.h"
 #include "reft_kernels.h"
+#include "reft_split.h"
 
 void reft_silu_f32_ref(size_t n, const float* gate, float* a);
 void reft_swiglu_f32_ref(size_t n, const float* gate, const float* up, float* h);
@@ -56,5 +57,14 @@ void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, 
 void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
                      float scale, const float* q, const void* k, const void* v, float* scores,
                      float* out);
+void reft_split_left_ref(size_t kc, size_t count, const float* rows, size_t stride,
+                         uint8_t* tiles);
+void reft_split_columns_ref(size_t kc, size_t count, const float* rows, size_t stride,
+                            uint8_t* tiles);
+void reft_split_pair_ref(size_t columns, const float* even, const float* odd, uint8_t* tiles,
+                         size_t stride);
+void reft_gemm_split_ref(size_t m, size_t columns, size_t runs, const uint8_t* left,
+                         size_t left_stride, const uint8_t* right, size_t right_stride, float* c,
+                         size_t ldc, int accumulate);
 
 #endif

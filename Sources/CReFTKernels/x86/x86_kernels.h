@@ -4,6 +4,7 @@
 #define REFT_X86_KERNELS_H
 #include "reft_decode.h"
 #include "reft_kernels.h"
+#include "reft_split.h"
 
 void reft_silu_f32_avx2(size_t n, const float* gate, float* a);
 void reft_swiglu_f32_avx2(size_t n, const float* gate, const float* up, float* h);
@@ -70,5 +71,14 @@ void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16
                                     float* panels);
 void reft_cache_value_rows_f16_avx2(size_t head_size, size_t count, const uint16_t* values,
                                     float* rows);
+void reft_split_left_avx512(size_t kc, size_t count, const float* rows, size_t stride,
+                            uint8_t* tiles);
+void reft_split_columns_avx512(size_t kc, size_t count, const float* rows, size_t stride,
+                               uint8_t* tiles);
+void reft_split_pair_avx512(size_t columns, const float* even, const float* odd, uint8_t* tiles,
+                            size_t stride);
+void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint8_t* left,
+                         size_t left_stride, const uint8_t* right, size_t right_stride, float* c,
+                         size_t ldc, int accumulate);
 
 #endif

@@ -15,6 +15,9 @@ import ReFTTensor
 final class LossHead {
   private let model: FrozenModel
   private let pool: ThreadPool
+  /// Whether logits are products of split numbers, on matrix tiles.
+  private let splits: Bool
+  private var splitRows = GrowingBuffer()
   private var averages = GrowingBuffer()
   private var statistics = GrowingBuffer()
   private var floorBuffer = GrowingBuffer()
@@ -29,9 +32,31 @@ final class LossHead {
   /// Rows of W that are expanded at once.
   private static let chunk = 192
 
-  init(model: FrozenModel, pool: ThreadPool) {
+  init(model: FrozenModel, pool: ThreadPool, isExact: Bool) {
     self.model = model
     self.pool = pool
+    splits =
+      !isExact
+      && SplitProduct.fits(
+        rows: model.configuration.vocabularySize / 32 * 32,
+        columns: model.configuration.hiddenSize
+      )
+  }
+
+  /// The rows that meet the head, as its products want them.
+  private struct HeadInput {
+    let rows: UnsafePointer<Float>
+    let count: Int
+    let tiles: SplitProduct.Left?
+  }
+
+  private func input(_ hidden: UnsafePointer<Float>, count n: Int) -> HeadInput {
+    let d = model.configuration.hiddenSize
+    guard splits else { return HeadInput(rows: hidden, count: n, tiles: nil) }
+    let memory = splitRows.floats(SplitProduct.Left.floats(rows: n, columns: d))
+    let tiles = SplitProduct.Left(rows: n, columns: d, memory: memory)
+    tiles.split(hidden, stride: d, pool: pool)
+    return HeadInput(rows: hidden, count: n, tiles: tiles)
   }
 
   /// Negative log likelihoods of `labels`.
@@ -54,8 +79,9 @@ final class LossHead {
     let vocabulary = model.configuration.vocabularySize
     let averages = gradient == nil ? nil : self.averages.floats(Self.partCount * n * d)
     let statistics = self.statistics.floats(Self.partCount * n * 3)
-    let floors = averages == nil ? nil : self.floors(labels: labels, hidden: hidden)
-    sweep(0..<vocabulary, labels, hidden, statistics, floors: floors, averages: averages)
+    let input = input(hidden, count: n)
+    let floors = averages == nil ? nil : self.floors(labels: labels, input)
+    sweep(0..<vocabulary, labels, input, statistics, floors: floors, averages: averages)
     var losses = [Float](repeating: 0, count: n)
     losses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
@@ -95,7 +121,7 @@ final class LossHead {
   private func sweep(
     _ range: Range<Int>,
     _ labels: [Int32],
-    _ hidden: UnsafePointer<Float>,
+    _ input: HeadInput,
     _ statistics: UnsafeMutablePointer<Float>,
     floors: UnsafePointer<Float>? = nil,
     averages: UnsafeMutablePointer<Float>? = nil
@@ -108,7 +134,7 @@ final class LossHead {
       sweepPart(
         first..<min(range.upperBound, first + perPart),
         labels: labels,
-        hidden: hidden,
+        input: input,
         statistics: statistics + part * n * 3,
         floors: floors,
         average: averages.map { $0 + part * n * d }
@@ -121,7 +147,7 @@ final class LossHead {
   private func sweepPart(
     _ range: Range<Int>,
     labels: [Int32],
-    hidden: UnsafePointer<Float>,
+    input: HeadInput,
     statistics base: UnsafeMutablePointer<Float>,
     floors: UnsafePointer<Float>?,
     average: UnsafeMutablePointer<Float>?
@@ -141,7 +167,7 @@ final class LossHead {
       for row in 0..<width {
         head.expand(row: first + row, column: 0, count: d, into: weights + row * d)
       }
-      multiply(hidden, rows: n, by: weights, width: width, into: logits)
+      multiply(input, by: weights, width: width, into: logits)
       for row in 0..<n {
         let values = logits + row * Self.chunk
         let place = Int(labels[row]) - first
@@ -165,8 +191,7 @@ final class LossHead {
 
   /// logits[rows, chunk] = hidden · weightsᵀ for `width` rows of weights.
   private func multiply(
-    _ hidden: UnsafePointer<Float>,
-    rows n: Int,
+    _ input: HeadInput,
     by weights: UnsafePointer<Float>,
     width: Int,
     into logits: UnsafeMutablePointer<Float>
@@ -174,6 +199,17 @@ final class LossHead {
     let d = model.configuration.hiddenSize
     let panels = ThreadScratch.floats(Self.chunk * (d + 16), .headRowPanels)
     let run = StackedWeight.run(extent: d, blockSize: 1)
+    if let tiles = input.tiles {
+      tiles.multiply(
+        byRows: weights,
+        width: width,
+        run: run,
+        panels: panels,
+        y: logits,
+        yStride: Self.chunk
+      )
+      return
+    }
     for k in stride(from: 0, to: d, by: run) {
       let length = min(run, d - k)
       for row in stride(from: 0, to: width, by: 16) {
@@ -186,10 +222,10 @@ final class LossHead {
         )
       }
       MatrixProduct.multiply(
-        rows: n,
+        rows: input.count,
         columns: width,
         run: length,
-        x: hidden + k,
+        x: input.rows + k,
         xStride: d,
         panels: panels,
         y: logits,
@@ -203,12 +239,12 @@ final class LossHead {
   /// where byte pair encodings have their frequent words, or the label's logit if that is more.
   private func floors(
     labels: [Int32],
-    hidden: UnsafePointer<Float>
+    _ input: HeadInput
   ) -> UnsafePointer<Float> {
-    let n = labels.count
+    let (n, hidden) = (labels.count, input.rows)
     let d = model.configuration.hiddenSize
     let statistics = self.statistics.floats(Self.partCount * n * 3)
-    sweep(0..<model.configuration.vocabularySize / 16, labels, hidden, statistics)
+    sweep(0..<model.configuration.vocabularySize / 16, labels, input, statistics)
     let floors = floorBuffer.floats(n)
     pool.run((n + 15) / 16) { index in
       let weights = ThreadScratch.floats(d, .headRows)

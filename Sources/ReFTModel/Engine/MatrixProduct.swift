@@ -81,7 +81,7 @@ enum MatrixProduct {
     }
   }
 
-  /// dx[m, W.columns] (+)= dy[m, W.rows] W.
+  /// dx[m, W.columns] = dy[m, W.rows] W.
   static func backward(
     _ weight: StackedWeight,
     rows m: Int,
@@ -89,7 +89,6 @@ enum MatrixProduct {
     dyStride: Int,
     dx: UnsafeMutablePointer<Float>,
     dxStride: Int,
-    accumulate: Bool,
     pool: ThreadPool
   ) {
     let taskWidth = max(taskWidth, weight.blockSize)
@@ -118,7 +117,7 @@ enum MatrixProduct {
           panels: panels,
           y: dx + first,
           yStride: dxStride,
-          accumulate: accumulate || k > 0
+          accumulate: k > 0
         )
       }
     }

@@ -49,7 +49,7 @@ public final class ModelRuntime {
   ) {
     self.model = model
     pass = Pass(model.configuration, pool: pool, decodePrecision: precision)
-    lossHead = LossHead(model: model, pool: pool)
+    lossHead = LossHead(model: model, pool: pool, isExact: precision == .float32)
   }
 
   /// What this runtime can do.

@@ -19,19 +19,36 @@ extension Pass {
       if run.isDecode {
         multiplyFew(weight, run: run, x: x, making: work, y: y, accumulate: accumulate)
       } else {
-        MatrixProduct.forward(
-          weight,
-          rows: run.count,
-          x: x + run.start * weight.columns,
-          xStride: weight.columns,
-          y: y + run.start * weight.rows,
-          yStride: weight.rows,
-          accumulate: accumulate,
-          pool: pool
-        )
+        multiplyMany(weight, run: run, x: x, y: y, accumulate: accumulate)
       }
     }
     clock?.lap(.projections)
+  }
+
+  /// The rows of a prompt or of a batch for training.
+  private func multiplyMany(
+    _ weight: StackedWeight,
+    run: RowRun,
+    x: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>,
+    accumulate: Bool
+  ) {
+    let product = splits(weight) ? SplitProduct.forward : MatrixProduct.forward
+    product(
+      weight,
+      run.count,
+      x + run.start * weight.columns,
+      weight.columns,
+      y + run.start * weight.rows,
+      weight.rows,
+      accumulate,
+      pool
+    )
+  }
+
+  /// Whether products with a weight go to matrix tiles, on numbers that are split in two.
+  private func splits(_ weight: StackedWeight) -> Bool {
+    decodePrecision != .float32 && SplitProduct.fits(rows: weight.rows, columns: weight.columns)
   }
 
   /// The rows of one run, few enough that packing the weight does not pay.
@@ -81,16 +98,8 @@ extension Pass {
     dy: UnsafePointer<Float>,
     dx: UnsafeMutablePointer<Float>
   ) {
-    MatrixProduct.backward(
-      weight,
-      rows: n,
-      dy: dy,
-      dyStride: weight.rows,
-      dx: dx,
-      dxStride: weight.columns,
-      accumulate: false,
-      pool: pool
-    )
+    let product = splits(weight) ? SplitProduct.backward : MatrixProduct.backward
+    product(weight, n, dy, weight.rows, dx, weight.columns, pool)
     clock?.lap(.projections)
   }
 }

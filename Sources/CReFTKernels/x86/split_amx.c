@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of split numbers on AMX tiles: four tiles of C at a time, for which two tiles of A and
+// two of B are loaded half by half: twelve products to eight loads.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "x86_kernels.h"
+
+#define SPLIT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#define TILES __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-bf16")))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// 32 floats as 32 high parts and 32 low ones.
+typedef struct halves {
+  __m512i high, low;
+} halves_t;
+
+SPLIT static inline __m512 widened(__m256i half) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+SPLIT static inline halves_t split(const float* x) {
+  __m512 first = _mm512_loadu_ps(x), second = _mm512_loadu_ps(x + 16);
+  __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
+  second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
+  return (halves_t){high, (__m512i)_mm512_cvtne2ps_pbh(second, first)};
+}
+
+SPLIT void reft_split_left_avx512(size_t kc, size_t count, const float* rows, size_t stride,
+                                  uint8_t* tiles) {
+  for (size_t k = 0; k < kc; k += 32, tiles += REFT_SPLIT_TILE) {
+    for (size_t i = 0; i < REFT_SPLIT_SIDE; i++) {
+      halves_t x = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+      if (i < count) x = split(rows + i * stride + k);
+      _mm512_storeu_si512(tiles + i * 64, x.high);
+      _mm512_storeu_si512(tiles + 1024 + i * 64, x.low);
+    }
+  }
+}
+
+// Rows of sixteen words become columns.
+SPLIT static inline __attribute__((always_inline)) void transpose(__m512i* r, uint8_t* out) {
+  __m512i t[16];
+  UNROLL for (int i = 0; i < 8; i++) {
+    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+  UNROLL for (int i = 0; i < 4; i++) {
+    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+  // r[4 g + c] holds words 4 l + c of rows 4 g to 4 g + 3 in its lane l.
+  UNROLL for (int c = 0; c < 4; c++) {
+    __m512i low = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x44);
+    __m512i high = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xee);
+    __m512i low2 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x44);
+    __m512i high2 = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xee);
+    _mm512_storeu_si512(out + (0 + c) * 64, _mm512_shuffle_i32x4(low, low2, 0x88));
+    _mm512_storeu_si512(out + (4 + c) * 64, _mm512_shuffle_i32x4(low, low2, 0xdd));
+    _mm512_storeu_si512(out + (8 + c) * 64, _mm512_shuffle_i32x4(high, high2, 0x88));
+    _mm512_storeu_si512(out + (12 + c) * 64, _mm512_shuffle_i32x4(high, high2, 0xdd));
+  }
+}
+
+SPLIT void reft_split_columns_avx512(size_t kc, size_t count, const float* rows, size_t stride,
+                                     uint8_t* tiles) {
+  for (size_t k = 0; k < kc; k += 32, tiles += REFT_SPLIT_TILE) {
+    __m512i high[16], low[16];
+    for (size_t j = 0; j < REFT_SPLIT_SIDE; j++) {
+      halves_t x = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+      if (j < count) x = split(rows + j * stride + k);
+      high[j] = x.high;
+      low[j] = x.low;
+    }
+    transpose(high, tiles);
+    transpose(low, tiles + 1024);
+  }
+}
+
+SPLIT void reft_split_pair_avx512(size_t columns, const float* even, const float* odd,
+                                  uint8_t* tiles, size_t stride) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  for (size_t j = 0; j < columns; j += 16, tiles += stride) {
+    __m512 first = _mm512_loadu_ps(even + j), second = _mm512_loadu_ps(odd + j);
+    __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
+    second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
+    __m512i low = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+    _mm512_storeu_si512(tiles, _mm512_permutexvar_epi16(order, high));
+    _mm512_storeu_si512(tiles + 1024, _mm512_permutexvar_epi16(order, low));
+  }
+}
+
+typedef struct tile_shapes {
+  uint8_t palette, start, reserved[14];
+  uint16_t bytes[16];
+  uint8_t rows[16];
+} tile_shapes_t;
+
+// Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
+#define BLOCK(NAME, ROWS, COLUMNS)                                                               \
+  TILES static void NAME(size_t runs, const uint8_t* a, size_t as, const uint8_t* b, size_t bs,  \
+                         float* c, size_t ldc, int accumulate) {                                 \
+    if (accumulate) {                                                                            \
+      _tile_loadd(0, c, 4 * ldc);                                                                \
+      if (COLUMNS > 1) _tile_loadd(1, c + 16, 4 * ldc);                                          \
+      if (ROWS > 1) _tile_loadd(2, c + 16 * ldc, 4 * ldc);                                       \
+      if (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, c + 16 * ldc + 16, 4 * ldc);                   \
+    } else {                                                                                     \
+      _tile_zero(0);                                                                             \
+      if (COLUMNS > 1) _tile_zero(1);                                                            \
+      if (ROWS > 1) _tile_zero(2);                                                               \
+      if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                                \
+    }                                                                                            \
+    for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {        \
+      _tile_loadd(4, a, 64);                                                                     \
+      if (ROWS > 1) _tile_loadd(5, a + as, 64);                                                  \
+      _tile_loadd(6, b + 1024, 64);                                                              \
+      if (COLUMNS > 1) _tile_loadd(7, b + bs + 1024, 64);                                        \
+      PRODUCTS(ROWS, COLUMNS)                                                                    \
+      _tile_loadd(6, b, 64);                                                                     \
+      if (COLUMNS > 1) _tile_loadd(7, b + bs, 64);                                               \
+      PRODUCTS(ROWS, COLUMNS)                                                                    \
+      _tile_loadd(4, a + 1024, 64);                                                              \
+      if (ROWS > 1) _tile_loadd(5, a + as + 1024, 64);                                           \
+      PRODUCTS(ROWS, COLUMNS)                                                                    \
+    }                                                                                            \
+    _tile_stored(0, c, 4 * ldc);                                                                 \
+    if (COLUMNS > 1) _tile_stored(1, c + 16, 4 * ldc);                                           \
+    if (ROWS > 1) _tile_stored(2, c + 16 * ldc, 4 * ldc);                                        \
+    if (ROWS > 1 && COLUMNS > 1) _tile_stored(3, c + 16 * ldc + 16, 4 * ldc);                    \
+  }
+#define PRODUCTS(ROWS, COLUMNS)                      \
+  _tile_dpbf16ps(0, 4, 6);                           \
+  if (COLUMNS > 1) _tile_dpbf16ps(1, 4, 7);          \
+  if (ROWS > 1) _tile_dpbf16ps(2, 5, 6);             \
+  if (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
+BLOCK(block_1_1, 1, 1)
+BLOCK(block_1_2, 1, 2)
+BLOCK(block_2_1, 2, 1)
+BLOCK(block_2_2, 2, 2)
+
+typedef void (*block_t)(size_t, const uint8_t*, size_t, const uint8_t*, size_t, float*, size_t,
+                        int);
+static const block_t blocks[2][2] = {{block_1_1, block_1_2}, {block_2_1, block_2_2}};
+
+// Rows and columns that are no whole tiles go through a copy, with the same sums.
+static void edge(block_t block, size_t rows, size_t columns, size_t runs, const uint8_t* a,
+                 size_t as, const uint8_t* b, size_t bs, float* c, size_t ldc, int accumulate) {
+  float copy[32 * 32];
+  if (accumulate) {
+    memset(copy, 0, sizeof copy);
+    for (size_t i = 0; i < rows; i++) memcpy(copy + i * 32, c + i * ldc, 4 * columns);
+  }
+  block(runs, a, as, b, bs, copy, 32, accumulate);
+  for (size_t i = 0; i < rows; i++) memcpy(c + i * ldc, copy + i * 32, 4 * columns);
+}
+
+TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint8_t* left,
+                               size_t left_stride, const uint8_t* right, size_t right_stride,
+                               float* c, size_t ldc, int accumulate) {
+  tile_shapes_t shapes;
+  memset(&shapes, 0, sizeof shapes);
+  shapes.palette = 1;
+  for (int i = 0; i < 8; i++) {
+    shapes.bytes[i] = 64;
+    shapes.rows[i] = 16;
+  }
+  _tile_loadconfig(&shapes);
+  for (size_t j = 0; j < columns; j += 32) {
+    size_t width = columns - j < 32 ? columns - j : 32;
+    const uint8_t* b = right + j / 16 * right_stride;
+    for (size_t i = 0; i < m; i += 32) {
+      size_t rows = m - i < 32 ? m - i : 32;
+      const uint8_t* a = left + i / 16 * left_stride;
+      block_t block = blocks[rows > 16][width > 16];
+      float* out = c + i * ldc + j;
+      if (rows % 16 || width % 16) {
+        edge(block, rows, width, runs, a, left_stride, b, right_stride, out, ldc, accumulate);
+      } else {
+        block(runs, a, left_stride, b, right_stride, out, ldc, accumulate);
+      }
+    }
+  }
+  _tile_release();
+}
+#endif
