@@ -223,7 +223,7 @@ public final class Tokenizer: Sendable {
     if composes, plain.contains(where: { $0 >= 0x80 }),
       let string = String(validating: plain, as: UTF8.self)
     {
-      var composed = string.precomposedStringWithCanonicalMapping
+      var composed = CanonicalComposition.composed(string)
       return composed.withUTF8 {
         encodeComposed(ByteText(bytes: $0), 0..<$0.count, isFirst: start == 0, limit, &merger, &ids)
       }
