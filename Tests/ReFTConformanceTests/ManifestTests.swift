@@ -8,14 +8,19 @@ import _ReFTTestSupport
 
 @Suite("Manifests under the checker")
 struct ManifestTests {
-  private func manifest(_ fault: String?, in folder: String) throws -> String {
+  private func manifest(
+    _ fault: String?,
+    _ name: String = "bare",
+    in folder: String
+  ) throws -> String {
     try Kit.compile(
       "cc",
-      ["-shared", "-fPIC", "-O1", Fixture.path("plugins/bare.c"), "-o", folder + "/bare.so"]
-        + (fault.map { ["-DFAULT_\($0)=1"] } ?? [])
+      [
+        "-shared", "-fPIC", "-O1", Fixture.path("plugins/\(name).c"), "-o", "\(folder)/\(name).so",
+      ] + (fault.map { ["-DFAULT_\($0)=1"] } ?? [])
     )
-    let file = folder + "/bare.reft.json"
-    try Fixture.data("plugins/bare.reft.json").write(to: URL(fileURLWithPath: file))
+    let file = "\(folder)/\(name).reft.json"
+    try Fixture.data("plugins/\(name).reft.json").write(to: URL(fileURLWithPath: file))
     return file
   }
 
@@ -28,6 +33,23 @@ struct ManifestTests {
       }
       #expect(report.plugins == ["org.reft.bare"])
       for id in ["ABI-121", "ABI-223", "ABI-303", "ABI-312", "ABI-321", "ABI-322", "ABI-323"] {
+        #expect(report.rules.first { $0.id == id }?.status == .passed, "\(id)")
+      }
+    }
+  }
+
+  @Test("keep them when they ask where their rows come from, in every call")
+  func placed() throws {
+    try withTemporaryDirectory { folder in
+      let report = try Kit.check(
+        try manifest(nil, "placed", in: folder),
+        level: 5,
+        timeoutSeconds: 60
+      )
+      for rule in report.rules where rule.status.isFault {
+        Issue.record("\(rule.id) \(rule.status.rawValue): \(rule.message)")
+      }
+      for id in ["ABI-227", "ABI-303", "ABI-323", "ABI-324", "ABI-325", "ABI-502"] {
         #expect(report.rules.first { $0.id == id }?.status == .passed, "\(id)")
       }
     }

@@ -69,12 +69,7 @@ final class CallFrame {
     }
     var lists: [GuardedBuffer] = []
     if style.withRows && !style.emptyRows {
-      let makers: [(String, (Int) -> Int32)] = [
-        ("rows.example", { Int32($0 / 4) }), ("rows.position", { Int32($0 % 4 + 2) }),
-        ("rows.length", { _ in 9 }), ("rows.location", { Int32($0 % 4) }),
-        ("rows.subspace", { _ in -1 }), ("rows.adapter", { _ in 0 }),
-      ]
-      for (name, value) in makers {
+      for (name, value) in RowPlaces.lists {
         let buffer = try GuardedBuffer(name, byteCount: rows * 4)
         let list = buffer.base.bindMemory(to: Int32.self, capacity: rows)
         for row in 0..<rows { list[row] = value(row) }
@@ -90,14 +85,9 @@ final class CallFrame {
       var description = reft_rows_t()
       description.struct_size = UInt32(size + tail)
       description.n = Int64(rows)
-      if lists.count == 6 {
+      if !lists.isEmpty {
         let pointers = lists.map { UnsafePointer($0.base.assumingMemoryBound(to: Int32.self)) }
-        description.example = pointers[0]
-        description.position = pointers[1]
-        description.length = pointers[2]
-        description.location = pointers[3]
-        description.subspace = pointers[4]
-        description.adapter = pointers[5]
+        RowPlaces.set(pointers, in: &description)
       }
       memory.base.bindMemory(to: reft_rows_t.self, capacity: 1).initialize(to: description)
       memory.makeReadOnly()

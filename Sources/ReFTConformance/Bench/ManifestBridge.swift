@@ -291,7 +291,11 @@ private final class BridgedInstance {
     call.randomKey = args.rng_key
     call.randomStep = args.rng_step
     do {
-      try body(&call, args)
+      let table = args.rows?.pointee ?? reft_rows_t()
+      try RowPlaces.withOrigins(rows: call.rows, replacing: table) { origins in
+        call.origins = origins
+        try body(&call, args)
+      }
       return REFT_OK
     } catch {
       return fail(error, args.call)

@@ -101,7 +101,10 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
   call.scratch = memory.block(call.scratchByteCount)
   call.randomKey = CallStyle().rngKey
   call.randomStep = CallStyle().rngStep
-  try instance.forward(call)
+  try RowPlaces.withOrigins(rows: rows) { origins in
+    call.origins = origins
+    try instance.forward(call)
+  }
   return Array(UnsafeBufferPointer(start: output, count: x.count))
 }
 
