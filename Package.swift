@@ -26,6 +26,8 @@ let package = Package(
     .library(name: "DiReFT", type: .dynamic, targets: ["DiReFT"]),
     .library(name: "AdditiveSteering", type: .dynamic, targets: ["AdditiveSteering"]),
     .library(name: "LowRankFamily", type: .dynamic, targets: ["LowRankFamily"]),
+    .library(name: "ProjectionFamily", type: .dynamic, targets: ["ProjectionFamily"]),
+    .library(name: "RED", type: .dynamic, targets: ["RED"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -116,7 +118,8 @@ let package = Package(
       swiftSettings: swift
     ),
 
-    // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths.
+    // Plugins. SwiftPM's default folder of that name is for build plugins, hence the paths. What those
+    // in C share are headers in Plugins/Shared, which belong to no target.
     .target(
       name: "LoReFT",
       dependencies: ["CReFTPlugin"],
@@ -142,6 +145,20 @@ let package = Package(
       name: "LowRankFamily",
       dependencies: ["CReFTPlugin"],
       path: "Plugins/LowRankFamily",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "ProjectionFamily",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/ProjectionFamily",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "RED",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/RED",
       exclude: ["README.md"],
       linkerSettings: [.linkedLibrary("m")]
     ),

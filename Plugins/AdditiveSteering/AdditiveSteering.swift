@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Additive steering: y = h + α v. The vector is trained, or given by whoever made the adapter.
+// Additive steering: y = h + α v. The vector is trained, or given by whoever made the adapter. Its
+// sibling that keeps the length of a row is in NormSteering.swift.
 
 public import CReFTPlugin
 import ReFTPluginKit
 
-private let library = PluginLibrary(AdditiveSteering.self)
+private let library = PluginLibrary(AdditiveSteering.self, NormSteering.self)
 
 /// The plugin's entry.
 @c(reft_plugin_entry_v1) @implementation
@@ -38,11 +39,17 @@ final class AdditiveSteering: Intervention {
 
   init(shape: Shape, options: OptionValues) throws {
     width = shape.width
-    alpha = Float(options[Self.alpha])
+    alpha = try Self.strength(options)
     isTrainable = options[Self.trainable]
+  }
+
+  /// The option `alpha` as the float32 that rows are computed in.
+  static func strength(_ options: OptionValues) throws -> Float {
+    let alpha = Float(options[alpha])
     guard alpha.isFinite else {
       throw PluginError.invalid("alpha is \(options[Self.alpha]), which no float32 can hold")
     }
+    return alpha
   }
 
   var parameters: [Parameter] {

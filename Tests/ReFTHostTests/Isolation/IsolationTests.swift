@@ -43,17 +43,28 @@ struct IsolationTests {
   @Test(
     "an isolated plugin gives the same bits as in process",
     arguments: [
-      ["rank": OptionValue.int(4)],
-      ["rank": .int(2), "dropout": .float(0.3), "activation": .string("gelu")],
-    ]
+      ("LoReFT", ["rank": OptionValue.int(4)]),
+      ("LoReFT", ["rank": .int(2), "dropout": .float(0.3), "activation": .string("gelu")]),
+      ("LoReFT", ["subspace": .string("0,2-3")]), ("LowRankFamily", [:]), ("ProjectionFamily", [:]),
+      ("RED", [:]), ("AdditiveSteering", [:]),
+    ] as [(String, [String: OptionValue])]
   )
-  func sameBits(options: [String: OptionValue]) throws {
-    let folder = try #require(BuiltPlugins.folder)
-    let inside = try #require(
-      try PluginBytes(try PluginFile(path: folder + "/libLoReFT.so")).loadHere().first
-    )
-    let outside = try load(folder + "/libLoReFT.so", try settings())
-    #expect(outside.isolation == .process && outside.description == inside.description)
+  func sameBits(library: String, options: [String: OptionValue]) throws {
+    let path = try #require(BuiltPlugins.folder) + "/lib\(library).so"
+    let inside = try PluginBytes(try PluginFile(path: path)).loadHere()
+    let outside = try IsolatedLoader.load(try PluginFile(path: path), settings: try settings())
+    try #require(inside.count == outside.count && !inside.isEmpty)
+    for (inside, outside) in zip(inside, outside) {
+      #expect(outside.isolation == .process && outside.description == inside.description)
+      try expectSameBits(inside, outside, options)
+    }
+  }
+
+  private func expectSameBits(
+    _ inside: Plugin,
+    _ outside: Plugin,
+    _ options: [String: OptionValue]
+  ) throws {
     let both = try [inside, outside].map {
       InstanceHarness(try $0.makeInstance(at: Self.site, options: options), dim: 24)
     }

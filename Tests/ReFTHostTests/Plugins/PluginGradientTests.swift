@@ -40,6 +40,14 @@ struct PluginGradientTests {
       ),
       GradientCase(plugin: "consreft", options: ["rank": .int(3)]),
       GradientCase(plugin: "lobireft", options: ["rank": .int(3), "dropout": .float(0.2)]),
+      GradientCase(plugin: "loreft", options: ["rank": .int(5), "subspace": .string("0-1,3")]),
+      GradientCase(plugin: "red"),
+      GradientCase(plugin: "ablate", options: ["rank": .int(2), "strength": .float(0.6)]),
+      GradientCase(plugin: "clamp", options: ["rank": .int(3)]),
+      GradientCase(plugin: "affine", options: ["rank": .int(2)]),
+      GradientCase(plugin: "norm-steering", options: ["alpha": .float(1.5)]),
+      GradientCase(plugin: "reft-r1"),
+      GradientCase(plugin: "reft-r1", options: ["rank": .int(6), "top_k": .int(2)]),
     ]
 
   @Test("agree with central differences along random directions", arguments: cases)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * edit_options.h: what an edit states about itself, an instance of one, and how its options are
+ * read. edit_plugin.h makes a plugin from that.
+ */
+#ifndef SHARED_EDIT_OPTIONS_H
+#define SHARED_EDIT_OPTIONS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "reft_plugin.h"
+#include "rows.h"
+
+#define STR(text) \
+  { text, sizeof(text) - 1 }
+
+#define EDIT_OPTION_LIMIT 8
+#define EDIT_RANGE_LIMIT 32
+
+typedef struct edit edit_t;
+
+typedef struct edit_range { /* directions first...last - 1 */
+  int64_t first, last;
+} edit_range_t;
+
+struct reft_instance {
+  const reft_host_t* host;
+  const edit_t* edit;
+  int64_t d, r; /* width of a row; number of directions, 0 where the edit has none */
+  activation_t act;
+  int kind;      /* of a family: which of its edits */
+  float dropout; /* share of the edited row, in training */
+  float strength;
+  int64_t choice;                       /* a number or flag of the edit's own, set by `setup` */
+  reft_option_t set[EDIT_OPTION_LIMIT]; /* in the order of the edit's options; texts: the choice's
+                                           number in i, the text itself only during `setup` */
+  int64_t n_ranges;                     /* of directions that are edited, where chosen */
+  edit_range_t ranges[EDIT_RANGE_LIMIT];
+};
+
+typedef struct edit_row { /* one row of a call; what does not exist is NULL */
+  const float* const* params;
+  const float* h;
+  float* saved;   /* `saved` numbers; in inference they are scratch */
+  float* scratch; /* `scratch` numbers */
+  float* y;       /* forward */
+  const float* g; /* backward: d loss / d y */
+  float* dx;
+  float* const* dparams;
+} edit_row_t;
+
+struct edit {
+  int kind;
+  uint32_t n_options;
+  const reft_option_info_t* options;
+  // Reads self->set. Returns NULL, or the sentence that says why not.
+  const char* (*setup)(reft_instance_t* self);
+  uint32_t (*n_params)(const reft_instance_t* self);
+  // Changes what differs from a trained matrix [r, d] (vector [d] where r is 0), uniform as
+  // torch.nn.Linear starts.
+  void (*param)(const reft_instance_t* self, uint32_t index, reft_param_info_t* out);
+  int64_t (*saved)(const reft_instance_t* self);
+  int64_t (*scratch)(const reft_instance_t* self);
+  // y may be h.
+  void (*forward)(const reft_instance_t* self, const edit_row_t* row);
+  // dx may be g.
+  void (*backward)(const reft_instance_t* self, const edit_row_t* row);
+};
+
+#define EDIT_OPTION(kind_of_option, text) \
+  .struct_size = sizeof(reft_option_info_t), .type = kind_of_option, .name = STR(text)
+
+// Options that several edits have, always with one meaning.
+#define EDIT_RANK(count)                                                                         \
+  {                                                                                              \
+    EDIT_OPTION(REFT_OPTION_INT, "rank"), .help = STR("number of directions r that are edited"), \
+                                          .default_i = count, .minimum = 1, .maximum = 65536     \
+  }
+#define EDIT_DROPOUT                                                                         \
+  {                                                                                          \
+    EDIT_OPTION(REFT_OPTION_FLOAT, "dropout"),                                               \
+        .help =                                                                              \
+            STR("share of the edited row that training sets to zero, the rest being scaled " \
+                "up"),                                                                       \
+        .minimum = 0, .maximum = 0.99                                                        \
+  }
+#define EDIT_ACTIVATION                                                                          \
+  {                                                                                              \
+    EDIT_OPTION(REFT_OPTION_STRING, "activation"), .help = STR("function applied to W h + b"),   \
+                                                   .choices = STR("linear|relu|gelu|silu|tanh"), \
+                                                   .default_s = STR("linear"), .minimum = 1      \
+  }
+
+// The place of an option in the edit's list, or -1.
+SHARED int edit_find(const edit_t* edit, reft_str_t name) {
+  for (uint32_t i = 0; i < edit->n_options; i++)
+    if (edit->options[i].name.len == name.len &&
+        memcmp(edit->options[i].name.ptr, name.ptr, name.len) == 0)
+      return (int)i;
+  return -1;
+}
+
+// What an option of this name is set to; NULL when the edit has none.
+SHARED const reft_option_t* edit_get(const reft_instance_t* self, const char* name) {
+  int i = edit_find(self->edit, (reft_str_t){name, strlen(name)});
+  return i < 0 ? NULL : &self->set[i];
+}
+
+// The number of `text` among choices that '|' separates, or -1.
+SHARED int64_t edit_choice(reft_str_t choices, reft_str_t text) {
+  int64_t number = 0;
+  for (uint64_t start = 0; start <= choices.len; number++) {
+    uint64_t end = start;
+    while (end < choices.len && choices.ptr[end] != '|') end++;
+    if (end - start == text.len && memcmp(choices.ptr + start, text.ptr, text.len) == 0)
+      return number;
+    start = end + 1;
+  }
+  return -1;
+}
+
+// 1 when the schema allows the value; a choice gets its number.
+SHARED int edit_allows(const reft_option_info_t* info, reft_option_t* o) {
+  if (o->type != info->type) return 0;
+  double number = o->type == REFT_OPTION_FLOAT ? o->f : (double)o->i;
+  if (o->type == REFT_OPTION_FLAG) return o->i == 0 || o->i == 1;
+  if (o->type != REFT_OPTION_STRING)
+    return isfinite(number) &&
+           (info->minimum > info->maximum || (number >= info->minimum && number <= info->maximum));
+  if (info->choices.len == 0) return 1;
+  o->i = edit_choice(info->choices, o->s);
+  return o->i >= 0;
+}
+
+SHARED reft_status_t edit_option_info(const edit_t* edit, uint32_t index, reft_option_info_t* out) {
+  if (index >= edit->n_options) return REFT_E_INVALID;
+  uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
+  memcpy(out, &edit->options[index], size);
+  out->struct_size = size;
+  return REFT_OK;
+}
+
+// Takes defaults, then what the user set. NULL, or why not.
+SHARED const char* edit_read(reft_instance_t* self, const reft_option_t* list, uint32_t count) {
+  const edit_t* edit = self->edit;
+  for (uint32_t i = 0; i < edit->n_options; i++) {
+    const reft_option_info_t* info = &edit->options[i];
+    self->set[i] = (reft_option_t){.struct_size = sizeof(reft_option_t),
+                                   .type = info->type,
+                                   .name = info->name,
+                                   .i = info->default_i,
+                                   .f = info->default_f,
+                                   .s = info->default_s};
+    if (info->type == REFT_OPTION_STRING)
+      self->set[i].i = edit_choice(info->choices, info->default_s);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    int place = edit_find(edit, list[i].name);
+    if (place < 0) return "an option is unknown";
+    reft_option_t given = list[i];
+    if (!edit_allows(&edit->options[place], &given))
+      return "an option has the wrong type, or a value out of its range or choices";
+    given.name = edit->options[place].name;
+    self->set[place] = given;
+  }
+  return NULL;
+}
+
+// What the options of common names mean. NULL, or why not.
+SHARED const char* edit_common(reft_instance_t* self) {
+  const reft_option_t* o;
+  if ((o = edit_get(self, "rank"))) self->r = o->i;
+  if ((o = edit_get(self, "dropout"))) self->dropout = (float)o->f;
+  if ((o = edit_get(self, "activation"))) self->act = (activation_t)o->i;
+  return self->r <= self->d ? NULL : "rank must lie between 1 and the width of a row";
+}
+
+#endif

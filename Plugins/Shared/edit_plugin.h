@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * edit_plugin.h: the ABI as our C plugins speak it, written once. An edit states its options, its
+ * parameters, how many numbers it needs, and how one row goes forward and backward; what stands
+ * here makes the tables from that, checks what the host passes, walks the rows, and adds dropout of
+ * the edited row where an option of that name exists. What an edit states is in edit_options.h, the
+ * arithmetic of a row in rows.h.
+ *
+ * A library defines its edits and, for each, `EDIT_PLUGIN(name, edit, summary, capabilities)`, then
+ * once `EDIT_LIBRARY(&plugin_a, &plugin_b)`.
+ */
+#ifndef SHARED_EDIT_PLUGIN_H
+#define SHARED_EDIT_PLUGIN_H
+
+#include "edit_options.h"
+
+/* ---- Life of an instance ---- */
+
+SHARED reft_status_t edit_fail(const reft_host_t* host, reft_call_t* call, reft_status_t code,
+                               const char* text) {
+  host->set_error(host->context, call, code, text, strlen(text));
+  return code;
+}
+
+SHARED reft_status_t edit_create(const edit_t* edit, const reft_host_t* host,
+                                 const reft_shape_t* shape, const reft_option_t* list,
+                                 uint32_t count, reft_call_t* call, reft_instance_t** out) {
+  *out = NULL;
+  if (shape->dtype != REFT_F32 || shape->dim < 1)
+    return edit_fail(host, call, REFT_E_UNSUPPORTED, "rows must be float32 and at least 1 wide");
+  reft_instance_t made = {.host = host, .edit = edit, .d = shape->dim, .kind = edit->kind};
+  const char* reason = edit_read(&made, list, count);
+  if (!reason) reason = edit_common(&made);
+  if (!reason && edit->setup) reason = edit->setup(&made);
+  if (reason) return edit_fail(host, call, REFT_E_INVALID, reason);
+  for (uint32_t i = 0; i < edit->n_options; i++) made.set[i].s = (reft_str_t){NULL, 0};
+  reft_instance_t* self = host->alloc(host->context, sizeof *self);
+  if (!self) return edit_fail(host, call, REFT_E_NOMEM, "no memory for an instance");
+  *self = made;
+  *out = self;
+  return REFT_OK;
+}
+
+SHARED void edit_destroy(reft_instance_t* self) {
+  if (self) self->host->free(self->host->context, self);
+}
+
+SHARED reft_status_t edit_param_info(reft_instance_t* self, uint32_t index,
+                                     reft_param_info_t* out) {
+  if (index >= self->edit->n_params(self)) return REFT_E_INVALID;
+  double bound = 1 / sqrt((double)self->d);
+  reft_param_info_t info = {
+      .struct_size = out->struct_size < sizeof info ? out->struct_size : (uint32_t)sizeof info,
+      .rank = self->r ? 2 : 1,
+      .dims = {self->r ? self->r : self->d, self->r ? self->d : 0},
+      .dtype = REFT_F32,
+      .flags = REFT_PARAM_TRAINABLE,
+      .init_kind = REFT_INIT_UNIFORM,
+      .init_a = -bound,
+      .init_b = bound,
+      .learning_rate_scale = 1,
+      .weight_decay_scale = 1};
+  self->edit->param(self, index, &info);
+  memcpy(out, &info, info.struct_size);
+  return REFT_OK;
+}
+
+// Makes of a parameter a vector of `count` numbers without decay.
+SHARED void edit_vector(reft_param_info_t* info, int64_t count) {
+  info->rank = 1;
+  info->dims[0] = count;
+  info->dims[1] = 0;
+  info->flags |= REFT_PARAM_NO_DECAY;
+}
+
+// Makes of a matrix one whose rows stay orthonormal.
+SHARED void edit_orthonormal(reft_param_info_t* info) {
+  info->flags |= REFT_PARAM_NO_DECAY;
+  info->init_kind = REFT_INIT_ORTHOGONAL;
+  info->constraint = REFT_CONSTRAINT_ORTHONORMAL_ROWS;
+}
+
+// Makes of a parameter one that starts as one value everywhere.
+SHARED void edit_constant(reft_param_info_t* info, double value) {
+  info->init_kind = REFT_INIT_CONSTANT;
+  info->init_a = value;
+  info->init_b = 0;
+}
+
+/* ---- Calls ---- */
+
+// Scratch: what the edit asks for, what is saved in training, two rows for dropout.
+SHARED int64_t edit_scratch(const reft_instance_t* self) {
+  return self->edit->scratch(self) + self->edit->saved(self) + 2 * self->d;
+}
+
+SHARED reft_status_t edit_plan(reft_instance_t* self, const reft_shape_t* shape,
+                               reft_workspace_t* out) {
+  if (shape->dim != self->d || shape->dtype != REFT_F32) return REFT_E_UNSUPPORTED;
+  out->saved_bytes_per_row = (uint64_t)self->edit->saved(self) * sizeof(float);
+  out->saved_bytes_fixed = 0;
+  out->scratch_bytes_per_row = 0;
+  out->scratch_bytes_fixed = (uint64_t)edit_scratch(self) * sizeof(float);
+  return REFT_OK;
+}
+
+SHARED int edit_is_rows(const reft_instance_t* self, const reft_mat_t* m, int64_t n) {
+  return m->data && m->dtype == REFT_F32 && m->cols == self->d && m->rows == n &&
+         m->col_stride == 1;
+}
+
+SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* args,
+                                int needs_saved) {
+  uint64_t saved = (uint64_t)(args->x.rows * self->edit->saved(self)) * sizeof(float);
+  uint64_t scratch = (uint64_t)edit_scratch(self) * sizeof(float);
+  if (!REFT_HAS(args, reft_args_t, rng_step) || !args->params ||
+      args->n_params != self->edit->n_params(self) || !edit_is_rows(self, &args->x, args->x.rows) ||
+      args->scratch_bytes < scratch || (needs_saved && args->saved_bytes < saved))
+    return edit_fail(self->host, args->call, REFT_E_INVALID,
+                     "x, the parameters or the memory are not as planned");
+  if (args->flags >> 16)
+    return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
+                     "an unknown flag must be understood");
+  return REFT_OK;
+}
+
+// y = dropout(x). The noise is named by the token, so that it does not depend on a batch's split.
+SHARED void edit_drop(const reft_instance_t* self, const reft_args_t* args, int64_t i,
+                      const float* x, float* noise, float* y) {
+  const reft_rows_t* rows = args->rows;
+  uint64_t example = rows && rows->example ? (uint32_t)rows->example[i] : 0;
+  uint64_t position = rows && rows->position ? (uint32_t)rows->position[i] : (uint64_t)i;
+  self->host->rng_uniform(self->host->context, args->rng_key, args->rng_step,
+                          (example << 40) + position * (uint64_t)self->d, noise, self->d);
+  rows_drop(self->d, self->dropout, noise, x, y);
+}
+
+SHARED reft_status_t edit_forward(reft_instance_t* self, const reft_args_t* args) {
+  int training = (args->flags & REFT_CALL_TRAINING) != 0;
+  reft_status_t status = edit_check(self, args, training);
+  if (status != REFT_OK) return status;
+  if (!edit_is_rows(self, &args->y, args->x.rows))
+    return edit_fail(self->host, args->call, REFT_E_INVALID, "y does not fit x");
+  int64_t saved = self->edit->saved(self);
+  float* noise = (float*)args->scratch + self->edit->scratch(self) + saved;
+  edit_row_t row = {.params = (const float* const*)args->params, .scratch = args->scratch};
+  for (int64_t i = 0; i < args->x.rows; i++) {
+    row.h = (const float*)args->x.data + i * args->x.row_stride;
+    row.y = (float*)args->y.data + i * args->y.row_stride;
+    row.saved = training ? (float*)args->saved + i * saved : noise - saved;
+    self->edit->forward(self, &row);
+    if (training && self->dropout > 0) edit_drop(self, args, i, row.y, noise, row.y);
+  }
+  return REFT_OK;
+}
+
+SHARED reft_status_t edit_backward(reft_instance_t* self, const reft_args_t* args) {
+  reft_status_t status = edit_check(self, args, 1);
+  if (status != REFT_OK) return status;
+  int64_t n = args->x.rows, saved = self->edit->saved(self);
+  int needs_dx = (args->flags & REFT_CALL_NEED_DX) != 0;
+  int needs_dp = (args->flags & REFT_CALL_NEED_DPARAMS) != 0;
+  if (!edit_is_rows(self, &args->dy, n) || (needs_dx && !edit_is_rows(self, &args->dx, n)) ||
+      (needs_dp && !args->dparams))
+    return edit_fail(self->host, args->call, REFT_E_INVALID, "dy or dx does not fit x");
+  float* noise = (float*)args->scratch + self->edit->scratch(self) + saved;
+  edit_row_t row = {.params = (const float* const*)args->params,
+                    .scratch = args->scratch,
+                    .dparams = needs_dp ? (float* const*)args->dparams : NULL};
+  for (int64_t i = 0; i < n; i++) {
+    row.h = (const float*)args->x.data + i * args->x.row_stride;
+    row.g = (const float*)args->dy.data + i * args->dy.row_stride;
+    row.saved = (float*)args->saved + i * saved;
+    row.dx = needs_dx ? (float*)args->dx.data + i * args->dx.row_stride : NULL;
+    if (self->dropout > 0) {
+      edit_drop(self, args, i, row.g, noise, noise + self->d);
+      row.g = noise + self->d;
+    }
+    self->edit->backward(self, &row);
+  }
+  return REFT_OK;
+}
+
+// The gradient of a parameter, or NULL where none is asked for.
+SHARED float* edit_gradient(const edit_row_t* row, uint32_t index) {
+  return row->dparams ? row->dparams[index] : NULL;
+}
+
+// Without dropout, numbers depend on x and the parameters alone, in training too.
+SHARED const void* edit_extension(reft_instance_t* self, const char* id) {
+  return self->dropout == 0 && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+}
+
+/* ---- Tables ---- */
+
+#define EDIT_PROMISES (REFT_CAP_ROWWISE | REFT_CAP_REENTRANT | REFT_CAP_INPLACE | REFT_CAP_BITWISE)
+
+// Defines the table plugin_<name> for an edit; `more` are promises beside those that all keep.
+#define EDIT_PLUGIN(name, plugin_id, of_edit, text, more)                                          \
+  static reft_status_t name##_option(uint32_t index, reft_option_info_t* out) {                    \
+    return edit_option_info(&of_edit, index, out);                                                 \
+  }                                                                                                \
+  static reft_status_t name##_create(const reft_host_t* host, const reft_shape_t* shape,           \
+                                     const reft_option_t* list, uint32_t count, reft_call_t* call, \
+                                     reft_instance_t** out) {                                      \
+    return edit_create(&of_edit, host, shape, list, count, call, out);                             \
+  }                                                                                                \
+  static const reft_plugin_t plugin_##name = {.struct_size = sizeof(reft_plugin_t),                \
+                                              .id = STR(plugin_id),                                \
+                                              .version = STR("1.0.0"),                             \
+                                              .summary = STR(text),                                \
+                                              .license = STR("Apache-2.0"),                        \
+                                              .capabilities = EDIT_PROMISES | (more),              \
+                                              .dtypes = 1u << REFT_F32,                            \
+                                              .option_info = name##_option,                        \
+                                              .create = name##_create,                             \
+                                              .destroy = edit_destroy,                             \
+                                              .param_info = edit_param_info,                       \
+                                              .plan = edit_plan,                                   \
+                                              .forward = edit_forward,                             \
+                                              .backward = edit_backward,                           \
+                                              .extension = edit_extension}
+
+// Defines the entry.
+#define EDIT_LIBRARY(...)                                                                 \
+  const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {             \
+    static const reft_plugin_t* const plugins[] = {__VA_ARGS__};                          \
+    static const reft_library_t library = {.struct_size = sizeof library,                 \
+                                           .abi_major = REFT_ABI_MAJOR,                   \
+                                           .abi_minor = REFT_ABI_MINOR,                   \
+                                           .n_plugins = sizeof plugins / sizeof *plugins, \
+                                           .plugins = plugins};                           \
+    (void)args;                                                                           \
+    return &library;                                                                      \
+  }                                                                                       \
+  REFT_STATIC_ASSERT(1, "")
+
+#endif
