@@ -121,8 +121,9 @@ static int offered(void) {
 static int wants_tiles = 0;
 static atomic_int tiles;
 
-/* Whether the processor has tiles for bfloat16 and what splits numbers for them, and the system saves
- * tiles when it changes threads; it wants to be asked, once for all threads of the process. */
+/* Whether the processor has tiles for bfloat16 and what splits numbers for them, and the system
+ * saves tiles when it changes threads; it wants to be asked, once for all threads of the process.
+ */
 static int has_tiles(void) {
 #if defined(__x86_64__) && defined(__linux__)
   unsigned a, b, c, d;

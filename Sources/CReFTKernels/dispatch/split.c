@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chooses the kernels of reft_split.h: reference, or AVX-512 with AMX.
-#include "reft_split.h"
-
 #include "../ref/ref_kernels.h"
 #include "../x86/x86_kernels.h"
 #include "reft_kernels.h"
+#include "reft_split.h"
 
 void reft_split_left(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles) {
 #if defined(__x86_64__)
@@ -16,8 +15,7 @@ void reft_split_left(size_t kc, size_t count, const float* rows, size_t stride, 
   reft_split_left_ref(kc, count, rows, stride, tiles);
 }
 
-void reft_split_columns(size_t kc, size_t count, const float* rows, size_t stride,
-                        uint8_t* tiles) {
+void reft_split_columns(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles) {
 #if defined(__x86_64__)
   if (reft_kernels_use_tiles()) {
     reft_split_columns_avx512(kc, count, rows, stride, tiles);
@@ -38,9 +36,9 @@ void reft_split_pair(size_t columns, const float* even, const float* odd, uint8_
   reft_split_pair_ref(columns, even, odd, tiles, stride);
 }
 
-void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left,
-                     size_t left_stride, const uint8_t* right, size_t right_stride, float* c,
-                     size_t ldc, int accumulate) {
+void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
+                     const uint8_t* right, size_t right_stride, float* c, size_t ldc,
+                     int accumulate) {
 #if defined(__x86_64__)
   if (reft_kernels_use_tiles()) {
     reft_gemm_split_amx(m, columns, runs, left, left_stride, right, right_stride, c, ldc,

@@ -20,21 +20,22 @@
  * REFT_KERNELS does not name a lesser kind. */
 int reft_kernels_use_tiles(void);
 
-/* Splits `count` rows (16 at most; those from `count` on are zero) of `kc` floats, a multiple of 32,
- * into tiles of a left matrix, one for every 32. */
+/* Splits `count` rows (16 at most; those from `count` on are zero) of `kc` floats, a multiple of
+ * 32, into tiles of a left matrix, one for every 32. */
 void reft_split_left(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles);
 /* Splits the same into tiles of a right matrix whose columns these rows are. */
 void reft_split_columns(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles);
-/* Splits rows 2 k and 2 k + 1 of a right matrix, `columns` floats each, a multiple of 16. Numbers of
- * each 16 columns go to a panel of their own, `stride` bytes after the one before; `tiles` is where
- * the first panel has row 2 k: 64 bytes for the high parts and 64, 1024 bytes later, for the low. */
+/* Splits rows 2 k and 2 k + 1 of a right matrix, `columns` floats each, a multiple of 16. Numbers
+ * of each 16 columns go to a panel of their own, `stride` bytes after the one before; `tiles` is
+ * where the first panel has row 2 k: 64 bytes for the high parts and 64, 1024 bytes later, for the
+ * low. */
 void reft_split_pair(size_t columns, const float* even, const float* odd, uint8_t* tiles,
                      size_t stride);
 /* C[m, columns] (+)= A[m, 32 runs] B[32 runs, columns]. A lies in groups of 16 rows, `left_stride`
  * bytes apart, B in panels of 16 columns, `right_stride` apart. Tiles are added to C one after the
  * other, so that a row's bits depend on no other row. */
-void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left,
-                     size_t left_stride, const uint8_t* right, size_t right_stride, float* c,
-                     size_t ldc, int accumulate);
+void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
+                     const uint8_t* right, size_t right_stride, float* c, size_t ldc,
+                     int accumulate);
 
 #endif

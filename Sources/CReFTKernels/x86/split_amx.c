@@ -103,42 +103,42 @@ typedef struct tile_shapes {
 } tile_shapes_t;
 
 // Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
-#define BLOCK(NAME, ROWS, COLUMNS)                                                               \
-  TILES static void NAME(size_t runs, const uint8_t* a, size_t as, const uint8_t* b, size_t bs,  \
-                         float* c, size_t ldc, int accumulate) {                                 \
-    if (accumulate) {                                                                            \
-      _tile_loadd(0, c, 4 * ldc);                                                                \
-      if (COLUMNS > 1) _tile_loadd(1, c + 16, 4 * ldc);                                          \
-      if (ROWS > 1) _tile_loadd(2, c + 16 * ldc, 4 * ldc);                                       \
-      if (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, c + 16 * ldc + 16, 4 * ldc);                   \
-    } else {                                                                                     \
-      _tile_zero(0);                                                                             \
-      if (COLUMNS > 1) _tile_zero(1);                                                            \
-      if (ROWS > 1) _tile_zero(2);                                                               \
-      if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                                \
-    }                                                                                            \
-    for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {        \
-      _tile_loadd(4, a, 64);                                                                     \
-      if (ROWS > 1) _tile_loadd(5, a + as, 64);                                                  \
-      _tile_loadd(6, b + 1024, 64);                                                              \
-      if (COLUMNS > 1) _tile_loadd(7, b + bs + 1024, 64);                                        \
-      PRODUCTS(ROWS, COLUMNS)                                                                    \
-      _tile_loadd(6, b, 64);                                                                     \
-      if (COLUMNS > 1) _tile_loadd(7, b + bs, 64);                                               \
-      PRODUCTS(ROWS, COLUMNS)                                                                    \
-      _tile_loadd(4, a + 1024, 64);                                                              \
-      if (ROWS > 1) _tile_loadd(5, a + as + 1024, 64);                                           \
-      PRODUCTS(ROWS, COLUMNS)                                                                    \
-    }                                                                                            \
-    _tile_stored(0, c, 4 * ldc);                                                                 \
-    if (COLUMNS > 1) _tile_stored(1, c + 16, 4 * ldc);                                           \
-    if (ROWS > 1) _tile_stored(2, c + 16 * ldc, 4 * ldc);                                        \
-    if (ROWS > 1 && COLUMNS > 1) _tile_stored(3, c + 16 * ldc + 16, 4 * ldc);                    \
+#define BLOCK(NAME, ROWS, COLUMNS)                                                              \
+  TILES static void NAME(size_t runs, const uint8_t* a, size_t as, const uint8_t* b, size_t bs, \
+                         float* c, size_t ldc, int accumulate) {                                \
+    if (accumulate) {                                                                           \
+      _tile_loadd(0, c, 4 * ldc);                                                               \
+      if (COLUMNS > 1) _tile_loadd(1, c + 16, 4 * ldc);                                         \
+      if (ROWS > 1) _tile_loadd(2, c + 16 * ldc, 4 * ldc);                                      \
+      if (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, c + 16 * ldc + 16, 4 * ldc);                  \
+    } else {                                                                                    \
+      _tile_zero(0);                                                                            \
+      if (COLUMNS > 1) _tile_zero(1);                                                           \
+      if (ROWS > 1) _tile_zero(2);                                                              \
+      if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                               \
+    }                                                                                           \
+    for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {       \
+      _tile_loadd(4, a, 64);                                                                    \
+      if (ROWS > 1) _tile_loadd(5, a + as, 64);                                                 \
+      _tile_loadd(6, b + 1024, 64);                                                             \
+      if (COLUMNS > 1) _tile_loadd(7, b + bs + 1024, 64);                                       \
+      PRODUCTS(ROWS, COLUMNS)                                                                   \
+      _tile_loadd(6, b, 64);                                                                    \
+      if (COLUMNS > 1) _tile_loadd(7, b + bs, 64);                                              \
+      PRODUCTS(ROWS, COLUMNS)                                                                   \
+      _tile_loadd(4, a + 1024, 64);                                                             \
+      if (ROWS > 1) _tile_loadd(5, a + as + 1024, 64);                                          \
+      PRODUCTS(ROWS, COLUMNS)                                                                   \
+    }                                                                                           \
+    _tile_stored(0, c, 4 * ldc);                                                                \
+    if (COLUMNS > 1) _tile_stored(1, c + 16, 4 * ldc);                                          \
+    if (ROWS > 1) _tile_stored(2, c + 16 * ldc, 4 * ldc);                                       \
+    if (ROWS > 1 && COLUMNS > 1) _tile_stored(3, c + 16 * ldc + 16, 4 * ldc);                   \
   }
-#define PRODUCTS(ROWS, COLUMNS)                      \
-  _tile_dpbf16ps(0, 4, 6);                           \
-  if (COLUMNS > 1) _tile_dpbf16ps(1, 4, 7);          \
-  if (ROWS > 1) _tile_dpbf16ps(2, 5, 6);             \
+#define PRODUCTS(ROWS, COLUMNS)             \
+  _tile_dpbf16ps(0, 4, 6);                  \
+  if (COLUMNS > 1) _tile_dpbf16ps(1, 4, 7); \
+  if (ROWS > 1) _tile_dpbf16ps(2, 5, 6);    \
   if (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
 BLOCK(block_1_1, 1, 1)
 BLOCK(block_1_2, 1, 2)
