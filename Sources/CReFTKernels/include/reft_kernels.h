@@ -13,8 +13,8 @@ int reft_kernels_use_avx2(void);
 /* 1 when, besides, it has AVX-512 VNNI on 256-bit registers and REFT_KERNELS is not "avx2". Matrix
  * products use AVX-512 under the same condition, with the same bits. */
 int reft_kernels_use_vnni(void);
-/* Switches to the reference kernels (0), to what the processor offers (1), to AVX2 at most (2), or to
- * AVX-512 without matrix tiles (3); for tests. */
+/* Switches to the reference kernels (0), to what the processor offers (1), to AVX2 at most (2), or
+ * to AVX-512 without matrix tiles (3); for tests. */
 void reft_kernels_select(int level);
 
 /* Tells the processor that the caller spins. */
