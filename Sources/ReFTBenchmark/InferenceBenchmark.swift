@@ -43,7 +43,7 @@ public struct InferenceBenchmark {
     let cache = try pass.makeCache(capacity: tokens)
     let prompt = promptTokens(tokens)
     let run = {
-      cache.truncate(to: 0)
+      try cache.truncate(to: 0)
       _ = try pass.step([(cache, prompt)], editor: nil)
     }
     let seconds = try median(runs: runs, run)
@@ -77,7 +77,7 @@ public struct InferenceBenchmark {
     let prompt = promptTokens(past)
     for cache in caches { _ = try pass.step([(cache, prompt)], editor: nil) }
     let run = {
-      for cache in caches { cache.truncate(to: past) }
+      for cache in caches { try cache.truncate(to: past) }
       for index in 0..<tokens {
         let token = prompt[index % prompt.count]
         _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
@@ -116,7 +116,7 @@ public struct InferenceBenchmark {
     let prompt = promptTokens(past)
     _ = try pass.step([(cache, prompt)], editor: nil)
     return try Self.medians(count: editors.count, runs: runs) { place in
-      cache.truncate(to: past)
+      try cache.truncate(to: past)
       for index in 0..<tokens {
         let editor = try editors[place](past + index)
         _ = try pass.step([(cache, [prompt[index % prompt.count]])], editor: editor)

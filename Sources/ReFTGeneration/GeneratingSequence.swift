@@ -12,9 +12,9 @@ final class GeneratingSequence {
   let number: Int
   let request: GenerationRequest
   let promptIds: [Int32]
-  /// Keys and values; nil until the first step, which takes the memory.
+  /// Keys and values; nil until the first step.
   private var cache: KVCache?
-  private let pass: ModelRuntime
+  private let runtime: ModelRuntime
   private let stopIds: Set<Int32>
 
   private var sampler: Sampler
@@ -34,12 +34,14 @@ final class GeneratingSequence {
     request: GenerationRequest,
     promptIds: [Int32],
     model: LoadedModel,
-    pass: ModelRuntime
+    runtime: ModelRuntime
   ) {
     self.number = number
     self.request = request
     self.promptIds = promptIds
-    self.pass = pass
+    self.runtime = runtime
+    needsWholePrompt =
+      request.adapter?.units.contains { !$0.plugin.capabilities.contains(.rowwise) } == true
     stopIds = request.ignoresEnd ? [] : model.text.stopIds
     sampler = Sampler(request.sampling)
     decoder = Tokenizer.Decoder(model.tokenizer)
@@ -53,36 +55,42 @@ final class GeneratingSequence {
   /// How many tokens the model has read.
   private var readCount: Int { cache?.count ?? 0 }
 
-  /// The tokens that the model has not read yet: the prompt at first, then the last one.
-  var unreadTokens: [Int32] { Array(history[readCount...]) }
+  /// How many tokens of the prompt the model has not read yet; 0 once the text is being written.
+  var unreadPromptCount: Int { max(0, promptIds.count - readCount) }
 
-  /// The keys and values, whose memory the first call takes.
+  /// Whether a plugin looks at the prompt's rows together, so that it cannot be read in pieces.
+  let needsWholePrompt: Bool
+
+  /// The next tokens that the model has not read yet: of the prompt at first, then the last one.
+  func nextTokens(_ count: Int) -> [Int32] { Array(history[readCount..<readCount + count]) }
+
+  /// The keys and values, whose memory follows the tokens.
   ///
-  /// - Throws: `inputOutput` when the system has no such memory.
+  /// - Throws: `inputOutput` when the system has not the memory of the longest text asked for.
   func keysAndValues() throws(ReFTError) -> KVCache {
     if let cache { return cache }
-    let made = try pass.makeCache(capacity: promptIds.count + request.maxTokens)
+    let made = try runtime.makeCache(capacity: promptIds.count + request.maxTokens)
     cache = made
     return made
   }
 
-  /// What the edits of the next step must know, with this sequence at `start` of the batch.
-  func edit(at start: Int) -> SequenceEdit {
-    let isPrompt = readCount == 0
+  /// What the edits of the next step must know, with `count` tokens at `start` of the batch.
+  func edit(at start: Int, count: Int) -> SequenceEdit {
     let isEdited =
-      isPrompt || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
+      unreadPromptCount > 0
+      || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
     return SequenceEdit(
       adapter: isEdited ? request.adapter : nil,
       start: start,
-      count: history.count - readCount,
+      count: count,
       promptLength: promptIds.count,
       promptTokens: promptIds[...],
       position: readCount
     )
   }
 
-  /// Notes how long the step took that read the prompt.
-  func notePrompt(seconds: Double) { promptSeconds = seconds }
+  /// Notes how long a step took that read the prompt or a piece of it.
+  func notePrompt(seconds: Double) { promptSeconds += seconds }
 
   /// Chooses the next token and returns the text that it lets be shown.
   ///

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generates several texts at once: whenever one is done, the next one takes its place.
+// Generates several texts at once: whenever one is done, the next one takes its place, and its prompt
+// is read in pieces while the others go on.
 
 public import ReFTHost
 public import ReFTModel
@@ -10,16 +11,16 @@ public import ReFTTensor
 /// Each text has its own cache, random numbers and adapter; its tokens are the same whatever else is
 /// in the batch, and where one cannot go on, the others do. Not thread-safe.
 public final class GenerationBatch {
-  /// Prompts read in one step have at most this many tokens together, unless one alone has more:
-  /// it bounds the memory of a step.
-  private static let promptTokensPerStep = 4096
-
   private let model: LoadedModel
   private let size: Int
   private let loadSeconds: Double
-  private let pass: ModelRuntime
+  private let promptTokensPerStep: Int
+  private let runtime: ModelRuntime
   private var waiting: [GeneratingSequence] = []
-  private var active: [GeneratingSequence] = []
+  /// Those whose prompts are being read, in the order in which they came.
+  private var reading: [GeneratingSequence] = []
+  /// Those that get a token in every step.
+  private var writing: [GeneratingSequence] = []
   private var submitted = 0
   /// The weight that makes outputs no numbers; looked for once, when one is.
   private lazy var weightFault = model.frozen.explainNotFinite()
@@ -33,22 +34,32 @@ public final class GenerationBatch {
   ///   - size: how many texts are generated at once; at least 1.
   ///   - loadSeconds: how long opening the model took, for the results' timings.
   ///   - precision: of the activations of generated tokens.
+  ///   - promptTokensPerStep: how many tokens of prompts a step reads while texts are being written;
+  ///     fewer let these go on more evenly, more read prompts faster. It changes no text.
   /// - Throws: `usage` for a size below 1.
   public init(
     model: LoadedModel,
     size: Int = 1,
     loadSeconds: Double = 0,
-    precision: DecodePrecision = .int16
+    precision: DecodePrecision = .int16,
+    promptTokensPerStep: Int = GenerationBatch.usualPromptTokensPerStep
   ) throws(ReFTError) {
     guard size >= 1 else { throw .batchTooSmall(size) }
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
-    pass = ModelRuntime(model: model.frozen, precision: precision)
+    self.promptTokensPerStep = promptTokensPerStep
+    runtime = ModelRuntime(model: model.frozen, precision: precision)
   }
 
+  /// How many tokens of prompts a step reads beside texts that are being written.
+  public static let usualPromptTokensPerStep = PromptPieces.besideOthers
+
   /// Whether no text is waiting or in generation.
-  public var isIdle: Bool { waiting.isEmpty && active.isEmpty }
+  public var isIdle: Bool { waiting.isEmpty && reading.isEmpty && writing.isEmpty }
+
+  /// The pages of the keys and values of all texts in generation.
+  public var pages: CachePages { runtime.cachePages }
 
   /// Takes a request in.
   ///
@@ -64,7 +75,7 @@ public final class GenerationBatch {
         request: request,
         promptIds: ids,
         model: model,
-        pass: pass
+        runtime: runtime
       )
     )
     submitted += 1
@@ -73,11 +84,20 @@ public final class GenerationBatch {
 
   /// Forgets a request, wherever it stands; one that is done already is no error.
   public func cancel(_ number: Int) {
-    waiting.removeAll { $0.number == number }
-    active.removeAll { $0.number == number }
+    let leaves = { (sequence: GeneratingSequence) in sequence.number == number }
+    waiting.removeAll(where: leaves)
+    reading.removeAll(where: leaves)
+    writing.removeAll(where: leaves)
   }
 
-  /// Reads waiting prompts where there is room, or else generates one token for each text.
+  /// Some tokens of a request that a step reads.
+  private struct Turn {
+    let sequence: GeneratingSequence
+    let count: Int
+  }
+
+  /// Generates one token for each text that is being written, and reads prompts, or pieces of long
+  /// ones, where there is room; whose prompt is read whole gets its first token.
   ///
   /// An intervention that reports an error, memory that is not there, or an output that is no number
   /// ends the request that it belongs to with a `failed` event. Where the step of several requests
@@ -85,54 +105,74 @@ public final class GenerationBatch {
   ///
   /// - Returns: what happened, in the order of the requests.
   public func step() -> [GenerationEvent] {
-    let arriving = nextPrompts()
-    waiting.removeFirst(arriving.count)
-    let group = arriving.isEmpty ? active : arriving
-    let events = advance(group, isDecode: arriving.isEmpty)
+    let isAlone = writing.isEmpty
+    let written = advance(writing.map { Turn(sequence: $0, count: 1) }, isDecode: true)
+    writing = left(of: writing, after: written)
+
+    let joining = waiting.prefix(max(0, size - writing.count - reading.count))
+    reading += joining
+    waiting.removeFirst(joining.count)
+    let budget = isAlone ? max(PromptPieces.alone, promptTokensPerStep) : promptTokensPerStep
+    let counts = PromptPieces.counts(reading.map(\.prompt), budget: budget)
+    let read = advance(
+      zip(reading, counts).map { Turn(sequence: $0, count: $1) },
+      isDecode: false
+    )
+    let going = left(of: reading, after: read)
+    reading = going.filter { $0.unreadPromptCount > 0 }
+    writing += going.filter { $0.unreadPromptCount == 0 }
+    writing.sort { $0.number < $1.number }
+    if isIdle { pages.releaseFree() }
+    return written + read
+  }
+
+  /// Those of some requests that go on after what happened.
+  private func left(
+    of sequences: [GeneratingSequence],
+    after events: [GenerationEvent]
+  ) -> [GeneratingSequence] {
     let failed = Set(events.compactMap(\.failedRequest))
-    active.removeAll { $0.finishReason != nil || failed.contains($0.number) }
-    active += arriving.filter { $0.finishReason == nil && !failed.contains($0.number) }
-    return events
+    return sequences.filter { $0.finishReason == nil && !failed.contains($0.number) }
   }
 
   /// One step of some requests together, or of each alone where that fails.
-  private func advance(_ group: [GeneratingSequence], isDecode: Bool) -> [GenerationEvent] {
-    guard !group.isEmpty else { return [] }
+  private func advance(_ turns: [Turn], isDecode: Bool) -> [GenerationEvent] {
+    guard !turns.isEmpty else { return [] }
     do {
-      return events(of: group, try run(group, isDecode: isDecode))
+      return events(of: turns.map(\.sequence), try run(turns, isDecode: isDecode))
     } catch {
       // The session has gone on already; the same step again needs a new one.
-      decoding = nil
-      guard group.count == 1 else {
-        return group.flatMap { advance([$0], isDecode: isDecode) }
+      if isDecode { decoding = nil }
+      guard turns.count == 1 else {
+        return turns.flatMap { advance([$0], isDecode: isDecode) }
       }
       let known = error as? ReFTError ?? ReFTError(.internalFault, "\(error)", cause: error)
       // A plugin that gets numbers that are none cannot make any of them.
       let fault = known.code == .misbehaved ? weightFault : nil
-      return [.failed(request: group[0].number, fault ?? known)]
+      return [.failed(request: turns[0].sequence.number, fault ?? known)]
     }
   }
 
   /// The logits of some requests' last tokens; on an error their caches are as they were.
   private func run(
-    _ group: [GeneratingSequence],
+    _ turns: [Turn],
     isDecode: Bool
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let start = ContinuousClock.now
     var offset = 0
     var sequences: [(cache: KVCache, tokens: [Int32])] = []
     var edits: [SequenceEdit] = []
-    for sequence in group {
-      let tokens = sequence.unreadTokens
-      edits.append(sequence.edit(at: offset))
-      sequences.append((try sequence.keysAndValues(), tokens))
-      offset += tokens.count
+    for turn in turns {
+      let (sequence, count) = (turn.sequence, turn.count)
+      edits.append(sequence.edit(at: offset, count: count))
+      sequences.append((try sequence.keysAndValues(), sequence.nextTokens(count)))
+      offset += count
     }
-    let session = try self.session(of: group, edits, isDecode: isDecode)
-    let logits = try pass.step(sequences, editor: session.flatMap { $0.isEmpty ? nil : $0 })
+    let session = try self.session(of: turns.map(\.sequence), edits, isDecode: isDecode)
+    let logits = try runtime.step(sequences, editor: session.flatMap { $0.isEmpty ? nil : $0 })
     if !isDecode {
       let seconds = (ContinuousClock.now - start).seconds
-      for sequence in group { sequence.notePrompt(seconds: seconds) }
+      for turn in turns { turn.sequence.notePrompt(seconds: seconds) }
     }
     return logits
   }
@@ -143,36 +183,28 @@ public final class GenerationBatch {
     _ edits: [SequenceEdit],
     isDecode: Bool
   ) throws(ReFTError) -> EditSession? {
+    guard isDecode else {
+      return edits.contains { $0.adapter != nil } ? try EditSession(edits) : nil
+    }
     let requests = group.map(\.number)
-    if isDecode, let decoding, decoding.requests == requests {
+    if let decoding, decoding.requests == requests {
       decoding.session?.advance()
       return decoding.session
     }
     let session = edits.contains { $0.adapter != nil } ? try EditSession(edits) : nil
-    decoding = isDecode ? (requests, session) : nil
+    decoding = (requests, session)
     return session
   }
 
-  /// The waiting prompts that the next step reads.
-  private func nextPrompts() -> [GeneratingSequence] {
-    var tokenCount = 0
-    return Array(
-      waiting.prefix(max(0, size - active.count)).prefix { sequence in
-        defer { tokenCount += sequence.promptIds.count }
-        return tokenCount == 0
-          || tokenCount + sequence.promptIds.count <= Self.promptTokensPerStep
-      }
-    )
-  }
-
-  /// Chooses the next token of each request; one whose logits are no numbers fails.
+  /// Chooses the next token of each request whose prompt has been read; one whose logits are no
+  /// numbers fails.
   private func events(
     of group: [GeneratingSequence],
     _ logits: UnsafeMutableBufferPointer<Float>
   ) -> [GenerationEvent] {
     var events: [GenerationEvent] = []
     let width = model.configuration.vocabularySize
-    for (index, sequence) in group.enumerated() {
+    for (index, sequence) in group.enumerated() where sequence.unreadPromptCount == 0 {
       let row = UnsafeMutableBufferPointer(
         rebasing: logits[(index * width)..<((index + 1) * width)]
       )
@@ -189,6 +221,12 @@ public final class GenerationBatch {
       }
     }
     return events
+  }
+}
+
+extension GeneratingSequence {
+  fileprivate var prompt: PromptPieces.Prompt {
+    PromptPieces.Prompt(unread: unreadPromptCount, isWhole: needsWholePrompt)
   }
 }
 

@@ -21,7 +21,7 @@ public struct GenerationResult: Sendable, Codable, Equatable {
     public var loadSeconds: Double
     /// Tokens of the prompt.
     public var promptTokens: Int
-    /// Tokens of the prompt over the wall time of the step that read it.
+    /// Tokens of the prompt over the wall time of the steps that read it.
     public var promptTokensPerSecond: Double
     /// Generated tokens.
     public var tokens: Int

@@ -263,4 +263,13 @@ extension ReFTError {
         + "every sequence."
     )
   }
+
+  static func truncatedBehindWindow(_ count: Int, of held: Int, window: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "A cache of \(held) tokens cannot go back to \(count), as blocks with a window of \(window) "
+        + "have given back what lies before it. Go back by at most \(CachePages.tokenCount) tokens, "
+        + "or to 0 and read the text again."
+    )
+  }
 }

@@ -7,8 +7,8 @@ import Foundation
 import ReFTTensor
 
 extension Attention {
-  /// Keys of one run: whole panels of a cache.
-  private static let decodeRun = 256
+  /// Keys of one run: those of a page.
+  private static let decodeRun = CachePages.tokenCount
 
   /// A run of one sequence's keys, for one key-value head.
   ///
@@ -96,18 +96,19 @@ extension Attention {
       result.firsts.append(result.runs.count)
       guard case .cache(let cache, let past) = span.keys else { continue }
       let firstKey = firstKey(at: past)
+      let cached = cache.block(block)
       for head in 0..<keyValueHeads {
         var first = firstKey / panel * panel
         while first <= past {
           let end = min(past + 1, (first / Self.decodeRun + 1) * Self.decodeRun)
-          let bytes = first * headSize * cache.format.byteCount
+          let address = cached.address(head: head, position: first)
           result.runs.append(
             Run(
               row: span.start,
               head: head,
-              format: cache.format.raw,
-              keys: UnsafeRawPointer(cache.keys(block: block, head: head)) + bytes,
-              values: UnsafeRawPointer(cache.values(block: block, head: head)) + bytes,
+              format: cached.format,
+              keys: UnsafeRawPointer(address.keys),
+              values: UnsafeRawPointer(address.values),
               skipped: max(0, firstKey - first),
               keyCount: end - first
             )

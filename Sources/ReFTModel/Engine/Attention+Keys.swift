@@ -38,22 +38,17 @@ extension Attention {
     let head = task.keyValueHead
     switch span.keys {
     case .cache(let cache, _):
-      let skipped = start * headSize * cache.format.byteCount
-      reft_cache_key_panels(
-        cache.format.raw,
-        headSize,
-        count,
-        cache.keys(block: rows.block, head: head) + skipped,
-        keyPanels
-      )
       let values = ThreadScratch.floats(count * headSize, .values)
-      reft_cache_value_rows(
-        cache.format.raw,
-        headSize,
-        count,
-        cache.values(block: rows.block, head: head) + skipped,
-        values
-      )
+      let cached = cache.block(rows.block)
+      cached.forEachPage(of: start..<end) { part in
+        let (address, place) = (
+          cached.address(head: head, position: part.lowerBound),
+          (part.lowerBound - start) * headSize
+        )
+        let format = cached.format
+        reft_cache_key_panels(format, headSize, part.count, address.keys, keyPanels + place)
+        reft_cache_value_rows(format, headSize, part.count, address.values, values + place)
+      }
       pack(values, count: count, into: valuePanels)
     case .rows:
       let range = start..<end
@@ -105,17 +100,23 @@ extension Attention {
   private func store(_ span: RowSpan, head: Int, block: Int, rows: UnsafePointer<Float>) {
     guard case .cache(let cache, let past) = span.keys else { return }
     let key = rows + span.start * rowWidth + queryWidth + head * headSize
-    reft_cache_store(
-      cache.format.raw,
-      headSize,
-      past,
-      span.count,
-      key,
-      key + keyValueHeads * headSize,
-      rowWidth,
-      cache.keys(block: block, head: head),
-      cache.values(block: block, head: head)
-    )
+    let cached = cache.block(block)
+    cached.forEachPage(of: past..<past + span.count) { part in
+      let place = part.lowerBound % CachePages.tokenCount
+      let page = cached.address(head: head, position: part.lowerBound - place)
+      let first = key + (part.lowerBound - past) * rowWidth
+      reft_cache_store(
+        cached.format,
+        headSize,
+        place,
+        part.count,
+        first,
+        first + keyValueHeads * headSize,
+        rowWidth,
+        page.keys,
+        page.values
+      )
+    }
   }
 
   /// Panels of 16 keys, for products with Kᵀ.

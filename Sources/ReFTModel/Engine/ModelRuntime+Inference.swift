@@ -5,13 +5,14 @@ import CReFTKernels
 public import ReFTTensor
 
 extension ModelRuntime {
-  /// Memory for one sequence, whose keys and values are as precise as the activations.
+  /// A cache for one sequence, whose keys and values are as precise as the activations and lie in
+  /// `cachePages`.
   ///
-  /// - Parameter capacity: how many tokens shall fit.
+  /// - Parameter capacity: how many tokens may come.
   /// - Returns: an empty cache.
-  /// - Throws: `inputOutput` when the system has no such memory.
+  /// - Throws: `inputOutput` when the system has not the memory of so many now.
   public func makeCache(capacity: Int) throws(ReFTError) -> KVCache {
-    try KVCache(model: model, capacity: capacity, format: pass.decodePrecision.cacheFormat)
+    try KVCache(cachePages, capacity: capacity)
   }
 
   /// Runs the new tokens of each sequence and appends them to its cache.
@@ -20,8 +21,8 @@ extension ModelRuntime {
   ///
   /// - Returns: the logits of each sequence's last token, [sequences, vocabularySize], valid until
   ///   the next call.
-  /// - Throws: `badData` for tokens or lengths that do not fit, or what the editor throws; the
-  ///   caches are then as they were.
+  /// - Throws: `badData` for tokens or lengths that do not fit, `inputOutput` when the system has no
+  ///   memory for their keys and values, or what the editor throws; the caches are then as they were.
   public func step(
     _ sequences: [(cache: KVCache, tokens: [Int32])],
     editor: (any HiddenStateEditor)?
@@ -29,6 +30,24 @@ extension ModelRuntime {
     try model.checkSites(editor?.sites ?? [])
     let tokenCount = try check(sequences)
     try checkRoom(rows: tokenCount, sequences: sequences.count)
+    defer { pass.end() }
+    do {
+      for (cache, tokens) in sequences { try cache.reserve(tokens.count) }
+      try forward(sequences, tokenCount: tokenCount, editor: editor)
+    } catch {
+      for (cache, _) in sequences { cache.settle(count: cache.count) }
+      throw error
+    }
+    let logits = logits(sequences.count)
+    for (cache, tokens) in sequences { cache.settle(count: cache.count + tokens.count) }
+    return logits
+  }
+
+  private func forward(
+    _ sequences: [(cache: KVCache, tokens: [Int32])],
+    tokenCount: Int,
+    editor: (any HiddenStateEditor)?
+  ) throws {
     let layout = PassLayout(sequences)
     let isWhole = editor?.needsAllRows == true || tokenCount == sequences.count
     pass.begin(
@@ -40,9 +59,6 @@ extension ModelRuntime {
     )
     embed()
     try forward(program(editor?.sites ?? [], narrows: !isWhole).steps[...])
-    let logits = logits(sequences.count)
-    for (cache, tokens) in sequences { cache.count += tokens.count }
-    return logits
   }
 
   /// Logits of the last row of each sequence.

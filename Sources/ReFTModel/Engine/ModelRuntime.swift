@@ -22,6 +22,8 @@ public final class ModelRuntime {
 
   /// The model.
   public let model: FrozenModel
+  /// Where the caches of this runtime's sequences get their memory.
+  public let cachePages: CachePages
   let pass: Pass
   let lossHead: LossHead
   /// The final stream of the rows that meet the head, normed, and gradients of these.
@@ -48,6 +50,7 @@ public final class ModelRuntime {
     pool: ThreadPool = .shared
   ) {
     self.model = model
+    cachePages = CachePages(model: model, format: precision.cacheFormat)
     pass = Pass(model.configuration, pool: pool, decodePrecision: precision)
     lossHead = LossHead(model: model, pool: pool, isExact: precision == .float32)
   }

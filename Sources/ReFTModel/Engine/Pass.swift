@@ -111,6 +111,9 @@ final class Pass {
     while kept.count < shape.layers { kept.append(BlockMemory()) }
   }
 
+  /// Lets go of the caches that the pass read, so that they live as long as their sequences.
+  func end() { layout.spans.removeAll() }
+
   /// Whether rows' own work is left to the product that reads them, as gathering the threads for it
   /// would cost as much.
   var defersRows: Bool { layout.isDecode }

@@ -74,13 +74,13 @@ struct CacheTests {
     _ = try feed(Array(Self.ids[..<40]), chunk: 40, into: cache, inference)
     let first = try feed(Array(Self.ids[40..<50]), chunk: 1, into: cache, inference)
     _ = try feed(Array(Self.ids[100..<110]), chunk: 1, into: cache, inference)
-    cache.truncate(to: 40)
+    try cache.truncate(to: 40)
     #expect(cache.count == 40)
     let again = try feed(Array(Self.ids[40..<50]), chunk: 1, into: cache, inference)
     expectIdentical(again, first)
-    cache.truncate(to: 70)
+    try cache.truncate(to: 70)
     #expect(cache.count == 50)
-    cache.truncate(to: -3)
+    try cache.truncate(to: -3)
     #expect(cache.count == 0)
   }
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory of keys and values, handed out in pages as tokens arrive and taken back as they go.
+
+import CReFTKernels
+import ReFTTensor
+
+/// How a cache holds the numbers of keys and values.
+public enum CacheFormat: String, CaseIterable, Sendable {
+  /// Rounded to eleven bits: half the memory, and half of what a decoded token has to read.
+  case float16
+  /// As computed.
+  case float32
+
+  /// Its number in reft_attention.h.
+  var raw: UInt32 {
+    switch self {
+    case .float16: REFT_CACHE_FLOAT16
+    case .float32: REFT_CACHE_FLOAT32
+    }
+  }
+
+  /// Bytes of a number.
+  var byteCount: Int { reft_cache_number_bytes(raw) }
+}
+
+/// Where the keys and values of each block lie in pages.
+///
+/// Blocks that see equally far share pages: where they see a window alone, pages behind it go back.
+struct CacheLayout: Sendable {
+  /// Blocks that see equally far.
+  struct Group: Sendable {
+    /// How many keys a row sees at most, its own among them.
+    let window: Int
+    /// Bytes of a page.
+    fileprivate(set) var byteCount = 0
+  }
+
+  /// Where a block's keys lie in a page; its values follow.
+  struct Place: Sendable {
+    let group: Int
+    /// Bytes before them.
+    let offset: Int
+  }
+
+  let format: CacheFormat
+  let heads: Int
+  let headSize: Int
+  private(set) var groups: [Group] = []
+  private(set) var places: [Place] = []
+
+  /// Bytes of the keys, or of the values, of one head in a page.
+  var headByteCount: Int { CachePages.tokenCount * headSize * format.byteCount }
+
+  init(_ model: FrozenModel, format: CacheFormat) {
+    self.format = format
+    heads = model.configuration.keyValueHeads
+    headSize = model.configuration.headSize
+    for block in model.plan.blocks {
+      let window = Attention(block.attention).window
+      let known = groups.firstIndex { $0.window == window }
+      if known == nil { groups.append(Group(window: window)) }
+      let group = known ?? groups.count - 1
+      places.append(Place(group: group, offset: groups[group].byteCount))
+      groups[group].byteCount += 2 * heads * headByteCount
+    }
+  }
+
+  /// The pages of a group that a sequence of `count` tokens may read or take back.
+  ///
+  /// One page more than the window needs stays, so that the last tokens can always be truncated.
+  func pages(of group: Int, count: Int) -> Range<Int> {
+    let size = CachePages.tokenCount
+    let end = (count + size - 1) / size
+    let firstKey = max(0, count - groups[group].window + 1)
+    return min(end, max(0, firstKey - size) / size)..<end
+  }
+
+  /// Bytes of all pages of a sequence of `count` tokens.
+  func byteCount(count: Int, for purpose: MemoryPurpose) throws(ReFTError) -> Int {
+    var sum = 0
+    for (index, group) in groups.enumerated() {
+      let pages = pages(of: index, count: count).count
+      sum += try MemoryRoom.product(pages, group.byteCount, for: purpose)
+    }
+    return sum
+  }
+}
+
+/// The keys and values of `CachePages.tokenCount` neighbouring tokens in the blocks of one group.
+///
+/// Whoever holds a page keeps it; when nobody does, its memory goes back to where it came from.
+final class CachePage {
+  let base: UnsafeMutableRawPointer
+  private let memory: FloatBuffer
+  private let group: Int
+  private let origin: CachePages
+
+  fileprivate init(_ memory: FloatBuffer, group: Int, of origin: CachePages) {
+    (self.memory, self.group, self.origin) = (memory, group, origin)
+    base = UnsafeMutableRawPointer(memory.base)
+  }
+
+  deinit { origin.takeBack(memory, group: group) }
+}
+
+/// Hands out the pages of one model's caches, and keeps those that came back for the next sequence.
+///
+/// Not thread-safe: caches of one origin are used by one thread at a time.
+public final class CachePages {
+  /// Tokens of a page: a run of keys of a decoded token, and whole panels of the kernels, so that
+  /// neither crosses a page.
+  public static let tokenCount = 256
+
+  let layout: CacheLayout
+  /// How many pages sequences hold.
+  public private(set) var heldCount = 0
+  /// How many bytes these have.
+  public private(set) var heldByteCount = 0
+  private var free: [[FloatBuffer]]
+
+  /// Prepares pages for a model.
+  public init(model: FrozenModel, format: CacheFormat) {
+    layout = CacheLayout(model, format: format)
+    free = Array(repeating: [], count: layout.groups.count)
+  }
+
+  /// How many pages wait for the next sequence.
+  public var freeCount: Int { free.reduce(0) { $0 + $1.count } }
+
+  /// Gives the memory of pages that nobody holds back to the system.
+  public func releaseFree() {
+    for group in free.indices { free[group].removeAll() }
+  }
+
+  /// A page whose numbers are anything.
+  ///
+  /// - Throws: `inputOutput` when the system has no such memory.
+  func take(group: Int) throws(ReFTError) -> CachePage {
+    let byteCount = layout.groups[group].byteCount
+    let memory: FloatBuffer
+    if let known = free[group].popLast() {
+      memory = known
+    } else {
+      let purpose = MemoryPurpose(
+        "the keys and values of \(Self.tokenCount) more tokens",
+        remedy: KVCache.remedy
+      )
+      memory = try FloatBuffer(reserving: byteCount / 4, for: purpose, isStreamed: true)
+    }
+    heldCount += 1
+    heldByteCount += byteCount
+    return CachePage(memory, group: group, of: self)
+  }
+
+  fileprivate func takeBack(_ memory: FloatBuffer, group: Int) {
+    heldCount -= 1
+    heldByteCount -= layout.groups[group].byteCount
+    free[group].append(memory)
+  }
+}
