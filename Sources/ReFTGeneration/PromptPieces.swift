@@ -6,13 +6,15 @@
 /// Where a prompt is cut changes none of its bits: a row reads all keys from the cache, in runs at
 /// fixed places.
 package enum PromptPieces {
-  /// Tokens that a step reads while other texts are being written: they wait for it. Twelve blocks of
-  /// query rows, and enough that expanding the weights is a small part.
+  /// Tokens that a step reads while other texts are being written, which wait for it.
+  ///
+  /// Twelve blocks of query rows, and enough that expanding the weights is a small part.
   package static let besideOthers = 576
   /// Tokens that a step reads when nobody waits: it bounds the memory of a step.
   package static let alone = 4096
-  /// A piece that does not end its prompt has at least so many tokens: a block of query rows. One
-  /// token alone would be taken for a generated one.
+  /// A piece that does not end its prompt has at least so many tokens, a block of query rows.
+  ///
+  /// One token alone would be taken for a generated one.
   package static let least = 48
 
   /// A prompt as far as it matters here.
