@@ -57,8 +57,7 @@ void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, 
 void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
                      float scale, const float* q, const void* k, const void* v, float* scores,
                      float* out);
-void reft_split_left_ref(size_t kc, size_t count, const float* rows, size_t stride,
-                         uint8_t* tiles);
+void reft_split_left_ref(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles);
 void reft_split_columns_ref(size_t kc, size_t count, const float* rows, size_t stride,
                             uint8_t* tiles);
 void reft_split_pair_ref(size_t columns, const float* even, const float* odd, uint8_t* tiles,
