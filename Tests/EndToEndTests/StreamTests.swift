@@ -3,6 +3,7 @@
 // ends nothing.
 
 import Foundation
+import ReFTTensor
 import Testing
 import _ReFTTestSupport
 

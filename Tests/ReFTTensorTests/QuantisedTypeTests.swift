@@ -47,7 +47,7 @@ struct QuantisedTypeTests {
     expectIdentical(actual, patterns.map { Float(bitPattern: UInt32($0) << 16) })
   }
 
-  @Test("what the test encoders write comes back within half a step", arguments: Quantizer.types)
+  @Test("what is encoded comes back within half a step", arguments: Quantizer.types)
   func encoders(type: TensorType) {
     var random = SeededGenerator(seed: 7)
     let values = random.normals(1024)

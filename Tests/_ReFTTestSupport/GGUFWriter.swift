@@ -7,24 +7,7 @@ public import ReFTTensor
 /// Lays out a GGUF file in memory.
 public struct GGUFWriter {
   /// A metadata value with the type that the file shall have.
-  public enum Value: Sendable {
-    /// A number, truth value or text of the type of that name.
-    case uint8(UInt8)
-    case uint32(UInt32)
-    case int32(Int32)
-    case uint64(UInt64)
-    case float32(Float)
-    case float64(Double)
-    case bool(Bool)
-    case string(String)
-    /// A list of texts.
-    case strings([String])
-    /// A list of numbers.
-    case int32s([Int32])
-    case float32s([Float])
-    /// Any type number with any bytes.
-    case raw(type: UInt32, bytes: [UInt8])
-  }
+  public typealias Value = GGUFOutputValue
 
   private struct Tensor {
     var name: [UInt8]
@@ -129,7 +112,7 @@ public struct GGUFWriter {
     file.append(integer: claimedValueCount ?? UInt64(values.count))
     for (key, value) in values {
       file.append(counted: key)
-      Self.append(value, to: &file)
+      value.append(to: &file)
     }
     var data: [UInt8] = []
     for tensor in tensors {
@@ -148,71 +131,5 @@ public struct GGUFWriter {
   /// Writes the file.
   public func write(to path: String) throws {
     try Data(bytes()).write(to: URL(fileURLWithPath: path))
-  }
-
-  private static func append(_ value: Value, to file: inout [UInt8]) {
-    func type(_ number: UInt32) { file.append(integer: number) }
-    switch value {
-    case .uint8(let value):
-      type(0)
-      file.append(value)
-    case .uint32(let value):
-      type(4)
-      file.append(integer: value)
-    case .int32(let value):
-      type(5)
-      file.append(integer: value)
-    case .uint64(let value):
-      type(10)
-      file.append(integer: value)
-    case .float32(let value):
-      type(6)
-      file.append(integer: value.bitPattern)
-    case .float64(let value):
-      type(12)
-      file.append(integer: value.bitPattern)
-    case .bool(let value):
-      type(7)
-      file.append(value ? 1 : 0)
-    case .string(let value):
-      type(8)
-      file.append(counted: Array(value.utf8))
-    case .strings(let values):
-      type(9)
-      type(8)
-      file.append(integer: UInt64(values.count))
-      for value in values { file.append(counted: Array(value.utf8)) }
-    case .int32s(let values):
-      type(9)
-      type(5)
-      file.append(integer: UInt64(values.count))
-      for value in values { file.append(integer: value) }
-    case .float32s(let values):
-      type(9)
-      type(6)
-      file.append(integer: UInt64(values.count))
-      for value in values { file.append(integer: value.bitPattern) }
-    case .raw(let number, let bytes):
-      type(number)
-      file += bytes
-    }
-  }
-}
-
-extension [UInt8] {
-  /// Appends an integer in little-endian order.
-  package mutating func append(integer: some FixedWidthInteger) {
-    Swift.withUnsafeBytes(of: integer.littleEndian) { append(contentsOf: $0) }
-  }
-
-  /// Appends a 64-bit length and the bytes.
-  package mutating func append(counted bytes: [UInt8]) {
-    append(integer: UInt64(bytes.count))
-    append(contentsOf: bytes)
-  }
-
-  /// Appends zeros up to a multiple.
-  package mutating func pad(to alignment: Int) {
-    append(contentsOf: repeatElement(0, count: (alignment - count % alignment) % alignment))
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tokenizer of the tiny model: special tokens, every byte, and a few merges of common words.
 
+import ReFTTensor
+
 /// A byte-level BPE vocabulary of about three hundred tokens.
 enum TinyVocabulary {
   static let specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -29,3 +29,14 @@ void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activati
 #endif
   reft_rows16_dot_ref(layout, groups, x, rows, y, stride);
 }
+
+void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float* x,
+                         size_t x_stride, float* y, size_t y_stride, int accumulate) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2()) {
+    reft_plain_rows_dot_avx2(weights, n, x, x_stride, y, y_stride, accumulate);
+    return;
+  }
+#endif
+  reft_plain_rows_dot_ref(weights, n, x, x_stride, y, y_stride, accumulate);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * reft_decode.h: products of quantised weights with a few rows, for decoding. Weights are repacked
- * once, sixteen rows interleaved; activations become one or two int8 digits with a scale for every
- * 32.
+ * reft_decode.h: products of weights with a few rows, for decoding. Quantised weights are repacked
+ * once, sixteen rows interleaved, and activations become one or two int8 digits with a scale for
+ * every 32; floating-point weights are read as they lie in the file, by float32 activations.
  */
 #ifndef REFT_DECODE_H
 #define REFT_DECODE_H
@@ -19,12 +19,14 @@
  *   BYTES:   d[16] q[512]          value = d q,     q in -127...127: 544 bytes
  *   OFFSET:  d[16] m[16] q[512]    value = d q + m: 576 bytes
  *   HALVES:  d[16] e[16] q[512]    value = d q for the first 16 columns, e q for the others: 576
- * NIBBLES: q[c * 64 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in its
- * high half. Others: q[c * 64 + r * 4 + t] holds row r, column 4 c + t. */
+ *   PAIRS:   d[16] e[16] m[16] n[16] q[256]    value = d q + m, e q + n, q in 0...15: 384 bytes
+ * NIBBLES, PAIRS: q[c * 64 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in
+ * its high half. Others: q[c * 64 + r * 4 + t] holds row r, column 4 c + t. */
 #define REFT_ROWS16_NIBBLES 1u
 #define REFT_ROWS16_BYTES 2u
 #define REFT_ROWS16_OFFSET 3u
 #define REFT_ROWS16_HALVES 4u
+#define REFT_ROWS16_PAIRS 5u
 
 /* The layout that a GGUF type (its number in the file format) is repacked to; 0 when there is none.
  */
@@ -63,5 +65,21 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
  * groups of sixteen one behind the other. */
 void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                      size_t rows, float* y, size_t stride);
+
+/* Rows of floating-point weights, `bytes` apart, as they lie in the file, at any address. */
+typedef struct reft_plain_rows {
+  uint32_t type;
+  const void* data;
+  size_t bytes;
+  size_t rows;
+  size_t columns;
+} reft_plain_rows_t;
+
+/* Whether a GGUF type (its number in the file format) is a floating-point one: F32, F16, BF16. */
+int reft_is_plain(uint32_t type);
+/* y[i * y_stride + r] = x_i . row r for n rows of x, added to y when accumulate != 0. A product has
+ * the bits of reft_dot_f32 over the expanded row, whatever n is. */
+void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float* x,
+                         size_t x_stride, float* y, size_t y_stride, int accumulate);
 
 #endif

@@ -4,11 +4,24 @@
 #include <math.h>
 #include <string.h>
 
-#include "half.h"
+#include "dequantize_blocks.h"
 #include "ref_kernels.h"
 #include "reft_decode.h"
 
-enum { Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q5_K = 13, Q6_K = 14 };
+enum {
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
+  IQ4_XS = 23
+};
 
 uint32_t reft_rows16_layout(uint32_t type) {
   switch (type) {
@@ -18,12 +31,17 @@ uint32_t reft_rows16_layout(uint32_t type) {
       return REFT_ROWS16_NIBBLES;
     case Q5_0:
     case Q8_0:
+    case IQ4_NL:
+    case IQ4_XS:
       return REFT_ROWS16_BYTES;
     case Q5_1:
     case Q5_K:
       return REFT_ROWS16_OFFSET;
     case Q6_K:
       return REFT_ROWS16_HALVES;
+    case Q2_K:
+    case Q3_K:
+      return REFT_ROWS16_PAIRS;
     default:
       return 0;
   }
@@ -35,6 +53,8 @@ size_t reft_rows16_block_bytes(uint32_t layout) {
       return 320;
     case REFT_ROWS16_BYTES:
       return 544;
+    case REFT_ROWS16_PAIRS:
+      return 384;
     default:
       return 576;
   }
@@ -55,15 +75,26 @@ static void scale_and_minimum(const uint8_t* s, int j, int* scale, int* minimum)
   }
 }
 
-// Integers, scales and minimum of 32 columns: value = d[column / 16] q + m.
+static int has_nibbles(uint32_t layout) {
+  return layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
+}
+
+// Bytes of the scales and minima before the codes.
+static size_t head_bytes(uint32_t layout) {
+  return layout == REFT_ROWS16_BYTES ? 32 : layout == REFT_ROWS16_PAIRS ? 128 : 64;
+}
+
+// Integers, scales and minima of 32 columns: value = d[column / 16] q + m[column / 16]; where all
+// columns share them, the second ones are not set.
 typedef struct piece {
   int8_t q[32];
   float d[2];
-  float m;
+  float m[2];
 } piece_t;
 
-static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
-  piece_t p = {{0}, {0, 0}, 0};
+// 32 columns of the formats with blocks of 32, whose scales are kept as they are.
+static piece_t piece_of_32(uint32_t type, const uint8_t* row, size_t block) {
+  piece_t p = {{0}, {0, 0}, {0, 0}};
   if (type == Q8_0) {
     const uint8_t* b = row + block * 34;
     p.d[0] = reft_float_of_half(half_at(b));
@@ -72,27 +103,82 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
     const uint8_t* b = row + block * (type == Q4_0 ? 18 : 20);
     const uint8_t* q = b + (type == Q4_0 ? 2 : 4);
     p.d[0] = reft_float_of_half(half_at(b));
-    p.m = type == Q4_0 ? -8 * p.d[0] : reft_float_of_half(half_at(b + 2));
+    p.m[0] = type == Q4_0 ? -8 * p.d[0] : reft_float_of_half(half_at(b + 2));
     for (int j = 0; j < 16; j++) {
       p.q[j] = (int8_t)(q[j] & 15);
       p.q[j + 16] = (int8_t)(q[j] >> 4);
     }
-  } else if (type == Q5_0 || type == Q5_1) {
+  } else if (type == IQ4_NL) {
+    const uint8_t *b = row + block * 18, *q = b + 2;
+    p.d[0] = reft_float_of_half(half_at(b));
+    for (int j = 0; j < 16; j++) {
+      p.q[j] = reft_iq4_levels[q[j] & 15];
+      p.q[j + 16] = reft_iq4_levels[q[j] >> 4];
+    }
+  } else {  // Q5_0, Q5_1
     const uint8_t* b = row + block * (type == Q5_0 ? 22 : 24);
     const uint8_t *high = b + (type == Q5_0 ? 2 : 4), *q = high + 4;
     p.d[0] = reft_float_of_half(half_at(b));
-    p.m = type == Q5_0 ? 0 : reft_float_of_half(half_at(b + 2));
+    p.m[0] = type == Q5_0 ? 0 : reft_float_of_half(half_at(b + 2));
     int offset = type == Q5_0 ? 16 : 0;
     for (int j = 0; j < 16; j++) {
       p.q[j] = (int8_t)(((q[j] & 15) | (high[j / 8] >> (j % 8) & 1) << 4) - offset);
       p.q[j + 16] = (int8_t)((q[j] >> 4 | (high[2 + j / 8] >> (j % 8) & 1) << 4) - offset);
     }
-  } else if (type == Q4_K || type == Q5_K) {
+  }
+  return p;
+}
+
+static piece_t piece_of_q2_k(const reft_block_q2_k_t* b, int j) {
+  piece_t p = {{0}, {0, 0}, {0, 0}};
+  for (int half = 0; half < 2; half++) {
+    int scale = b->scales[2 * j + half];
+    p.d[half] = reft_half_to_float(b->d) * (float)(scale & 15);
+    p.m[half] = -reft_half_to_float(b->dmin) * (float)(scale >> 4);
+  }
+  for (int i = 0; i < 32; i++) p.q[i] = (int8_t)(b->qs[j / 4 * 32 + i] >> (2 * (j % 4)) & 3);
+  return p;
+}
+
+// Codes are kept 4 too large, as nibbles, with a minimum that takes it back.
+static piece_t piece_of_q3_k(const reft_block_q3_k_t* b, int j) {
+  piece_t p = {{0}, {0, 0}, {0, 0}};
+  uint8_t scales[16];
+  reft_q3_scales(b->scales, scales);
+  for (int half = 0; half < 2; half++) {
+    p.d[half] = reft_half_to_float(b->d) * (float)(scales[2 * j + half] - 32);
+    p.m[half] = -4 * p.d[half];
+  }
+  for (int i = 0; i < 32; i++) {
+    int low = b->qs[j / 4 * 32 + i] >> (2 * (j % 4)) & 3;
+    p.q[i] = (int8_t)(low | (b->hmask[i] >> j & 1) << 2);
+  }
+  return p;
+}
+
+static piece_t piece_of_iq4_xs(const reft_block_iq4_xs_t* b, int j) {
+  piece_t p = {{0}, {0, 0}, {0, 0}};
+  p.d[0] = reft_half_to_float(b->d) * (float)(reft_iq4_xs_scale(j, b) - 32);
+  for (int i = 0; i < 16; i++) {
+    p.q[i] = reft_iq4_levels[b->qs[16 * j + i] & 15];
+    p.q[i + 16] = reft_iq4_levels[b->qs[16 * j + i] >> 4];
+  }
+  return p;
+}
+
+// 32 columns of the formats with blocks of 256, whose scales are products.
+static piece_t piece_of_256(uint32_t type, const uint8_t* row, size_t block) {
+  piece_t p = {{0}, {0, 0}, {0, 0}};
+  int place = (int)(block % 8);
+  if (type == Q2_K) return piece_of_q2_k((const reft_block_q2_k_t*)row + block / 8, place);
+  if (type == Q3_K) return piece_of_q3_k((const reft_block_q3_k_t*)row + block / 8, place);
+  if (type == IQ4_XS) return piece_of_iq4_xs((const reft_block_iq4_xs_t*)row + block / 8, place);
+  if (type == Q4_K || type == Q5_K) {
     const uint8_t* b = row + block / 8 * (type == Q4_K ? 144 : 176);
     int j = (int)(block % 8), scale, minimum;
     scale_and_minimum(b + 4, j, &scale, &minimum);
     p.d[0] = reft_float_of_half(half_at(b)) * (float)scale;
-    p.m = -reft_float_of_half(half_at(b + 2)) * (float)minimum;
+    p.m[0] = -reft_float_of_half(half_at(b + 2)) * (float)minimum;
     const uint8_t* q = b + (type == Q4_K ? 16 : 48) + j / 2 * 32;
     for (int i = 0; i < 32; i++) {
       int low = j % 2 ? q[i] >> 4 : q[i] & 15;
@@ -114,24 +200,35 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
   return p;
 }
 
+static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
+  int is_small = type < Q2_K || type == IQ4_NL;
+  return is_small ? piece_of_32(type, row, block) : piece_of_256(type, row, block);
+}
+
 void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out) {
   uint32_t layout = reft_rows16_layout(type);
   size_t bytes = reft_rows16_block_bytes(layout);
   memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
     uint16_t* scales = (uint16_t*)out;
-    uint8_t* q = out + (layout == REFT_ROWS16_BYTES ? 32 : 64);
+    uint8_t* q = out + head_bytes(layout);
     for (int r = 0; r < REFT_DECODE_ROWS; r++) {
       if (!rows[r]) continue;
       piece_t p = piece_of(type, rows[r], block);
       scales[r] = reft_half_of_float(p.d[0]);
-      if (layout == REFT_ROWS16_HALVES) scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.d[1]);
+      if (layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS) {
+        scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.d[1]);
+      }
       if (layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_OFFSET) {
-        scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.m);
+        scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[0]);
+      }
+      if (layout == REFT_ROWS16_PAIRS) {
+        scales[2 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[0]);
+        scales[3 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[1]);
       }
       for (int j = 0; j < 32; j++) {
         int c = j / 4, t = j % 4;
-        if (layout == REFT_ROWS16_NIBBLES) {
+        if (has_nibbles(layout)) {
           q[c % 4 * 64 + r * 4 + t] |= (uint8_t)(c < 4 ? p.q[j] : p.q[j] << 4);
         } else {
           q[c * 64 + r * 4 + t] = (uint8_t)p.q[j];
@@ -182,7 +279,7 @@ void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activation
 
 static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
   int c = j / 4, t = j % 4;
-  if (layout == REFT_ROWS16_NIBBLES) {
+  if (has_nibbles(layout)) {
     uint8_t byte = q[c % 4 * 64 + r * 4 + t];
     return c < 4 ? byte & 15 : byte >> 4;
   }
@@ -203,14 +300,14 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
   for (size_t b = 0; b < blocks; b++) {
     const uint8_t* at = group + b * bytes;
     const uint16_t* scales = (const uint16_t*)at;
-    const uint8_t* q = at + (layout == REFT_ROWS16_BYTES ? 32 : 64);
+    const uint8_t* q = at + head_bytes(layout);
     int32_t dots[2] = {0, 0};
     for (int j = 0; j < 32; j++) {
       int32_t code = code_at(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
     float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);
-    if (layout == REFT_ROWS16_HALVES) {
+    if (layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS) {
       sum += (float)dots[0] * (d * scale);
       sum += (float)dots[1] * (reft_float_of_half(scales[REFT_DECODE_ROWS + r]) * scale);
     } else {
@@ -218,6 +315,11 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
     }
     if (layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_OFFSET) {
       sum += reft_float_of_half(scales[REFT_DECODE_ROWS + r]) * x->sum[i * blocks + b];
+    }
+    if (layout == REFT_ROWS16_PAIRS) {
+      const int32_t* counts = x->counts + 2 * (i * blocks + b);
+      sum += reft_float_of_half(scales[2 * REFT_DECODE_ROWS + r]) * ((float)counts[0] * scale);
+      sum += reft_float_of_half(scales[3 * REFT_DECODE_ROWS + r]) * ((float)counts[1] * scale);
     }
   }
   return sum;

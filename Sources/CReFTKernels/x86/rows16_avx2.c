@@ -55,6 +55,29 @@
     }                                                                              \
   }
 
+// The sums of the low nibbles and those of the high ones, which are the halves of a block.
+#define PAIR_DOTS(N, COUNT, Q, A, COLUMNS, FIRST, SECOND)                                       \
+  {                                                                                             \
+    const __m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);                       \
+    UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {                 \
+      FIRST[p][i] = SECOND[p][i] = _mm256_setzero_si256();                                      \
+    }                                                                                           \
+    UNROLL for (int c = 0; c < 4; c++) UNROLL for (int p = 0; p < N; p++) {                     \
+      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * 32));                  \
+      __m256i v0 = _mm256_and_si256(v, low);                                                    \
+      __m256i v1 = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                              \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                                  \
+        const int8_t* at = (A) + (size_t)i * (COLUMNS) + 4 * c;                                 \
+        FIRST[p][i] = _mm256_add_epi16(FIRST[p][i], _mm256_maddubs_epi16(v0, four(at)));        \
+        SECOND[p][i] = _mm256_add_epi16(SECOND[p][i], _mm256_maddubs_epi16(v1, four(at + 16))); \
+      }                                                                                         \
+    }                                                                                           \
+    UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {                 \
+      FIRST[p][i] = _mm256_madd_epi16(FIRST[p][i], one);                                        \
+      SECOND[p][i] = _mm256_madd_epi16(SECOND[p][i], one);                                      \
+    }                                                                                           \
+  }
+
 // |w| times a with w's sign: pairs stay within 32,512.
 #define BYTE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                 \
   {                                                                              \

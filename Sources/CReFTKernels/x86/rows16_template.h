@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
  * including file defines TARGET, NAME(x), LANES, the types FLOATS and INTS, their arithmetic, and
- * the integer dot products NIBBLE_DOTS and BYTE_DOTS.
+ * the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
  *
  * A lane is a row, so there are no sums across lanes. */
 
@@ -60,6 +60,33 @@ ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, 
   }
 }
 
+/* The same where the halves of a block have scales and minima of their own. */
+ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+                      FLOATS (*out)[8]) {
+  for (size_t b = 0; b < g->blocks; b++) {
+    const uint8_t* at = g->group + b * 384;
+    if (lane == 0) ahead(at, 384);
+    INTS first[PARTS][16], second[PARTS][16];
+    const int8_t* a = g->q + b * 32;
+    PAIR_DOTS(parts, count * digits, at + 128 + 4 * lane, a, columns, first, second)
+    UNROLL for (int part = 0; part < parts; part++) {
+      const uint8_t* scales = at + 2 * (lane + LANES * part);
+      FLOATS d = LOAD_HALVES(scales), e = LOAD_HALVES(scales + 32);
+      FLOATS m = LOAD_HALVES(scales + 64), n = LOAD_HALVES(scales + 96);
+      UNROLL for (int i = 0; i < count; i++) {
+        size_t place = (size_t)i * g->blocks + b;
+        const int32_t* counts = g->counts + 2 * place;
+        float scale = g->scale[place];
+        FLOATS x = FSET(scale), sum = out[part][i];
+        sum = FMA(FLOATS_OF(joined(first[part] + i * digits, digits)), FMUL(d, x), sum);
+        sum = FMA(FLOATS_OF(joined(second[part] + i * digits, digits)), FMUL(e, x), sum);
+        sum = FMA(m, FSET((float)counts[0] * scale), sum);
+        out[part][i] = FMA(n, FSET((float)counts[1] * scale), sum);
+      }
+    }
+  }
+}
+
 ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
                    FLOATS (*out)[8], int has_minimum, int has_halves) {
   size_t head = has_minimum || has_halves ? 64 : 32;
@@ -101,6 +128,7 @@ ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, c
   if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 0);
   if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, columns, sums, 1, 0);
   if (layout == REFT_ROWS16_HALVES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 1);
+  if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, lane, parts, g, columns, sums);
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
     size_t first = (size_t)(lane + part * LANES);
     float* out = y + (size_t)i * stride + first;
@@ -145,6 +173,7 @@ DEFINE_LAYOUT(NIBBLES)
 DEFINE_LAYOUT(BYTES)
 DEFINE_LAYOUT(OFFSET)
 DEFINE_LAYOUT(HALVES)
+DEFINE_LAYOUT(PAIRS)
 
 typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
 /* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8. */
@@ -155,8 +184,9 @@ typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
   }
 #define LAYOUT_DOTS(LAYOUT) \
   { DIGITS_OF(LAYOUT, 1), DIGITS_OF(LAYOUT, 2) }
-static const dot_t dots_by_layout[5][2][4] = {
-    {{0}, {0}}, LAYOUT_DOTS(NIBBLES), LAYOUT_DOTS(BYTES), LAYOUT_DOTS(OFFSET), LAYOUT_DOTS(HALVES),
+static const dot_t dots_by_layout[6][2][4] = {
+    {{0}, {0}},          LAYOUT_DOTS(NIBBLES), LAYOUT_DOTS(BYTES),
+    LAYOUT_DOTS(OFFSET), LAYOUT_DOTS(HALVES),  LAYOUT_DOTS(PAIRS),
 };
 
 TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,

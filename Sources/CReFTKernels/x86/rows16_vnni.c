@@ -51,6 +51,25 @@
       UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] = IADD(DOTS[0][i], others[i]);        \
   }
 
+// The sums of the low nibbles and those of the high ones, which are the halves of a block.
+#define PAIR_DOTS(N, COUNT, Q, A, COLUMNS, FIRST, SECOND)                      \
+  {                                                                            \
+    const __m512i low = _mm512_set1_epi8(15);                                  \
+    UNROLL for (int i = 0; i < COUNT; i++) {                                   \
+      FIRST[0][i] = SECOND[0][i] = _mm512_setzero_si512();                     \
+    }                                                                          \
+    UNROLL for (int c = 0; c < 4; c++) {                                       \
+      __m512i v = _mm512_loadu_si512((Q) + c * 64);                            \
+      __m512i v0 = _mm512_and_si512(v, low);                                   \
+      __m512i v1 = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);             \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                 \
+        const int8_t* from = (A) + (size_t)i * (COLUMNS) + 4 * c;              \
+        FIRST[0][i] = _mm512_dpbusd_epi32(FIRST[0][i], v0, four(from));        \
+        SECOND[0][i] = _mm512_dpbusd_epi32(SECOND[0][i], v1, four(from + 16)); \
+      }                                                                        \
+    }                                                                          \
+  }
+
 // Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
 #define BYTE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                         \
   {                                                                                      \

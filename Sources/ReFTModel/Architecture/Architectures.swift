@@ -23,6 +23,23 @@ package enum Architectures {
   ///
   /// - Throws: `badData` for an unknown family, a part of a model, or naming the key or tensor.
   package static func plan(_ source: any TensorSource) throws(ReFTError) -> ModelPlan {
+    let family = try family(of: source)
+    let reader = ModelReader(source, family.fileNames(source.format))
+    let plan = try family.plan(reader)
+    try reader.finish()
+    return plan
+  }
+
+  /// What the files of a stored model call its keys and parts.
+  ///
+  /// - Throws: `badData` for an unknown family, or a part of a model.
+  static func fileNames(_ source: any TensorSource) throws(ReFTError) -> FileNames {
+    try family(of: source).fileNames(source.format)
+  }
+
+  private static func family(
+    of source: any TensorSource
+  ) throws(ReFTError) -> any Architecture.Type {
     let key = source.format == .gguf ? "general.architecture" : "model_type"
     guard case .string(let name) = source.metadata[key] else {
       throw .missingMetadata(key, source.path)
@@ -32,10 +49,7 @@ package enum Architectures {
       let known = Set(all.compactMap { $0.names[source.format] }).sorted()
       throw .unknownArchitecture(name, known: known, source.path)
     }
-    let reader = ModelReader(source, family.fileNames(source.format))
-    let plan = try family.plan(reader)
-    try reader.finish()
-    return plan
+    return family
   }
 }
 

@@ -4,7 +4,7 @@
 import ReFTTensor
 
 enum ModelKind {
-  /// Refuses a part of a split model, an adapter, experts, and weights quantised in ways of Python
+  /// Refuses an adapter, experts, and weights quantised in ways of Python
   /// libraries, each with its cause.
   ///
   /// - Throws: `badData`.
@@ -13,10 +13,6 @@ enum ModelKind {
       if case .int(let value) = source.metadata[key] { Int(value) } else { 0 }
     }
     let path = source.path
-    if count("split.count") > 1 {
-      let number = source.metadata["split.no"] == nil ? nil : count("split.no") + 1
-      throw .splitFile(number: number, count: count("split.count"), path)
-    }
     if case .string(let kind) = source.metadata["general.type"], kind != "model" {
       throw .notAModel(kind, path)
     }

@@ -79,15 +79,6 @@ extension ReFTError {
     )
   }
 
-  static func splitFile(number: Int?, count: Int, _ path: String) -> ReFTError {
-    let part = number.map { "part \($0)" } ?? "one part"
-    return ReFTError(
-      .badData,
-      "Model '\(path)' is \(part) of \(count) of a split model; expected a whole one. Join the "
-        + "parts with 'llama-gguf-split --merge FIRST-PART WHOLE.gguf'."
-    )
-  }
-
   static func notAModel(_ kind: String, _ path: String) -> ReFTError {
     ReFTError(
       .badData,

@@ -12,7 +12,8 @@ struct FrozenWeight: @unchecked Sendable {
   let rows: Int
   let columns: Int
   private let data: UnsafeRawPointer
-  private let rowByteCount: Int
+  /// Bytes from one row to the next.
+  let rowByteCount: Int
 
   init(
     _ tensor: StoredTensor,

@@ -53,34 +53,6 @@ enum MatrixProduct {
     }
   }
 
-  /// y[n, W.rows] (+)= x[n, W.columns] Wᵀ for few rows, in float32.
-  ///
-  /// A weight row is expanded once and multiplied with each row of x. A row's bits depend on no
-  /// other row.
-  static func forwardFew(
-    _ weight: StackedWeight,
-    rows n: Int,
-    x: UnsafePointer<Float>,
-    xStride: Int,
-    y: UnsafeMutablePointer<Float>,
-    yStride: Int,
-    accumulate: Bool,
-    pool: ThreadPool
-  ) {
-    let taskRows = 32
-    pool.run((weight.rows + taskRows - 1) / taskRows) { task in
-      let expanded = ThreadScratch.floats(weight.columns, .weightRows)
-      for row in task * taskRows..<min(weight.rows, (task + 1) * taskRows) {
-        let (part, partRow) = weight.locate(row)
-        part.expand(row: partRow, column: 0, count: weight.columns, into: expanded)
-        for index in 0..<n {
-          let dot = reft_dot_f32(weight.columns, expanded, x + index * xStride)
-          y[index * yStride + row] = accumulate ? y[index * yStride + row] + dot : dot
-        }
-      }
-    }
-  }
-
   /// dx[m, W.columns] = dy[m, W.rows] W.
   static func backward(
     _ weight: StackedWeight,

@@ -22,6 +22,24 @@ extension FrozenModel {
     if block.mlpPostNorm != nil { floats += shape.hiddenSize }
     return floats
   }
+
+  /// Floats that a step of generation takes for a row.
+  var stepFloatsPerRow: Int {
+    let shape = configuration
+    return 5 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth
+      + 3 * shape.feedForwardSize
+  }
+
+  /// Floats that a pass of training takes for a row, with the blocks that keep something.
+  func trainingFloatsPerRow(kept: Int) -> Int {
+    let shape = configuration
+    let shared =
+      3 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth + shape.feedForwardSize
+    return keptFloatsPerRow * (kept + 1) + shared
+  }
+
+  /// Floats that the head takes for a label; it keeps eight sums of its row on the way back.
+  func headFloatsPerLabel(kept: Int) -> Int { (kept > 0 ? 11 : 2) * configuration.hiddenSize }
 }
 
 extension ModelRuntime {
@@ -30,16 +48,13 @@ extension ModelRuntime {
   /// - Throws: `inputOutput` when the system has no such memory.
   func checkRoom(rows: Int, sequences: Int) throws(ReFTError) {
     guard rows > largest.step.rows || sequences > largest.step.sequences else { return }
-    let shape = model.configuration
-    let row =
-      5 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth
-      + 3 * shape.feedForwardSize
     let purpose = MemoryPurpose(
       "reading \(rows) tokens at once",
       remedy: "use shorter prompts or fewer at once"
     )
-    let floats = try MemoryRoom.product(rows, row, for: purpose)
-    let logits = try MemoryRoom.product(sequences, shape.vocabularySize, for: purpose)
+    let floats = try MemoryRoom.product(rows, model.stepFloatsPerRow, for: purpose)
+    let vocabulary = model.configuration.vocabularySize
+    let logits = try MemoryRoom.product(sequences, vocabulary, for: purpose)
     try MemoryRoom.check(byteCount: 4 * (floats + logits), for: purpose)
     largest.step = (max(rows, largest.step.rows), max(sequences, largest.step.sequences))
   }
@@ -50,18 +65,14 @@ extension ModelRuntime {
   func checkRoom(rows: Int, labels: Int, kept: Int) throws(ReFTError) {
     let known = largest.training
     guard rows > known.rows || labels > known.labels || kept > known.kept else { return }
-    let shape = model.configuration
     let purpose = MemoryPurpose(
       "a pass of \(rows) tokens",
       remedy: "use fewer tokens in a pass (--micro-batch-tokens, 'train.micro_batch_tokens') or "
         + "shorter rows ('data.max_length')"
     )
-    let shared =
-      3 * shape.hiddenSize + 2 * shape.queryWidth + 2 * shape.keyValueWidth + shape.feedForwardSize
-    let row = model.keptFloatsPerRow * (kept + 1) + shared
+    let row = model.trainingFloatsPerRow(kept: kept)
     let floats = try MemoryRoom.product(rows, row, for: purpose)
-    // The head keeps eight sums of a label's row on the way back.
-    let head = try MemoryRoom.product(labels, (kept > 0 ? 11 : 2) * shape.hiddenSize, for: purpose)
+    let head = try MemoryRoom.product(labels, model.headFloatsPerLabel(kept: kept), for: purpose)
     try MemoryRoom.check(byteCount: 4 * (floats + head), for: purpose)
     largest.training = (max(rows, known.rows), max(labels, known.labels), max(kept, known.kept))
   }

@@ -77,12 +77,12 @@ extension Pass {
         pool: pool
       )
     } else {
-      if let work { rows(run.count, work) }
       MatrixProduct.forwardFew(
         weight,
         rows: run.count,
         x: x,
         xStride: weight.columns,
+        making: work,
         y: y,
         yStride: weight.rows,
         accumulate: accumulate,

@@ -32,18 +32,7 @@ final class RepackedWeight: @unchecked Sendable {
   /// Repacks a weight; nil when one of its parts has no layout for int8 products.
   init?(_ weight: StackedWeight, pool: ThreadPool) {
     columns = weight.columns
-    guard weight.columns % Int(REFT_DECODE_BLOCK) == 0 else { return nil }
-    var byteCount = 0
-    var plan: [(layout: UInt32, groupBytes: Int, offset: Int)] = []
-    for part in weight.parts {
-      let layout = reft_rows16_layout(part.type.rawValue)
-      guard layout != 0 else { return nil }
-      let blocks = weight.columns / Int(REFT_DECODE_BLOCK)
-      let groupBytes = blocks * reft_rows16_block_bytes(layout)
-      plan.append((layout, groupBytes, byteCount))
-      byteCount += (part.rows + Self.groupRows - 1) / Self.groupRows * groupBytes
-      byteCount = (byteCount + 63) & ~63
-    }
+    guard let (plan, byteCount) = Self.plan(weight) else { return nil }
     storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
     var tasks: [Task] = []
@@ -80,6 +69,28 @@ final class RepackedWeight: @unchecked Sendable {
   }
 
   deinit { tasks.deallocate() }
+
+  /// Where the groups of each part lie, and the bytes of all; nil without a layout for a part.
+  private static func plan(
+    _ weight: StackedWeight
+  ) -> (parts: [(layout: UInt32, groupBytes: Int, offset: Int)], byteCount: Int)? {
+    guard weight.columns % Int(REFT_DECODE_BLOCK) == 0 else { return nil }
+    var byteCount = 0
+    var plan: [(layout: UInt32, groupBytes: Int, offset: Int)] = []
+    for part in weight.parts {
+      let layout = reft_rows16_layout(part.type.rawValue)
+      guard layout != 0 else { return nil }
+      let blocks = weight.columns / Int(REFT_DECODE_BLOCK)
+      let groupBytes = blocks * reft_rows16_block_bytes(layout)
+      plan.append((layout, groupBytes, byteCount))
+      byteCount += (part.rows + groupRows - 1) / groupRows * groupBytes
+      byteCount = (byteCount + 63) & ~63
+    }
+    return (plan, byteCount)
+  }
+
+  /// The bytes that a repacked weight takes; 0 for one that is read as it lies in the file.
+  static func byteCount(of weight: StackedWeight) -> Int { plan(weight)?.byteCount ?? 0 }
 
   /// y[n, rows] (+)= x[n, columns] Wᵀ with x rounded to int8 digits, a scale for every 32 columns
   /// of each; `work` makes a row of x before it is rounded.

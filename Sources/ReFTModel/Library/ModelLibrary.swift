@@ -8,9 +8,9 @@ public import ReFTTensor
 public struct ModelLibrary: Sendable {
   /// A model file of the library.
   public struct Entry: Sendable, Hashable {
-    /// The file's name without `.gguf`, or the folder's.
+    /// The file's name without `.gguf` and the part's number, or the folder's.
     public var name: String
-    /// The path of the file or folder.
+    /// The path of the file, the first part of a split model, or the folder.
     public var path: String
   }
 
@@ -34,7 +34,11 @@ public struct ModelLibrary: Sendable {
       let file = (item as NSString).lastPathComponent
       guard !item.hasPrefix("."), !item.contains("/.") else { continue }
       let place = folder + "/" + item
-      if file.hasSuffix(".gguf") {
+      if let split = SplitName(path: place) {
+        guard split.number == 1 else { continue }
+        let stem = (split.stem as NSString).lastPathComponent
+        found.append(Entry(name: stem, path: place))
+      } else if file.hasSuffix(".gguf") {
         found.append(Entry(name: String(file.dropLast(5)), path: place))
       } else if file == "config.json", item.contains("/") {
         let parent = (place as NSString).deletingLastPathComponent

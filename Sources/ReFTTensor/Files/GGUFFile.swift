@@ -1,45 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
-// A GGUF file: metadata and the directory of tensors, with the data left in the mapping.
+// A model in GGUF: one file, or the parts of a split one, with the data left in the mappings.
 
 import Synchronization
 
-/// An open GGUF file of version 2 or 3, checked from end to end before anyone reads from it.
+/// An open model in GGUF of version 2 or 3, checked from end to end before anyone reads from it.
+///
+/// Any part of a split model (`NAME-00001-of-00003.gguf`) opens all of them: the metadata are those of
+/// the first part, the tensors those of all.
 public final class GGUFFile: TensorSource {
-  /// The mapping that holds all data.
-  public let file: MappedFile
+  /// The path as it was given.
+  public let path: String
   /// The version of the format.
   public let version: Int
-  /// The tensors in the order of the file's directory.
+  /// The tensors in the order of the directories.
   public let tensors: [StoredTensor]
   /// The metadata by key.
   public let metadata: [String: GGUFValue]
-  /// Where the data of the tensors starts in the file.
-  public let dataOffset: Int
+  /// The files that hold the tensors' data, the first part's first.
+  public let files: [MappedFile]
+  private let parts: [GGUFPart]
   private let tensorIndex: [String: Int]
   private let cachedFingerprint = Mutex<String?>(nil)
 
-  /// Opens and checks a file; reads its header and none of its data.
+  /// Opens and checks a file and, where it is a part of a split model, the other parts; reads their
+  /// headers and none of their data.
   ///
-  /// - Throws: as `MappedFile`, and `badData` naming the place when the file breaks the format.
+  /// - Throws: as `MappedFile`, `badData` naming the place when a file breaks the format or is no part
+  ///   of the same model, `inputMissing` naming the part that is not there.
   public init(path: String) throws(ReFTError) {
-    file = try MappedFile(path: path)
-    var reader = GGUFReader(file)
-    version = try Self.readVersion(&reader)
-    let tensorCount = try reader.count(of: 24, "the number of tensors")
-    let valueCount = try reader.count(of: 13, "the number of metadata values")
-    metadata = try Self.readMetadata(&reader, count: valueCount)
-    let alignment = try Self.alignment(metadata, reader)
-    let directory = try GGUFDirectory(&reader, count: tensorCount, alignment: alignment)
-    tensors = directory.tensors
-    tensorIndex = directory.index
-    dataOffset = directory.dataOffset
+    let given = try GGUFPart(path: path)
+    parts = try given.partCount > 1 ? GGUFPart.all(beside: given) : [given]
+    self.path = path
+    files = parts.map(\.file)
+    version = parts[0].version
+    metadata = parts[0].metadata
+    var tensors: [StoredTensor] = []
+    var index: [String: Int] = [:]
+    for part in parts {
+      for tensor in part.directory.tensors {
+        guard index.updateValue(tensors.count, forKey: tensor.name) == nil else {
+          throw .tensorInTwoParts(tensor.name, part.file.path)
+        }
+        tensors.append(tensor)
+      }
+    }
+    (self.tensors, tensorIndex) = (tensors, index)
+    if parts.count > 1, case .int(let count) = metadata["split.tensors.count"],
+      count != tensors.count
+    {
+      throw .splitTensorCount(count, found: tensors.count, parts[0].file.path)
+    }
   }
 
-  /// The path as it was given.
-  public var path: String { file.path }
+  /// The file that holds the metadata.
+  public var file: MappedFile { files[0] }
 
-  /// The file that holds the tensors' data.
-  public var files: [MappedFile] { [file] }
+  /// The metadata as they lie in the file, in its order: to be written to another file.
+  package var outputValues: [(key: String, value: GGUFOutputValue)] {
+    parts[0].rawValues.map { key, range in
+      let type = file.bytes.loadUnaligned(fromByteOffset: range.lowerBound, as: UInt32.self)
+      let bytes = Array(file.bytes[range.lowerBound + 4..<range.upperBound])
+      return (key, .raw(type: UInt32(littleEndian: type), bytes: bytes))
+    }
+  }
 
   /// How the model is stored.
   public var format: ModelFormat { .gguf }
@@ -49,77 +72,17 @@ public final class GGUFFile: TensorSource {
 
   /// A digest that tells models apart, as "sha256:" and 64 hexadecimal digits.
   ///
-  /// It covers the whole header, and 64 bytes at the start and in the middle of each tensor's data:
-  /// cheap for a file of any size, and different when the weights differ.
+  /// It covers the whole header of each part, and 64 bytes at the start and in the middle of each
+  /// tensor's data: cheap for a file of any size, and different when the weights differ.
   public var fingerprint: String {
     cachedFingerprint.withLock { cached in
       if let cached { return cached }
       var hasher = SHA256Digest()
-      hasher.update(UnsafeRawBufferPointer(rebasing: file.bytes.prefix(dataOffset)))
-      for tensor in tensors {
-        let middle = tensor.bytes.dropFirst(tensor.bytes.count / 2)
-        hasher.update(UnsafeRawBufferPointer(rebasing: tensor.bytes.prefix(64)))
-        hasher.update(UnsafeRawBufferPointer(rebasing: middle.prefix(64)))
-      }
+      for part in parts { part.add(to: &hasher) }
       let text = "sha256:" + hasher.finish()
       cached = text
       return text
     }
-  }
-
-  private static func readVersion(_ reader: inout GGUFReader) throws(ReFTError) -> Int {
-    let magic = reader.file.bytes.prefix(4)
-    guard magic.elementsEqual("GGUF".utf8) else {
-      let found = magic.map { String($0, radix: 16) }.joined(separator: " ")
-      throw ReFTError.malformed(
-        "GGUF",
-        reader.file.path,
-        "starts with the bytes [\(found)], not with 'GGUF'",
-        remedy: "Give a model in GGUF format."
-      )
-    }
-    _ = try reader.integer(UInt32.self, "the magic number")
-    let version = try reader.integer(UInt32.self, "the version")
-    guard version == 2 || version == 3 else {
-      let bigEndian = version.byteSwapped == 2 || version.byteSwapped == 3
-      throw ReFTError.malformed(
-        "GGUF",
-        reader.file.path,
-        bigEndian ? "is written in big-endian byte order" : "has version \(version), not 2 or 3",
-        remedy: "Convert the model again to little-endian GGUF version 3."
-      )
-    }
-    return Int(version)
-  }
-
-  private static func readMetadata(
-    _ reader: inout GGUFReader,
-    count: Int
-  ) throws(ReFTError) -> [String: GGUFValue] {
-    var metadata: [String: GGUFValue] = [:]
-    for index in 0..<count {
-      let key = try reader.name("metadata key \(index)")
-      let type = try reader.valueType(of: key)
-      guard metadata.updateValue(try reader.value(type, of: key), forKey: key) == nil else {
-        throw reader.malformed("the metadata key '\(key)' occurs twice")
-      }
-    }
-    return metadata
-  }
-
-  private static func alignment(
-    _ metadata: [String: GGUFValue],
-    _ reader: GGUFReader
-  ) throws(ReFTError) -> Int {
-    guard let value = metadata["general.alignment"] else { return 32 }
-    guard case .int(let alignment) = value, (8...1 << 20).contains(alignment),
-      alignment.nonzeroBitCount == 1
-    else {
-      throw reader.malformed(
-        "'general.alignment' is \(value), not a power of two from 8 to 1048576"
-      )
-    }
-    return Int(alignment)
   }
 }
 

@@ -63,7 +63,9 @@ public final class ModelFolder: TensorSource {
   private static let list = "model.safetensors.index.json"
 
   /// The names of the tensor files, in order.
-  private static func fileNames(in path: String) throws(ReFTError) -> [String] {
+  ///
+  /// - Throws: `inputMissing` without any, `badData` for an index of another form.
+  package static func fileNames(in path: String) throws(ReFTError) -> [String] {
     let files = FileManager.default
     if files.fileExists(atPath: path + "/" + list) {
       return Set(try weightMap(path).values).sorted()

@@ -102,6 +102,11 @@ public final class Tokenizer: Sendable {
   /// How many tokens there are; ids run from 0 to one less.
   public var vocabularySize: Int { vocabulary.count }
 
+  /// Whether texts can be encoded: not where a folder came without a tokenizer.
+  public var hasTexts: Bool {
+    if case .absent = model { false } else { true }
+  }
+
   /// The bytes that no token stands for, ascending; empty for most vocabularies.
   public var inexpressibleBytes: [UInt8] {
     switch model {

@@ -101,7 +101,9 @@ struct WeightTypeTests {
     if type.blockSize == 1 {
       expectIdentical(logits[1], logits[0], "\(type) has no int8 products")
     } else {
-      expectCloseNorm(logits[1], logits[0], relative: rounding.error, "\(type)")
+      // Where a block has minima besides, both roundings are of more than what is left of the two.
+      let error = [.q4_K, .q5_K].contains(type) ? max(rounding.error, 3e-3) : rounding.error
+      expectCloseNorm(logits[1], logits[0], relative: error, "\(type)")
       #expect(logits[1] != logits[0], "\(type) was not decoded with rounded activations")
     }
   }

@@ -30,8 +30,10 @@ struct DecodeKernelTests {
         expected.append(Float(sum))
       }
     }
-    // Scales of formats with blocks of 256 are rounded to 11 bits.
-    expectCloseNorm(y, expected, relative: type.blockSize == 256 ? 5e-4 : 1e-6, "\(type)")
+    // Scales of formats with blocks of 256 are rounded to 11 bits; with minima they are two that are
+    // larger than what is left of them.
+    let rounding = type.blockSize < 256 ? 1e-6 : [.q4_K, .q5_K].contains(type) ? 1.5e-3 : 5e-4
+    expectCloseNorm(y, expected, relative: rounding, "\(type)")
     let error = zip(values, x).reduce(0) { max($0, abs($1.0 - Double($1.1))) }
     #expect(error <= Double(x.map { abs($0) }.max() ?? 0) / 127 / 2 * 1.001)
   }

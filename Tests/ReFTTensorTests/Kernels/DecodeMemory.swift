@@ -53,7 +53,7 @@ final class DecodeActivations {
 /// Rows of a quantised weight, repacked for decoding.
 struct DecodeWeights {
   /// Formats that have a layout for decoding.
-  static let types: [TensorType] = [.q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q4_K, .q5_K, .q6_K]
+  static let types = TensorType.allCases.filter { $0.blockSize > 1 }
 
   let layout: UInt32
   let groups: [UInt8]
@@ -99,7 +99,14 @@ struct DecodeWeights {
     // Random codes, with scales and minima of ordinary size.
     var bytes = random.bytes(type.byteCount(elements: columns))
     for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
-      for (place, value) in [(0, Float16(0.003)), (2, Float16(0.02))] {
+      let places =
+        switch type {
+        case .q2_K: [80, 82]
+        case .q3_K: [108]
+        case .iq4_nl, .iq4_xs: [0]
+        default: [0, 2]
+        }
+      for (place, value) in zip(places, [Float16(0.003), Float16(0.02)]) {
         bytes[block + place] = UInt8(value.bitPattern & 0xff)
         bytes[block + place + 1] = UInt8(value.bitPattern >> 8)
       }

@@ -64,4 +64,35 @@ extension KernelCase {
         return y.contents
       }
     }
+
+  /// Floating-point weights at odd addresses, times few rows.
+  static let plainRows: [KernelCase] = [TensorType.f32, .f16, .bf16].map { type in
+    KernelCase(
+      name: "plain_rows_dot of \(type)",
+      family: .decode,
+      sizes: combinations([0, 1, 2, 3, 5], [0, 1, 4], [1, 7, 8, 9, 31, 32, 33, 64, 75], [0, 1]),
+      warn: 1e-5,
+      fail: 2e-5
+    ) { size, offset, random in
+      let (n, rows, columns) = (size[0], size[1], size[2])
+      let data = [UInt8](repeating: 0, count: 1) + encoded(random.normals(rows * columns), type)
+      let x = KernelMemory(n * (columns + 3), offset: offset, &random)
+      let y = KernelMemory(n * (rows + 3), offset: offset, &random)
+      data.withUnsafeBytes { bytes in
+        var weights = reft_plain_rows_t(
+          type: type.rawValue,
+          data: bytes.baseAddress.map { $0 + 1 },
+          bytes: type.byteCount(elements: columns),
+          rows: rows,
+          columns: columns
+        )
+        reft_plain_rows_dot(&weights, n, x.base, columns + 3, y.base, rows + 3, Int32(size[3]))
+      }
+      return y.contents
+    }
+  }
+
+  private static func encoded(_ values: [Float], _ type: TensorType) -> [UInt8] {
+    Quantizer.encode(values, as: type)
+  }
 }

@@ -25,7 +25,7 @@ struct KernelTests {
         case .rows: KernelCase.rows
         case .activations: KernelCase.activations
         case .softmax: KernelCase.softmax
-        case .decode: KernelCase.decode
+        case .decode: KernelCase.decode + KernelCase.plainRows
         case .attention: KernelCase.attention
         }
       for item in cases { item.compare() }
@@ -45,6 +45,40 @@ struct KernelTests {
       var alone = [Float](repeating: 0, count: columns)
       reft_gemm_packed_f32(1, columns, kc, one, kc, panels, kc * 16, &alone, columns, 0)
       expectIdentical(alone, together[row * columns..<(row + 1) * columns], "row \(row)")
+    }
+  }
+
+  @Test("a product with weights as they lie in the file has the bits of the expanded ones")
+  func plainRows() {
+    var random = SeededGenerator(seed: 8)
+    let (n, rows, columns) = (3, 5, 75)
+    let x = random.normals(n * columns)
+    for type in [TensorType.f32, .f16, .bf16] {
+      let data = Quantizer.encode(random.normals(rows * columns), as: type)
+      var expanded = [Float](repeating: 0, count: rows * columns)
+      var y = [Float](repeating: .nan, count: n * rows)
+      data.withUnsafeBytes { bytes in
+        guard let start = bytes.baseAddress else { return }
+        type.dequantize(start, count: rows * columns, into: &expanded)
+        let rowBytes = type.byteCount(elements: columns)
+        var weights = reft_plain_rows_t(
+          type: type.rawValue,
+          data: start,
+          bytes: rowBytes,
+          rows: rows,
+          columns: columns
+        )
+        reft_plain_rows_dot(&weights, n, x, columns, &y, rows, 0)
+      }
+      let dots = (0..<n * rows).map { index in
+        let row = Array(expanded[index % rows * columns..<(index % rows + 1) * columns])
+        return reft_dot_f32(
+          columns,
+          row,
+          Array(x[index / rows * columns..<(index / rows + 1) * columns])
+        )
+      }
+      expectIdentical(y, dots, "\(type)")
     }
   }
 
