@@ -9,7 +9,8 @@ import _ReFTTestSupport
 @Suite("Help")
 struct HelpTests {
   static let commands: [[String]] = [
-    [], ["model"], ["model", "info"], ["model", "pull"], ["tokenize"], ["score"], ["generate"],
+    [], ["model"], ["model", "info"], ["model", "pull"], ["model", "list"],
+    ["model", "quantize"], ["tokenize"], ["score"], ["generate"],
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `reft model`: what a model file holds, and fetching one.
+// `reft model`: what a model file holds. The other commands are in files of their own.
 
 import ArgumentParser
 import ReFTModel
@@ -8,8 +8,8 @@ import ReFTTensor
 struct ModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model",
-    abstract: "Look at and fetch frozen models.",
-    subcommands: [Info.self, Pull.self]
+    abstract: "Look at, fetch and convert frozen models.",
+    subcommands: [Info.self, List.self, Pull.self, Quantize.self]
   )
 
   struct Info: ParsableCommand {
@@ -20,13 +20,19 @@ struct ModelCommand: ParsableCommand {
           reft model info smollm2-135m-instruct
           reft model info ./model.gguf --json
           reft model info ./folder --plan
+          reft model info ./model.gguf --memory --context 4096 --batch 8
         """
     )
 
     @Argument(help: "A .gguf file, a Hugging Face folder, or a short name under $REFT_HOME/models.")
     var model: String
     @Flag(help: "Print what the model computes, block by block.") var plan = false
+    @OptionGroup var memory: MemoryOptions
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+      if memory.memory, plan { throw ValidationError("give --plan or --memory, not both") }
+    }
 
     private struct Document: Encodable {
       var architecture: String
@@ -45,6 +51,7 @@ struct ModelCommand: ParsableCommand {
 
     func run() throws {
       let path = try ModelLibrary().resolve(model)
+      if memory.memory { return try memory.tell(path, json: common.json) }
       let file = try ModelFiles.open(path)
       let configuration = try ModelConfiguration(file)
       let text = plan ? try Architectures.plan(file).description : nil
@@ -84,46 +91,6 @@ struct ModelCommand: ParsableCommand {
         ["components", components.joined(separator: ", ")],
         ["file", path],
       ])
-    }
-  }
-
-  struct Pull: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Fetch a model into $REFT_HOME/models and check its SHA-256.",
-      discussion: """
-        Known names: \(ModelLibrary.known.map(\.name).joined(separator: ", ")). A download from an \
-        address goes on where an earlier one stopped.
-
-        EXAMPLES
-          reft model pull smollm2-135m-instruct
-          reft model pull gemma-3-270m
-          reft model pull https://example.org/model.gguf --sha256 0123…
-        """
-    )
-
-    @Argument(help: "A known name, or the https:// address of a .gguf file.")
-    var name: String
-    @Option(help: "The SHA-256 that the file must have, in hex.")
-    var sha256: String?
-    @OptionGroup var common: CommonOptions
-
-    private struct Document: Encodable {
-      var path: String
-      var sha256: String
-      var bytes: Int
-    }
-
-    func run() throws {
-      if let terms = ModelLibrary.known(name)?.terms { Output.note("\(name): \(terms)") }
-      let pulled = try ModelLibrary().pull(name, sha256: sha256)
-      if common.json {
-        try Output.json(
-          Document(path: pulled.path, sha256: pulled.sha256, bytes: pulled.byteCount)
-        )
-      } else {
-        let state = pulled.isNew ? "fetched" : "already here"
-        Output.line("\(pulled.path)  (\(Readable.bytes(pulled.byteCount)), \(state))")
-      }
     }
   }
 }
