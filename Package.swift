@@ -75,7 +75,7 @@ let package = Package(
     .target(
       name: "ReFTTraining",
       dependencies: [
-        "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
+        "CReFTKernels", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
         .product(name: "Yams", package: "Yams"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),

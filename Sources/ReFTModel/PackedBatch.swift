@@ -25,6 +25,8 @@ public struct PackedBatch: Sendable {
   public var labelTokens: [Int32] = []
   /// The label that each of `labelTokens` must predict.
   public var labels: [Int32] = []
+  /// The type of each token, for models that tell the texts of a pair apart; empty where all are 0.
+  public private(set) var types: [Int32] = []
 
   /// An empty batch.
   public init() {}
@@ -37,8 +39,7 @@ public struct PackedBatch: Sendable {
   ///     is never predicted.
   public mutating func append(ids: [Int32], labels: [Int32]) {
     let start = tokens.count
-    segments.append(Segment(start: start, count: ids.count))
-    tokens += ids
+    append(ids: ids)
     for index in 1..<max(1, ids.count) where labels[index] >= 0 {
       labelTokens.append(Int32(start + index - 1))
       self.labels.append(labels[index])
@@ -47,8 +48,14 @@ public struct PackedBatch: Sendable {
 
   /// Appends one sequence without labels.
   ///
-  /// - Parameter ids: its tokens, at least one.
-  public mutating func append(ids: [Int32]) {
+  /// - Parameters:
+  ///   - ids: its tokens, at least one.
+  ///   - types: the type of each; none where all are 0.
+  public mutating func append(ids: [Int32], types: [Int32] = []) {
+    if !types.isEmpty || !self.types.isEmpty {
+      self.types += [Int32](repeating: 0, count: tokens.count - self.types.count)
+      self.types += types.isEmpty ? [Int32](repeating: 0, count: ids.count) : types
+    }
     segments.append(Segment(start: tokens.count, count: ids.count))
     tokens += ids
   }

@@ -31,8 +31,9 @@ struct Reft: ParsableCommand {
       """,
     version: version,
     subcommands: [
-      ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, GenerateCommand.self,
-      ChatCommand.self, TrainCommand.self, PluginCommand.self, AdapterCommand.self,
+      ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
+      GenerateCommand.self, ChatCommand.self, TrainCommand.self, PluginCommand.self,
+      AdapterCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]
   )

@@ -10,7 +10,7 @@ import _ReFTTestSupport
 struct HelpTests {
   static let commands: [[String]] = [
     [], ["model"], ["model", "info"], ["model", "pull"], ["model", "list"],
-    ["model", "quantize"], ["tokenize"], ["score"], ["generate"],
+    ["model", "quantize"], ["tokenize"], ["score"], ["embed"], ["generate"],
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],

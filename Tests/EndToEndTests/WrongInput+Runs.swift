@@ -72,7 +72,7 @@ extension WrongInput {
         + "'batch_size'? Valid keys: epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, result, init_adapter, cache_megabytes",
+        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",
       "batch_size: 2",
       "batchsize: 2"
     ),
@@ -198,7 +198,7 @@ extension WrongInput {
         + "'epochs'? Valid keys: epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, result, init_adapter, cache_megabytes",
+        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",
       status: 78,
       set: ["train.epoch=2"]
     ) { try $0.writeRun() },

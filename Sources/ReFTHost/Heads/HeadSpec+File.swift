@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The object `head` of `adapter_config.json`.
 
-import ReFTTensor
+public import ReFTTensor
 
 extension HeadSpec {
   private static let keys = [
@@ -9,7 +9,7 @@ extension HeadSpec {
   ]
 
   /// The head as an adapter folder keeps it.
-  var members: [String: JSONValue] {
+  public var members: [String: JSONValue] {
     var members: [String: JSONValue] = [
       "task": .string(task.rawValue), "pooling": .string(pooling.rawValue),
       "hidden": .string(hidden.rawValue), "dropout": .double(dropout),

@@ -99,6 +99,16 @@ public struct PromptEncoder: Sendable {
     return ids(ofText: try chatTemplate.render(messages, addGenerationPrompt: true))
   }
 
+  // MARK: Texts for heads
+
+  /// A text, or two, with the tokens that the model has around them, no more of them than are of use.
+  ///
+  /// - Throws: `inputMissing` where the model knows ids alone.
+  public func encode(text: String, pair: String?) throws(ReFTError) -> EncodedPair {
+    try coder.requirePresent()
+    return coder.encode(text, pair: pair, limit: limit, parseSpecial: true)
+  }
+
   // MARK: Rows
 
   /// A prompt with the answer to learn.

@@ -23,6 +23,8 @@ public protocol TextCoding: Sendable {
   func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?) -> [Int32]
   /// The same, but of more than `limit` tokens only the first ones, more than `limit` of them.
   func encode(_ text: String, parseSpecial: Bool, addBOS: Bool?, limit: Int) -> [Int32]
+  /// Turns a text, or two, into at most `limit` tokens that an encoder reads, with those around them.
+  func encode(_ text: String, pair: String?, limit: Int, parseSpecial: Bool) -> EncodedPair
 }
 
 extension TextCoding {
@@ -37,6 +39,20 @@ extension TextCoding {
     limit: Int
   ) -> [Int32] {
     encode(text, parseSpecial: parseSpecial, addBOS: addBOS)
+  }
+
+  /// Lays texts end to end, behind the beginning-of-text token where there is one before each text.
+  public func encode(
+    _ text: String,
+    pair: String?,
+    limit: Int,
+    parseSpecial: Bool
+  ) -> EncodedPair {
+    TextFrame.plain(bos: addsBOS ? bos : nil).laid(
+      around: encode(text, parseSpecial: parseSpecial, addBOS: false, limit: limit),
+      pair.map { encode($0, parseSpecial: parseSpecial, addBOS: false, limit: limit) },
+      limit: limit
+    )
   }
 }
 

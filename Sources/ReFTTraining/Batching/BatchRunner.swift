@@ -52,7 +52,7 @@ final class BatchRunner {
   ///   - keys: names the examples, in the cache and for dropout.
   ///   - gradients: in the layout of the adapter's parameters.
   ///   - scale: usually one over the labels of the whole batch.
-  ///   - random: key and step of dropout.
+  ///   - random: key and step of dropout; nil leaves it off where it can be.
   ///   - stop: asked before each pass.
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: `EndedEarly` when `stop` is set, or what model and plugins throw.
@@ -61,7 +61,7 @@ final class BatchRunner {
     keys: [Int],
     gradients: FloatBuffer,
     scale: Float,
-    random: (key: UInt64, step: UInt64) = (0, 0),
+    random: (key: UInt64, step: UInt64)? = nil,
     stop: StopFlag? = nil
   ) throws -> [ExampleLoss] {
     let request = GradientRequest(buffer: gradients, scale: scale, random: random)
@@ -113,8 +113,8 @@ final class BatchRunner {
       request.map { request in
         EditSession.Mode.training(
           gradients: request.buffer,
-          randomKey: request.random.key,
-          randomStep: request.random.step
+          randomKey: request.random?.key ?? 0,
+          randomStep: request.random?.step ?? 0
         )
       } ?? .inference
     do {
@@ -131,6 +131,6 @@ extension PackedBatch {
   /// Appends an example, with the tokens that it has to predict.
   mutating func append(_ example: Example) {
     guard example.labels.isEmpty else { return append(ids: example.ids, labels: example.labels) }
-    append(ids: example.ids)
+    append(ids: example.ids, types: example.types)
   }
 }

@@ -48,6 +48,7 @@ extension RunConfiguration {
     let model = try reader.string("model")
     let data = reader.node("data")
     let interventions = reader.node("interventions")
+    let head = reader.node("head")
     let train = reader.node("train")
     let output = try reader.string("output")
     let plugins = reader.node("plugin_path")?.items
@@ -59,7 +60,7 @@ extension RunConfiguration {
     guard let data else {
       throw .missingKey("data", at: origin, purpose: "write data: {train: rows.jsonl}")
     }
-    guard let interventions else {
+    guard interventions != nil || head != nil else {
       throw .missingKey(
         "interventions",
         at: origin,
@@ -69,7 +70,12 @@ extension RunConfiguration {
     var configuration = RunConfiguration(
       model: modelPath(model, in: folder),
       data: try DataOptions(ConfigurationReader(data, path: "data"), folder: folder),
-      interventions: try Self.interventions(interventions),
+      interventions: try interventions.map { node throws(ReFTError) in
+        try Self.interventions(node, mayBeEmpty: head != nil)
+      } ?? [],
+      head: try head.map { node throws(ReFTError) in
+        try HeadOptions(ConfigurationReader(node, path: "head"))
+      },
       output: absolute(
         output ?? "runs/" + file.deletingPathExtension().lastPathComponent,
         in: folder
@@ -92,17 +98,33 @@ extension RunConfiguration {
           + "'last'"
       )
     }
+    try configuration.checkMetric(at: train?.origin ?? origin)
     configuration.path = path
     return configuration
   }
 
+  /// Makes sure that the measure is one of the task's.
+  private func checkMetric(at origin: ConfigurationNode.Origin) throws(ReFTError) {
+    guard let metric = train.metric, metric != .loss else { return }
+    let known = head.map { Metric.metrics(of: $0.task) } ?? []
+    guard !known.contains(metric) else { return }
+    let valid = ([.loss] + known).map(\.rawValue).joined(separator: ", ")
+    throw .configuration(
+      origin,
+      "'train.metric' is '\(metric.rawValue)', which "
+        + (head.map { "a head for \($0.task.rawValue) does not have" } ?? "needs a 'head'")
+        + "; expected \(valid)"
+    )
+  }
+
   private static func interventions(
-    _ node: ConfigurationNode
+    _ node: ConfigurationNode,
+    mayBeEmpty: Bool
   ) throws(ReFTError) -> [InterventionOptions] {
     guard case .sequence(let items) = node.content else {
       throw .wrongType(node, key: "interventions", expected: "a list; start each entry with '- '")
     }
-    guard !items.isEmpty else {
+    guard mayBeEmpty || !items.isEmpty else {
       throw .impossibleValue(node, key: "interventions", expected: "at least one entry")
     }
     var result: [InterventionOptions] = []
@@ -136,6 +158,7 @@ extension DataOptions {
       throw .missingKey("data.train", at: reader.origin, purpose: "name the file with the rows")
     }
     self.init(train: absolute(train, in: folder))
+    format = try reader.choice("format")
     if let node = reader.node("validation") {
       if node.numberValue != nil {
         validation = .fraction(
@@ -192,6 +215,7 @@ extension TrainOptions {
     saveEvery = try reader.integer("save_every", in: 0...1_000_000_000) ?? saveEvery
     evaluateEvery = try reader.integer("eval_every", in: 0...1_000_000_000) ?? evaluateEvery
     keptCheckpoints = try reader.integer("keep_checkpoints", in: 1...1_000_000) ?? keptCheckpoints
+    metric = try reader.choice("metric")
     result = try reader.choice("result")
     initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
     cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes
@@ -216,6 +240,48 @@ extension TrainOptions {
       first: try items[0].number(key: "train.betas.0", expected: expected, where: isValid),
       second: try items[1].number(key: "train.betas.1", expected: expected, where: isValid)
     )
+  }
+}
+
+extension HeadOptions {
+  fileprivate init(_ reader: consuming ConfigurationReader) throws(ReFTError) {
+    var reader = reader
+    self.init()
+    task = try reader.choice("task") ?? task
+    if let node = reader.node("labels") {
+      labels = try Self.labels(node, task)
+    } else if task == .regression {
+      labels = .value
+    }
+    pooling = try reader.choice("pooling")
+    hidden = try reader.choice("hidden") ?? hidden
+    activation = try reader.choice("activation") ?? activation
+    dropout =
+      try reader.number("dropout", expected: "a number from 0 and below 1") {
+        (0..<1).contains($0)
+      } ?? dropout
+    try reader.finish()
+  }
+
+  /// A list of names, or their number.
+  private static func labels(
+    _ node: ConfigurationNode,
+    _ task: HeadSpec.Task
+  ) throws(ReFTError) -> LabelSet {
+    let labels: LabelSet
+    if case .sequence(let items) = node.content {
+      var names: [String] = []
+      for (index, item) in items.enumerated() {
+        names.append(try item.string(key: "head.labels.\(index)"))
+      }
+      labels = LabelSet(names: names)
+    } else {
+      labels = LabelSet(count: try node.integer(key: "head.labels", in: 1...LabelSet.maximumCount))
+    }
+    if let fault = HeadSpec.fault(of: labels, task) {
+      throw .impossibleValue(node, key: "head.labels", expected: fault)
+    }
+    return labels
   }
 }
 

@@ -19,6 +19,9 @@ extension RunConfiguration {
     var top: [(String, SettingTree)] = [
       ("model", .text(model)), ("data", .mapping(data.settings)),
       ("interventions", .list(interventions.map { .mapping($0.settings) })),
+    ]
+    if let head { top.append(("head", .mapping(head.settings))) }
+    top += [
       ("train", .mapping(train.settings)), ("output", .text(output)),
     ]
     if !pluginPaths.isEmpty { top.append(("plugin_path", .list(pluginPaths.map { .text($0) }))) }
@@ -29,6 +32,7 @@ extension RunConfiguration {
 extension DataOptions {
   fileprivate var settings: [(String, SettingTree)] {
     var result: [(String, SettingTree)] = [("train", .text(train))]
+    if let format { result.append(("format", .plain(format.rawValue))) }
     switch validation {
     case .none: break
     case .file(let path): result.append(("validation", .text(path)))
@@ -43,6 +47,21 @@ extension DataOptions {
     if let limit { result.append(("limit", .plain("\(limit)"))) }
     if let validationLimit { result.append(("validation_limit", .plain("\(validationLimit)"))) }
     return result + [("shuffle", .plain("\(shuffles)"))]
+  }
+}
+
+extension HeadOptions {
+  fileprivate var settings: [(String, SettingTree)] {
+    var result: [(String, SettingTree)] = [("task", .plain(task.rawValue))]
+    if let labels, task != .regression {
+      let names = labels.names.map { SettingTree.list($0.map { .text($0) }) }
+      result.append(("labels", names ?? .plain("\(labels.count)")))
+    }
+    if let pooling { result.append(("pooling", .plain(pooling.rawValue))) }
+    return result + [
+      ("hidden", .plain(hidden.rawValue)), ("activation", .plain(activation.rawValue)),
+      ("dropout", .plain("\(dropout)")),
+    ]
   }
 }
 
@@ -84,6 +103,7 @@ extension TrainOptions {
       ("save_every", .plain("\(saveEvery)")), ("eval_every", .plain("\(evaluateEvery)")),
       ("keep_checkpoints", .plain("\(keptCheckpoints)")),
     ]
+    if let metric { result.append(("metric", .plain(metric.rawValue))) }
     if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
     if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
     return result + [("cache_megabytes", .plain("\(cacheMegabytes)"))]

@@ -12,8 +12,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var model: String
   /// `data`: what to learn from.
   public var data: DataOptions
-  /// `interventions`: which plugins edit what; at least one.
+  /// `interventions`: which plugins edit what; at least one, unless there is a head.
   public var interventions: [InterventionOptions]
+  /// `head`: what is trained to classify texts; none by default, and tokens are learnt.
+  public var head: HeadOptions?
   /// `train`: how to learn.
   public var train: TrainOptions = TrainOptions()
   /// `output`: the run folder; `runs/<name of the configuration>` by default.
@@ -28,12 +30,14 @@ public struct RunConfiguration: Sendable, Equatable {
     model: String,
     data: DataOptions,
     interventions: [InterventionOptions],
+    head: HeadOptions? = nil,
     train: TrainOptions = TrainOptions(),
     output: String
   ) {
     self.model = model
     self.data = data
     self.interventions = interventions
+    self.head = head
     self.train = train
     self.output = output
   }
@@ -61,8 +65,10 @@ public struct DataOptions: Sendable, Equatable {
     case error
   }
 
-  /// `train`: the file with the training rows, JSON lines or one JSON list.
+  /// `train`: the file with the training rows: JSON lines, one JSON list, or a table.
   public var train: String
+  /// `format`: how the files are written; by default a table where a name ends in ".tsv", else JSON.
+  public var format: DataFormat?
   /// `validation`: a file, or a fraction of the training rows; none by default.
   public var validation: Validation = .none
   /// `template`: `none`, `alpaca`, `chat` or a format string such as `"{instruction}\n{output}"`; nil
@@ -83,6 +89,37 @@ public struct DataOptions: Sendable, Equatable {
 
   /// Describes data with the defaults of the file.
   public init(train: String) { self.train = train }
+}
+
+/// The `head` part of a configuration.
+public struct HeadOptions: Sendable, Equatable {
+  /// `task`: `classification` (default), `multi_label` or `regression`.
+  public var task: HeadSpec.Task = .classification
+  /// `labels`: a list of names, or their number; by default those that the training rows have.
+  public var labels: LabelSet?
+  /// `pooling`: `first`, `mean` or `last`; by default last for a decoder, first for an encoder.
+  public var pooling: HeadSpec.Pooling?
+  /// `hidden`: `none` (default) or `dense`.
+  public var hidden: HeadSpec.Hidden = .none
+  /// `activation`: `tanh` (default) or `relu`, after the hidden matrix.
+  public var activation: HeadSpec.Activation = .tanh
+  /// `dropout`: the part of the head's numbers that a training step leaves out; 0 by default.
+  public var dropout = 0.0
+
+  /// The defaults of the file.
+  public init() {}
+
+  /// The head for a model and its labels.
+  public func spec(_ model: ModelConfiguration, labels: LabelSet) -> HeadSpec {
+    HeadSpec(
+      task: task,
+      labels: labels,
+      pooling: pooling ?? .last,
+      hidden: hidden,
+      activation: activation,
+      dropout: dropout
+    )
+  }
 }
 
 /// One entry of the `interventions` part of a configuration.
@@ -183,6 +220,8 @@ public struct TrainOptions: Sendable, Equatable {
   public var evaluateEvery = 0
   /// `keep_checkpoints`: how many of the latest checkpoints stay, beside the best; 2 by default.
   public var keptCheckpoints = 2
+  /// `metric`: what the best step is judged by; by default the loss, or the usual measure of a head.
+  public var metric: Metric?
   /// `result`: `best` or `last`; by default best where there is validation, else last.
   public var result: Result?
   /// `init_adapter`: an adapter folder whose parameters are the start; not set by default.

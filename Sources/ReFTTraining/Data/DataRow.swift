@@ -16,6 +16,10 @@ enum DataRow: Equatable {
   case text(String)
   /// Tokens as they are; a label of −100 is none.
   case tokens(ids: [Int32], labels: [Int32])
+  /// A text, or two, with a head's label; without one where none is looked for.
+  case labelled(text: String, pair: String?, label: LabelValue?)
+  /// The same of tokens as they are.
+  case labelledTokens(ids: [Int32], label: LabelValue?)
 
   /// What a row is read for.
   enum Purpose {
@@ -23,6 +27,13 @@ enum DataRow: Equatable {
     case learning
     /// To be answered: an answer that stands there too is not looked at.
     case prompting
+    /// To teach a head, or to score it: it has a label.
+    case labelling
+    /// To be embedded: a label that stands there too is not looked at.
+    case embedding
+
+    /// Whether a head's labels are read, or would be there.
+    var takesLabels: Bool { self == .labelling || self == .embedding }
 
     /// The formats, for messages.
     var formats: String {
@@ -33,6 +44,9 @@ enum DataRow: Equatable {
       case .prompting:
         "{\"prompt\"}, {\"instruction\",\"input\"}, {\"messages\"}, {\"chat\"}, {\"question\"} or "
           + "{\"ids\"}"
+      case .labelling:
+        "{\"text\",\"label\"}, {\"text\",\"text_pair\",\"label\"} or {\"ids\",\"label\"}"
+      case .embedding: "{\"text\"}, {\"text\",\"text_pair\"} or {\"ids\"}"
       }
     }
   }
@@ -66,6 +80,17 @@ enum DataRow: Equatable {
       )
     }
     var fields = RowFields(members: members, path: path, place: place)
+    if purpose.takesLabels {
+      guard let row = try fields.labelled(withLabel: purpose == .labelling) else {
+        throw .wrongRow(
+          place,
+          "expected \(purpose.formats), found \(Self.listed(members.map(\.key)))"
+        )
+      }
+      self = row
+      try fields.finish(&unread)
+      return
+    }
     let answers = purpose == .learning
     let has = { (key: String) in members.contains { $0.key == key } }
     if has("ids") {
@@ -94,6 +119,14 @@ enum DataRow: Equatable {
     }
     if !answers { fields.skip(["completion", "output", "answer", "labels", "label"]) }
     try fields.finish(&unread)
+  }
+
+  /// The label of a head; nil where the row has none.
+  var label: LabelValue? {
+    switch self {
+    case .labelled(_, _, let label), .labelledTokens(_, let label): label
+    default: nil
+    }
   }
 
   private static func listed(_ keys: [String]) -> String {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rows of a file as examples, with an account of what was cut and skipped.
 
+public import ReFTHost
 public import ReFTTensor
 public import ReFTText
 
@@ -25,9 +26,20 @@ public struct DataSet: Sendable {
     public var appendsEndOfSequence = true
     /// Take only the first rows; all by default.
     public var limit: Int?
+    /// How the file is written; by default a table where its name ends in ".tsv", else JSON.
+    public var format: DataFormat?
+    /// The head whose labels the rows have; by default none, and tokens are predicted.
+    public var head: HeadSpec?
+    /// Whether the rows are texts to be looked at, without anything to learn; false by default.
+    public var isUnlabelled = false
 
     /// The defaults.
     public init() {}
+
+    /// What the rows are read for.
+    var purpose: DataRow.Purpose {
+      isUnlabelled ? .embedding : head == nil ? .learning : .labelling
+    }
 
     /// The most tokens of a row.
     var longest: Int { min(maxLength, contextLength) }
@@ -74,7 +86,7 @@ public struct DataSet: Sendable {
   /// What became of the rows.
   public private(set) var account = Account()
   /// The hash of the file's bytes, `sha256:…`.
-  public let hash: String
+  public private(set) var hash = ""
   private let options: Options
 
   /// Reads a file.
@@ -94,60 +106,60 @@ public struct DataSet: Sendable {
   ) throws(ReFTError) {
     self.path = path
     self.options = options
-    let longest = options.longest
     let words = PromptEncoder(
       coder: coder,
       chatTemplate: chatTemplate,
       template: options.template,
       usual: options.usualTemplate,
       appendsEndOfSequence: options.appendsEndOfSequence,
-      limit: longest
+      limit: options.longest
     )
-    let encoder = RowEncoder(coder: coder, words: words)
-    var account = Account()
-    var reader = try RowReader(path: path)
-    while account.rows < options.limit ?? .max, let row = try reader.next() {
+    let encoder = RowEncoder(coder: coder, words: words, labels: options.head.map(LabelReader.init))
+    var reader = try DataRows(
+      path: path,
+      format: options.format,
+      purpose: options.purpose,
+      usesChat: words.template == .chat
+    )
+    while account.rows < options.limit ?? .max, let (row, line) = try reader.next() {
       account.rows += 1
-      let place = "\(path):\(row.line)"
-      let data = try DataRow(
-        row,
-        path: path,
-        purpose: .learning,
-        usesChat: words.template == .chat,
-        unread: &account.unread
-      )
-      if case .messages = data { account.conversations += 1 }
-      var example = try encoder.example(data, place: place)
-      if example.ids.count > longest {
-        switch options.overlong {
-        case .cut:
-          account.cut += 1
-          example.cut(to: longest)
-        case .skip:
-          account.skipped += 1
-          continue
-        case .error:
-          throw .overlongRow(place, options)
-        }
-      } else if example.labelCount == 0 {
-        if account.unlabelled == 0 { account.firstUnlabelled = place }
-        account.unlabelled += 1
-      }
-      guard example.labelCount > 0 else {
-        account.skipped += 1
-        continue
-      }
-      account.tokens += example.ids.count
-      account.labels += example.labelCount
-      examples.append(example)
-      lines.append(row.line)
-      rowNumbers.append(account.rows - 1)
+      if case .messages = row { account.conversations += 1 }
+      let example = try encoder.example(row, place: "\(path):\(line)")
+      try add(example, line: line)
     }
+    account.unread = reader.unread
     hash = "sha256:" + (try reader.finish())
-    guard !examples.isEmpty else {
-      throw .noLabelsLeft(path: path, account, options)
+    guard !examples.isEmpty else { throw .noLabelsLeft(path: path, account, options) }
+  }
+
+  /// Takes an example in, as much of it as the options allow.
+  private mutating func add(_ example: Example, line: Int) throws(ReFTError) {
+    var example = example
+    let needsWork = !options.isUnlabelled
+    if example.isCut || example.ids.count > options.longest {
+      switch options.overlong {
+      case .cut:
+        account.cut += 1
+        example.cut(to: options.longest)
+      case .skip:
+        account.skipped += 1
+        return
+      case .error:
+        throw .overlongRow("\(path):\(line)", options)
+      }
+    } else if needsWork, example.labelCount == 0 {
+      if account.unlabelled == 0 { account.firstUnlabelled = "\(path):\(line)" }
+      account.unlabelled += 1
     }
-    self.account = account
+    if needsWork, example.labelCount == 0 {
+      account.skipped += 1
+      return
+    }
+    account.tokens += example.ids.count
+    account.labels += example.labelCount
+    examples.append(example)
+    lines.append(line)
+    rowNumbers.append(account.rows - 1)
   }
 
   /// What is worth a word about the file, in sentences.

@@ -14,6 +14,10 @@ public struct Example: Sendable, Equatable {
   ///
   /// Empty where no tokens are learnt.
   public var labels: [Int32]
+  /// The type of each token, as encoders count the texts of a pair; empty where all are 0.
+  public var types: [Int32] = []
+  /// Whether tokens were left out already to keep a limit.
+  var isCut = false
   /// What a head must answer; nil where there is none, or nothing is known of it.
   public var target: Target?
   /// How many tokens from the first count as prompt: position rules speak of these.
@@ -48,6 +52,7 @@ public struct Example: Sendable, Equatable {
   mutating func cut(to count: Int) {
     guard ids.count > count else { return }
     ids.removeSubrange(count...)
+    if !types.isEmpty { types.removeSubrange(count...) }
     if !labels.isEmpty { labels.removeSubrange(count...) }
     promptLength = min(promptLength, count)
   }

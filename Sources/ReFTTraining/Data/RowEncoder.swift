@@ -8,14 +8,22 @@ import ReFTText
 struct RowEncoder {
   let coder: any TextCoding
   let words: PromptEncoder
+  /// Reads the labels of a head; nil where there is none.
+  var labels: LabelReader?
 
   /// The tokens and labels of a row; prompt and completion are tokenised apart.
   ///
   /// - Throws: `badData` with the place for foreign tokens, and for conversations that the model or the
   ///   chosen template has no form for; `badConfiguration` where an end-of-sequence token is missing.
   func example(_ row: DataRow, place: String) throws(ReFTError) -> Example {
-    if case .tokens(let ids, let labels) = row {
-      return try tokens(ids: ids, labels: labels, place: place)
+    switch row {
+    case .tokens(let ids, let labels): return try tokens(ids: ids, labels: labels, place: place)
+    case .labelledTokens(let ids, let label):
+      try check(ids, "ids", place: place)
+      return Example(ids: ids, target: try target(label, place: place))
+    case .labelled(let text, let pair, let label):
+      return try framed(text, pair, target: try target(label, place: place), place: place)
+    default: break
     }
     let encoded: EncodedText
     do throws(ReFTError) {
@@ -33,18 +41,52 @@ struct RowEncoder {
     return Example(encoded)
   }
 
+  /// What a head must answer; nil where no labels are read.
+  private func target(_ label: LabelValue?, place: String) throws(ReFTError) -> Target? {
+    guard let labels, let label else { return nil }
+    return try labels.target(label, place: place)
+  }
+
+  /// A text, or two, as an encoder reads them.
+  private func framed(
+    _ text: String,
+    _ pair: String?,
+    target: Target?,
+    place: String
+  ) throws(ReFTError) -> Example {
+    let encoded: EncodedPair
+    do throws(ReFTError) {
+      encoded = try words.encode(text: text, pair: pair)
+    } catch {
+      throw error.at(place)
+    }
+    guard !encoded.ids.isEmpty else {
+      throw .wrongRow(place, "\"text\" is empty; remove the row")
+    }
+    var example = Example(ids: encoded.ids, target: target)
+    if encoded.types.contains(where: { $0 != 0 }) { example.types = encoded.types }
+    example.isCut = encoded.isCut
+    return example
+  }
+
+  private func check(
+    _ ids: [Int32],
+    _ key: String,
+    place: String
+  ) throws(ReFTError) {
+    let range = 0..<Int32(clamping: coder.vocabularySize)
+    let isFine = { (id: Int32) in range.contains(id) || (key == "labels" && id == Example.noLabel) }
+    guard let id = ids.first(where: { !isFine($0) }) else { return }
+    throw .foreignToken(place, key, id: id, size: coder.vocabularySize)
+  }
+
   private func tokens(
     ids: [Int32],
     labels: [Int32],
     place: String
   ) throws(ReFTError) -> Example {
-    let range = 0..<Int32(clamping: coder.vocabularySize)
-    if let id = ids.first(where: { !range.contains($0) }) {
-      throw .foreignToken(place, "ids", id: id, size: coder.vocabularySize)
-    }
-    if let id = labels.first(where: { !range.contains($0) && $0 != Example.noLabel }) {
-      throw .foreignToken(place, "labels", id: id, size: coder.vocabularySize)
-    }
+    try check(ids, "ids", place: place)
+    try check(labels, "labels", place: place)
     let prompt = labels.prefix { $0 == Example.noLabel }.count
     return Example(ids: ids, labels: labels, promptLength: prompt)
   }
@@ -59,7 +101,8 @@ extension DataRow {
     case .messages(let messages):
       .chat(messages.last?.role == "assistant" ? messages.dropLast() : messages)
     case .text(let text): .text(text)
-    case .tokens(let ids, _): .ids(ids)
+    case .tokens(let ids, _), .labelledTokens(let ids, _): .ids(ids)
+    case .labelled(let text, _, _): .text(text)
     }
   }
 
@@ -70,7 +113,7 @@ extension DataRow {
     case .instruction(_, _, let output): output
     case .messages(let messages):
       messages.last?.role == "assistant" ? messages.last?.content ?? "" : ""
-    case .text, .tokens: ""
+    case .text, .tokens, .labelled, .labelledTokens: ""
     }
   }
 }

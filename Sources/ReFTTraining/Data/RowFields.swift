@@ -94,6 +94,37 @@ struct RowFields {
     return result
   }
 
+  // MARK: Labels
+
+  /// A text or tokens with the label of a head; nil for a row that has neither.
+  mutating func labelled(withLabel: Bool) throws(ReFTError) -> DataRow? {
+    let isTokens = members.contains { $0.key == "ids" }
+    guard isTokens || members.contains(where: { $0.key == "text" }) else { return nil }
+    let node = value("label")
+    var label: LabelValue?
+    if withLabel {
+      guard let found = node?.label else {
+        throw wrong(
+          node,
+          "\"label\" must be a number, a name, or a list of these, found \(node?.kind ?? "nothing")"
+        )
+      }
+      label = found
+    }
+    if isTokens {
+      let ids = try integers("ids")
+      guard !ids.isEmpty else { throw wrong(value("ids"), "\"ids\" is empty") }
+      return .labelledTokens(ids: ids, label: label)
+    }
+    let pair = value("text_pair")
+    let hasPair = pair.map { $0.kind != "null" } ?? false
+    return .labelled(
+      text: try text("text"),
+      pair: hasPair ? try text("text_pair") : nil,
+      label: label
+    )
+  }
+
   // MARK: Tokens
 
   mutating func tokens(withLabels: Bool) throws(ReFTError) -> DataRow {
@@ -105,7 +136,7 @@ struct RowFields {
     if value("labels") == nil, let label = value("label") {
       throw wrong(
         label,
-        "\"label\" is of a classifier, and this model generates; use {\"ids\",\"labels\"}"
+        "\"label\" is for a head, and there is none; use {\"ids\",\"labels\"}, or an adapter with a head"
       )
     }
     let labels = try integers("labels")

@@ -13,6 +13,8 @@ struct CheckpointState: Codable, Equatable {
   struct Best: Codable, Equatable {
     var step: Int
     var loss: Double
+    /// The measure that the run is judged by; nil where it is the loss, or is not defined there.
+    var measure: Double?
   }
 
   /// The version of this format.

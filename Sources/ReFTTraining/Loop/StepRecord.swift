@@ -28,6 +28,8 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var peakRssBytes: Int
   /// The mean over all label tokens of the validation rows, where this step ends with a validation.
   public var validationLoss: Double?
+  /// What a head's answers to the validation rows are worth.
+  public var validationMetrics: MetricValues?
 
   enum CodingKeys: String, CodingKey {
     case step, epoch, loss, tokens, seconds
@@ -37,6 +39,7 @@ public struct StepRecord: Codable, Sendable, Equatable {
     case tokensPerSecond = "tokens_per_second"
     case peakRssBytes = "peak_rss_bytes"
     case validationLoss = "validation_loss"
+    case validationMetrics = "validation_metrics"
   }
 
   /// The record as one line of JSON, keys in the order of the contract.
@@ -48,6 +51,9 @@ public struct StepRecord: Codable, Sendable, Equatable {
       "\"tokens_per_second\":\(tokensPerSecond)", "\"peak_rss_bytes\":\(peakRssBytes)",
     ]
     if let validationLoss { fields.append("\"validation_loss\":\(validationLoss)") }
+    if let validationMetrics {
+      fields.append("\"validation_metrics\":\(validationMetrics.json)")
+    }
     return "{" + fields.joined(separator: ",") + "}\n"
   }
 }

@@ -18,7 +18,7 @@ extension Trainer {
     // Before hours of reading, and again once no other process can change the folder.
     try folder.checkOwnership(removesAll: mode == .overwrite)
     let data = try TrainingData(configuration, model: model)
-    let adapter = try makeAdapter(observer: observer)
+    let adapter = try makeAdapter(head: data.head, observer: observer)
     // Whoever uses the adapter asks as the rows did, unless told otherwise.
     let usual: Template = data.training.account.conversations > 0 ? .chat : .none
     adapter.template = (configuration.data.template ?? usual).description
@@ -105,13 +105,17 @@ extension Trainer {
 
   // MARK: Adapter
 
-  private func makeAdapter(observer: (TrainingEvent) -> Void) throws(ReFTError) -> Adapter {
+  private func makeAdapter(
+    head: HeadSpec?,
+    observer: (TrainingEvent) -> Void
+  ) throws(ReFTError) -> Adapter {
     var specs: [InterventionSpec] = []
     for options in configuration.interventions {
       specs.append(try options.spec(layers: model.configuration.layers))
     }
     let adapter = try Adapter.create(
       specs: specs,
+      head: head,
       model: model,
       catalog: catalog,
       seed: configuration.train.seed

@@ -48,7 +48,7 @@ extension Trainer {
       _ = run.adapter.parameters.values.values.update(fromContentsOf: last)
       observer(
         .warning(
-          "the checkpoint of the lowest validation loss, '\(checkpoints.path(step: step))', cannot be "
+          "the checkpoint of the best validation, '\(checkpoints.path(step: step))', cannot be "
             + "read, so the adapter is that of the last step, \(run.state.step): \(error.message)"
         )
       )
@@ -69,6 +69,9 @@ extension Trainer {
     if let best = run.state.best {
       info["best_validation_loss"] = .double(best.loss)
       info["best_step"] = .int(Int64(best.step))
+      if let measure = best.measure {
+        info["best_validation_\(metric.rawValue)"] = .double(measure)
+      }
     }
     if let builds = run.state.earlierBuilds {
       info["earlier_plugin_hashes"] = .array(builds.map { .string($0) })
@@ -82,6 +85,8 @@ extension Trainer {
       loss: run.epochLoss,
       bestLoss: run.state.best?.loss,
       bestStep: run.state.best?.step,
+      metric: metric,
+      bestMeasure: run.state.best?.measure,
       seconds: run.state.seconds,
       tokensPerSecond: run.state.seconds > 0 ? Double(run.state.tokens) / run.state.seconds : 0,
       peakRssBytes: ProcessMemory.peak(),
@@ -127,6 +132,9 @@ extension Trainer {
       manifest["adapter_hash"] = .string("sha256:" + (try SHA256Digest.hex(ofFile: tensors)))
       manifest["loss"] = .double(summary.loss)
       manifest["best_loss"] = summary.bestLoss.map { .double($0) } ?? .null
+      if let measure = summary.bestMeasure {
+        manifest["best_metric"] = .object([summary.metric.rawValue: .double(measure)])
+      }
       manifest["seconds"] = .double(summary.seconds)
       manifest["tokens_per_second"] = .double(summary.tokensPerSecond)
       manifest["plugin_shares"] = .object(summary.pluginShares.mapValues { .double($0) })

@@ -177,7 +177,13 @@ public final class Trainer {
     return orEpoch && run.state.step % run.order.stepsPerEpoch == 0
   }
 
-  /// Measures the validation loss; true when it is the lowest so far.
+  /// What the best step is judged by.
+  var metric: Metric {
+    configuration.train.metric
+      ?? configuration.head.flatMap { Metric.metrics(of: $0.task).first } ?? .loss
+  }
+
+  /// Measures the validation rows; true when they are the best so far.
   private func validate(
     _ run: TrainingRun,
     into record: inout StepRecord,
@@ -201,9 +207,23 @@ public final class Trainer {
       )
     }
     record.validationLoss = loss
-    let isBest = run.state.best.map { loss < $0.loss } ?? true
-    if isBest { run.state.best = .init(step: run.state.step, loss: loss) }
-    observer(.validated(step: run.state.step, loss: loss, isBest: isBest))
+    let metrics = run.adapter.head.map { MetricTally($0.spec, data, losses).metrics } ?? []
+    if !metrics.isEmpty { record.validationMetrics = MetricValues(metrics) }
+    let now = CheckpointState.Best(
+      step: run.state.step,
+      loss: loss,
+      measure: metrics.first { $0.metric == metric }?.value
+    )
+    let isBest = run.state.best.map { metric.isBetter(now, than: $0) } ?? true
+    if isBest { run.state.best = now }
+    observer(
+      .validated(
+        step: run.state.step,
+        loss: loss,
+        metrics: record.validationMetrics ?? MetricValues(),
+        isBest: isBest
+      )
+    )
     return isBest
   }
 

@@ -10,6 +10,8 @@ import ReFTText
 struct TrainingData {
   let training: DataSet
   let validation: DataSet?
+  /// The head that the rows teach; nil where tokens are learnt.
+  let head: HeadSpec?
 
   /// Reads the files that a configuration names.
   init(_ configuration: RunConfiguration, model: LoadedModel) throws(ReFTError) {
@@ -21,6 +23,9 @@ struct TrainingData {
     reading.overlong = options.overlong
     reading.appendsEndOfSequence = options.appendsEndOfSequence
     reading.limit = options.limit
+    reading.format = options.format
+    head = try Self.head(configuration, model: model)
+    reading.head = head
     let all = try DataSet(
       path: options.train,
       options: reading,
@@ -42,6 +47,22 @@ struct TrainingData {
         chatTemplate: model.text.chatTemplate
       )
     }
+  }
+
+  /// The head of a configuration, with the labels of the training rows where it names none.
+  private static func head(
+    _ configuration: RunConfiguration,
+    model: LoadedModel
+  ) throws(ReFTError) -> HeadSpec? {
+    guard let head = configuration.head else { return nil }
+    if let labels = head.labels { return head.spec(model.configuration, labels: labels) }
+    let labels = try LabelSet.survey(
+      path: configuration.data.train,
+      format: configuration.data.format,
+      limit: configuration.data.limit,
+      task: head.task
+    )
+    return head.spec(model.configuration, labels: labels)
   }
 
   /// Makes sure that every position rule finds its tokens in every row, before the first step.

@@ -8,7 +8,7 @@ public enum TrainingEvent: Sendable {
   /// A step is done; estimated seconds until the last one.
   case step(StepRecord, remainingSeconds: Double)
   /// A validation is done.
-  case validated(step: Int, loss: Double, isBest: Bool)
+  case validated(step: Int, loss: Double, metrics: MetricValues, isBest: Bool)
   /// A checkpoint was written.
   case saved(step: Int, path: String)
   /// Something worth a word.
@@ -41,10 +41,15 @@ public struct TrainingSummary: Sendable {
   public var steps: Int
   /// The mean training loss per label token over the last epoch.
   public var loss: Double
-  /// The lowest validation loss; nil without validation.
+  /// The validation loss of the best step, which is the lowest where the loss is judged by; nil without
+  /// validation.
   public var bestLoss: Double?
-  /// The step of the lowest validation loss.
+  /// The step that was best.
   public var bestStep: Int?
+  /// What the best step is judged by.
+  public var metric: Metric
+  /// That measure of the best step; nil where it is the loss, or without validation.
+  public var bestMeasure: Double?
   /// Wall time of all steps, of earlier processes too; validation and saving are not in it.
   public var seconds: Double
   /// Training tokens over that time.

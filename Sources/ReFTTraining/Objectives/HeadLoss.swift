@@ -9,11 +9,17 @@ import Foundation
 import ReFTHost
 
 /// The loss of one text.
-enum HeadLoss {
+package enum HeadLoss {
   /// The loss of outputs, and its derivative times `scale` into `slopes`.
   ///
+  /// - Parameters:
+  ///   - outputs: what the head answered, one number for each label.
+  ///   - target: what it must answer.
+  ///   - scale: a factor of the derivative.
+  ///   - slopes: takes the derivative; nil where nobody wants it.
+  /// - Returns: the loss.
   /// - Precondition: the target is of the head's task, and labels are among the outputs.
-  static func loss(
+  package static func loss(
     _ outputs: UnsafeMutableBufferPointer<Float>,
     _ target: Target,
     scale: Double = 1,

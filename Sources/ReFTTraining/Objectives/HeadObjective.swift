@@ -35,11 +35,9 @@ struct HeadObjective: Objective {
       editor: session,
       from: batch.start
     ) { states, gradient in
-      let dropout = HeadPass.Dropout(
-        key: request.random.key,
-        step: request.random.step,
-        examples: batch.keys
-      )
+      let dropout = request.random.map { random in
+        HeadPass.Dropout(key: random.key, step: random.step, examples: batch.keys)
+      }
       let pass = HeadPass(head, states: states, rows: rows, dropout: dropout)
       let slopes = FloatBuffer(count: rows.count * head.spec.outputCount)
       result = losses(batch, pass, scale: Double(request.scale), slopes: slopes)

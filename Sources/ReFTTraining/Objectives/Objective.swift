@@ -24,8 +24,8 @@ struct GradientRequest {
   var buffer: FloatBuffer
   /// The derivative of the whole with respect to each label's loss.
   var scale: Float
-  /// Key and step of dropout.
-  var random: (key: UInt64, step: UInt64)
+  /// Key and step of dropout; nil: a head leaves nothing out.
+  var random: (key: UInt64, step: UInt64)?
 }
 
 /// The loss of one example.

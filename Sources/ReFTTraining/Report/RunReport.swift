@@ -16,14 +16,14 @@ struct RunReport {
       record.validationLoss.map { (Double(record.step), $0) }
     }
     let lossChart = Chart(
-      title: "Loss (nats per token)",
+      title: configuration.head == nil ? "Loss (nats per token)" : "Loss",
       series: [
         .init(name: "training", color: "#4269d0", points: points(\.loss)),
         .init(name: "validation", color: "#ff725c", points: validation, hasDots: true),
       ]
     )
     let charts = [
-      lossChart,
+      lossChart, measureChart,
       Chart(
         title: "Gradient norm",
         series: [.init(name: "before clipping", color: "#6cc5b0", points: points(\.gradNorm))]
@@ -61,6 +61,25 @@ struct RunReport {
       """
   }
 
+  /// What a head's answers were worth; empty where there is no head.
+  private var measureChart: Chart {
+    let colors = ["#3ca951", "#efb118", "#9c6b4e"]
+    let metrics = records.lazy.compactMap(\.validationMetrics).first?.items.map(\.metric) ?? []
+    return Chart(
+      title: "Validation rows",
+      series: zip(metrics, colors).map { metric, color in
+        Chart.Series(
+          name: metric.rawValue,
+          color: color,
+          points: records.compactMap { record in
+            record.validationMetrics?[metric].map { (Double(record.step), $0) }
+          },
+          hasDots: true
+        )
+      }
+    )
+  }
+
   private func points(_ value: KeyPath<StepRecord, Double>) -> [(Double, Double)] {
     records.map { (Double($0.step), $0[keyPath: value]) }.filter { $0.1.magnitude < 1e300 }
   }
@@ -75,6 +94,9 @@ struct RunReport {
     ]
     if let best = summary.bestLoss, let step = summary.bestStep {
       rows.insert(("best validation loss", "\(Self.number(best)) at step \(step)"), at: 2)
+    }
+    if let measure = summary.bestMeasure {
+      rows.insert(("best validation \(summary.metric.rawValue)", Self.number(measure)), at: 2)
     }
     for (plugin, share) in summary.pluginShares.sorted(by: { $0.key < $1.key }) {
       rows.append(("time in \(Self.escaped(plugin))", Self.number(share * 100) + " %"))

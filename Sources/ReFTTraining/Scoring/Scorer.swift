@@ -15,34 +15,71 @@ public struct Score: Sendable {
     public var loss: Double?
     /// The number of its label tokens.
     public var tokens: Int
+    /// What a head answered; nil where there is none.
+    public var answer: Answer?
 
-    private enum CodingKeys: CodingKey { case loss, tokens }
+    private enum CodingKeys: CodingKey { case loss, tokens, prediction, outputs }
 
-    /// Writes both keys; a loss that is not there is null.
+    /// Writes the keys; a loss that is not there is null.
     public func encode(to encoder: any Encoder) throws {
       var container = encoder.container(keyedBy: CodingKeys.self)
       try container.encode(loss, forKey: .loss)
       try container.encode(tokens, forKey: .tokens)
+      guard let answer else { return }
+      try container.encode(answer.outputs, forKey: .outputs)
+      switch answer.prediction {
+      case .label(let label):
+        if answer.labels.names == nil { return try container.encode(label, forKey: .prediction) }
+        try container.encode(answer.labels.name(of: label), forKey: .prediction)
+      case .labels(let holds):
+        let names = holds.indices.filter { holds[$0] }.map { answer.labels.name(of: $0) }
+        try container.encode(names, forKey: .prediction)
+      case .value(let value): try container.encode(value, forKey: .prediction)
+      }
     }
   }
 
-  /// The mean over all label tokens of the file, in nats.
+  /// What a head answered for a row.
+  public struct Answer: Sendable, Equatable {
+    /// Its outputs, one for each label.
+    public var outputs: [Float]
+    /// What they mean.
+    public var prediction: Prediction
+    /// The labels.
+    public var labels: LabelSet
+  }
+
+  /// The mean over all label tokens of the file, in nats; of a head's answers over the rows.
   public var loss: Double
   /// The number of label tokens.
   public var tokens: Int
   /// All rows that were read, in the order of the file; those with nothing to score have no loss.
   public var rows: [Row]
+  /// What a head's answers are worth; nil where there is none.
+  public var metrics: MetricValues?
 
   /// e to the loss.
   public var perplexity: Double { exp(loss) }
 
-  init(_ losses: [ExampleLoss], of data: DataSet) {
+  init(_ losses: [ExampleLoss], of data: DataSet, head: HeadSpec?) {
     tokens = losses.reduce(0) { $0 + $1.labels }
     loss = losses.reduce(0.0) { $0 + $1.sum } / Double(max(1, tokens))
     rows = [Row](repeating: Row(loss: nil, tokens: 0), count: data.account.rows)
     for (number, loss) in zip(data.rowNumbers, losses) {
-      rows[number] = Row(loss: loss.sum / Double(loss.labels), tokens: loss.labels)
+      let answer = head.map { head in
+        Answer(
+          outputs: loss.outputs,
+          prediction: Prediction(outputs: loss.outputs, task: head.task),
+          labels: head.labels
+        )
+      }
+      rows[number] = Row(
+        loss: loss.sum / Double(loss.labels),
+        tokens: loss.labels,
+        answer: answer
+      )
     }
+    metrics = head.map { MetricValues(MetricTally($0, data, losses).metrics) }
   }
 }
 
@@ -97,7 +134,7 @@ public struct Scorer {
       try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
-    return Score(losses, of: data)
+    return Score(losses, of: data, head: adapter?.head?.spec)
   }
 
   /// Scores rows, and differentiates the loss by the adapter's parameters.
@@ -134,7 +171,10 @@ public struct Scorer {
       norms[info.name] = values.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
       return NamedTensor(name: info.name, shape: info.shape, values: values)
     }
-    return (Score(losses, of: data), ScoreGradients(tensors: tensors, norms: norms))
+    return (
+      Score(losses, of: data, head: adapter.head?.spec),
+      ScoreGradients(tensors: tensors, norms: norms)
+    )
   }
 
   /// Refuses an adapter whose training losses change with the random key, where a plugin of it does not

@@ -41,6 +41,7 @@ struct AdapterCommand: ParsableCommand {
     private struct Document: Encodable {
       var base_model: Base
       var interventions: [InterventionSpec]
+      var head: JSONValue?
       var template: OrNull<String>
       var training: [String: JSONValue]
       var parameters: Int
@@ -61,6 +62,15 @@ struct AdapterCommand: ParsableCommand {
           "\(Readable.count(summary.parameterCount)) in \(summary.tensors.count) tensors",
         ],
       ])
+      if let head = summary.head {
+        let hidden = head.hidden == .dense ? "dense, \(head.activation.rawValue)" : "none"
+        Output.line("\nhead: \(head.task.rawValue)")
+        Output.table([
+          ["  labels", head.task == .regression ? "a number" : head.labels.description],
+          ["  pooling", head.pooling.rawValue],
+          ["  hidden", hidden],
+        ])
+      }
       for (index, spec) in summary.specs.enumerated() {
         Output.line("\nintervention \(index): \(spec.plugin)")
         let made = summary.provenance[index]
@@ -89,6 +99,7 @@ struct AdapterCommand: ParsableCommand {
           fingerprint: summary.base.fingerprint
         ),
         interventions: summary.specs,
+        head: summary.head.map { .object($0.members) },
         template: OrNull(summary.template),
         training: summary.training,
         parameters: summary.parameterCount,

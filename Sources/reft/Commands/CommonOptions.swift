@@ -7,6 +7,7 @@ import ReFTGeneration
 import ReFTHost
 public import ReFTModel
 import ReFTTensor
+public import ReFTTraining
 
 /// Options of every command.
 struct CommonOptions: ParsableArguments {
@@ -125,6 +126,7 @@ struct AdapterOptions: ParsableArguments {
   }
 }
 
+extension DataFormat: ExpressibleByArgument {}
 extension DecodePrecision: ExpressibleByArgument {}
 
 /// How precisely tokens are decoded.

@@ -17,10 +17,15 @@ struct ScoreCommand: ParsableCommand {
       end-of-sequence token after them, or all but the first token of a {"text"} row. \
       Rows with an "instruction" go through --template, by default the adapter's.
 
+      With an adapter that has a head, rows are {"text","label"}, {"text","text_pair","label"}, \
+      {"ids","label"}, or a table of GLUE; the loss is the mean over the rows, and the measures of \
+      the head's task are told.
+
       EXAMPLES
         reft score --model smollm2-135m-instruct --data dev.jsonl --template chat
         reft score --model M --adapter runs/a/adapter --data dev.jsonl --json
         reft score --model M --adapter A --data d.jsonl --gradients g.safetensors
+        reft score --model M --adapter runs/sst2/adapter --data SST-2/dev.tsv
       """
   )
 
@@ -31,6 +36,9 @@ struct ScoreCommand: ParsableCommand {
 
   @Option(help: "Rows: one JSON object per line, or one JSON list.")
   var data: String
+
+  @Option(help: "How the data is written: json or glue/…; by default by its name.")
+  var format: DataFormat?
 
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
   var template: String?
@@ -64,7 +72,8 @@ struct ScoreCommand: ParsableCommand {
   private struct Document: Encodable {
     var loss: Double
     var tokens: Int
-    var perplexity: Double
+    var perplexity: Double?
+    var metrics: MetricValues?
     var rows: [Score.Row]
     var grad_l2: [String: Double]?
   }
@@ -106,6 +115,8 @@ struct ScoreCommand: ParsableCommand {
     options.maxLength = maxLength ?? .max
     options.overlong = maxLength == nil ? .error : .cut
     options.caller = .options
+    options.format = format
+    options.head = adapter?.head?.spec
     let rows = try DataSet(
       path: data,
       options: options,
@@ -137,19 +148,29 @@ struct ScoreCommand: ParsableCommand {
         Document(
           loss: score.loss,
           tokens: score.tokens,
-          perplexity: score.perplexity,
+          perplexity: score.metrics == nil ? score.perplexity : nil,
+          metrics: score.metrics,
           rows: score.rows,
           grad_l2: norms
         )
       )
     }
-    Output.table([
-      ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
-      ["perplexity", Readable.fixed(score.perplexity, 3)],
-      ["tokens", "\(Readable.count(score.tokens)) in \(Readable.count(rows.examples.count)) rows"],
-    ])
+    show(score, rows: rows.examples.count)
     for (name, norm) in (norms ?? [:]).sorted(by: { $0.key < $1.key }) {
       Output.line("\(name)  gradient L2 \(norm)")
     }
+  }
+
+  private func show(_ score: Score, rows: Int) {
+    let rows = Readable.count(rows)
+    guard let metrics = score.metrics else {
+      return Output.table([
+        ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
+        ["perplexity", Readable.fixed(score.perplexity, 3)],
+        ["tokens", "\(Readable.count(score.tokens)) in \(rows) rows"],
+      ])
+    }
+    let measures = metrics.items.map { [$0.metric.rawValue, Readable.fixed($0.value, 4)] }
+    Output.table([["loss", Readable.fixed(score.loss, 4)]] + measures + [["rows", rows]])
   }
 }

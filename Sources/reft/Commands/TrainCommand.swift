@@ -50,6 +50,7 @@ struct TrainCommand: ParsableCommand {
     var steps: Int
     var loss: Double
     var best_loss: OrNull<Double>
+    var best_metric: OrNull<[String: Double]>
     var seconds: Double
     var tokens_per_second: Double
     var peak_rss_bytes: Int
@@ -137,6 +138,7 @@ struct TrainCommand: ParsableCommand {
       steps: summary.steps,
       loss: summary.loss,
       best_loss: OrNull(summary.bestLoss),
+      best_metric: OrNull(summary.bestMeasure.map { [summary.metric.rawValue: $0] }),
       seconds: summary.seconds,
       tokens_per_second: summary.tokensPerSecond,
       peak_rss_bytes: summary.peakRssBytes,
@@ -147,14 +149,16 @@ struct TrainCommand: ParsableCommand {
   }
 
   private func show(_ summary: TrainingSummary) {
-    let best = summary.bestLoss.map {
-      Readable.fixed($0, 4) + (summary.bestStep.map { " at step \($0)" } ?? "")
-    }
+    let place = summary.bestStep.map { " at step \($0)" } ?? ""
+    let best = (summary.bestMeasure ?? summary.bestLoss).map { Readable.fixed($0, 4) + place }
+    let name =
+      summary.bestMeasure == nil
+      ? "lowest validation loss" : "best validation \(summary.metric.rawValue)"
     Output.table([
       ["adapter", summary.adapter],
       ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
       ["loss of the last epoch", Readable.fixed(summary.loss, 4)],
-      ["lowest validation loss", best ?? "no validation rows"],
+      [name, best ?? "no validation rows"],
       ["rate", "\(Readable.fixed(summary.tokensPerSecond, 1)) tokens/s"],
       ["trainable parameters", Readable.count(summary.trainableParameters)],
       ["peak memory", Readable.bytes(summary.peakRssBytes)],
@@ -168,6 +172,8 @@ private final class TrainingView {
   private let line = ProgressLine()
   private var totalSteps = 0
   private var savedStep: Int?
+  /// The usual measure of the last validation, as the line shows it.
+  private var measure: String?
 
   func show(_ event: TrainingEvent) {
     switch event {
@@ -181,22 +187,27 @@ private final class TrainingView {
       )
     case .step(let record, let remaining):
       line.show(fields(record, remaining: remaining))
-    case .validated(let step, let loss, let isBest):
-      note(
-        "step \(step): validation loss \(Readable.fixed(loss, 4))" + (isBest ? ", the lowest" : "")
-      )
+    case .validated(let step, let loss, let metrics, let isBest):
+      measure = metrics.items.first.map {
+        "\($0.metric.rawValue) \(Readable.fixed($0.value, 4))"
+      }
+      let text = "step \(step): validation loss \(Readable.fixed(loss, 4))"
+      guard !metrics.items.isEmpty else { return note(text + (isBest ? ", the lowest" : "")) }
+      note("\(text), \(metrics.description)" + (isBest ? ", the best" : ""))
     case .saved(let step, _): savedStep = step
     case .warning(let text): note("warning: \(text)")
     }
   }
 
   private func fields(_ record: StepRecord, remaining: Double) -> ProgressFields {
-    ProgressFields(
+    let measure = measure.map { [ProgressFields.Field(text: $0, rank: 2)] } ?? []
+    return ProgressFields(
       fraction: Double(record.step) / Double(max(1, totalSteps)),
       fields: [
         .init(text: "step \(record.step)/\(totalSteps)", rank: 0),
         .init(text: "epoch \(Readable.fixed(record.epoch, 2))", rank: 5),
         .init(text: "loss \(Readable.fixed(record.loss, 4))", rank: 2),
+      ] + measure + [
         .init(text: "rate \(String(format: "%.3g", record.learningRate))", rank: 6),
         .init(text: "\(Readable.fixed(record.tokensPerSecond, 0)) tokens/s", rank: 3),
         .init(text: Readable.bytes(Machine.residentByteCount), rank: 4),

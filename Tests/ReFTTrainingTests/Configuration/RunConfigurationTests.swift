@@ -178,13 +178,13 @@ struct RunConfigurationTests {
       "/srv/runs/a.yaml:7:3: unknown key 'learning_rat' in 'train'; did you mean "
         + "'learning_rate'? Valid keys: epochs, max_steps, batch_size, micro_batch_tokens, "
         + "learning_rate, schedule, warmup, weight_decay, clip_norm, betas, epsilon, seed, "
-        + "save_every, eval_every, keep_checkpoints, result, init_adapter, cache_megabytes"
+        + "save_every, eval_every, keep_checkpoints, metric, result, init_adapter, cache_megabytes"
     ),
     Mistake(
       "unknown key at the top",
       minimal + "\nbanana: 1",
       "/srv/runs/a.yaml:6:1: unknown key 'banana' at the top level. Valid keys: model, "
-        + "data, interventions, train, output, plugin_path"
+        + "data, interventions, head, train, output, plugin_path"
     ),
     Mistake(
       "wrong type",
@@ -382,7 +382,7 @@ struct RunConfigurationTests {
       "--set train.epoch=2: unknown key 'epoch' in 'train'; did you mean 'epochs'? Valid "
         + "keys: epochs, max_steps, batch_size, micro_batch_tokens, learning_rate, schedule, "
         + "warmup, weight_decay, clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, result, init_adapter, cache_megabytes"
+        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes"
     ),
   ]
 

@@ -187,7 +187,7 @@ struct WrongDataTests {
     Mistake(
       "classifier row",
       #"{"ids":[1,2],"label":1}"#,
-      "1:22: \"label\" is of a classifier, and this model generates; use {\"ids\",\"labels\"}"
+      "1:22: \"label\" is for a head, and there is none; use {\"ids\",\"labels\"}, or an adapter with a head"
     ),
     Mistake(
       "messages without an answer",

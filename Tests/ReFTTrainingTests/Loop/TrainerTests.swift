@@ -73,7 +73,7 @@ struct TrainerTests {
       #expect(
         warnings.count == 1
           && warnings[0].hasPrefix(
-            "the checkpoint of the lowest validation loss, '\(run.folder)/out/checkpoints/step-0000000"
+            "the checkpoint of the best validation, '\(run.folder)/out/checkpoints/step-0000000"
               + "\(best)', cannot be read, so the adapter is that of the last step, 6: "
           ),
         "\(warnings)"

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Texts as vectors: the mean of their final hidden states, of length one.
+
+import CReFTKernels
+public import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+/// Embeds texts.
+public struct Embedder {
+  private let runtime: ModelRuntime
+  private let adapter: Adapter?
+  private let budget: Int
+
+  /// The width of a vector.
+  public let width: Int
+
+  /// Prepares embedding.
+  ///
+  /// - Parameters:
+  ///   - model: the frozen model.
+  ///   - adapter: its edits; nil takes the model as it is.
+  ///   - microBatchTokens: the most tokens of one pass; a longer text has a pass of its own.
+  public init(model: LoadedModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
+    runtime = ModelRuntime(model: model.frozen)
+    width = model.configuration.hiddenSize
+    self.adapter = adapter
+    budget = microBatchTokens
+  }
+
+  /// The vectors of texts.
+  ///
+  /// - Parameters:
+  ///   - data: the texts.
+  ///   - progress: receives the number of texts done.
+  /// - Returns: one vector of length 1 for each, in their order.
+  /// - Throws: what the model or a plugin throws; `badData` for a vector that is none.
+  public func embed(_ data: DataSet, progress: (Int) -> Void = { _ in }) throws -> [[Float]] {
+    var vectors = [[Float]](repeating: [], count: data.examples.count)
+    for first in stride(from: 0, to: data.examples.count, by: 64) {
+      let chunk = Array(first..<min(first + 64, data.examples.count))
+      let lengths = chunk.map { data.examples[$0].ids.count }
+      for places in MicroBatches.split(lengths: lengths, budget: budget) {
+        let texts = places.map { chunk[$0] }
+        for (text, vector) in zip(texts, try embed(texts.map { data.examples[$0] })) {
+          guard vector.allSatisfy(\.isFinite) else {
+            throw runtime.model.explainNotFinite()
+              ?? ReFTError.vectorNotFinite(data.place(of: text))
+          }
+          vectors[text] = vector
+        }
+      }
+      progress(first + chunk.count)
+    }
+    return vectors
+  }
+
+  private func embed(_ examples: [Example]) throws -> [[Float]] {
+    var batch = PackedBatch()
+    var edits: [SequenceEdit] = []
+    for example in examples {
+      edits.append(
+        SequenceEdit(
+          adapter: adapter,
+          start: batch.tokens.count,
+          count: example.ids.count,
+          promptLength: example.promptLength,
+          promptTokens: example.ids[...]
+        )
+      )
+      batch.append(example)
+    }
+    let session = try EditSession(edits)
+    let (tokens, rows) = HeadObjective.pooled(batch, .mean)
+    var result: [[Float]] = []
+    try runtime.hiddenStates(
+      of: batch,
+      at: tokens,
+      editor: session.isEmpty ? nil : session
+    ) { states in
+      result = rows.map { mean(of: $0, states) }
+    }
+    return result
+  }
+
+  /// The mean of some rows, divided by its length.
+  private func mean(of rows: Range<Int>, _ states: UnsafePointer<Float>) -> [Float] {
+    var vector = [Float](repeating: 0, count: width)
+    vector.withUnsafeMutableBufferPointer { vector in
+      guard let start = vector.baseAddress else { return }
+      for row in rows { reft_axpy_f32(width, 1, states + row * width, start) }
+      let square = vector.reduce(0.0) { $0 + Double($1) * Double($1) }
+      reft_scale_f32(width, Float(1 / max(square.squareRoot(), 1e-30)), start)
+    }
+    return vector
+  }
+}
+
+extension ReFTError {
+  static func vectorNotFinite(_ place: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(place): the vector of this text is no number, though all weights of the model are finite; "
+        + "take a weaker adapter, or convert the model anew"
+    )
+  }
+}

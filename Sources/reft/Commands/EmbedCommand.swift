@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft embed`: texts as vectors.
+
+import ArgumentParser
+import ReFTHost
+import ReFTModel
+import ReFTTensor
+import ReFTText
+import ReFTTraining
+
+struct EmbedCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "embed",
+    abstract: "Vectors of texts: mean-pooled final hidden states of length 1.",
+    discussion: """
+      Rows are {"text"}, {"text","text_pair"} or {"ids"}; labels are not looked at. The dot product of \
+      two vectors is their cosine. Without --output the vectors are printed, a line for each row.
+
+      EXAMPLES
+        reft embed --model all-minilm-l6-v2 --data texts.jsonl --json
+        reft embed --model M --adapter A --data texts.jsonl --output vectors.safetensors
+      """
+  )
+
+  @OptionGroup var model: ModelOptions
+  @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var plugins: PluginOptions
+  @OptionGroup var common: CommonOptions
+
+  @Option(help: "Texts: one JSON object per line, one JSON list, or a table of GLUE.")
+  var data: String
+
+  @Option(help: "How the data is written: json or glue/…; by default by its name.")
+  var format: DataFormat?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the vectors as the tensor 'embeddings' of a file.",
+      valueName: "out.safetensors"
+    )
+  )
+  var output: String?
+
+  @Option(
+    name: .customLong("max-length"),
+    help: ArgumentHelp(
+      "Cut longer texts to so many tokens; without it a text beyond the model's context is an error.",
+      valueName: "tokens"
+    )
+  )
+  var maxLength: Int?
+
+  @Option(
+    name: .customLong("micro-batch-tokens"),
+    help: "The most tokens of one pass: the knob of peak memory."
+  )
+  var microBatchTokens = 1024
+
+  private struct Document: Encodable {
+    var rows: Int
+    var width: Int
+    var embeddings: [[Float]]?
+    var output: String?
+  }
+
+  func validate() throws {
+    if let maxLength, maxLength < 2 { throw ValidationError("--max-length must be 2 or more") }
+    guard (1...1_048_576).contains(microBatchTokens) else {
+      throw ValidationError(
+        "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
+      )
+    }
+  }
+
+  /// The metadata that marks a file of vectors.
+  private static let mark = (key: "reft", value: "embeddings")
+
+  func run() throws {
+    if let output {
+      try ResultFile(option: "--output", path: output).check(
+        inputs: [try model.path(), data],
+        kind: "file of vectors"
+      ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
+    }
+    let loaded = try LoadedModel(path: model.path())
+    let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
+    let texts = try texts(loaded)
+    for warning in texts.warnings { Output.note("warning: \(warning)") }
+    let embedder = Embedder(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
+    let line = ProgressLine()
+    let clock = RateClock(total: texts.examples.count)
+    defer { line.clear() }
+    let vectors = try embedder.embed(texts) { done in
+      line.show(clock.fields(done: done, unit: "rows"))
+    }
+    line.clear()
+    try write(vectors, width: embedder.width)
+  }
+
+  private func texts(_ loaded: LoadedModel) throws -> DataSet {
+    var options = DataSet.Options()
+    options.isUnlabelled = true
+    options.format = format
+    options.contextLength = loaded.configuration.contextLength
+    options.maxLength = maxLength ?? .max
+    options.overlong = maxLength == nil ? .error : .cut
+    options.caller = .options
+    return try DataSet(
+      path: data,
+      options: options,
+      coder: loaded.tokenizer,
+      chatTemplate: nil
+    )
+  }
+
+  private func write(_ vectors: [[Float]], width: Int) throws {
+    if let output {
+      let tensor = NamedTensor(
+        name: "embeddings",
+        shape: [vectors.count, width],
+        values: vectors.flatMap(\.self)
+      )
+      let metadata = ["format": "pt", Self.mark.key: Self.mark.value]
+      try Safetensors.write([tensor], metadata: metadata, to: output)
+    }
+    if common.json {
+      return try Output.json(
+        Document(
+          rows: vectors.count,
+          width: width,
+          embeddings: output == nil ? vectors : nil,
+          output: output
+        )
+      )
+    }
+    if let output {
+      return Output.table([
+        ["vectors", "\(Readable.count(vectors.count)) of \(width) numbers"], ["file", output],
+      ])
+    }
+    for vector in vectors { Output.line(vector.map { "\($0)" }.joined(separator: " ")) }
+  }
+}
