@@ -19,7 +19,7 @@ public struct ConfigurationFuzz: FuzzReader {
     "model", "data", "train", "validation", "template", "max_length", "interventions", "plugin",
     "layers", "positions", "options", "rank", "epochs", "learning_rate", "warmup", "betas",
     "output",
-    "plugin_path", "<<", "a", "~", "é",
+    "plugin_path", "head", "task", "labels", "pooling", "format", "<<", "a", "~", "é",
   ]
   private static let values = [
     "1", "all", "\"2;10\"", "[2, 10]", "f7+l7", "\"[0,5,-1]\"", "after:\"x\"", "'it''s'", "1e-3",

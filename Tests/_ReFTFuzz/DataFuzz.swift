@@ -64,7 +64,7 @@ public struct DataFuzz: FuzzReader {
 }
 
 /// One token per byte.
-private struct ByteCoding: TextCoding {
+struct ByteCoding: TextCoding {
   let eos: Int32? = 256
   let bos: Int32? = nil
   let addsBOS = false

@@ -19,7 +19,7 @@ public protocol FuzzReader: Sendable {
 public enum FuzzReaders {
   /// All readers.
   public static let all: [any FuzzReader.Type] = [
-    TemplateFuzz.self, DataFuzz.self, ConfigurationFuzz.self, SafetensorsFuzz.self,
+    TemplateFuzz.self, DataFuzz.self, TableFuzz.self, ConfigurationFuzz.self, SafetensorsFuzz.self,
     AdapterFuzz.self, GGUFFuzz.self, TokenizerFuzz.self, ELFFuzz.self, ManifestFuzz.self,
     TrustFuzz.self,
   ]

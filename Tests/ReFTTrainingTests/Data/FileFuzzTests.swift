@@ -9,7 +9,7 @@ struct FileFuzzTests {
   @Test(
     "are read or refused in a sentence, in short time",
     arguments: [
-      "jsonl", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer", "elf", "trust",
+      "jsonl", "tsv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer", "elf", "trust",
     ]
   )
   func files(name: String) throws {
