@@ -25,7 +25,7 @@ public struct FamilyCoverage: Sendable, Equatable {
     FamilyCoverage(
       family: "llama",
       format: .huggingFace,
-      types: [.f32, .f16, .bf16],
+      types: [.f32],
       models: ["tiny, plain, with biases and with Llama 3's rotation, against transformers"]
     ),
     FamilyCoverage(
