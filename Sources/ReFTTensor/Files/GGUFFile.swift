@@ -64,6 +64,13 @@ public final class GGUFFile: TensorSource {
     }
   }
 
+  /// The type that the value of a key has in the file; nil where there is no such key.
+  public func valueType(_ key: String) -> GGUFValueType? {
+    guard let range = parts[0].rawValues.first(where: { $0.key == key })?.bytes else { return nil }
+    let type = file.bytes.loadUnaligned(fromByteOffset: range.lowerBound, as: UInt32.self)
+    return GGUFValueType(rawValue: UInt32(littleEndian: type))
+  }
+
   /// How the model is stored.
   public var format: ModelFormat { .gguf }
 
