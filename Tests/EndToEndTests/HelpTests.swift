@@ -13,7 +13,8 @@ struct HelpTests {
     ["model", "quantize"], ["tokenize"], ["score"], ["embed"], ["generate"],
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
-    ["adapter"], ["adapter", "info"], ["bench"], ["bench", "train"],
+    ["adapter"], ["adapter", "info"], ["adapter", "import"], ["adapter", "export"], ["bench"],
+    ["bench", "train"],
     ["bench", "prefill"], ["bench", "decode"], ["bench", "precision"], ["bench", "abi"], ["doctor"],
   ]
 

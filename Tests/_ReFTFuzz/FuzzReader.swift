@@ -21,7 +21,7 @@ public enum FuzzReaders {
   public static let all: [any FuzzReader.Type] = [
     TemplateFuzz.self, DataFuzz.self, TableFuzz.self, ConfigurationFuzz.self, SafetensorsFuzz.self,
     AdapterFuzz.self, GGUFFuzz.self, TokenizerFuzz.self, ELFFuzz.self, ManifestFuzz.self,
-    TrustFuzz.self,
+    TrustFuzz.self, TorchFuzz.self,
   ]
 
   /// The reader of a name.

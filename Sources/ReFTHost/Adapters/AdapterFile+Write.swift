@@ -66,7 +66,8 @@ extension AdapterFile {
 }
 
 extension OptionValue {
-  fileprivate var json: JSONValue {
+  /// The value as a file has it.
+  var json: JSONValue {
     switch self {
     case .int(let value): .int(value)
     case .float(let value): .double(value)

@@ -44,7 +44,8 @@ enum AdapterTensors {
     }
   }
 
-  private static func constraintWarning(
+  /// What to say of values that are not as their constraint has them; nil where they are.
+  static func constraintWarning(
     _ info: ParameterInfo,
     _ values: UnsafeMutableBufferPointer<Float>
   ) -> String? {

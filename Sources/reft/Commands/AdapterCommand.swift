@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `reft adapter`: what an adapter folder holds.
+// `reft adapter`: what an adapter folder holds, and how it comes from and goes to other programs.
 
 import ArgumentParser
 import ReFTHost
@@ -9,8 +9,8 @@ import ReFTTensor
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapter",
-    abstract: "Look at adapters.",
-    subcommands: [Info.self]
+    abstract: "Look at adapters; take them over from other programs, and hand them over.",
+    subcommands: [Info.self, Import.self, Export.self]
   )
 
   struct Info: ParsableCommand {

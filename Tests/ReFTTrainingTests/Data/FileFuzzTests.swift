@@ -10,6 +10,7 @@ struct FileFuzzTests {
     "are read or refused in a sentence, in short time",
     arguments: [
       "jsonl", "tsv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer", "elf", "trust",
+      "torch",
     ]
   )
   func files(name: String) throws {

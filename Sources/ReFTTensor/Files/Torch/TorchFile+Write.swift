@@ -107,7 +107,7 @@ private struct PickleWriter {
 
   private mutating func text(_ text: String) {
     add(.text)
-    bytes.append(number: UInt32(text.utf8.count))
+    bytes.append(integer: UInt32(text.utf8.count))
     bytes += Array(text.utf8)
   }
 
@@ -120,11 +120,11 @@ private struct PickleWriter {
   private mutating func number(_ value: Int) {
     if let small = Int32(exactly: value) {
       add(.int4)
-      bytes.append(number: small)
+      bytes.append(integer: small)
     } else {
       add(.long1)
       bytes.append(8)
-      bytes.append(number: Int64(value))
+      bytes.append(integer: Int64(value))
     }
   }
 }
@@ -148,31 +148,31 @@ private struct ZipWriter {
     // An extra field of its own fills the gap; torch's has the same letters.
     let plain = start + 30 + name.count + 4
     let gap = (64 - plain % 64) % 64
-    bytes.append(number: UInt32(0x0403_4B50))
+    bytes.append(integer: UInt32(0x0403_4B50))
     header(&bytes, checksum: checksum, size: content.count, name: name, extra: gap + 4)
     bytes += name
     bytes += Array("FB".utf8)
-    bytes.append(number: UInt16(gap))
+    bytes.append(integer: UInt16(gap))
     bytes += [UInt8](repeating: 0, count: gap) + content
-    directory.append(number: UInt32(0x0201_4B50))
-    directory.append(number: UInt16(20))
+    directory.append(integer: UInt32(0x0201_4B50))
+    directory.append(integer: UInt16(20))
     header(&directory, checksum: checksum, size: content.count, name: name, extra: 0)
     // Comment, disk, attributes.
     directory += [UInt8](repeating: 0, count: 10)
-    directory.append(number: UInt32(start))
+    directory.append(integer: UInt32(start))
     directory += name
     count += 1
   }
 
   func finish() -> [UInt8] {
     var end: [UInt8] = []
-    end.append(number: UInt32(0x0605_4B50))
-    end.append(number: UInt32(0))
-    end.append(number: UInt16(count))
-    end.append(number: UInt16(count))
-    end.append(number: UInt32(directory.count))
-    end.append(number: UInt32(bytes.count))
-    end.append(number: UInt16(0))
+    end.append(integer: UInt32(0x0605_4B50))
+    end.append(integer: UInt32(0))
+    end.append(integer: UInt16(count))
+    end.append(integer: UInt16(count))
+    end.append(integer: UInt32(directory.count))
+    end.append(integer: UInt32(bytes.count))
+    end.append(integer: UInt16(0))
     return bytes + directory + end
   }
 
@@ -184,18 +184,11 @@ private struct ZipWriter {
     extra: Int
   ) {
     // Version 2.0; names in UTF-8; stored; midnight of 1 January 1980.
-    for value: UInt16 in [20, 0x0800, 0, 0, 0x21] { bytes.append(number: value) }
-    bytes.append(number: checksum)
-    bytes.append(number: UInt32(size))
-    bytes.append(number: UInt32(size))
-    bytes.append(number: UInt16(name.count))
-    bytes.append(number: UInt16(extra))
-  }
-}
-
-extension [UInt8] {
-  /// Appends a number in little-endian order.
-  fileprivate mutating func append(number: some FixedWidthInteger) {
-    Swift.withUnsafeBytes(of: number.littleEndian) { append(contentsOf: $0) }
+    for value: UInt16 in [20, 0x0800, 0, 0, 0x21] { bytes.append(integer: value) }
+    bytes.append(integer: checksum)
+    bytes.append(integer: UInt32(size))
+    bytes.append(integer: UInt32(size))
+    bytes.append(integer: UInt16(name.count))
+    bytes.append(integer: UInt16(extra))
   }
 }

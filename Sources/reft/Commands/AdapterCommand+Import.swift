@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// `reft adapter import` and `reft adapter export`.
+
+public import ArgumentParser
+public import ReFTHost
+import ReFTModel
+import ReFTTensor
+
+extension AdapterFormat: ExpressibleByArgument {
+  /// The formats that help names; peft is known only so that an error can tell.
+  public static var allValueStrings: [String] {
+    allCases.filter { $0 != .peft }.map(\.rawValue)
+  }
+}
+extension LayerConvention: ExpressibleByArgument {}
+
+extension AdapterCommand {
+  struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make an adapter of another program's.",
+      discussion: """
+        FORMATS
+          pyreft          a folder that reft_model.save of pyreft wrote
+          adapter-hub     a folder with a ReFT of AdapterHub's adapters library
+          control-vector  a GGUF control vector of llama.cpp or repeng
+
+        Nothing in the source is run: its pickles are read as data, and refused where they ask for more
+        than tensors. What a source does not say is asked for.
+
+        EXAMPLES
+          reft adapter import --format pyreft saved --model M --output runs/a --positions f7+l7
+          reft adapter import --format control-vector calm.gguf --model M --output calm
+        """
+    )
+
+    @Option(help: "The program that wrote the source.")
+    var format: AdapterFormat
+    @Argument(help: "The other program's file or folder.")
+    var source: String
+    @OptionGroup var model: ModelOptions
+    @Option(help: ArgumentHelp("The adapter folder to make.", valueName: "folder"))
+    var output: String
+    @Option(help: "The tokens that are edited, where the source does not say: f7+l7, l1, all …")
+    var positions: String?
+    @Option(
+      parsing: .singleValue,
+      help: ArgumentHelp(
+        "An option of the plugin that the source does not say; may be repeated.",
+        valueName: "key=value"
+      )
+    )
+    var option: [String] = []
+    @Option(help: "The plugin, where the source leaves two possible: noreft or direft.")
+    var plugin: String?
+    @Option(
+      name: .customLong("layer-convention"),
+      help: """
+        What direction.N of a control vector means, where its file does not say: applied (block N) or \
+        extracted (block N - 1).
+        """
+    )
+    var layerConvention: LayerConvention?
+    @OptionGroup var plugins: PluginOptions
+    @OptionGroup var common: CommonOptions
+
+    private struct Document: Encodable {
+      var adapter: String
+      var format: String
+      var interventions: [InterventionSpec]
+      var parameters: Int
+      var notes: [String]
+    }
+
+    func run() throws {
+      guard !PluginPlaces.isSame(source, output) else {
+        throw ReFTError(
+          .usage,
+          "--output '\(output)' is the source itself; choose another folder"
+        )
+      }
+      let request = AdapterImport(
+        format: format,
+        source: source,
+        positions: try positions.map(Self.rule),
+        options: try Self.options(option),
+        plugin: plugin,
+        layerConvention: layerConvention
+      )
+      let loaded = try LoadedModel(path: model.path())
+      let adapter = try request.adapter(base: BaseModel(loaded), catalog: plugins.catalog())
+      try adapter.save(to: output)
+      for warning in adapter.warnings { Output.note("warning: \(warning)") }
+      if common.json {
+        return try Output.json(
+          Document(
+            adapter: output,
+            format: format.rawValue,
+            interventions: adapter.specs,
+            parameters: adapter.parameters.parameterCount,
+            notes: adapter.warnings
+          )
+        )
+      }
+      for spec in adapter.specs {
+        Output.line(
+          "\(spec.plugin) at the \(spec.component.rawValue) of layers "
+            + spec.layers.map(String.init).joined(separator: ", ") + ", positions \(spec.positions)"
+        )
+      }
+      Output.line("\(Readable.count(adapter.parameters.parameterCount)) parameters in \(output)")
+    }
+
+    /// A rule of positions, with faults as those of a call.
+    private static func rule(_ text: String) throws -> PositionRule {
+      do throws(ReFTError) {
+        return try PositionRule(text)
+      } catch {
+        throw ReFTError(.usage, "--positions: \(error.message)", cause: error)
+      }
+    }
+
+    /// The options of a plugin: numbers, true, false, and texts.
+    private static func options(_ words: [String]) throws -> [String: OptionValue] {
+      var result: [String: OptionValue] = [:]
+      for word in words {
+        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty else {
+          throw ReFTError(.usage, "--option '\(word)' is not of the form key=value")
+        }
+        guard result.updateValue(value(String(parts[1])), forKey: String(parts[0])) == nil else {
+          throw ReFTError(.usage, "--option \(parts[0]) is given twice; give it once")
+        }
+      }
+      return result
+    }
+
+    private static func value(_ text: String) -> OptionValue {
+      if let flag = Bool(text) { return .flag(flag) }
+      if let number = Int64(text) { return .int(number) }
+      if let number = Double(text) { return .float(number) }
+      return .string(text)
+    }
+  }
+
+  struct Export: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Write an adapter as another program's; needs neither model nor plugins.",
+      discussion: """
+        FORMATS
+          pyreft          a folder for ReftModel.load of pyreft 0.1.0
+          control-vector  a GGUF file for llama.cpp and repeng, of additive steering at all+decode
+
+        EXAMPLES
+          reft adapter export --format pyreft runs/a/adapter --output for-pyreft
+          reft adapter export --format control-vector calm --output calm.gguf
+        """
+    )
+
+    @Option(help: "The program: pyreft or control-vector.")
+    var format: AdapterFormat
+    @Argument(help: "An adapter folder.")
+    var adapter: String
+    @Option(help: ArgumentHelp("The folder or file to make.", valueName: "path"))
+    var output: String
+    @OptionGroup var common: CommonOptions
+
+    private struct Document: Encodable {
+      var output: String
+      var format: String
+      var notes: [String]
+    }
+
+    func run() throws {
+      let export = try AdapterExport(format: format, adapter: adapter)
+      if format == .controlVector {
+        try ResultFile(option: "--output", path: output).check(
+          inputs: [adapter + "/adapter_model.safetensors", adapter + "/adapter_config.json"],
+          kind: "control vector"
+        ) {
+          (try? GGUFFile(path: $0))?.string("general.architecture") == "controlvector"
+        }
+      }
+      let notes = try export.write(to: output)
+      for note in notes { Output.note("note: \(note)") }
+      if common.json {
+        return try Output.json(Document(output: output, format: format.rawValue, notes: notes))
+      }
+      Output.line("\(output) is written for \(format.rawValue)")
+    }
+  }
+}
