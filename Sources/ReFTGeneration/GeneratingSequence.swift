@@ -44,7 +44,7 @@ final class GeneratingSequence {
       request.adapter?.units.contains { !$0.plugin.capabilities.contains(.rowwise) } == true
     stopIds = request.ignoresEnd ? [] : model.text.stopIds
     sampler = Sampler(request.sampling)
-    decoder = Tokenizer.Decoder(model.tokenizer)
+    decoder = Tokenizer.Decoder(model.tokenizer, continuing: true)
     filter = StopTextFilter(request.stop)
     history = promptIds
   }

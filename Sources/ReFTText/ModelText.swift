@@ -21,7 +21,7 @@ public struct ModelText: Sendable {
 
   /// Reads the tokenizer and the chat template of a stored model.
   ///
-  /// A folder without tokenizer.json gets a tokenizer that knows ids alone.
+  /// A folder without tokenizer.json or tokenizer.model gets a tokenizer that knows ids alone.
   ///
   /// - Throws: as `init(gguf:)`.
   public init(_ source: any TensorSource) throws(ReFTError) {
@@ -33,19 +33,44 @@ public struct ModelText: Sendable {
   }
 
   private init(folder source: any TensorSource) throws(ReFTError) {
-    let path = source.path + "/tokenizer.json"
-    guard FileManager.default.fileExists(atPath: path) else {
-      var count = 0
-      if case .int(let size) = source.metadata["vocab_size"] { count = Int(clamping: size) }
-      let known = TokenizerMetadata(absentFor: min(count, 1 << 24))
-      self.path = source.path
-      tokenizer = try Tokenizer(known, path: source.path)
-      chatTemplate = nil
+    if Self.tokenizerFile(in: source.path) != nil {
+      try self.init(folder: source.path)
       return
     }
-    let settings = try TokenizerSettings(folder: source.path)
-    let tokenizer = try Tokenizer(file: path, settings: settings)
-    self.path = source.path
+    var count = 0
+    if case .int(let size) = source.metadata["vocab_size"] { count = Int(clamping: size) }
+    let known = TokenizerMetadata(absentFor: min(count, 1 << 24))
+    self.init(path: source.path, tokenizer: try Tokenizer(known, path: source.path))
+  }
+
+  private init(path: String, tokenizer: Tokenizer) {
+    self.path = path
+    self.tokenizer = tokenizer
+    chatTemplate = nil
+  }
+
+  /// The names of a tokenizer's file in a folder, the first that is there counts.
+  private static let names = ["tokenizer.json", "tokenizer.model"]
+
+  private static func tokenizerFile(in folder: String) -> String? {
+    names.map { folder + "/" + $0 }.first { FileManager.default.fileExists(atPath: $0) }
+  }
+
+  /// Whether a folder holds the file of a tokenizer.
+  public static func isReadable(folder: String) -> Bool { tokenizerFile(in: folder) != nil }
+
+  /// Reads the tokenizer and the chat template of a folder, which may hold nothing else.
+  ///
+  /// - Parameter folder: holds tokenizer.json or SentencePiece's tokenizer.model.
+  /// - Throws: `inputMissing` without either; `badData` naming file and place.
+  public init(folder: String) throws(ReFTError) {
+    guard let path = Self.tokenizerFile(in: folder) else { throw .tokenizerAbsent(folder) }
+    let settings = try TokenizerSettings(folder: folder)
+    let tokenizer =
+      path.hasSuffix(".json")
+      ? try Tokenizer(file: path, settings: settings)
+      : try Tokenizer(sentencePiece: path, settings: settings)
+    self.path = folder
     self.tokenizer = tokenizer
     chatTemplate = settings.chatTemplate.map { template in
       ChatTemplate(source: template.source, of: tokenizer, origin: template.path)

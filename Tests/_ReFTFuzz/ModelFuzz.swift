@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Model files: GGUF with everything that a model of one block has, and tokenizer.json.
+// Model files: GGUF with everything that a model of one block has.
 
 import Foundation
 import ReFTModel
@@ -115,44 +115,5 @@ private struct SmallGGUF {
 
   private static func list(_ texts: [String], _ count: Int) -> [UInt8] {
     number(9, 4) + number(8, 4) + number(count, 8) + texts.flatMap { text($0) }
-  }
-}
-
-/// Makes `tokenizer.json` files, and encodes a text with them.
-public struct TokenizerFuzz: FuzzReader {
-  /// The name on the command line.
-  public static let name = "tokenizer"
-
-  private let file = FuzzFolder()
-
-  /// Makes a reader.
-  public init() {}
-
-  private static let keys = [
-    "type", "vocab", "merges", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
-    "single", "byte_fallback", "pattern", "Regex", "id", "content", "special", "unk_token",
-  ]
-
-  /// Makes one file.
-  public func makeInput(_ random: inout FuzzRandom) -> [UInt8] {
-    var text = """
-      {"added_tokens": [{"id": 5, "content": "<s>", "special": true}],
-       "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
-       "pre_tokenizer": null,
-       "post_processor": {"type": "TemplateProcessing",
-         "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]},
-       "model": {"type": "BPE", "byte_fallback": true, "unk_token": "<u>",
-         "vocab": {"<u>": 0, "a": 1, "b": 2, "ab": 3, "<0x41>": 4}, "merges": ["a b"]}}
-      """
-    JSONFuzz.change(&text, keys: Self.keys, &random)
-    let bytes = [UInt8](text.utf8)
-    return random.once(in: 2) ? FuzzMutation.mutate(bytes, &random) : bytes
-  }
-
-  /// Reads the file and a text.
-  public func read(_ input: [UInt8]) throws {
-    let path = try file.write(input, to: "tokenizer.json")
-    let tokenizer = try Tokenizer(file: path, settings: nil)
-    _ = tokenizer.decode(tokenizer.encode("ab <s> Aé"))
   }
 }

@@ -45,7 +45,10 @@ enum ByteAlphabet {
   }
 
   /// The UTF-8 of the character that stands for each byte.
-  static func characters() -> [[UInt8]] {
+  static let written = characters()
+
+  /// Makes `written`.
+  private static func characters() -> [[UInt8]] {
     var characters = [[UInt8]](repeating: [], count: 256)
     for (value, byte) in bytes.enumerated() where byte >= 0 {
       guard let scalar = Unicode.Scalar(UInt32(value)) else { continue }

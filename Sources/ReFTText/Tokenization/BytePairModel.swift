@@ -6,8 +6,6 @@ import ReFTTensor
 
 /// The part of a byte-level BPE tokenizer that turns plain text into tokens.
 struct BytePairModel: Sendable {
-  /// Cuts text into pieces.
-  let preTokenizer: PreTokenizer
   /// Whether a piece that is itself a token is taken whole, whatever the merges say.
   private let takesWholePieces: Bool
   /// The token of each single byte, −1 where the vocabulary has none.
@@ -23,16 +21,10 @@ struct BytePairModel: Sendable {
   init(
     _ metadata: TokenizerMetadata,
     vocabulary: Vocabulary,
+    takesWholePieces: Bool,
     path: String
   ) throws(ReFTError) {
-    guard let name = metadata.preTokenizer else {
-      throw .tokenizerKeyMissing("tokenizer.ggml.pre", path: path)
-    }
-    guard let preTokenizer = PreTokenizer(named: name) else {
-      throw .preTokenizerUnsupported(name, path: path)
-    }
-    self.preTokenizer = preTokenizer
-    byteCharacters = ByteAlphabet.characters()
+    byteCharacters = ByteAlphabet.written
     byteTokens = byteCharacters.map { character in
       character.withUnsafeBufferPointer { vocabulary.index.id(of: $0, in: vocabulary.texts) }
     }
@@ -40,39 +32,33 @@ struct BytePairModel: Sendable {
       throw .tokenizerKeyMissing("tokenizer.ggml.merges", path: path)
     }
     merges = try MergeTable(lines, vocabulary: vocabulary, path: path)
-    takesWholePieces = metadata.takesWholePieces ?? preTokenizer.takesWholePieces
+    self.takesWholePieces = takesWholePieces
   }
 
-  /// Appends the tokens of `text[start..<end]`; a byte without a token gives none.
-  ///
-  /// Once `output` has more than `limit` tokens, no further piece is read.
+  /// Appends the tokens of the piece `text[start..<end]`; a byte without a token gives none.
   func encode(
     _ text: ByteText,
     from start: Int,
     to end: Int,
-    limit: Int,
     vocabulary: Vocabulary,
     merger: inout PairMerger,
     into output: inout [Int32]
   ) {
-    preTokenizer.forEachPiece(of: text, from: start, to: end) { start, end in
-      if output.count > limit { return }
-      if takesWholePieces {
-        let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
-        if let id = wholeToken(piece, vocabulary) { return output.append(id) }
-      }
-      if end - start == 1 {
-        let id = byteTokens[Int(text.bytes[start])]
-        if id >= 0 { output.append(id) }
-        return
-      }
-      merger.begin()
-      for index in start..<end {
-        merger.append(byteTokens[Int(text.bytes[index])], start: index)
-      }
-      merger.merge(end: end, by: merges)
-      for id in merger.ids where id >= 0 { output.append(id) }
+    if takesWholePieces {
+      let piece = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
+      if let id = wholeToken(piece, vocabulary) { return output.append(id) }
     }
+    if end - start == 1 {
+      let id = byteTokens[Int(text.bytes[start])]
+      if id >= 0 { output.append(id) }
+      return
+    }
+    merger.begin()
+    for index in start..<end {
+      merger.append(byteTokens[Int(text.bytes[index])], start: index)
+    }
+    merger.merge(end: end, by: merges)
+    for id in merger.ids where id >= 0 { output.append(id) }
   }
 
   /// The id of the token of normal kind that stands for `bytes`, or nil.

@@ -13,7 +13,12 @@ package enum CanonicalComposition {
 
   /// The text in form NFC.
   package static func composed(_ text: String) -> String {
-    guard needsOrder(text) else { return text.precomposedStringWithCanonicalMapping }
+    ordered(text).precomposedStringWithCanonicalMapping
+  }
+
+  /// The text with long runs of marks in order: another text with the same normal forms.
+  static func ordered(_ text: String) -> String {
+    guard needsOrder(text) else { return text }
     var ordered = String.UnicodeScalarView()
     var run: [Unicode.Scalar] = []
     for scalar in text.unicodeScalars {
@@ -26,7 +31,7 @@ package enum CanonicalComposition {
       }
     }
     ordered.append(contentsOf: inOrder(run))
-    return String(ordered).precomposedStringWithCanonicalMapping
+    return String(ordered)
   }
 
   private static func needsOrder(_ text: String) -> Bool {

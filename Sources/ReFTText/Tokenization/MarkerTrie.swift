@@ -33,6 +33,25 @@ struct MarkerTrie: Sendable {
     return root < 0 ? nil : longestMatch(from: Int(root), in: text, at: index, end: end)
   }
 
+  /// Calls `body` with each marker that starts at `index`, the shortest first.
+  @inline(__always)
+  func forEachMatch(
+    in text: ByteText,
+    at index: Int,
+    end: Int,
+    _ body: (_ token: Int32, _ length: Int) -> Void
+  ) {
+    var current = 0
+    var length = 0
+    while index + length < end,
+      let next = child(of: current, byte: text.bytes[index + length])
+    {
+      current = next
+      length += 1
+      if nodes[current].token >= 0 { body(nodes[current].token, length) }
+    }
+  }
+
   private func longestMatch(
     from root: Int,
     in text: ByteText,

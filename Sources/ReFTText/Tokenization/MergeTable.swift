@@ -56,8 +56,18 @@ struct MergeTable: Sendable, MergeRule {
 extension MergeTable {
   /// Reads merges, each as two texts of tokens with a space (or a zero byte) between them.
   ///
+  /// - Parameters:
+  ///   - lines: the merges.
+  ///   - vocabulary: the tokens.
+  ///   - continuation: how many bytes at the start of a right side the result does not have.
+  ///   - path: the file, for messages.
   /// - Throws: `badData` naming the merge that does not fit.
-  init(_ lines: StringTable, vocabulary: Vocabulary, path: String) throws(ReFTError) {
+  init(
+    _ lines: StringTable,
+    vocabulary: Vocabulary,
+    continuation: Int = 0,
+    path: String
+  ) throws(ReFTError) {
     let (texts, index) = (vocabulary.texts, vocabulary.index)
     guard lines.count <= Vocabulary.limit else {
       throw .tokenizerTooLarge("merges", count: lines.count, limit: Vocabulary.limit, path: path)
@@ -81,7 +91,7 @@ extension MergeTable {
           (
             left: index.id(of: UnsafeBufferPointer(rebasing: joined[..<space]), in: texts),
             right: index.id(of: UnsafeBufferPointer(rebasing: joined[space...]), in: texts),
-            result: index.id(of: joined, in: texts)
+            result: Self.joined(joined, space, continuation) { index.id(of: $0, in: texts) }
           )
         }
         guard ids.left >= 0, ids.right >= 0, ids.result >= 0 else {
@@ -99,5 +109,17 @@ extension MergeTable {
       }
     }
     if let fault { throw fault }
+  }
+
+  /// Looks up both sides as one text, the right one without the bytes of a continuation.
+  private static func joined(
+    _ sides: UnsafeBufferPointer<UInt8>,
+    _ middle: Int,
+    _ continuation: Int,
+    _ lookUp: (UnsafeBufferPointer<UInt8>) -> Int32
+  ) -> Int32 {
+    if continuation == 0 { return lookUp(sides) }
+    let bytes = Array(sides[..<middle]) + sides[middle...].dropFirst(continuation)
+    return bytes.withUnsafeBufferPointer(lookUp)
   }
 }

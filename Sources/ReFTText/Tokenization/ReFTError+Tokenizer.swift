@@ -7,8 +7,8 @@ extension ReFTError {
   static func tokenizerAbsent(_ path: String) -> ReFTError {
     ReFTError(
       .inputMissing,
-      "\(path): the model's folder has no tokenizer.json, so that texts have no tokens; put it there, "
-        + "or give token ids"
+      "\(path): the model's folder has no tokenizer.json or tokenizer.model, so that texts have no "
+        + "tokens; put it there, or give token ids"
     )
   }
 
@@ -23,8 +23,8 @@ extension ReFTError {
   static func tokenizerModelUnsupported(_ model: String, path: String) -> ReFTError {
     ReFTError(
       .badData,
-      "\(path): tokenizer.ggml.model is '\(model)'; supported are 'gpt2' (byte-level BPE) "
-        + "and 'llama' (SentencePiece's BPE); use a model with such a tokenizer"
+      "\(path): tokenizer.ggml.model is '\(model)'; supported are 'gpt2' (byte-level BPE), "
+        + "'llama' (SentencePiece's BPE), 't5' (unigrams) and 'bert' (WordPiece); use a model with such a tokenizer"
     )
   }
 

@@ -4,76 +4,7 @@
 
 import ReFTTensor
 
-/// How SentencePiece writes text: a space stands as ▁, a byte as `<0x41>`.
-enum SentencePieceText {
-  /// The UTF-8 of ▁ (U+2581), which stands for a space.
-  static let space: [UInt8] = [0xE2, 0x96, 0x81]
-
-  /// The text with spaces written as ▁, with one more in front where `addsPrefix` is set.
-  static func written(_ bytes: some Sequence<UInt8>, addsPrefix: Bool) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(bytes.underestimatedCount * 5 / 4 + 3)
-    if addsPrefix { result += space }
-    for byte in bytes {
-      if byte == 0x20 { result += space } else { result.append(byte) }
-    }
-    return result
-  }
-
-  /// The byte that a token such as `<0x0A>` stands for, or nil.
-  static func byte(of text: UnsafeBufferPointer<UInt8>) -> UInt8? {
-    guard text.count == 6, text[0] == 0x3C, text[1] == 0x30, text[2] == 0x78, text[5] == 0x3E,
-      let high = digit(text[3]), let low = digit(text[4])
-    else { return nil }
-    return high << 4 | low
-  }
-
-  private static func digit(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case 0x30...0x39: byte - 0x30
-    case 0x41...0x46: byte - 0x41 + 10
-    case 0x61...0x66: byte - 0x61 + 10
-    default: nil
-    }
-  }
-
-  /// What the tokens of a vocabulary stand for.
-  static func contents(of texts: StringTable, kinds: [TokenKind]) -> StringTable {
-    var contents = StringTable()
-    contents.reserve(strings: texts.count, bytes: texts.bytes.count)
-    texts.bytes.withUnsafeBufferPointer { bytes in
-      for id in 0..<texts.count {
-        let text = UnsafeBufferPointer(rebasing: bytes[texts.range(id)])
-        switch kinds[id] {
-        case .unknown, .control: contents.append(text)
-        case .byte:
-          guard let byte = byte(of: text) else { fallthrough }
-          contents.append(CollectionOfOne(byte))
-        case .normal, .unused, .userDefined: appendRead(text, to: &contents)
-        }
-      }
-    }
-    return contents
-  }
-
-  private static func appendRead(_ text: UnsafeBufferPointer<UInt8>, to table: inout StringTable) {
-    var index = 0
-    while index < text.count {
-      if text[index] == space[0], index + 2 < text.count, text[index + 1] == space[1],
-        text[index + 2] == space[2]
-      {
-        table.appendByte(0x20)
-        index += 3
-      } else {
-        table.appendByte(text[index])
-        index += 1
-      }
-    }
-    table.endString()
-  }
-}
-
-/// The part of a SentencePiece BPE tokenizer that turns plain text into tokens.
+/// The part of a BPE tokenizer over characters that turns plain text into tokens.
 struct SentencePieceModel: Sendable {
   /// In which order neighbours merge.
   private enum Order: Sendable {
@@ -83,13 +14,17 @@ struct SentencePieceModel: Sendable {
     case merges(MergeTable)
   }
 
-  /// Where a space of its own is put.
-  private let prefix: SentencePiecePrefix
   private let order: Order
   /// The tokens of single bytes, −1 where there is none.
   private let byteTokens: [Int32]
   /// The token of what the vocabulary cannot express.
   private let unknown: Int32?
+  /// Whether neighbours that are unknown become one token.
+  private let fusesUnknown: Bool
+  /// What the texts of symbols within a word begin with, and those at its end end with.
+  private let affixes: WordAffixes
+  /// Whether a piece that is itself a token is taken whole.
+  private let takesWholePieces: Bool
   /// Pieces that are taken as they stand, before anything merges.
   private let wholePieces: MarkerTrie
 
@@ -101,11 +36,20 @@ struct SentencePieceModel: Sendable {
     vocabulary: Vocabulary,
     path: String
   ) throws(ReFTError) {
-    prefix = metadata.prefix
+    affixes = metadata.affixes
+    fusesUnknown = metadata.fusesUnknown
+    takesWholePieces = metadata.takesWholePieces ?? false
     if metadata.scores == nil, let lines = metadata.merges {
-      order = .merges(try MergeTable(lines, vocabulary: vocabulary, path: path))
+      let table = try MergeTable(
+        lines,
+        vocabulary: vocabulary,
+        continuation: affixes.continuation.count,
+        path: path
+      )
+      order = .merges(table)
     } else {
-      order = .ranks(try Self.ranks(metadata.scores, count: vocabulary.count, path: path))
+      let scores = try Self.scores(metadata.scores, count: vocabulary.count, path: path)
+      order = .ranks(scores.map(Self.rank))
     }
     unknown = metadata.roles["unknown"].map(Int32.init(truncatingIfNeeded:))
     var byteTokens = [Int32](repeating: -1, count: 256)
@@ -130,11 +74,14 @@ struct SentencePieceModel: Sendable {
   /// The bytes that no token stands for where no character does.
   var missingBytes: [UInt8] { byteTokens.indices.filter { byteTokens[$0] < 0 }.map { UInt8($0) } }
 
-  private static func ranks(
+  /// The scores of all tokens.
+  ///
+  /// - Throws: `badData` where they are missing, too few, or no numbers.
+  static func scores(
     _ scores: [Float]?,
     count: Int,
     path: String
-  ) throws(ReFTError) -> [UInt32] {
+  ) throws(ReFTError) -> [Float] {
     guard let scores else {
       throw .tokenizerKeyMissing("tokenizer.ggml.scores", path: path)
     }
@@ -149,7 +96,7 @@ struct SentencePieceModel: Sendable {
     if let id = scores.firstIndex(where: { !$0.isFinite }) {
       throw .tokenScoreNotFinite(scores[id], id: id, path: path)
     }
-    return scores.map(rank)
+    return scores
   }
 
   /// A number that is lower for a higher score.
@@ -159,40 +106,38 @@ struct SentencePieceModel: Sendable {
     return ~(bits & 0x8000_0000 != 0 ? ~bits : bits | 0x8000_0000)
   }
 
-  /// Appends the tokens of some text that holds no marker.
+  /// Appends the tokens of a piece of text as the vocabulary writes it.
   ///
   /// - Parameters:
-  ///   - plain: the text.
-  ///   - isFirst: whether nothing stands before it.
+  ///   - text: the text.
+  ///   - range: the place of the piece.
   ///   - vocabulary: the tokens.
   ///   - merger: scratch memory.
   ///   - output: receives the tokens at its end.
   func encode(
-    _ plain: UnsafeBufferPointer<UInt8>,
-    isFirst: Bool,
+    _ text: ByteText,
+    _ range: Range<Int>,
     vocabulary: Vocabulary,
     merger: inout PairMerger,
     into output: inout [Int32]
   ) {
-    guard !plain.isEmpty else { return }
-    let addsPrefix = prefix == .everyPart || prefix == .first && isFirst
-    let written = SentencePieceText.written(plain, addsPrefix: addsPrefix)
-    written.withUnsafeBufferPointer { bytes in
-      let text = ByteText(bytes: bytes)
-      var start = 0
-      var index = 0
-      while !wholePieces.isEmpty, index < bytes.count {
-        guard let match = wholePieces.longestMatch(in: text, at: index, end: bytes.count) else {
-          index += text.scalar(at: index, end: bytes.count).length
-          continue
-        }
-        encodePiece(text, start..<index, vocabulary, &merger, &output)
-        output.append(match.token)
-        index += match.length
-        start = index
-      }
-      encodePiece(text, start..<bytes.count, vocabulary, &merger, &output)
+    if takesWholePieces {
+      let id = Self.token(range, of: text, vocabulary)
+      if id >= 0 { return output.append(id) }
     }
+    var start = range.lowerBound
+    var index = start
+    while !wholePieces.isEmpty, index < range.upperBound {
+      guard let match = wholePieces.longestMatch(in: text, at: index, end: range.upperBound) else {
+        index += text.scalar(at: index, end: range.upperBound).length
+        continue
+      }
+      encodePiece(text, start..<index, vocabulary, &merger, &output)
+      output.append(match.token)
+      index += match.length
+      start = index
+    }
+    encodePiece(text, start..<range.upperBound, vocabulary, &merger, &output)
   }
 
   private func encodePiece(
@@ -207,7 +152,11 @@ struct SentencePieceModel: Sendable {
     var index = range.lowerBound
     while index < range.upperBound {
       let length = text.scalar(at: index, end: range.upperBound).length
-      let id = Self.token(index..<(index + length), of: text, vocabulary)
+      let symbol = index..<(index + length)
+      let id =
+        affixes.isEmpty
+        ? Self.token(symbol, of: text, vocabulary)
+        : affixed(symbol, of: text, in: range, vocabulary)
       merger.append(id, start: index)
       index += length
     }
@@ -230,8 +179,23 @@ struct SentencePieceModel: Sendable {
   private func appendBytes(_ bytes: UnsafeBufferPointer<UInt8>, to output: inout [Int32]) {
     if bytes.allSatisfy({ byteTokens[Int($0)] >= 0 }) {
       for byte in bytes { output.append(byteTokens[Int(byte)]) }
-    } else if let unknown, output.last != unknown {
+    } else if let unknown, !fusesUnknown || output.last != unknown {
       output.append(unknown)
+    }
+  }
+
+  /// The token of a symbol with what its place in the word adds to it, or −1.
+  private func affixed(
+    _ symbol: Range<Int>,
+    of text: ByteText,
+    in word: Range<Int>,
+    _ vocabulary: Vocabulary
+  ) -> Int32 {
+    var written = symbol.lowerBound == word.lowerBound ? [] : affixes.continuation
+    written += text.bytes[symbol]
+    if symbol.upperBound == word.upperBound { written += affixes.end }
+    return written.withUnsafeBufferPointer {
+      Self.token(0..<$0.count, of: ByteText(bytes: $0), vocabulary)
     }
   }
 

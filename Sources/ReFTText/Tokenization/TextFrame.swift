@@ -41,12 +41,13 @@ package struct TextFrame: Sendable, Equatable {
     return TextFrame(single: single, pair: single + [end, .second(type: 0), end])
   }
 
-  /// At most a start token, and the texts one after the other.
-  static func plain(bos: Int32?) -> TextFrame {
+  /// The texts one after the other, between a start and an end token where there are such.
+  static func plain(bos: Int32?, eos: Int32? = nil) -> TextFrame {
     let start = bos.map { [Part.token($0, type: 0)] } ?? []
+    let end = eos.map { [Part.token($0, type: 0)] } ?? []
     return TextFrame(
-      single: start + [.first(type: 0)],
-      pair: start + [.first(type: 0), .second(type: 1)]
+      single: start + [.first(type: 0)] + end,
+      pair: start + [.first(type: 0)] + end + [.second(type: 1)] + end
     )
   }
 

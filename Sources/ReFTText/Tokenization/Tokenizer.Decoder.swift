@@ -4,25 +4,33 @@
 extension Tokenizer {
   /// Turns ids into text as they come, holding back characters whose bytes are not complete.
   ///
-  /// All pieces together are the text that `decode` gives for all ids.
+  /// All pieces together are the text that `decode` gives for all ids; where they continue a text,
+  /// as those that a model generates, the first one keeps the space that it begins with.
   public struct Decoder: Sendable {
     private let tokenizer: Tokenizer
     private let skipSpecial: Bool
     private var pending: [UInt8] = []
+    /// Whether the next token may begin with a space that is none of the text.
+    private var isFirst: Bool
 
     /// Starts a stream.
     ///
     /// - Parameters:
     ///   - tokenizer: the tokenizer that the ids belong to.
     ///   - skipSpecial: whether to leave out the texts of special tokens.
-    public init(_ tokenizer: Tokenizer, skipSpecial: Bool = true) {
+    ///   - continuing: whether other tokens stand before the first.
+    public init(_ tokenizer: Tokenizer, skipSpecial: Bool = true, continuing: Bool = false) {
       self.tokenizer = tokenizer
+      isFirst = tokenizer.stripsFirstSpace && !continuing
       self.skipSpecial = skipSpecial
     }
 
     /// The text that a token completes; empty while a character is incomplete.
     public mutating func feed(_ id: Int32) -> String {
-      pending += tokenizer.decodeBytes(CollectionOfOne(id), skipSpecial: skipSpecial)
+      guard tokenizer.contains(id), !(skipSpecial && tokenizer.isSpecial(id)) else { return "" }
+      let content = tokenizer.vocabulary.contents[Int(id)]
+      pending += isFirst && content.first == 0x20 ? content.dropFirst() : content
+      isFirst = isFirst && tokenizer.isBeforeText(id)
       let complete = pending.count - Self.incompleteTail(of: pending)
       guard complete > 0 else { return "" }
       let text = String(decoding: pending[..<complete], as: UTF8.self)

@@ -1,32 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text to token ids and back: markers are found here, what lies between them is encoded by
-// BytePairModel.swift or SentencePieceModel.swift; Tokenizer+GGUF.swift reads the model file.
+// Text to token ids and back. Markers are found first (Markers.swift); what lies between them is
+// normalised (Normalizer.swift), cut (PreTokenizer.swift) and encoded piece by piece by one of the
+// models. Tokenizer+Building.swift puts them together.
 
-import Foundation
 public import ReFTTensor
 
-/// A tokenizer as its model file describes it: byte-level BPE, or SentencePiece's BPE.
+/// A tokenizer as its model file describes it: byte-level BPE, SentencePiece's BPE or unigrams, or
+/// WordPiece.
 ///
-/// Every text has one sequence of ids, and `decode` gives the text back. A few vocabularies lack the
+/// Every text has one sequence of ids, and `decode` gives the text back, but for what normalising
+/// changed. A few vocabularies lack the
 /// tokens of some control characters and of bytes that UTF-8 never uses (`inexpressibleBytes`); such
 /// bytes leave no token, or that of the unknown, as in the tokenizers that those models were trained
 /// with.
 public final class Tokenizer: Sendable {
-  /// What turns the text between markers into tokens.
-  private enum Model: Sendable {
+  /// What turns pieces of text into tokens.
+  enum Model: Sendable {
     /// A folder without a tokenizer: ids have no texts, and texts no ids.
     case absent(path: String)
     case bytePairs(BytePairModel)
     case sentencePieces(SentencePieceModel)
+    case unigrams(UnigramModel)
+    case wordPieces(WordPieceModel)
   }
 
   let vocabulary: Vocabulary
   private let model: Model
-  /// Whether letters are composed first, to Unicode's form NFC.
-  private let composes: Bool
+  private let normalizer: Normalizer
+  private let cuts: PreTokenizer
   /// The markers found in text: all of them, and those found even when markers are plain text.
-  private let markers: MarkerTrie
-  private let ownTextMarkers: MarkerTrie
+  private let markers: Markers
+  private let ownTextMarkers: Markers
+  /// Whether a text does not have the space with which its first token begins.
+  let stripsFirstSpace: Bool
 
   /// The token before the first of a text, where the model names one.
   public let bos: Int32?
@@ -45,36 +51,18 @@ public final class Tokenizer: Sendable {
   ///
   /// - Throws: `badData` naming the key, token or merge that is missing or does not fit.
   package init(_ metadata: TokenizerMetadata, path: String) throws(ReFTError) {
-    guard let model = metadata.model else {
-      throw .tokenizerKeyMissing("tokenizer.ggml.model", path: path)
-    }
-    let addsBOSByDefault: Bool
-    switch model {
-    case TokenizerMetadata.absent:
-      vocabulary = try Vocabulary(metadata, writing: .sentencePiece, path: path)
-      self.model = .absent(path: path)
-      addsBOSByDefault = false
-    case "gpt2":
-      vocabulary = try Vocabulary(metadata, writing: .byteAlphabet, path: path)
-      let pairs = try BytePairModel(metadata, vocabulary: vocabulary, path: path)
-      self.model = .bytePairs(pairs)
-      addsBOSByDefault = pairs.preTokenizer.addsBOSByDefault
-    case "llama":
-      vocabulary = try Vocabulary(metadata, writing: .sentencePiece, path: path)
-      let pieces = try SentencePieceModel(metadata, vocabulary: vocabulary, path: path)
-      self.model = .sentencePieces(pieces)
-      addsBOSByDefault = true
-    default: throw .tokenizerModelUnsupported(model, path: path)
-    }
+    let parts = try TokenizerParts(metadata, path: path)
+    (vocabulary, model) = (parts.vocabulary, parts.model)
+    (normalizer, cuts) = (parts.normalizer, parts.cuts)
     let roles = try Self.roles(metadata, vocabulary, path: path)
     bos = roles["bos"]
     eos = roles["eos"]
     padding = roles["padding"]
-    addsBOS = metadata.addsBOS ?? (addsBOSByDefault && bos != nil)
+    addsBOS = metadata.addsBOS ?? (parts.addsBOSByDefault && bos != nil)
     if addsBOS, bos == nil {
       throw .tokenizerKeyMissing("tokenizer.ggml.bos_token_id", path: path)
     }
-    frame = metadata.frame ?? .plain(bos: addsBOS ? bos : nil)
+    frame = metadata.frame ?? parts.frame(roles, bos: addsBOS ? bos : nil)
     if let id = frame.ids.first(where: { [count = vocabulary.count] in !(0..<count ~= Int($0)) }) {
       throw .tokenIdOutOfRange(
         "a token around the text",
@@ -85,11 +73,8 @@ public final class Tokenizer: Sendable {
     }
     stopIds = Self.stopIds(vocabulary, roles)
       .union(metadata.ends.filter { [count = vocabulary.count] in 0..<count ~= $0 }.map(Int32.init))
-    (markers, ownTextMarkers) = Self.markers(
-      vocabulary,
-      withOwn: metadata.findsOwnTokensInText ?? (model == "gpt2")
-    )
-    composes = metadata.composes
+    (markers, ownTextMarkers) = parts.markers(metadata)
+    stripsFirstSpace = metadata.stripsFirstSpace ?? parts.stripsFirstSpace
   }
 
   /// Makes sure that texts can be turned into tokens.
@@ -114,6 +99,8 @@ public final class Tokenizer: Sendable {
     case .bytePairs(let model):
       model.byteTokens.indices.filter { model.byteTokens[$0] < 0 }.map { UInt8($0) }
     case .sentencePieces(let model): model.missingBytes
+    case .unigrams(let model): model.missingBytes
+    case .wordPieces: []
     }
   }
 
@@ -198,45 +185,29 @@ public final class Tokenizer: Sendable {
     ids.reserveCapacity(min(limit, bytes.count / 3) + 8)
     if addBOS, let bos { ids.append(bos) }
     let text = ByteText(bytes: bytes)
-    let markers = parseSpecial ? markers : ownTextMarkers
-    var start = 0
-    var index = 0
-    while !markers.isEmpty, index < bytes.count {
-      guard let match = markers.longestMatch(in: text, at: index, end: bytes.count) else {
-        index += 1
-        continue
+    let found = parseSpecial ? markers : ownTextMarkers
+    found.forEachPart(found.plain, of: text, in: 0..<bytes.count) { part, token in
+      if ids.count > limit { return }
+      if let token { return ids.append(token) }
+      guard !normalizer.isEmpty else {
+        return encodePieces(text, part, isFirst: part.lowerBound == 0, limit, &merger, &ids)
       }
-      encodePlain(text, from: start, to: index, limit, &merger, &ids)
-      if ids.count > limit { return ids }
-      ids.append(match.token)
-      index += match.length
-      start = index
+      let plain = UnsafeBufferPointer(rebasing: bytes[part])
+      normalizer.apply(plain, isFirst: part.lowerBound == 0).withUnsafeBufferPointer { written in
+        let text = ByteText(bytes: written)
+        found.forEachPart(found.normalized, of: text, in: 0..<written.count) { inner, token in
+          if ids.count > limit { return }
+          if let token { return ids.append(token) }
+          let isFirst = part.lowerBound == 0 && inner.lowerBound == 0
+          encodePieces(text, inner, isFirst: isFirst, limit, &merger, &ids)
+        }
+      }
     }
-    encodePlain(text, from: start, to: bytes.count, limit, &merger, &ids)
     return ids
   }
 
-  private func encodePlain(
-    _ text: ByteText,
-    from start: Int,
-    to end: Int,
-    _ limit: Int,
-    _ merger: inout PairMerger,
-    _ ids: inout [Int32]
-  ) {
-    let plain = UnsafeBufferPointer(rebasing: text.bytes[start..<end])
-    if composes, plain.contains(where: { $0 >= 0x80 }),
-      let string = String(validating: plain, as: UTF8.self)
-    {
-      var composed = CanonicalComposition.composed(string)
-      return composed.withUTF8 {
-        encodeComposed(ByteText(bytes: $0), 0..<$0.count, isFirst: start == 0, limit, &merger, &ids)
-      }
-    }
-    encodeComposed(text, start..<end, isFirst: start == 0, limit, &merger, &ids)
-  }
-
-  private func encodeComposed(
+  /// Encodes normalised text without a marker.
+  private func encodePieces(
     _ text: ByteText,
     _ range: Range<Int>,
     isFirst: Bool,
@@ -244,26 +215,29 @@ public final class Tokenizer: Sendable {
     _ merger: inout PairMerger,
     _ ids: inout [Int32]
   ) {
-    switch model {
-    case .absent: return
-    case .bytePairs(let model):
-      model.encode(
-        text,
-        from: range.lowerBound,
-        to: range.upperBound,
-        limit: limit,
-        vocabulary: vocabulary,
-        merger: &merger,
-        into: &ids
-      )
-    case .sentencePieces(let model):
-      model.encode(
-        UnsafeBufferPointer(rebasing: text.bytes[range]),
-        isFirst: isFirst,
-        vocabulary: vocabulary,
-        merger: &merger,
-        into: &ids
-      )
+    cuts.forEachPiece(
+      of: text,
+      from: range.lowerBound,
+      to: range.upperBound,
+      isFirst: isFirst
+    ) { text, start, end in
+      if ids.count > limit { return }
+      switch model {
+      case .absent: return
+      case .bytePairs(let model):
+        model.encode(
+          text,
+          from: start,
+          to: end,
+          vocabulary: vocabulary,
+          merger: &merger,
+          into: &ids
+        )
+      case .sentencePieces(let model):
+        model.encode(text, start..<end, vocabulary: vocabulary, merger: &merger, into: &ids)
+      case .unigrams(let model): model.encode(text, start..<end, into: &ids)
+      case .wordPieces(let model): model.encode(text, start..<end, into: &ids)
+      }
     }
   }
 
@@ -279,18 +253,27 @@ public final class Tokenizer: Sendable {
     contains(id) ? vocabulary.texts.text(Int(id)) : ""
   }
 
-  /// Turns ids into bytes, exactly.
+  /// Turns the ids of a text into bytes, exactly.
   ///
   /// - Parameters:
   ///   - ids: token ids; those outside the vocabulary give nothing.
   ///   - skipSpecial: whether to leave out the texts of special tokens.
-  /// - Returns: the bytes of all tokens, in order.
+  /// - Returns: the bytes of all tokens, in order; without a space that the tokenizer puts in front
+  ///   of every text.
   public func decodeBytes(_ ids: some Sequence<Int32>, skipSpecial: Bool = false) -> [UInt8] {
     var bytes: [UInt8] = []
+    var isFirst = stripsFirstSpace
     for id in ids where contains(id) && !(skipSpecial && vocabulary.kinds[Int(id)].isSpecial) {
-      bytes.append(contentsOf: vocabulary.contents[Int(id)])
+      let content = vocabulary.contents[Int(id)]
+      bytes.append(contentsOf: isFirst && content.first == 0x20 ? content.dropFirst() : content)
+      isFirst = isFirst && isBeforeText(id)
     }
     return bytes
+  }
+
+  /// Whether a token stands before the text that it begins, and takes no space from it.
+  func isBeforeText(_ id: Int32) -> Bool {
+    isSpecial(id) && vocabulary.contents[Int(id)].first != 0x20
   }
 
   /// Turns ids into text; bytes that are no UTF-8 come out as U+FFFD.
@@ -339,27 +322,5 @@ public final class Tokenizer: Sendable {
       }
     }
     return ids
-  }
-
-  /// The markers of a vocabulary; SentencePiece finds tokens of the user's own kind by itself, in
-  /// the text as it writes it.
-  private static func markers(
-    _ vocabulary: Vocabulary,
-    withOwn: Bool
-  ) -> (all: MarkerTrie, ownText: MarkerTrie) {
-    var all = MarkerTrie()
-    var ownText = MarkerTrie()
-    for (id, kind) in vocabulary.kinds.enumerated() {
-      switch kind {
-      case .normal, .unused, .byte: continue
-      case .userDefined:
-        guard withOwn else { continue }
-        ownText.insert(vocabulary.texts[id], token: Int32(id))
-        fallthrough
-      case .control, .unknown:
-        all.insert(vocabulary.texts[id], token: Int32(id))
-      }
-    }
-    return (all, ownText)
   }
 }

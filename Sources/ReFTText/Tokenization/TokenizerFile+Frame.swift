@@ -30,6 +30,8 @@ extension TokenizerFile {
         )
       }
     }
+    // What the file does not say, the kind of its model does not say either.
+    if metadata.model == "bert", metadata.frame == nil { set { $0.frame = .plain(bos: nil) } }
   }
 
   /// A token of BERT's and RoBERTa's processors: `["[SEP]", 102]`.

@@ -22,19 +22,59 @@ struct TokenizerFile {
     // Tokens that only differ in how a letter is composed are two keys: texts are compared as bytes.
     root = try JSONFile.read(path: path, limit: Self.limit, keys: .asBytes)
     let model = try member("model", of: root)
-    let type = try text("type", of: model) ?? (model["merges"] != nil ? "BPE" : "")
-    guard type == "BPE" else {
-      throw .tokenizerPart(path, model.place, "model.type", "'\(type.shown())'", "BPE")
-    }
-    for key in ["continuing_subword_prefix", "end_of_word_suffix", "dropout"] {
-      if let node = model[key], !node.isEmpty {
-        throw .tokenizerPart(path, node.place, "model.\(key)", node.shown, "null")
-      }
-    }
+    try readModel(model)
+    try readCuts()
+    try readNormalizer()
+    try readDecoder()
+    try readFrame()
+  }
+
+  /// Reads what the kinds of models have in common, and what each has of its own.
+  private mutating func readModel(_ model: JSONNode) throws(ReFTError) {
+    let kind = try text("type", of: model) ?? (model["merges"] != nil ? "BPE" : "")
     let fallsBack = try flag("byte_fallback", of: model) ?? false
+    metadata.addsBOS = false
+    metadata.findsOwnTokensInText = true
+    switch kind {
+    case "BPE":
+      if let node = model["dropout"], node.number ?? 0 != 0 {
+        throw .tokenizerPart(path, node.place, "model.dropout", node.shown, "null")
+      }
+      let isByteLevel = try isByteLevel()
+      metadata.model = isByteLevel ? "gpt2" : "llama"
+      guard !isByteLevel || !fallsBack else {
+        let expected = "false beside ByteLevel"
+        throw .tokenizerPart(path, root.place, "model.byte_fallback", "true", expected)
+      }
+      metadata.fusesUnknown = try flag("fuse_unk", of: model) ?? false
+      metadata.takesWholePieces = try flag("ignore_merges", of: model) ?? false
+      let continuation = try text("continuing_subword_prefix", of: model) ?? ""
+      metadata.affixes.continuation = Array(continuation.utf8)
+      metadata.affixes.end = Array((try text("end_of_word_suffix", of: model) ?? "").utf8)
+      if isByteLevel, !metadata.affixes.isEmpty {
+        let expected = "null beside ByteLevel"
+        throw .tokenizerPart(path, model.place, "model's affixes", "a text", expected)
+      }
+      try readMerges(model)
+    case "Unigram": metadata.model = "t5"
+    case "WordPiece", "WordLevel":
+      metadata.model = "bert"
+      let prefix = try text("continuing_subword_prefix", of: model) ?? "##"
+      metadata.hasWholeWordsOnly = kind == "WordLevel"
+      metadata.affixes.continuation = metadata.hasWholeWordsOnly ? [] : Array(prefix.utf8)
+      if let most = model["max_input_chars_per_word"], let number = most.number {
+        metadata.mostCharacters = Int(max(0, min(number, 1e9)))
+      }
+    default:
+      throw .tokenizerPart(
+        path,
+        model.place,
+        "model.type",
+        "'\(kind.shown())'",
+        "BPE, Unigram, WordPiece or WordLevel"
+      )
+    }
     try readVocabulary(model, fallsBack: fallsBack)
-    try readMerges(model)
-    try readPipeline(root, fallsBack: fallsBack, wholePieces: flag("ignore_merges", of: model))
   }
 
   // MARK: Values
@@ -79,29 +119,25 @@ struct TokenizerFile {
     _ model: JSONNode,
     fallsBack: Bool
   ) throws(ReFTError) {
-    let vocabulary = try member("vocab", of: model)
-    guard case .object(let members) = vocabulary.content else {
-      throw .tokenizerPart(path, vocabulary.place, "model.vocab", vocabulary.shown, "an object")
-    }
-    let added = try list("added_tokens", of: root)
-    var texts: [Int: (text: String, kind: TokenKind)] = [:]
-    texts.reserveCapacity(members.count + added.count)
-    for member in members {
-      let id = try tokenID(member.value, of: "model.vocab")
-      let isByte = fallsBack && member.key.utf8.count == 6 && member.key.hasPrefix("<0x")
-      guard texts.updateValue((member.key, isByte ? .byte : .normal), forKey: id) == nil else {
-        throw .tokenizerPart(path, member.place, "the id", "\(id) once more", "ids that differ")
-      }
-    }
-    for entry in added {
+    var texts = try entries(try member("vocab", of: model), fallsBack: fallsBack)
+    for entry in try list("added_tokens", of: root) {
       guard let content = try text("content", of: entry), let id = entry["id"] else {
         throw .tokenizerPart(path, entry.place, "added_tokens", entry.shown, "an id and a content")
       }
       let isSpecial = try flag("special", of: entry) ?? false
-      for key in ["lstrip", "rstrip", "single_word"] where try flag(key, of: entry) ?? false {
-        throw .tokenizerPart(path, entry.place, "added_tokens.\(key)", "true", "false")
-      }
-      texts[try tokenID(id, of: "added_tokens")] = (content, isSpecial ? .control : .userDefined)
+      let token = try tokenID(id, of: "added_tokens")
+      var rule = MarkerRule()
+      rule.takesLeft = try flag("lstrip", of: entry) ?? false
+      rule.takesRight = try flag("rstrip", of: entry) ?? false
+      rule.isSingleWord = try flag("single_word", of: entry) ?? false
+      rule.isNormalized = try flag("normalized", of: entry) ?? !isSpecial
+      metadata.markerRules[token] = rule
+      if texts[token] == nil { metadata.addedOnly.insert(token) }
+      texts[token] = (content, isSpecial ? .control : .userDefined)
+    }
+    if case .integer(let id)? = model["unk_id"]?.content, let token = texts[Int(clamping: id)] {
+      texts[Int(id)] = (token.text, .unknown)
+      metadata.roles["unknown"] = Int(id)
     }
     if let unknown = try text("unk_token", of: model) {
       for (id, token) in texts where token.text == unknown {
@@ -110,6 +146,43 @@ struct TokenizerFile {
       }
     }
     try lay(texts)
+  }
+
+  /// The texts of `model.vocab` by their ids: an object, or the unigrams' list with scores.
+  private mutating func entries(
+    _ vocabulary: JSONNode,
+    fallsBack: Bool
+  ) throws(ReFTError) -> [Int: (text: String, kind: TokenKind)] {
+    func kind(_ text: String) -> TokenKind {
+      fallsBack && text.utf8.count == 6 && text.hasPrefix("<0x") ? .byte : .normal
+    }
+    var texts: [Int: (text: String, kind: TokenKind)] = [:]
+    switch vocabulary.content {
+    case .object(let members):
+      texts.reserveCapacity(members.count)
+      for member in members {
+        let id = try tokenID(member.value, of: "model.vocab")
+        guard texts.updateValue((member.key, kind(member.key)), forKey: id) == nil else {
+          throw .tokenizerPart(path, member.place, "the id", "\(id) once more", "ids that differ")
+        }
+      }
+    case .list(let items) where metadata.model == "t5" && items.count <= Vocabulary.limit:
+      var scores: [Double] = []
+      for (id, item) in items.enumerated() {
+        guard case .list(let pair) = item.content, pair.count == 2,
+          case .text(let text) = pair[0].content, let score = pair[1].number
+        else {
+          throw .tokenizerPart(path, item.place, "model.vocab", item.shown, "a text and a score")
+        }
+        texts[id] = (text, kind(text))
+        scores.append(score)
+      }
+      metadata.exactScores = scores
+    default:
+      let expected = metadata.model == "t5" ? "a list" : "an object"
+      throw .tokenizerPart(path, vocabulary.place, "model.vocab", vocabulary.shown, expected)
+    }
+    return texts
   }
 
   func tokenID(_ node: JSONNode, of place: String) throws(ReFTError) -> Int {
@@ -146,6 +219,10 @@ struct TokenizerFile {
     }
     metadata.tokens = table
     metadata.types = kinds
+    if let exact = metadata.exactScores {
+      metadata.exactScores = exact + [Double](repeating: 0, count: max(0, count - exact.count))
+      metadata.scores = metadata.exactScores?.map { Float($0) }
+    }
   }
 
   private mutating func readMerges(_ model: JSONNode) throws(ReFTError) {

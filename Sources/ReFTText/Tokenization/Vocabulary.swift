@@ -12,11 +12,23 @@ struct Vocabulary: Sendable {
     case byteAlphabet
     /// As text in which ▁ is a space, with tokens `<0x00>` to `<0xFF>` for single bytes.
     case sentencePiece
+    /// As words, but for those parts that begin with a mark such as `##`; with `cleans`, no space
+    /// stands before a stop and its kin.
+    case words(continuation: [UInt8], cleans: Bool)
+    /// As parts of words, with ▁ before those that begin one: GGUF's way for WordPiece.
+    case phantomSpaces
+    /// As parts of words, with a mark such as `</w>` behind those that end one.
+    case wordEnds([UInt8])
+
+    /// Whether texts are GGUF's way of WordPiece.
+    var isPhantom: Bool { if case .phantomSpaces = self { true } else { false } }
   }
 
   /// More tokens than any vocabulary has; keeps ids and ranks within 32 bits.
   static let limit = 1 << 24
 
+  /// How the tokens' texts stand for bytes.
+  let writing: Writing
   /// The tokens' texts as the file writes them.
   let texts: StringTable
   /// The bytes that the tokens stand for.
@@ -30,6 +42,7 @@ struct Vocabulary: Sendable {
   ///
   /// - Throws: `badData` naming the token that does not fit.
   init(_ metadata: TokenizerMetadata, writing: Writing, path: String) throws(ReFTError) {
+    self.writing = writing
     texts = metadata.tokens
     guard texts.count > 0 else {
       throw .tokenizerKeyMissing("tokenizer.ggml.tokens", path: path)
@@ -52,6 +65,7 @@ struct Vocabulary: Sendable {
       switch writing {
       case .byteAlphabet: Self.alphabetContents(of: texts, kinds: kinds)
       case .sentencePiece: SentencePieceText.contents(of: texts, kinds: kinds)
+      case .words, .phantomSpaces, .wordEnds: WordText.contents(of: texts, writing)
       }
   }
 

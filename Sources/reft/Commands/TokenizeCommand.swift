@@ -16,6 +16,7 @@ struct TokenizeCommand: ParsableCommand {
       EXAMPLES
         reft tokenize --model smollm2-135m-instruct --text "Hello, world"
         reft tokenize --model m.gguf --json < file.txt
+        reft tokenize --model folder --text "A question" --pair "An answer"
       """
   )
 
@@ -31,21 +32,46 @@ struct TokenizeCommand: ParsableCommand {
   @Flag(name: .customLong("no-special"), help: "Read markers such as <|im_end|> as plain text.")
   var noSpecial = false
 
+  @Option(help: "A second text, as encoders read pairs; asks for --frame.")
+  var pair: String?
+
+  @Flag(help: "With the tokens that the model puts around a text, such as [CLS] and [SEP].")
+  var frame = false
+
   private struct Document: Encodable {
     var ids: [Int32]
     var tokens: [String]
+    var types: [Int32]?
   }
 
   func run() throws {
-    let tokenizer = try ModelText(ModelFiles.open(model.path())).tokenizer
+    let tokenizer = try openTokenizer()
     try tokenizer.requirePresent()
     let bytes = try text.map { Array($0.utf8) } ?? StandardStream.readAll()
-    let ids = tokenizer.encode(bytes: bytes, parseSpecial: !noSpecial, addBOS: bos)
+    var ids: [Int32]
+    var types: [Int32]?
+    if frame || pair != nil {
+      let text = String(decoding: bytes, as: UTF8.self)
+      let framed = tokenizer.encode(text, pair: pair, parseSpecial: !noSpecial)
+      (ids, types) = (framed.ids, framed.types)
+    } else {
+      ids = tokenizer.encode(bytes: bytes, parseSpecial: !noSpecial, addBOS: bos)
+    }
     let tokens = ids.map { tokenizer.piece($0) }
     if common.json {
-      try Output.json(Document(ids: ids, tokens: tokens))
+      try Output.json(Document(ids: ids, tokens: tokens, types: types))
+    } else if let types {
+      Output.table(zip(zip(ids, types), tokens).map { [String($0.0), String($0.1), $1] })
     } else {
       Output.table(zip(ids, tokens).map { [String($0), $1] })
     }
+  }
+
+  /// The tokenizer of a model; of a folder its files of words alone, which may be all that it holds.
+  private func openTokenizer() throws -> Tokenizer {
+    if ModelText.isReadable(folder: model.model) {
+      return try ModelText(folder: model.model).tokenizer
+    }
+    return try ModelText(ModelFiles.open(model.path())).tokenizer
   }
 }

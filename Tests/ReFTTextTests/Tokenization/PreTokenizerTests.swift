@@ -46,7 +46,31 @@ import _ReFTTestSupport
 
   @Test("knows no pre-tokenizer of another name")
   func refusesOtherNames() {
-    #expect(PreTokenizer(named: "default") == nil)
-    #expect(PreTokenizer(named: "") == nil)
+    #expect(PreTokenizer(named: "odd")?.pieces(of: "a") == nil)
+    for name in PreTokenizer.supportedNames {
+      #expect(PreTokenizer(named: name)?.pieces(of: "a") == ["a"], "\(name)")
+    }
+    #expect(PreTokenizer(named: "")?.pieces(of: "a") == nil)
+  }
+
+  @Test(
+    "cuts as the names of GGUF files say",
+    arguments: [
+      ("default", "a1234, b", ["a", "123", "4", ",", " b"]),
+      ("falcon", "x 1234!?", ["x", " ", "123", "4", "!?"]),
+      ("deepseek-v3", "日本12345 don't", ["日本", "123", "45", " don", "'t"]),
+      ("gpt-4o", "HTTPServer don't 1234", ["HTTPServer", " don't", " ", "123", "4"]),
+      ("tekken", "HelloWorld 12", ["Hello", "World", " ", "1", "2"]),
+      ("kimi-k2", "日本語abc", ["日本語", "abc"]),
+      ("superbpe", "a1234567", ["a", "1", "234", "567"]),
+      ("bloom", "a, b (c)", ["a", ",", " b", " (", "c", ")"]),
+      ("deepseek-coder", "ab 12\n", ["ab", " ", "1", "2", "\n"]),
+      ("deepseek-llm", "ab 12\n", ["ab", " ", "12", "\n"]),
+      ("bailingmoe", "it's 12", ["it", "'s", " ", "1", "2"]),
+      ("seed-coder", "a!\n", ["a", "!", "\n"]),
+    ]
+  )
+  func names(name: String, text: String, pieces: [String]) throws {
+    #expect(try #require(PreTokenizer(named: name)).pieces(of: text) == pieces)
   }
 }

@@ -79,18 +79,24 @@ import _ReFTTestSupport
   static let faults = [
     Fault(
       original: #""type":"BPE""#,
-      change: #""type":"Unigram""#,
-      message: "model.type is 'Unigram'; expected BPE"
+      change: #""type":"Odd""#,
+      message: "model.type is 'Odd'; expected BPE, Unigram, WordPiece or WordLevel"
     ),
     Fault(
       original: #""normalizer":null"#,
-      change: #""normalizer":{"type":"Lowercase"}"#,
-      message: "normalizer is 'Lowercase'; expected NFC, Prepend, Replace"
+      change: #""normalizer":{"type":"Odd"}"#,
+      message: "normalizer is 'Odd'; expected BertNormalizer, ByteLevel, Lowercase, NFC"
     ),
     Fault(
-      original: #""add_prefix_space":false"#,
-      change: #""add_prefix_space":true"#,
-      message: "add_prefix_space is true; expected false"
+      original: #""pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false"#,
+      change:
+        #""pre_tokenizer":{"type":"Split","pattern":{"Regex":"a(?<=b)"},"behavior":"Isolated""#,
+      message: "the expression 'a(?<=b)' is one that has a group of a kind that is not known"
+    ),
+    Fault(
+      original: #""normalizer":null"#,
+      change: #""normalizer":{"type":"Precompiled","precompiled_charsmap":"AAAA"}"#,
+      message: "precompiled_charsmap is a text; expected SentencePiece's table in base 64"
     ),
     Fault(
       original: #""post_processor":null"#,

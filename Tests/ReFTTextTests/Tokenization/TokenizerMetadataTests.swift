@@ -25,9 +25,9 @@ import _ReFTTestSupport
     },
     Fault(
       name: "another model",
-      message: "m.gguf: tokenizer.ggml.model is 'bert'; supported are 'gpt2'"
+      message: "m.gguf: tokenizer.ggml.model is 'odd'; supported are 'gpt2'"
     ) {
-      $0.model = "bert"
+      $0.model = "odd"
     },
     Fault(name: "no pre-tokenizer", message: "m.gguf: the tokenizer's key 'tokenizer.ggml.pre'") {
       $0.preTokenizer = nil
@@ -35,7 +35,7 @@ import _ReFTTestSupport
     Fault(
       name: "another pre-tokenizer",
       message:
-        "m.gguf: tokenizer.ggml.pre is 'odd'; supported are smollm, gpt-2, llama-bpe, qwen2, mpt"
+        "m.gguf: tokenizer.ggml.pre is 'odd'; supported are bailingmoe, bailingmoe2, bloom"
     ) { $0.preTokenizer = "odd" },
     Fault(name: "no tokens", message: "m.gguf: the tokenizer's key 'tokenizer.ggml.tokens'") {
       $0.tokens = StringTable()

@@ -58,7 +58,7 @@ import _ReFTTestSupport
   @Test(
     "gives llama.cpp's ids for its own test texts",
     .enabled(if: vocabularies != nil, "needs ../shared/data/tokenizers beside the repository"),
-    arguments: ["gpt-2", "mpt", "llama-bpe", "qwen2"]
+    arguments: ["gpt-2", "mpt", "falcon", "bert-bge", "llama-bpe", "qwen2"]
   )
   func llamaVocabularies(name: String) throws {
     let base = try #require(Self.vocabularies) + "/ggml-vocab-\(name).gguf"
@@ -74,6 +74,22 @@ import _ReFTTestSupport
       let expected = line.split(separator: " ").compactMap { Int32($0) }
       let found = tokenizer.encode(text, parseSpecial: false, addBOS: false)
       #expect(found == expected, "\(text.debugDescription)")
+    }
+  }
+
+  @Test(
+    "gives SentencePiece's ids for Mistral's tokenizer.model",
+    .enabled(if: vocabularies != nil, "needs ../shared/data/tokenizers beside the repository")
+  )
+  func mistral() throws {
+    let folder = try #require(Self.vocabularies) + "/mistral"
+    let tokenizer = try Tokenizer(sentencePiece: folder + "/tokenizer.model.v1", settings: nil)
+    let data = try Data(contentsOf: URL(filePath: folder + "/expected_sentencepiece.json"))
+    let rows = try JSONDecoder().decode([Row].self, from: data)
+    #expect(rows.count > 5)
+    for row in rows {
+      let found = tokenizer.encode(row.text, parseSpecial: false, addBOS: false)
+      #expect(found == row.ids, "\(row.text.debugDescription)")
     }
   }
 }

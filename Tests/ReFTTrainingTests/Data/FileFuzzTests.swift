@@ -9,8 +9,8 @@ struct FileFuzzTests {
   @Test(
     "are read or refused in a sentence, in short time",
     arguments: [
-      "jsonl", "tsv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer", "elf", "trust",
-      "torch",
+      "jsonl", "tsv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer",
+      "sentencepiece", "elf", "trust", "torch",
     ]
   )
   func files(name: String) throws {
