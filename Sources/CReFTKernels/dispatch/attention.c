@@ -44,18 +44,18 @@ void reft_cache_value_rows(uint32_t format, size_t head_size, size_t count, cons
 }
 
 void reft_attend(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
-                 float scale, const float* q, const void* k, const void* v, const void* next,
-                 float* scores, float* out) {
+                 float scale, float cap, const float* q, const void* k, const void* v,
+                 const void* next, float* scores, float* out) {
 #if defined(__x86_64__)
   if (reft_kernels_use_avx2()) {
     int is_half = format == REFT_CACHE_FLOAT16, is_wide = reft_kernels_use_vnni();
-    void (*attend)(size_t, size_t, size_t, size_t, float, const float*, const void*, const void*,
-                   const void*, float*, float*) =
+    void (*attend)(size_t, size_t, size_t, size_t, float, float, const float*, const void*,
+                   const void*, const void*, float*, float*) =
         is_half ? (is_wide ? reft_attend_f16_avx512 : reft_attend_f16_avx2)
                 : (is_wide ? reft_attend_f32_avx512 : reft_attend_f32_avx2);
-    attend(group, head_size, skip, keys, scale, q, k, v, next, scores, out);
+    attend(group, head_size, skip, keys, scale, cap, q, k, v, next, scores, out);
     return;
   }
 #endif
-  reft_attend_ref(format, group, head_size, skip, keys, scale, q, k, v, scores, out);
+  reft_attend_ref(format, group, head_size, skip, keys, scale, cap, q, k, v, scores, out);
 }

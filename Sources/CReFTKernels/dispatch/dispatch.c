@@ -22,6 +22,10 @@ typedef struct kernels {
   void (*rmsnorm)(size_t, size_t, const float*, size_t, const float*, float, float*, size_t);
   void (*rmsnorm_backward)(size_t, size_t, const float*, size_t, const float*, float, const float*,
                            size_t, float*, size_t);
+  void (*layernorm)(size_t, size_t, const float*, size_t, const float*, const float*, float, float*,
+                    size_t);
+  void (*layernorm_backward)(size_t, size_t, const float*, size_t, const float*, float,
+                             const float*, size_t, float*, size_t);
   void (*rope)(size_t, size_t, const float*, float, float*);
   void (*rope_halves)(size_t, size_t, const float*, float, float*);
   void (*silu)(size_t, const float*, float*);
@@ -32,6 +36,10 @@ typedef struct kernels {
   void (*geglu)(size_t, const float*, const float*, float*);
   void (*geglu_backward)(size_t, const float*, const float*, const float*, float*, float*);
   void (*gelu_backward)(size_t, const float*, const float*, float*);
+  void (*gelu_erf)(size_t, const float*, float*);
+  void (*gelu_erf_backward)(size_t, const float*, const float*, float*);
+  void (*softcap)(size_t, float, float, float*);
+  void (*softcap_backward)(size_t, float, float, const float*, float*);
   float (*softmax)(size_t, size_t, float, float*, float*);
   void (*exp_scores)(size_t, size_t, float, float, float*);
   void (*softmax_backward)(size_t, size_t, float, const float*, float*);
@@ -50,6 +58,8 @@ static const kernels_t reference = {
     .transpose = reft_transpose_f32_ref,
     .rmsnorm = reft_rmsnorm_f32_ref,
     .rmsnorm_backward = reft_rmsnorm_backward_f32_ref,
+    .layernorm = reft_layernorm_f32_ref,
+    .layernorm_backward = reft_layernorm_backward_f32_ref,
     .rope = reft_rope_f32_ref,
     .rope_halves = reft_rope_halves_f32_ref,
     .silu = reft_silu_f32_ref,
@@ -60,6 +70,10 @@ static const kernels_t reference = {
     .geglu = reft_geglu_f32_ref,
     .geglu_backward = reft_geglu_backward_f32_ref,
     .gelu_backward = reft_gelu_backward_f32_ref,
+    .gelu_erf = reft_gelu_erf_f32_ref,
+    .gelu_erf_backward = reft_gelu_erf_backward_f32_ref,
+    .softcap = reft_softcap_f32_ref,
+    .softcap_backward = reft_softcap_backward_f32_ref,
     .softmax = reft_softmax_f32_ref,
     .exp_scores = reft_exp_scores_f32_ref,
     .softmax_backward = reft_softmax_backward_f32_ref,
@@ -79,6 +93,8 @@ static const kernels_t avx2 = {
     .transpose = reft_transpose_f32_avx2,
     .rmsnorm = reft_rmsnorm_f32_avx2,
     .rmsnorm_backward = reft_rmsnorm_backward_f32_avx2,
+    .layernorm = reft_layernorm_f32_avx2,
+    .layernorm_backward = reft_layernorm_backward_f32_avx2,
     .rope = reft_rope_f32_avx2,
     .rope_halves = reft_rope_halves_f32_avx2,
     .silu = reft_silu_f32_avx2,
@@ -89,6 +105,10 @@ static const kernels_t avx2 = {
     .geglu = reft_geglu_f32_avx2,
     .geglu_backward = reft_geglu_backward_f32_avx2,
     .gelu_backward = reft_gelu_backward_f32_avx2,
+    .gelu_erf = reft_gelu_erf_f32_avx2,
+    .gelu_erf_backward = reft_gelu_erf_backward_f32_avx2,
+    .softcap = reft_softcap_f32_avx2,
+    .softcap_backward = reft_softcap_backward_f32_avx2,
     .softmax = reft_softmax_f32_avx2,
     .exp_scores = reft_exp_scores_f32_avx2,
     .softmax_backward = reft_softmax_backward_f32_avx2,
@@ -214,6 +234,17 @@ void reft_rmsnorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stri
   active->rmsnorm_backward(n, d, x, x_stride, weight, epsilon, dy, dy_stride, dx, dx_stride);
 }
 
+void reft_layernorm_f32(size_t n, size_t d, const float* x, size_t x_stride, const float* weight,
+                        const float* bias, float epsilon, float* y, size_t y_stride) {
+  active->layernorm(n, d, x, x_stride, weight, bias, epsilon, y, y_stride);
+}
+
+void reft_layernorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stride,
+                                 const float* weight, float epsilon, const float* dy,
+                                 size_t dy_stride, float* dx, size_t dx_stride) {
+  active->layernorm_backward(n, d, x, x_stride, weight, epsilon, dy, dy_stride, dx, dx_stride);
+}
+
 void reft_rope_f32(size_t heads, size_t head_size, const float* table, float sign, float* row) {
   active->rope(heads, head_size, table, sign, row);
 }
@@ -238,6 +269,22 @@ void reft_geglu_backward_f32(size_t n, const float* gate, const float* up, const
 
 void reft_gelu_backward_f32(size_t n, const float* gate, const float* da, float* dgate) {
   active->gelu_backward(n, gate, da, dgate);
+}
+
+void reft_gelu_erf_f32(size_t n, const float* x, float* a) {
+  active->gelu_erf(n, x, a);
+}
+
+void reft_gelu_erf_backward_f32(size_t n, const float* x, const float* da, float* dx) {
+  active->gelu_erf_backward(n, x, da, dx);
+}
+
+void reft_softcap_f32(size_t n, float scale, float cap, float* x) {
+  active->softcap(n, scale, cap, x);
+}
+
+void reft_softcap_backward_f32(size_t n, float scale, float cap, const float* y, float* dx) {
+  active->softcap_backward(n, scale, cap, y, dx);
 }
 
 void reft_silu_f32(size_t n, const float* gate, float* a) {

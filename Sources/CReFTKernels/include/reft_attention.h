@@ -32,12 +32,13 @@ void reft_cache_value_rows(uint32_t format, size_t head_size, size_t count, cons
 
 /* For each of `group` queries, head_size floats apart, over `keys` cached keys and values, of which
  * the first `skip` (fewer than `keys`) are hidden:
- * out[g][0...head_size) = sum_k exp(s_k - m) v_k with s = scale q . k and m = max s, then m, then
- * the sum of exponentials; out rows are head_size + 2 floats. A query's bits do not depend on the
- * others. `scores` takes four times `keys`, rounded up to panels. `next`: keys that
- * will be asked for soon, which the processor may begin to read; any readable address. */
+ * out[g][0...head_size) = sum_k exp(s_k - m) v_k with s = scale q . k, or cap tanh(that / cap)
+ * where cap > 0, and m = max s; then m, then the sum of exponentials; out rows are head_size + 2
+ * floats. A query's bits do not depend on the others. `scores` takes four times `keys`, rounded up
+ * to panels. `next`: keys that will be asked for soon, which the processor may begin to read; any
+ * readable address. */
 void reft_attend(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
-                 float scale, const float* q, const void* k, const void* v, const void* next,
-                 float* scores, float* out);
+                 float scale, float cap, const float* q, const void* k, const void* v,
+                 const void* next, float* scores, float* out);
 
 #endif

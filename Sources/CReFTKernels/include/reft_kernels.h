@@ -59,6 +59,14 @@ void reft_rmsnorm_f32(size_t n, size_t d, const float* x, size_t x_stride, const
 void reft_rmsnorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stride,
                                const float* weight, float epsilon, const float* dy,
                                size_t dy_stride, float* dx, size_t dx_stride);
+/* y = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias, for each of n rows (LayerNorm).
+ */
+void reft_layernorm_f32(size_t n, size_t d, const float* x, size_t x_stride, const float* weight,
+                        const float* bias, float epsilon, float* y, size_t y_stride);
+/* dx += d loss / d x of the same, given dy. */
+void reft_layernorm_backward_f32(size_t n, size_t d, const float* x, size_t x_stride,
+                                 const float* weight, float epsilon, const float* dy,
+                                 size_t dy_stride, float* dx, size_t dx_stride);
 /* Rotates pairs (2i, 2i+1) of each head by position * frequency; table holds cos, sin per pair;
  * sign -1 rotates back. */
 void reft_rope_f32(size_t heads, size_t head_size, const float* table, float sign, float* row);
@@ -79,6 +87,14 @@ void reft_geglu_f32(size_t n, const float* gate, const float* up, float* h);
 void reft_geglu_backward_f32(size_t n, const float* gate, const float* up, const float* dh,
                              float* dgate, float* dup);
 void reft_gelu_backward_f32(size_t n, const float* gate, const float* da, float* dgate);
+/* GELU in its own form, with the error function; a may be x. */
+void reft_gelu_erf_f32(size_t n, const float* x, float* a);
+/* dx = da * gelu'(x); dx may be x or da. */
+void reft_gelu_erf_backward_f32(size_t n, const float* x, const float* da, float* dx);
+/* x = cap tanh(scale x / cap) */
+void reft_softcap_f32(size_t n, float scale, float cap, float* x);
+/* dx *= scale (1 - (y / cap)^2), the derivative of the same where it gave y. */
+void reft_softcap_backward_f32(size_t n, float scale, float cap, const float* y, float* dx);
 /* s[j] = softmax(s * scale)[j] for j < n, 0 from n to padded; *log_sum_exp is that of s * scale.
  * Returns the sum of exponentials. */
 float reft_softmax_f32(size_t n, size_t padded, float scale, float* s, float* log_sum_exp);

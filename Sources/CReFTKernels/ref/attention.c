@@ -54,8 +54,8 @@ void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, 
 }
 
 void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
-                     float scale, const float* q, const void* k, const void* v, float* scores,
-                     float* out) {
+                     float scale, float cap, const float* q, const void* k, const void* v,
+                     float* scores, float* out) {
   for (size_t g = 0; g < group; g++, q += head_size, out += head_size + 2) {
     float largest = -INFINITY, sum = 0;
     for (size_t key = skip; key < keys; key++) {
@@ -63,7 +63,7 @@ void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t ski
       for (size_t j = 0; j < head_size; j++) {
         dot += q[j] * number_at(format, k, place_of_key(head_size, key, j));
       }
-      scores[key] = scale * dot;
+      scores[key] = cap > 0 ? cap * tanhf(scale * dot / cap) : scale * dot;
       largest = scores[key] > largest ? scores[key] : largest;
     }
     for (size_t j = 0; j < head_size; j++) out[j] = 0;

@@ -32,6 +32,16 @@ void reft_rmsnorm_f32_ref(size_t n, size_t d, const float* x, size_t x_stride, c
 void reft_rmsnorm_backward_f32_ref(size_t n, size_t d, const float* x, size_t x_stride,
                                    const float* weight, float epsilon, const float* dy,
                                    size_t dy_stride, float* dx, size_t dx_stride);
+void reft_layernorm_f32_ref(size_t n, size_t d, const float* x, size_t x_stride,
+                            const float* weight, const float* bias, float epsilon, float* y,
+                            size_t y_stride);
+void reft_layernorm_backward_f32_ref(size_t n, size_t d, const float* x, size_t x_stride,
+                                     const float* weight, float epsilon, const float* dy,
+                                     size_t dy_stride, float* dx, size_t dx_stride);
+void reft_gelu_erf_f32_ref(size_t n, const float* x, float* a);
+void reft_gelu_erf_backward_f32_ref(size_t n, const float* x, const float* da, float* dx);
+void reft_softcap_f32_ref(size_t n, float scale, float cap, float* x);
+void reft_softcap_backward_f32_ref(size_t n, float scale, float cap, const float* y, float* dx);
 void reft_rope_f32_ref(size_t heads, size_t head_size, const float* table, float sign, float* row);
 void reft_rope_halves_f32_ref(size_t heads, size_t head_size, const float* table, float sign,
                               float* row);
@@ -57,8 +67,8 @@ void reft_cache_key_panels_ref(uint32_t format, size_t head_size, size_t count, 
 void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, const void* values,
                                float* rows);
 void reft_attend_ref(uint32_t format, size_t group, size_t head_size, size_t skip, size_t keys,
-                     float scale, const float* q, const void* k, const void* v, float* scores,
-                     float* out);
+                     float scale, float cap, const float* q, const void* k, const void* v,
+                     float* scores, float* out);
 void reft_split_left_ref(size_t kc, size_t count, const float* rows, size_t stride, uint8_t* tiles);
 void reft_split_columns_ref(size_t kc, size_t count, const float* rows, size_t stride,
                             uint8_t* tiles);

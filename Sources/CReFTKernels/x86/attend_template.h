@@ -110,7 +110,7 @@ ANY void NAME(weigh)(int queries, size_t n, size_t keys, const float* weights, s
   }
 }
 
-ANY void NAME(attend_some)(int queries, size_t n, size_t skip, size_t keys, float scale,
+ANY void NAME(attend_some)(int queries, size_t n, size_t skip, size_t keys, float scale, float cap,
                            const float* q, const NUMBER* k, const NUMBER* v, const NUMBER* next,
                            float* scores, float* out) {
   size_t stride = (keys + REFT_CACHE_PANEL - 1) / REFT_CACHE_PANEL * REFT_CACHE_PANEL;
@@ -119,6 +119,7 @@ ANY void NAME(attend_some)(int queries, size_t n, size_t skip, size_t keys, floa
     float* row = scores + (size_t)g * stride;
     float* sums = out + (size_t)g * (n + 2) + n;
     for (size_t key = 0; key < skip; key++) row[key] = 0;
+    if (cap > 0) reft_softcap_f32_avx2(keys - skip, 1, cap, row + skip);
     sums[0] = reft_max_f32_avx2(keys - skip, row + skip);
     sums[1] = reft_exp_sum_f32_avx2(keys - skip, sums[0], row + skip);
   }
@@ -126,15 +127,15 @@ ANY void NAME(attend_some)(int queries, size_t n, size_t skip, size_t keys, floa
 }
 
 TARGET void NAME(reft_attend)(size_t group, size_t n, size_t skip, size_t keys, float scale,
-                              const float* q, const void* k, const void* v, const void* next,
-                              float* scores, float* out) {
+                              float cap, const float* q, const void* k, const void* v,
+                              const void* next, float* scores, float* out) {
   for (size_t first = 0; first < group;) {
     size_t left = group - first, count = left < QUERIES ? left : QUERIES;
-    if (count == 1) NAME(attend_some)(1, n, skip, keys, scale, q, k, v, next, scores, out);
-    if (count == 2) NAME(attend_some)(2, n, skip, keys, scale, q, k, v, next, scores, out);
-    if (count == 3) NAME(attend_some)(3, n, skip, keys, scale, q, k, v, next, scores, out);
+    if (count == 1) NAME(attend_some)(1, n, skip, keys, scale, cap, q, k, v, next, scores, out);
+    if (count == 2) NAME(attend_some)(2, n, skip, keys, scale, cap, q, k, v, next, scores, out);
+    if (count == 3) NAME(attend_some)(3, n, skip, keys, scale, cap, q, k, v, next, scores, out);
 #if QUERIES == 4
-    if (count == 4) NAME(attend_some)(4, n, skip, keys, scale, q, k, v, next, scores, out);
+    if (count == 4) NAME(attend_some)(4, n, skip, keys, scale, cap, q, k, v, next, scores, out);
 #endif
     first += count;
     q += count * n;

@@ -44,6 +44,16 @@ void reft_rmsnorm_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride, 
 void reft_rmsnorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride,
                                     const float* weight, float epsilon, const float* dy,
                                     size_t dy_stride, float* dx, size_t dx_stride);
+void reft_layernorm_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride,
+                             const float* weight, const float* bias, float epsilon, float* y,
+                             size_t y_stride);
+void reft_layernorm_backward_f32_avx2(size_t n, size_t d, const float* x, size_t x_stride,
+                                      const float* weight, float epsilon, const float* dy,
+                                      size_t dy_stride, float* dx, size_t dx_stride);
+void reft_gelu_erf_f32_avx2(size_t n, const float* x, float* a);
+void reft_gelu_erf_backward_f32_avx2(size_t n, const float* x, const float* da, float* dx);
+void reft_softcap_f32_avx2(size_t n, float scale, float cap, float* x);
+void reft_softcap_backward_f32_avx2(size_t n, float scale, float cap, const float* y, float* dx);
 void reft_rope_f32_avx2(size_t heads, size_t head_size, const float* table, float sign, float* row);
 void reft_rope_halves_f32_avx2(size_t heads, size_t head_size, const float* table, float sign,
                                float* row);
@@ -56,17 +66,17 @@ void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_act
 void reft_plain_rows_dot_avx2(const reft_plain_rows_t* weights, size_t n, const float* x,
                               size_t x_stride, float* y, size_t y_stride, int accumulate);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
-                          const float* q, const void* k, const void* v, const void* next,
+                          float cap, const float* q, const void* k, const void* v, const void* next,
                           float* scores, float* out);
 void reft_attend_f32_avx512(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
-                            const float* q, const void* k, const void* v, const void* next,
-                            float* scores, float* out);
+                            float cap, const float* q, const void* k, const void* v,
+                            const void* next, float* scores, float* out);
 void reft_attend_f16_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
-                          const float* q, const void* k, const void* v, const void* next,
+                          float cap, const float* q, const void* k, const void* v, const void* next,
                           float* scores, float* out);
 void reft_attend_f16_avx512(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
-                            const float* q, const void* k, const void* v, const void* next,
-                            float* scores, float* out);
+                            float cap, const float* q, const void* k, const void* v,
+                            const void* next, float* scores, float* out);
 void reft_cache_store_f16_avx2(size_t head_size, size_t first, size_t count, const float* key,
                                const float* value, size_t stride, uint16_t* keys, uint16_t* values);
 void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16_t* keys,

@@ -9,7 +9,13 @@ struct FileNames {
   let format: ModelFormat
   /// The prefix of the family's keys in GGUF.
   let family: String
-  /// What parts of a block are called in Hugging Face's folders, besides the common ones.
+  /// What stands before all names of the body in Hugging Face's folders, where anything does.
+  let root: String
+  /// What stands before the number of a block.
+  let blocks: String
+  /// What parts outside the body are called there.
+  let outside: [String: String]
+  /// What the other parts are called there, besides the common ones.
   let parts: [String: String]
   /// The same for keys.
   let keys: [String: [String]]
@@ -17,10 +23,14 @@ struct FileNames {
   init(
     _ format: ModelFormat,
     family: String,
+    root: String = "model.",
+    blocks: String = "layers.",
+    outside: [String: String] = ["output": "lm_head"],
     parts: [String: String] = [:],
     keys: [String: [String]] = [:]
   ) {
     (self.format, self.family) = (format, family)
+    (self.root, self.blocks, self.outside) = (root, blocks, outside)
     self.parts = Self.commonParts.merging(parts) { $1 }
     self.keys = Self.commonKeys.merging(keys) { $1 }
   }
@@ -54,12 +64,25 @@ struct FileNames {
   /// Keys of config.json that say how a model came about or how a program is to run it.
   private static let harmless: Set<String> = [
     "_name_or_path", "_attn_implementation_autoset", "_sliding_window_pattern", "architectures",
-    "attention_bias", "attention_dropout", "auto_map", "bos_token_id", "cache_implementation",
-    "dtype", "eos_token_id", "initializer_range", "is_llama_config", "mlp_bias", "model_type",
-    "pad_token_id", "pretraining_tp", "sliding_window_pattern", "torch_dtype",
-    "transformers_version", "unk_token_id", "use_cache", "return_dict", "output_attentions",
-    "output_hidden_states",
+    "attention_bias", "auto_map", "bos_token_id", "cache_implementation", "directionality",
+    "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing", "initializer_range",
+    "is_llama_config", "mlp_bias", "model_type", "output_attentions", "output_hidden_states",
+    "output_past", "pad_token_id", "pretraining_tp", "problem_type", "return_dict",
+    "sliding_window_pattern", "tie_weights_", "torch_dtype", "transformers_version",
+    "unk_token_id", "use_bfloat16", "use_cache",
   ]
+
+  /// Beginnings of such keys: names of classes, tasks, ways of pooling that a program may choose.
+  private static let harmlessBeginnings = [
+    "auto_map.", "id2label.", "label2id.", "pooler_", "summary_", "task_specific_params.",
+    "transformers.js_config",
+  ]
+
+  /// Whether a key of config.json changes nothing here; dropouts are of training alone.
+  private static func isHarmless(_ key: String) -> Bool {
+    harmless.contains(key) || key.contains("dropout") || key.hasSuffix("_pdrop")
+      || harmlessBeginnings.contains { key.hasPrefix($0) }
+  }
 
   /// What a key may be called in the file; the first that is there counts.
   func keys(_ key: String) -> [String] {
@@ -73,7 +96,7 @@ struct FileNames {
   func concernsModel(_ key: String) -> Bool {
     switch format {
     case .gguf: key.hasPrefix(family + ".")
-    case .huggingFace: !Self.harmless.contains(key) && !key.hasPrefix("transformers.js_config")
+    case .huggingFace: !Self.isHarmless(key)
     }
   }
 
@@ -89,11 +112,13 @@ struct FileNames {
   /// What a part's tensors are called in the file, without `.weight` and `.bias`.
   func tensor(_ part: String, _ source: any TensorSource) -> String {
     guard format == .huggingFace else { return part }
-    if part == "output" { return "lm_head" }
-    // Some folders hold the bare model, without the head and without this prefix.
-    let prefix = source.tensor("embed_tokens.weight") == nil ? "model." : ""
+    if let name = outside[part] { return name }
+    // Some folders hold the bare body, without the head and without this prefix.
+    let isBare = source.tensor((parts["token_embd"] ?? "") + ".weight") != nil
+    let prefix = isBare ? "" : root
     let words = part.split(separator: ".", maxSplits: 2)
     guard words.count == 3, words[0] == "blk" else { return prefix + (parts[part] ?? part) }
-    return prefix + "layers.\(words[1])." + (parts[String(words[2])] ?? String(words[2]))
+    let name = String(words[2])
+    return prefix + blocks + "\(words[1])." + (parts[name] ?? name)
   }
 }

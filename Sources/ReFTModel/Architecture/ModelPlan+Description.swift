@@ -6,7 +6,7 @@ extension ModelPlan: CustomStringConvertible {
   public var description: String {
     var lines = [
       "\(architecture) '\(name)', \(blocks.count) blocks, context \(contextLength)",
-      "embedding \(embedding.weight)" + (embedding.scale == 1 ? "" : " × \(embedding.scale)"),
+      "embedding \(embedding)",
     ]
     var start = 0
     while start < blocks.count {
@@ -16,31 +16,66 @@ extension ModelPlan: CustomStringConvertible {
       lines += blocks[start].lines.map { "  " + $0 }
       start = end
     }
-    lines.append("final \(finalNorm)")
-    lines.append(isTied ? "head = embedding" : "head \(head)")
+    if let finalNorm { lines.append("final \(finalNorm)") }
+    lines.append(isTied ? "head = embedding\(head.cap)" : "head \(head)")
     return lines.joined(separator: "\n")
   }
+}
+
+extension ModelPlan.Embedding: CustomStringConvertible {
+  /// Its sizes, and what is added.
+  public var description: String {
+    var words = "\(weight)"
+    if scale != 1 { words += " × \(scale)" }
+    if let positions {
+      words += " + positions \(positions.weight)"
+      if positions.first != 0 { words += " from \(positions.first)" }
+    }
+    if let types { words += " + types \(types)" }
+    if let norm { words += ", \(norm)" }
+    return words
+  }
+}
+
+extension ModelPlan.Head: CustomStringConvertible {
+  /// What it predicts.
+  public var description: String {
+    switch self {
+    case .language(let head): "\(head.weight)\(cap)"
+    case .classifier(let head):
+      "of classes: \(head.hidden), \(head.activation.rawValue), \(head.output)"
+    case .none: "none"
+    }
+  }
+
+  fileprivate var cap: String { language?.softCap.map { ", soft cap \($0)" } ?? "" }
 }
 
 extension ModelPlan.Block {
   /// The block without the names of its tensors.
   fileprivate var lines: [String] {
-    [
-      "x + \(branch(attentionNorm, "attention", attentionPostNorm))",
+    let mlpName = isParallel ? "mlp of the block's input" : "mlp"
+    return [
+      branch(attentionNorm, "attention", attentionPostNorm, attentionSumNorm),
       "  query \(attention.query), key \(attention.key), value \(attention.value), "
         + "output \(attention.output)",
       "  \(attention.description)",
-      "x + \(branch(mlpNorm, "mlp", mlpPostNorm))",
-      "  gate \(mlp.gate), up \(mlp.up), down \(mlp.down), \(mlp.activation.rawValue)",
+      branch(mlpNorm, mlpName, mlpPostNorm, mlpSumNorm),
+      "  \(mlp.gate.map { "gate \($0), " } ?? "")up \(mlp.up), down \(mlp.down), "
+        + mlp.activation.rawValue,
     ]
   }
 
   private func branch(
-    _ norm: ModelPlan.Norm,
+    _ norm: ModelPlan.Norm?,
     _ name: String,
-    _ post: ModelPlan.Norm?
+    _ post: ModelPlan.Norm?,
+    _ sum: ModelPlan.Norm?
   ) -> String {
-    (post.map { "\($0)(" } ?? "") + "\(name)(\(norm)(x))" + (post == nil ? "" : ")")
+    var words = "\(name)(\(norm.map { "\($0)(x)" } ?? "x"))"
+    if let post { words = "\(post)(\(words))" }
+    words = "x + " + words
+    return sum.map { "\($0)(\(words))" } ?? words
   }
 }
 
@@ -48,12 +83,20 @@ extension ModelPlan.Attention: CustomStringConvertible {
   /// Heads, mask and rotation.
   public var description: String {
     var words = "\(heads) heads of \(headSize) over \(keyValueHeads), "
-    if let queryNorm { words += "queries and keys \(queryNorm), " }
+    if let queryNorm {
+      words += queryNorm.size == headSize ? "queries and keys " : "all queries and all keys "
+      words += "\(queryNorm), "
+    }
     switch mask {
     case .causal: words += "causal"
     case .window(let size): words += "the last \(size) keys"
+    case .full: words += "all keys"
     }
-    return words + ", × \(scale), \(rotation)"
+    words += ", × \(scale)"
+    if let softCap { words += ", soft cap \(softCap)" }
+    guard let rotation else { return words }
+    return words + ", \(rotation)"
+      + (rotation.turned < headSize ? ", the first \(rotation.turned)" : "")
   }
 }
 
@@ -75,11 +118,18 @@ extension ModelPlan.Rotation: CustomStringConvertible {
 extension ModelPlan.Norm: CustomStringConvertible {
   /// Its kind and constants.
   public var description: String {
-    "rms(ε \(epsilon)\(offset == 0 ? "" : ", weight + \(offset)"))"
+    let name = kind == .rms ? "rms" : "layer"
+    return "\(name)(ε \(epsilon)\(offset == 0 ? "" : ", weight + \(offset)"))"
   }
 }
 
 extension ModelPlan.Matrix: CustomStringConvertible {
-  /// Its sizes.
-  public var description: String { "\(rows)×\(columns)\(bias == nil ? "" : " + bias")" }
+  /// Its sizes, and where it lies when that is not a tensor of its own.
+  public var description: String {
+    var words = "\(rows)×\(columns)"
+    if bias != nil { words += " + bias" }
+    if let slice { words += " of \(slice.total) rows" }
+    if isTransposed { words += ", stored transposed" }
+    return words
+  }
 }

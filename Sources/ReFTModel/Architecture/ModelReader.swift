@@ -13,6 +13,7 @@ final class ModelReader {
   let names: FileNames
   private var usedKeys: Set<String> = []
   private var usedTensors: Set<String> = []
+  private var ignoredPrefixes: [String] = []
 
   init(_ source: any TensorSource, _ names: FileNames) {
     (self.source, self.names) = (source, names)
@@ -29,6 +30,9 @@ final class ModelReader {
     let name = candidates.first { source.metadata[$0] != nil } ?? candidates.first ?? key
     return (name, source.metadata[name])
   }
+
+  /// What the file calls a key.
+  func keyName(_ key: String) -> String { value(key).name }
 
   /// Whether the file has a key.
   func has(_ key: String) -> Bool { value(key).value != nil }
@@ -129,20 +133,40 @@ final class ModelReader {
   /// A matrix, with its bias where the file has one.
   ///
   /// - Throws: `badData` when it is missing or has another shape.
-  func matrix(_ part: String, rows: Int, columns: Int) throws(ReFTError) -> ModelPlan.Matrix {
-    let weight = try required(part, "weight", shape: [rows, columns])
+  func matrix(
+    _ part: String,
+    rows: Int,
+    columns: Int,
+    slice: ModelPlan.Slice? = nil,
+    isTransposed: Bool = false
+  ) throws(ReFTError) -> ModelPlan.Matrix {
+    let total = slice?.total ?? rows
+    let shape = isTransposed ? [columns, total] : [total, columns]
+    let weight = try required(part, "weight", shape: shape)
     let bias = try tensor(part, "bias").map { _ throws(ReFTError) in
-      try required(part, "bias", shape: [rows])
+      try required(part, "bias", shape: [total])
     }
-    return ModelPlan.Matrix(tensor: weight, rows: rows, columns: columns, bias: bias)
+    return ModelPlan.Matrix(
+      tensor: weight,
+      rows: rows,
+      columns: columns,
+      bias: bias,
+      slice: slice,
+      isTransposed: isTransposed
+    )
   }
 
   /// A normalisation over `size` numbers.
   ///
   /// - Throws: `badData` when it is missing or has another shape.
   func norm(_ part: String, size: Int, like other: NormKind) throws(ReFTError) -> ModelPlan.Norm {
-    ModelPlan.Norm(
-      tensor: try required(part, "weight", shape: [size]),
+    // The oldest folders name weight and bias as the paper does.
+    let isOld = tensor(part, "weight") == nil && tensor(part, "gamma") != nil
+    let bias = isOld ? "beta" : "bias"
+    return ModelPlan.Norm(
+      kind: other.kind,
+      tensor: try required(part, isOld ? "gamma" : "weight", shape: [size]),
+      bias: other.kind == .layer ? try required(part, bias, shape: [size]) : nil,
       size: size,
       epsilon: other.epsilon,
       offset: other.offset
@@ -152,6 +176,11 @@ final class ModelReader {
   /// Says that a tensor changes nothing, whether the file has it or not.
   func ignore(_ part: String, _ suffix: String = "weight") {
     usedTensors.insert(name(part, suffix))
+  }
+
+  /// Says that the tensors of a folder whose names begin so change nothing.
+  func ignore(prefix: String) {
+    if source.format == .huggingFace { ignoredPrefixes.append(prefix) }
   }
 
   private func required(
@@ -181,15 +210,11 @@ final class ModelReader {
       guard names.concernsModel(key) else { continue }
       throw .unusedKey(key, source.metadata[key]?.shown ?? "", path)
     }
-    let unused = source.tensors.map(\.name).filter { !usedTensors.contains($0) }
+    let unused = source.tensors.map(\.name).filter { name in
+      !usedTensors.contains(name) && !ignoredPrefixes.contains { name.hasPrefix($0) }
+    }
     guard unused.isEmpty else { throw .unusedTensors(unused, path) }
   }
-}
-
-/// The constants that all normalisations of a family share.
-struct NormKind {
-  var epsilon: Float
-  var offset: Float
 }
 
 extension GGUFValue {

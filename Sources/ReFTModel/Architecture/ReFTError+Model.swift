@@ -56,8 +56,8 @@ extension ReFTError {
     ReFTError(
       .badData,
       "Model '\(path)' rotates \(dimensions) of \(headSize) dimensions with scaling "
-        + "'\(scaling)'; this version rotates whole heads with scaling 'none', 'linear' or "
-        + "'llama3'. Choose another model."
+        + "'\(scaling)'; this version rotates at most a whole head, with scaling 'none', 'linear' "
+        + "or 'llama3'. Choose another model."
     )
   }
 
@@ -244,6 +244,45 @@ extension ReFTError {
       .usage,
       "The final state of token \(token) is asked for; expected ascending numbers from 0 to "
         + "\(tokens - 1). Name each token of the batch at most once."
+    )
+  }
+
+  static func predictsNoTokens(_ architecture: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "Model '\(path)' of the family '\(architecture)' predicts no tokens; this asks for a model that "
+        + "does. Use it for classes or embeddings of whole texts, or choose a language model."
+    )
+  }
+
+  static func predictsNoClasses(_ architecture: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "Model '\(path)' of the family '\(architecture)' has no head for classes. Choose a model that "
+        + "was trained to classify, or train a head on its hidden states."
+    )
+  }
+
+  static func classOutOfRange(_ found: [Int], texts: Int, classes: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "The classes \(found) are given for \(texts) texts; expected one for each, from 0 to "
+        + "\(classes - 1), which are what the model tells apart."
+    )
+  }
+
+  static func tokenTypeOutOfRange(_ type: Int32, types: Int) -> ReFTError {
+    ReFTError(
+      .badData,
+      "A token has the type \(type); the model knows \(types) types, from 0. Give the text as one."
+    )
+  }
+
+  static func transposedBlocks(_ tensor: String, _ type: String, _ path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Tensor '\(tensor)' of model '\(path)' is stored transposed and in blocks of \(type); expected "
+        + "F32, F16 or BF16. Take the unquantised folder, or a GGUF file of the model."
     )
   }
 

@@ -9,7 +9,8 @@ extension Attention {
   /// Writes d loss / d (q, k, v after rotation) for all rows of all spans.
   ///
   /// With P the weights and dP = dO Vᵀ: dS = scale P (dP − Σ P dP), dQ = dS K, dK = dSᵀ Q,
-  /// dV = Pᵀ dO. P is computed again from the scores and their log-sum-exp.
+  /// dV = Pᵀ dO. P is computed again from the scores and their log-sum-exp. With a soft cap c, dS is
+  /// besides 1 − (S / c)² times that, S the capped score.
   ///
   /// - Parameters:
   ///   - spans: the sequences.

@@ -63,6 +63,7 @@ extension Attention {
           run.skipped,
           run.keyCount,
           scale,
+          softCap ?? 0,
           rows + run.row * rowWidth + run.head * group * headSize,
           run.keys,
           run.values,

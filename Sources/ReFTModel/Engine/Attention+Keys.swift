@@ -28,7 +28,7 @@ extension Attention {
   /// Packs what the rows of a piece see.
   func packKeys(of task: Task, _ rows: Rows) -> PackedKeys {
     let span = task.span
-    let end = span.past + task.firstRow + task.rowCount
+    let end = keyEnd(at: span.past + task.firstRow + task.rowCount - 1, of: span)
     let panel = Int(REFT_CACHE_PANEL)
     let start = firstKey(at: span.past + task.firstRow) / panel * panel
     let count = end - start

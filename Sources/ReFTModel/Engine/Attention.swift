@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention with grouped queries over all keys up to a row's own or over a window of these; the way
+// Attention with grouped queries over all keys up to a row's own, over a window of these, or over all; the way
 // back is in Attention+Backward, decoded rows in Attention+Decode. Query rows go in blocks; blocks of
 // keys that no query of a block sees are skipped. Scores of a block are the only thing kept.
 
@@ -12,8 +12,12 @@ struct Attention: Sendable {
   let headSize: Int
   /// Multiplies the scores.
   let scale: Float
+  /// c in c · tanh(score / c); nil for none.
+  let softCap: Float?
   /// How many keys a row sees at most, its own among them.
   let window: Int
+  /// Whether a row sees none behind its own.
+  let isCausal: Bool
 
   /// Query rows whose scores are computed at once.
   static let queryBlock = 48
@@ -27,10 +31,9 @@ struct Attention: Sendable {
     keyValueHeads = plan.keyValueHeads
     headSize = plan.headSize
     scale = plan.scale
-    switch plan.mask {
-    case .causal: window = Int.max
-    case .window(let size): window = size
-    }
+    softCap = plan.softCap
+    isCausal = plan.mask != .full
+    if case .window(let size) = plan.mask { window = size } else { window = Int.max }
   }
 
   var group: Int { heads / keyValueHeads }
@@ -40,6 +43,11 @@ struct Attention: Sendable {
 
   /// The first key that the row at a position sees.
   func firstKey(at position: Int) -> Int { max(0, position - window + 1) }
+
+  /// One behind the last key that the row at a position of a sequence sees.
+  func keyEnd(at position: Int, of span: RowSpan) -> Int {
+    isCausal ? position + 1 : span.past + span.count
+  }
 
   /// One piece of the work: some query rows of one sequence, for one key-value head.
   struct Task {
@@ -168,11 +176,12 @@ struct Attention: Sendable {
       let seen = block.seen(row, self, keys)
       let own = scores + row * keys.padded
       for key in block.firstKey..<seen.lowerBound { own[key] = 0 }
+      if let softCap { reft_softcap_f32(seen.count, scale, softCap, own + seen.lowerBound) }
       var logSumExp: Float = 0
       _ = reft_softmax_f32(
         seen.count,
         block.firstKey + block.width - seen.lowerBound,
-        scale,
+        softCap == nil ? scale : 1,
         own + seen.lowerBound,
         &logSumExp
       )
@@ -220,6 +229,7 @@ struct QueryBlock {
   let end: Int
   /// The position of its first row.
   private let position: Int
+  private let span: RowSpan
 
   init(
     head: Int,
@@ -229,10 +239,10 @@ struct QueryBlock {
     keys: PackedKeys,
     attention: Attention
   ) {
-    (self.head, self.first, self.count) = (head, first, count)
+    (self.head, self.first, self.count, self.span) = (head, first, count, span)
     position = span.past + first
     firstKey = (attention.firstKey(at: position) - keys.start) / 16 * 16
-    end = position + count - keys.start
+    end = attention.keyEnd(at: position + count - 1, of: span) - keys.start
   }
 
   /// Keys that are looked at, in whole panels.
@@ -241,6 +251,7 @@ struct QueryBlock {
   /// The keys that one of its rows sees.
   func seen(_ row: Int, _ attention: Attention, _ keys: PackedKeys) -> Range<Int> {
     let own = position + row
-    return attention.firstKey(at: own) - keys.start..<own + 1 - keys.start
+    let end = attention.keyEnd(at: own, of: span)
+    return attention.firstKey(at: own) - keys.start..<end - keys.start
   }
 }

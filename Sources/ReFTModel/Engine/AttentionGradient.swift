@@ -21,6 +21,8 @@ struct AttentionGradient {
   /// Weights of a block and d loss / d scores, [queryBlock, padded].
   private let weights: UnsafeMutablePointer<Float>
   private let slopes: UnsafeMutablePointer<Float>
+  /// One row's capped scores.
+  private let capped: UnsafeMutablePointer<Float>
   private let keys: PackedKeys
 
   private var headSize: Int { attention.headSize }
@@ -55,8 +57,9 @@ struct AttentionGradient {
     keyPanels = valuesAcross + padded * size
     queryPanels = keyPanels + count * wide
     gradientPanels = queryPanels + block * wide
-    weights = ThreadScratch.floats(2 * block * padded, .attentionWeights)
+    weights = ThreadScratch.floats((2 * block + 1) * padded, .attentionWeights)
     slopes = weights + block * padded
+    capped = slopes + block * padded
     let (span, head) = (task.span, task.keyValueHead)
     let keys = attention.gather(.keys, of: span, head: head, 0..<count, places.rows)
     let values = attention.gather(.values, of: span, head: head, 0..<count, places.rows)
@@ -124,20 +127,29 @@ struct AttentionGradient {
       let rest = block.firstKey + block.width - seen.lowerBound
       let (own, slope) = (weights + index * padded, slopes + index * padded)
       for key in block.firstKey..<seen.lowerBound { (own[key], slope[key]) = (0, 0) }
+      let (count, scores) = (seen.count, own + seen.lowerBound)
+      if let cap = attention.softCap {
+        reft_softcap_f32(count, attention.scale, cap, scores)
+        capped.update(from: scores, count: count)
+      }
+      let scale = attention.softCap == nil ? attention.scale : 1
       reft_exp_scores_f32(
-        seen.count,
+        count,
         rest,
-        attention.scale,
+        scale,
         places.logSumExp[(row + index) * attention.heads + block.head],
-        own + seen.lowerBound
+        scores
       )
-      reft_softmax_backward_f32(
-        seen.count,
-        rest,
-        attention.scale,
-        own + seen.lowerBound,
-        slope + seen.lowerBound
-      )
+      reft_softmax_backward_f32(count, rest, scale, scores, slope + seen.lowerBound)
+      if let cap = attention.softCap {
+        reft_softcap_backward_f32(
+          count,
+          attention.scale,
+          cap,
+          capped,
+          slope + seen.lowerBound
+        )
+      }
     }
   }
 

@@ -3,13 +3,6 @@
 
 import ReFTTensor
 
-/// The weight of a normalisation, its offset added.
-struct NormWeights: Sendable {
-  let weight: FloatBuffer
-  let size: Int
-  let epsilon: Float
-}
-
 /// Matrices that read the same input, with the bias of all their outputs where one has some.
 struct Projection: Sendable {
   let weight: StackedWeight
@@ -19,23 +12,28 @@ struct Projection: Sendable {
 /// The weights of one block.
 struct BlockWeights: Sendable {
   let plan: ModelPlan.Block
-  let attentionNorm: NormWeights
+  let attentionNorm: NormWeights?
   let queryKeyValue: Projection
   let queryNorm: NormWeights?
   let keyNorm: NormWeights?
-  let rotation: RotaryTable
+  let rotation: RotaryTable?
   let attentionOutput: Projection
   let attentionPostNorm: NormWeights?
-  let mlpNorm: NormWeights
-  let gateUp: Projection
+  let attentionSumNorm: NormWeights?
+  let mlpNorm: NormWeights?
+  /// Gate and up, or up alone.
+  let mlpInput: Projection
   let down: Projection
   let mlpPostNorm: NormWeights?
+  let mlpSumNorm: NormWeights?
 }
 
 /// Finds the tensors of a plan; blocks that rotate alike share a table.
 final class WeightBinder {
   private let source: any TensorSource
   private var tables: [RotationKey: RotaryTable] = [:]
+  /// Matrices whose rows do not lie one after the other in the file, put in order.
+  private(set) var rearranged: [FloatBuffer] = []
 
   private struct RotationKey: Hashable {
     var rotation: ModelPlan.Rotation
@@ -49,48 +47,73 @@ final class WeightBinder {
   /// - Throws: `badData` naming the tensor.
   func block(_ plan: ModelPlan.Block) throws(ReFTError) -> BlockWeights {
     let attention = plan.attention
+    let inputs = [plan.mlp.gate, plan.mlp.up].compactMap { $0 }
     return BlockWeights(
       plan: plan,
       attentionNorm: try norm(plan.attentionNorm),
       queryKeyValue: try projection([attention.query, attention.key, attention.value]),
-      queryNorm: try attention.queryNorm.map { norm throws(ReFTError) in try self.norm(norm) },
-      keyNorm: try attention.keyNorm.map { norm throws(ReFTError) in try self.norm(norm) },
-      rotation: try table(attention.rotation, headSize: attention.headSize),
-      attentionOutput: try projection([attention.output]),
-      attentionPostNorm: try plan.attentionPostNorm.map { norm throws(ReFTError) in
-        try self.norm(norm)
+      queryNorm: try norm(attention.queryNorm),
+      keyNorm: try norm(attention.keyNorm),
+      rotation: try attention.rotation.map { rotation throws(ReFTError) in
+        try table(rotation, headSize: attention.headSize)
       },
+      attentionOutput: try projection([attention.output]),
+      attentionPostNorm: try norm(plan.attentionPostNorm),
+      attentionSumNorm: try norm(plan.attentionSumNorm),
       mlpNorm: try norm(plan.mlpNorm),
-      gateUp: try projection([plan.mlp.gate, plan.mlp.up]),
+      mlpInput: try projection(inputs),
       down: try projection([plan.mlp.down]),
-      mlpPostNorm: try plan.mlpPostNorm.map { norm throws(ReFTError) in try self.norm(norm) }
+      mlpPostNorm: try norm(plan.mlpPostNorm),
+      mlpSumNorm: try norm(plan.mlpSumNorm)
     )
   }
 
-  /// The tensor of a norm.
+  /// The tensors of a norm, where the plan has one.
   ///
   /// - Throws: `badData` naming the tensor.
-  func norm(_ plan: ModelPlan.Norm) throws(ReFTError) -> NormWeights {
+  func norm(_ plan: ModelPlan.Norm?) throws(ReFTError) -> NormWeights? {
+    guard let plan else { return nil }
     let weight = FloatBuffer(try tensor(plan.tensor).floats())
     if plan.offset != 0 {
       for index in 0..<weight.count { weight[index] += plan.offset }
     }
-    return NormWeights(weight: weight, size: plan.size, epsilon: plan.epsilon)
+    var bias: FloatBuffer?
+    if plan.kind == .layer {
+      let zeros = [Float](repeating: 0, count: plan.size)
+      let values = try plan.bias.map { name throws(ReFTError) in try tensor(name).floats() }
+      bias = FloatBuffer(values ?? zeros)
+    }
+    return NormWeights(weight: weight, bias: bias, size: plan.size, epsilon: plan.epsilon)
   }
 
   /// The tensor of a matrix.
   ///
   /// - Throws: `badData` naming the tensor.
   func weight(_ plan: ModelPlan.Matrix) throws(ReFTError) -> FrozenWeight {
-    try FrozenWeight(
-      try tensor(plan.tensor),
+    let tensor = try tensor(plan.tensor)
+    guard plan.isTransposed || plan.slice.map({ $0.run < plan.rows }) == true else {
+      return try FrozenWeight(
+        tensor,
+        rows: plan.rows,
+        columns: plan.columns,
+        slice: plan.slice,
+        source: source
+      )
+    }
+    let buffer = try tensor.rearranged(plan, source)
+    rearranged.append(buffer)
+    return FrozenWeight(
+      type: tensor.type,
       rows: plan.rows,
       columns: plan.columns,
-      source: source
+      data: UnsafeRawPointer(buffer.base)
     )
   }
 
-  private func projection(_ plans: [ModelPlan.Matrix]) throws(ReFTError) -> Projection {
+  /// Matrices that read the same input.
+  ///
+  /// - Throws: `badData` naming the tensor.
+  func projection(_ plans: [ModelPlan.Matrix]) throws(ReFTError) -> Projection {
     var weights: [FrozenWeight] = []
     var bias: [Float] = []
     for plan in plans {
@@ -99,7 +122,8 @@ final class WeightBinder {
         bias += [Float](repeating: 0, count: plan.rows)
         continue
       }
-      bias += try tensor(name).floats()
+      let all = try tensor(name).floats()
+      bias += (0..<plan.rows).map { all[plan.slice?.row($0) ?? $0] }
     }
     let hasBias = plans.contains { $0.bias != nil }
     return Projection(
@@ -122,7 +146,7 @@ final class WeightBinder {
       }
       factors = values
     }
-    let table = RotaryTable(rotation, headSize: headSize, factors: factors)
+    let table = RotaryTable(rotation, factors: factors)
     tables[key] = table
     return table
   }
@@ -130,5 +154,45 @@ final class WeightBinder {
   private func tensor(_ name: String) throws(ReFTError) -> StoredTensor {
     guard let tensor = source.tensor(name) else { throw .missingTensor(name, source.path) }
     return tensor
+  }
+}
+
+extension StoredTensor {
+  /// The rows of a matrix one after the other, in the tensor's own number format.
+  ///
+  /// That costs the memory of the matrix once more; folders that need it (GPT-2, GPT-NeoX) are small.
+  ///
+  /// - Throws: `badData` for transposed blocks, which hold numbers of several rows.
+  fileprivate func rearranged(
+    _ plan: ModelPlan.Matrix,
+    _ source: any TensorSource
+  ) throws(ReFTError) -> FloatBuffer {
+    let rowBytes = type.byteCount(elements: plan.columns)
+    let buffer = try FloatBuffer(
+      reserving: (plan.rows * rowBytes + 3) / 4,
+      for: MemoryPurpose("the matrix '\(name)' in order", remedy: "choose a smaller model")
+    )
+    let target = UnsafeMutableRawPointer(buffer.base)
+    guard let base = bytes.baseAddress else { throw .missingTensor(name, source.path) }
+    guard plan.isTransposed else {
+      for row in 0..<plan.rows {
+        let from = base + (plan.slice?.row(row) ?? row) * rowBytes
+        (target + row * rowBytes).copyMemory(from: from, byteCount: rowBytes)
+      }
+      return buffer
+    }
+    guard type.blockSize == 1 else {
+      throw .transposedBlocks(name, "\(type)", source.path)
+    }
+    let size = type.byteCount(elements: 1)
+    let total = plan.slice?.total ?? plan.rows
+    for row in 0..<plan.rows {
+      let from = base + (plan.slice?.row(row) ?? row) * size
+      let to = target + row * rowBytes
+      for column in 0..<plan.columns {
+        (to + column * size).copyMemory(from: from + column * total * size, byteCount: size)
+      }
+    }
+    return buffer
   }
 }

@@ -13,10 +13,12 @@ public final class FrozenModel: Sendable {
   public let path: String
 
   let source: any TensorSource
-  let embedding: FrozenWeight
+  let embedding: EmbeddingWeights
   let blocks: [BlockWeights]
-  let finalNorm: NormWeights
-  let head: StackedWeight
+  let finalNorm: NormWeights?
+  let head: HeadWeights
+  /// Matrices that the file holds in another order.
+  private let rearranged: [FloatBuffer]
 
   /// Opens a model; weights are mapped, not read.
   ///
@@ -31,12 +33,13 @@ public final class FrozenModel: Sendable {
   public init(source: any TensorSource) throws(ReFTError) {
     let plan = try Architectures.plan(source)
     let binder = WeightBinder(source)
-    embedding = try binder.weight(plan.embedding.weight)
+    embedding = try EmbeddingWeights(plan.embedding, binder)
     var blocks: [BlockWeights] = []
     for block in plan.blocks { blocks.append(try binder.block(block)) }
     self.blocks = blocks
     finalNorm = try binder.norm(plan.finalNorm)
-    head = StackedWeight(plan.isTied ? embedding : try binder.weight(plan.head))
+    head = try HeadWeights(plan, embedding: embedding, binder)
+    rearranged = binder.rearranged
     configuration = ModelConfiguration(
       plan,
       fileType: source.mostCommonType.map { "\($0)" } ?? "none"
@@ -59,6 +62,16 @@ public final class FrozenModel: Sendable {
     guard (0..<configuration.layers).contains(block) else {
       throw .blockOutsideModel(block, layers: configuration.layers)
     }
+  }
+
+  /// The head that predicts tokens.
+  ///
+  /// - Throws: `usage` where the model has another one, or none.
+  func languageHead() throws(ReFTError) -> LanguageHeadWeights {
+    guard case .language(let head) = head, !plan.isEncoder else {
+      throw .predictsNoTokens(plan.architecture, path)
+    }
+    return head
   }
 
   func checkSites(_ sites: Set<Site>) throws(ReFTError) {

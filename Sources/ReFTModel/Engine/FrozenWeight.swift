@@ -6,7 +6,7 @@ import ReFTTensor
 
 /// A frozen matrix W [rows, columns] in the file's own number format.
 struct FrozenWeight: @unchecked Sendable {
-  // Sendable: points into the read-only mapping that the model keeps alive.
+  // Sendable: points into what the model keeps alive and nobody writes to.
 
   let type: TensorType
   let rows: Int
@@ -19,24 +19,29 @@ struct FrozenWeight: @unchecked Sendable {
     _ tensor: StoredTensor,
     rows: Int,
     columns: Int,
+    slice: ModelPlan.Slice? = nil,
     source: any TensorSource
   ) throws(ReFTError) {
     let size = tensor.type.blockSize
-    guard tensor.shape == [rows, columns], columns % size == 0,
+    let total = slice?.total ?? rows
+    guard tensor.shape == [total, columns], columns % size == 0,
       let base = tensor.bytes.baseAddress
     else {
       throw .tensorShape(
         tensor.name,
         found: source.inFileOrder(tensor.shape),
-        expected: source.inFileOrder([rows, columns / size * size]),
+        expected: source.inFileOrder([total, columns / size * size]),
         source.path
       )
     }
-    type = tensor.type
-    self.rows = rows
-    self.columns = columns
-    data = base
-    rowByteCount = tensor.type.byteCount(elements: columns)
+    let first = (slice?.first ?? 0) * tensor.type.byteCount(elements: columns)
+    self.init(type: tensor.type, rows: rows, columns: columns, data: base + first)
+  }
+
+  /// Rows that lie one after the other, in memory that the model keeps.
+  init(type: TensorType, rows: Int, columns: Int, data: UnsafeRawPointer) {
+    (self.type, self.rows, self.columns, self.data) = (type, rows, columns, data)
+    rowByteCount = type.byteCount(elements: columns)
   }
 
   /// Where `row` starts from `column` on; `column` is a multiple of the block size.

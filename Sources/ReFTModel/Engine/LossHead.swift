@@ -11,9 +11,11 @@ import ReFTTensor
 /// The gradient of −log softmax(W h)[label] is Wᵀ softmax(W h) − W[label]. The first term is an
 /// average of W's rows with softmax weights, so it is summed in the same sweep over the vocabulary
 /// as the normaliser, with the running-maximum rescaling of Milakov and Gimelshein (arXiv
-/// 1805.02867): two products per row, where keeping no logits would else need three.
+/// 1805.02867): two products per row, where keeping no logits would else need three. With a soft cap c
+/// on the logits z, each of the two terms is 1 − (z / c)² times that.
 final class LossHead {
   private let model: FrozenModel
+  private let head: LanguageHeadWeights
   private let pool: ThreadPool
   /// Whether logits are products of split numbers, on matrix tiles.
   private let splits: Bool
@@ -32,9 +34,8 @@ final class LossHead {
   /// Rows of W that are expanded at once.
   private static let chunk = 192
 
-  init(model: FrozenModel, pool: ThreadPool, isExact: Bool) {
-    self.model = model
-    self.pool = pool
+  init(model: FrozenModel, head: LanguageHeadWeights, pool: ThreadPool, isExact: Bool) {
+    (self.model, self.head, self.pool) = (model, head, pool)
     splits =
       !isExact
       && SplitProduct.fits(
@@ -154,30 +155,38 @@ final class LossHead {
   ) {
     let n = labels.count
     let d = model.configuration.hiddenSize
-    let head = model.head.parts[0]
+    let matrix = head.weight.parts[0]
     let statistics = Statistics(base, count: n)
     average?.update(repeating: 0, count: n * d)
     // One row more, for the mean of the others.
     let weights = ThreadScratch.floats((Self.chunk + 1) * d, .headRows)
-    let logits = ThreadScratch.floats(n * Self.chunk, .logits)
+    // One row more, for the capped logits of one.
+    let logits = ThreadScratch.floats((n + 1) * Self.chunk, .logits)
     let limits = ThreadScratch.floats(2 * n, .rowLimits)
     let chunkSums = limits + n
     for first in stride(from: range.lowerBound, to: range.upperBound, by: Self.chunk) {
       let width = min(Self.chunk, range.upperBound - first)
       for row in 0..<width {
-        head.expand(row: first + row, column: 0, count: d, into: weights + row * d)
+        matrix.expand(row: first + row, column: 0, count: d, into: weights + row * d)
       }
       multiply(input, by: weights, width: width, into: logits)
       for row in 0..<n {
         let values = logits + row * Self.chunk
+        finish(values, first: first, count: width)
         let place = Int(labels[row]) - first
         if place >= 0 && place < width { statistics.labelLogits[row] = values[place] }
         let largest = max(statistics.maxima[row], reft_max_f32(width, values))
         let factor = exp(statistics.maxima[row] - largest)
         if factor != 1, let average { reft_scale_f32(d, factor, average + row * d) }
-        let sum = reft_exp_sum_f32(width, largest, values)
+        let capped = logits + n * Self.chunk
+        if head.softCap != nil { capped.update(from: values, count: width) }
+        var sum = reft_exp_sum_f32(width, largest, values)
         statistics.sums[row] = statistics.sums[row] * factor + sum
         statistics.maxima[row] = largest
+        if let cap = head.softCap, average != nil {
+          reft_softcap_backward_f32(width, 1, cap, capped, values)
+          sum = (0..<width).reduce(0) { $0 + values[$1] }
+        }
         if let floors {
           limits[row] = Self.negligible * exp(floors[row] - largest)
           chunkSums[row] = sum
@@ -187,6 +196,12 @@ final class LossHead {
         add(logits, rows: n, limits, chunkSums, of: weights, width: width, to: average)
       }
     }
+  }
+
+  /// Turns products with the head's rows from `first` on into logits.
+  private func finish(_ logits: UnsafeMutablePointer<Float>, first: Int, count: Int) {
+    if let bias = head.bias { reft_axpy_f32(count, 1, bias.base + first, logits) }
+    if let cap = head.softCap { reft_softcap_f32(count, 1, cap, logits) }
   }
 
   /// logits[rows, chunk] = hidden · weightsᵀ for `width` rows of weights.
@@ -250,8 +265,11 @@ final class LossHead {
       let weights = ThreadScratch.floats(d, .headRows)
       for row in index * 16..<min(n, index * 16 + 16) {
         let total = logSumExp(row, of: n, statistics)
-        model.head.parts[0].expand(row: Int(labels[row]), column: 0, count: d, into: weights)
-        floors[row] = max(total, reft_dot_f32(d, weights, hidden + row * d))
+        let label = Int(labels[row])
+        head.weight.parts[0].expand(row: label, column: 0, count: d, into: weights)
+        var logit = reft_dot_f32(d, weights, hidden + row * d)
+        finish(&logit, first: label, count: 1)
+        floors[row] = max(total, logit)
       }
     }
     return UnsafePointer(floors)
@@ -383,25 +401,15 @@ final class LossHead {
     }
     if let gradient, let averages {
       let out = gradient + row * d
-      model.embeddingOfLabel(label, into: out)
-      reft_scale_f32(d, -scale, out)
+      head.weight.parts[0].expand(row: Int(label), column: 0, count: d, into: out)
+      var slope = -scale
+      if let cap = head.softCap { reft_softcap_backward_f32(1, 1, cap, &labelLogit, &slope) }
+      reft_scale_f32(d, slope, out)
       for part in 0..<Self.partCount {
         let factor = exp(statistics[part * n * 3 + row] - largest) / sum * scale
         reft_axpy_f32(d, factor, averages + (part * n + row) * d, out)
       }
     }
     return log(sum) + largest - labelLogit
-  }
-}
-
-extension FrozenModel {
-  /// Row `label` of the output head, [d].
-  fileprivate func embeddingOfLabel(_ label: Int32, into out: UnsafeMutablePointer<Float>) {
-    head.parts[0].expand(
-      row: Int(label),
-      column: 0,
-      count: configuration.hiddenSize,
-      into: out
-    )
   }
 }

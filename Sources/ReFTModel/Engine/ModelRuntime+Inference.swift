@@ -27,6 +27,7 @@ extension ModelRuntime {
     _ sequences: [(cache: KVCache, tokens: [Int32])],
     editor: (any HiddenStateEditor)?
   ) throws -> UnsafeMutableBufferPointer<Float> {
+    let head = try model.languageHead()
     try model.checkSites(editor?.sites ?? [])
     let tokenCount = try check(sequences)
     try checkRoom(rows: tokenCount, sequences: sequences.count)
@@ -38,7 +39,7 @@ extension ModelRuntime {
       for (cache, _) in sequences { cache.settle(count: cache.count) }
       throw error
     }
-    let logits = logits(sequences.count)
+    let logits = logits(sequences.count, head)
     for (cache, tokens) in sequences { cache.settle(count: cache.count + tokens.count) }
     return logits
   }
@@ -62,28 +63,31 @@ extension ModelRuntime {
   }
 
   /// Logits of the last row of each sequence.
-  private func logits(_ count: Int) -> UnsafeMutableBufferPointer<Float> {
-    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm)
+  private func logits(
+    _ count: Int,
+    _ head: LanguageHeadWeights
+  ) -> UnsafeMutableBufferPointer<Float> {
+    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm?.rows)
     let layers = model.configuration.layers
     let normed = finalNormed.floats(count * d)
     let out = pass.stream(layers, inTail: pass.tail != nil)
     for (place, row) in pass.layout.lastRows.enumerated() {
       let source = out + (pass.tail == nil ? Int(row) : place) * d
-      reft_rmsnorm_f32(
-        1,
-        d,
-        source,
-        d,
-        norm.weight.base,
-        norm.epsilon,
-        normed + place * d,
-        d
-      )
+      if let norm {
+        norm.apply(source, normed + place * d)
+      } else {
+        (normed + place * d).update(from: source, count: d)
+      }
     }
     let total = count * model.configuration.vocabularySize
     let result = logits.floats(total)
     for run in pass.layout.lastRuns {
-      pass.multiplyFew(model.head, run: run, x: normed, y: result, accumulate: false)
+      pass.multiplyFew(head.weight, run: run, x: normed, y: result, accumulate: false)
+    }
+    if let bias = head.bias { pass.rows(count, addition(of: bias, to: result)) }
+    if let cap = head.softCap {
+      let width = model.configuration.vocabularySize
+      pass.rows(count) { row in reft_softcap_f32(width, 1, cap, result + row * width) }
     }
     pass.clock?.lap(.head)
     return UnsafeMutableBufferPointer(start: result, count: total)

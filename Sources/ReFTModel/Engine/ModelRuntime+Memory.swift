@@ -16,10 +16,11 @@ extension FrozenModel {
   var keptFloatsPerRow: Int {
     let (shape, block) = (configuration, blocks[0])
     var floats = 2 * shape.hiddenSize + shape.queryWidth + 2 * shape.keyValueWidth + shape.heads
-    floats += 2 * shape.feedForwardSize
+    floats += (block.plan.mlp.gate == nil ? 1 : 2) * shape.feedForwardSize
     if block.queryNorm != nil { floats += shape.queryWidth + shape.keyValueWidth }
-    if block.attentionPostNorm != nil { floats += shape.hiddenSize }
-    if block.mlpPostNorm != nil { floats += shape.hiddenSize }
+    for norm in [
+      block.attentionPostNorm, block.attentionSumNorm, block.mlpPostNorm, block.mlpSumNorm,
+    ] where norm != nil { floats += shape.hiddenSize }
     return floats
   }
 

@@ -81,10 +81,7 @@ extension ModelRuntime {
   public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
     try check(batch)
     try model.checkBlock(block)
-    let layout = PassLayout(
-      batch,
-      sharedPrefix: batch.sharedPrefix(limit: Int.max, outputs: batch.labelTokens)
-    )
+    let layout = layout(of: batch, outputs: batch.labelTokens, nil)
     pass.begin(layout, tail: nil, editor: nil, firstKept: model.configuration.layers)
     embed()
     let program = program([], narrows: false)
@@ -112,6 +109,9 @@ extension ModelRuntime {
     scale: Float?,
     from start: BlockInput?
   ) throws -> [Float] {
+    guard let lossHead else {
+      throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
+    }
     var losses: [Float] = []
     try run(
       batch,
@@ -156,8 +156,7 @@ extension ModelRuntime {
     let sites = editor?.sites ?? []
     try check(start, batch, editor)
     guard !tokens.isEmpty else { return }
-    let limit = editor?.sharedPrefixLimit ?? Int.max
-    let layout = PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit, outputs: tokens))
+    let layout = layout(of: batch, outputs: tokens, editor)
     let rows = tokens.map { layout.row(ofToken: $0) }
     let isWhole = editor?.needsAllRows == true
     let layers = model.configuration.layers
@@ -182,6 +181,18 @@ extension ModelRuntime {
     if goesBack { try backward(steps) }
   }
 
+  /// The rows of a batch.
+  ///
+  /// What all its sequences begin with is computed once, unless rows see what is behind them.
+  private func layout(
+    of batch: PackedBatch,
+    outputs: [Int32],
+    _ editor: (any HiddenStateEditor)?
+  ) -> PassLayout {
+    let limit = model.plan.isEncoder ? 0 : editor?.sharedPrefixLimit ?? Int.max
+    return PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit, outputs: outputs))
+  }
+
   /// The first block whose way back is needed: that above the lowest edit, if it is an output.
   private func firstKept(_ sites: Set<Site>) -> Int {
     let lowest = sites.map(\.block).min() ?? model.configuration.layers
@@ -204,7 +215,7 @@ extension ModelRuntime {
   /// Norms the final states of some rows for what ends the pass; with a way back, takes its gradient
   /// to the last block's output.
   private func finish(_ outputs: [Int32], goesBack: Bool, _ end: PassEnd) throws {
-    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm)
+    let (d, norm) = (model.configuration.hiddenSize, model.finalNorm?.rows)
     let (n, isNarrow) = (outputs.count, pass.tail != nil)
     let out = pass.stream(model.configuration.layers, inTail: isNarrow)
     let rows = finalRows.floats(n * d)
@@ -212,7 +223,11 @@ extension ModelRuntime {
     for (place, row) in outputs.enumerated() {
       (rows + place * d).update(from: out + (isNarrow ? place : Int(row)) * d, count: d)
     }
-    reft_rmsnorm_f32(n, d, rows, d, norm.weight.base, norm.epsilon, normed, d)
+    if let norm {
+      norm.apply(rows, normed, count: n)
+    } else {
+      normed.update(from: rows, count: n * d)
+    }
     let slopes = goesBack ? finalGradients.floats(n * d) : nil
     try end(normed, slopes)
     pass.clock?.lap(.head)
@@ -222,18 +237,12 @@ extension ModelRuntime {
     let gradient = pass.gradient(inTail: isNarrow)
     gradient.update(repeating: 0, count: pass.rowCount(inTail: isNarrow) * d)
     for (place, row) in outputs.enumerated() {
-      reft_rmsnorm_backward_f32(
-        1,
-        d,
-        rows + place * d,
-        d,
-        norm.weight.base,
-        norm.epsilon,
-        slopes + place * d,
-        d,
-        gradient + (isNarrow ? place : Int(row)) * d,
-        d
-      )
+      let target = gradient + (isNarrow ? place : Int(row)) * d
+      if let norm {
+        norm.addGradient(of: rows + place * d, slopes + place * d, to: target)
+      } else {
+        reft_axpy_f32(d, 1, slopes + place * d, target)
+      }
     }
   }
 
@@ -248,6 +257,10 @@ extension ModelRuntime {
     }
     try check(tokens: batch.tokens)
     try check(tokens: batch.labels)
+    let types = model.embedding.typeCount
+    if let type = batch.types.first(where: { !(0..<types).contains(Int($0)) }) {
+      throw .tokenTypeOutOfRange(type, types: types)
+    }
   }
 
   private func check(
@@ -293,6 +306,10 @@ extension PackedBatch {
     while count < limit {
       let token = tokens[first.start + count]
       guard segments.allSatisfy({ tokens[$0.start + count] == token }) else { break }
+      if !types.isEmpty {
+        let type = types[first.start + count]
+        guard segments.allSatisfy({ types[$0.start + count] == type }) else { break }
+      }
       count += 1
     }
     return count < 8 ? 0 : count

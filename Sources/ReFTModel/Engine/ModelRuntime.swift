@@ -25,7 +25,8 @@ public final class ModelRuntime {
   /// Where the caches of this runtime's sequences get their memory.
   public let cachePages: CachePages
   let pass: Pass
-  let lossHead: LossHead
+  /// Nil where the model predicts no tokens.
+  let lossHead: LossHead?
   /// The final stream of the rows that meet the head, normed, and gradients of these.
   var finalRows = GrowingBuffer()
   var finalNormed = GrowingBuffer()
@@ -51,8 +52,11 @@ public final class ModelRuntime {
   ) {
     self.model = model
     cachePages = CachePages(model: model, format: precision.cacheFormat)
-    pass = Pass(model.configuration, pool: pool, decodePrecision: precision)
-    lossHead = LossHead(model: model, pool: pool, isExact: precision == .float32)
+    pass = Pass(model, pool: pool, decodePrecision: precision)
+    let isExact = precision == .float32
+    lossHead = (try? model.languageHead()).map {
+      LossHead(model: model, head: $0, pool: pool, isExact: isExact)
+    }
   }
 
   /// What this runtime can do.
@@ -113,12 +117,25 @@ public final class ModelRuntime {
   /// Expands the embeddings of the layout's rows into the stream entering the first block.
   func embed() {
     let d = model.configuration.hiddenSize
-    let (ids, scale) = (pass.layout.ids, model.plan.embedding.scale)
+    let (ids, positions, types) = (pass.layout.ids, pass.layout.positions, pass.layout.types)
+    let (embedding, scale) = (model.embedding, model.plan.embedding.scale)
+    let (norm, typeRows) = (embedding.norm?.rows, embedding.types?.base)
+    let firstPosition = model.plan.embedding.positions?.first ?? 0
     let out = pass.stream(0)
-    let embedding = model.embedding
     pass.rows(pass.layout.rowCount) { row in
-      embedding.expand(row: Int(ids[row]), column: 0, count: d, into: out + row * d)
-      if scale != 1 { reft_scale_f32(d, scale, out + row * d) }
+      let target = out + row * d
+      embedding.weight.expand(row: Int(ids[row]), column: 0, count: d, into: target)
+      if scale != 1 { reft_scale_f32(d, scale, target) }
+      if let table = embedding.positions {
+        let own = ThreadScratch.floats(d, .unpackedRows)
+        table.expand(row: firstPosition + Int(positions[row]), column: 0, count: d, into: own)
+        reft_axpy_f32(d, 1, own, target)
+      }
+      if let typeRows {
+        let type = types.isEmpty ? 0 : Int(types[row])
+        reft_axpy_f32(d, 1, typeRows + type * d, target)
+      }
+      norm?.apply(target, target)
     }
     pass.clock?.lap(.embedding)
   }

@@ -31,15 +31,15 @@ final class BlockMemory {
   var bareHeads = GrowingBuffer()
   /// Log-sum-exp of the scores, [T, heads].
   var logSumExp = GrowingBuffer()
-  /// The attention's output before its own norm, [R, d].
+  /// The attention's output before its own norm, or its sum with the stream, [R, d].
   var attentionProduct = GrowingBuffer()
   /// The residual stream after the attention, [R, d].
   var middle = GrowingBuffer()
-  /// Gate and up projections, and on the way back their gradients, [R, 2 f].
-  var gateUp = GrowingBuffer()
+  /// Gate and up projections, [R, 2 f], or up alone, [R, f]; on the way back their gradients.
+  var mlpInput = GrowingBuffer()
   /// The edited activation, [R, f]; only where `mlp_activation` is edited.
   var activation = GrowingBuffer()
-  /// The MLP's output before its own norm, [R, d].
+  /// The MLP's output before its own norm, or its sum with the stream, [R, d].
   var mlpProduct = GrowingBuffer()
 }
 
@@ -60,6 +60,8 @@ struct PassMemory {
   var tailMixed = GrowingBuffer()
   /// d loss / d residual stream, [T, d].
   var gradient = GrowingBuffer()
+  /// The same before the MLP added its own, where branches stand side by side, [R, d].
+  var parallelGradient = GrowingBuffer()
   /// d loss / d (queries, keys and values), [T, queryWidth + 2 keyValueWidth].
   var headGradients = GrowingBuffer()
   /// What keys and values of a shared prefix receive from each sequence.
@@ -77,6 +79,8 @@ final class Pass {
   var clock: WorkClock?
   /// What the activations of decoded rows are rounded to; those of prompts are not.
   let decodePrecision: DecodePrecision
+  /// Whether MLPs have a gate.
+  let hasGate: Bool
 
   private(set) var layout = PassLayout(PackedBatch(), sharedPrefix: 0)
   private(set) var tail: TailRows?
@@ -89,8 +93,9 @@ final class Pass {
   private var kept: [BlockMemory] = []
   private let passing = BlockMemory()
 
-  init(_ shape: ModelConfiguration, pool: ThreadPool, decodePrecision: DecodePrecision) {
-    (self.shape, self.pool, self.decodePrecision) = (shape, pool, decodePrecision)
+  init(_ model: FrozenModel, pool: ThreadPool, decodePrecision: DecodePrecision) {
+    (shape, self.pool, self.decodePrecision) = (model.configuration, pool, decodePrecision)
+    hasGate = model.plan.blocks.contains { $0.mlp.gate != nil }
   }
 
   /// Begins a pass over the rows of a layout.
@@ -139,6 +144,16 @@ final class Pass {
     return memory.streams[block % 2].floats(count)
   }
 
+  /// The residual stream entering a block; in the tail those rows of it that the tail computes.
+  func input(_ block: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    guard inTail else { return stream(block) }
+    return memory.tailStream.floats(rowCount(inTail: true) * shape.hiddenSize)
+  }
+
+  func parallelGradient(inTail: Bool) -> UnsafeMutablePointer<Float> {
+    memory.parallelGradient.floats(rowCount(inTail: inTail) * shape.hiddenSize)
+  }
+
   /// d loss / d residual stream.
   func gradient(inTail: Bool) -> UnsafeMutablePointer<Float> {
     memory.gradient.floats(rowCount(inTail: inTail) * shape.hiddenSize)
@@ -168,8 +183,9 @@ final class Pass {
     memory.hidden.floats(rowCount(inTail: inTail) * shape.feedForwardSize)
   }
 
-  func gateUp(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
-    block(index).gateUp.floats(rowCount(inTail: inTail) * 2 * shape.feedForwardSize)
+  func mlpInput(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    let width = (hasGate ? 2 : 1) * shape.feedForwardSize
+    return block(index).mlpInput.floats(rowCount(inTail: inTail) * width)
   }
 
   func activation(_ index: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {

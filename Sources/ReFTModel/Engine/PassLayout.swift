@@ -56,6 +56,8 @@ struct RowRun {
 struct PassLayout {
   /// The token id of each row.
   var ids: [Int32] = []
+  /// The type of each row's token; empty where all are of type 0.
+  var types: [Int32] = []
   /// The position of each row in its sequence.
   var positions: [Int32] = []
   /// The sequences; a shared prefix comes first, as a span of its own.
@@ -104,6 +106,10 @@ struct PassLayout {
       for offset in 0..<count { map[firstToken + offset] = Int32(start + offset) }
     }
     if sharedPrefix > 0 { rowOfToken = map }
+    if !batch.types.isEmpty {
+      types = [Int32](repeating: 0, count: rowCount)
+      for (token, row) in map.enumerated() where row >= 0 { types[Int(row)] = batch.types[token] }
+    }
     runs = [RowRun(start: 0, count: rowCount, isDecode: false)]
   }
 

@@ -89,9 +89,7 @@ private struct BlockCompiler {
   private mutating func attention() {
     let plan = weights.plan.attention
     tap(.blockInput, after: .embedding)
-    steps.append(
-      NormStep(block: block, source: .input, norm: weights.attentionNorm, inTail: false)
-    )
+    read(.input, weights.attentionNorm, inTail: false)
     tap(.attentionInput, after: .normalisation)
     steps.append(
       ProjectionStep(
@@ -108,21 +106,22 @@ private struct BlockCompiler {
       steps.append(
         HeadNormStep(
           block: block,
-          heads: plan.heads,
-          keyValueHeads: plan.keyValueHeads,
+          widths: (plan.query.rows, plan.key.rows),
           queryNorm: queryNorm,
           keyNorm: keyNorm
         )
       )
     }
-    steps.append(
-      RotationStep(
-        block: block,
-        heads: plan.heads + plan.keyValueHeads,
-        headSize: plan.headSize,
-        table: weights.rotation
+    if let table = weights.rotation {
+      steps.append(
+        RotationStep(
+          block: block,
+          heads: plan.heads + plan.keyValueHeads,
+          headSize: plan.headSize,
+          table: table
+        )
       )
-    )
+    }
     steps.append(AttentionStep(block: block, attention: Attention(plan)))
     if narrows { steps.append(NarrowStep(block: block)) }
     tap(.attentionValueOutput, inTail: narrows, after: .attention)
@@ -130,30 +129,54 @@ private struct BlockCompiler {
       .attention,
       .attentionOutput,
       projection: weights.attentionOutput,
-      norm: weights.attentionPostNorm
+      norms: (weights.attentionPostNorm, weights.attentionSumNorm)
     )
   }
 
+  /// What a branch reads.
+  private mutating func read(_ source: BranchSource, _ norm: NormWeights?, inTail: Bool) {
+    if let norm {
+      steps.append(NormStep(block: block, source: source, norm: norm, inTail: inTail))
+    } else {
+      steps.append(CopyStep(block: block, source: source, inTail: inTail))
+    }
+  }
+
   private mutating func mlp() {
-    let kernels = GateKernels(weights.plan.mlp.activation)
-    steps.append(NormStep(block: block, source: .middle, norm: weights.mlpNorm, inTail: narrows))
+    read(weights.plan.isParallel ? .input : .middle, weights.mlpNorm, inTail: narrows)
     tap(.mlpInput, inTail: narrows, after: .normalisation)
     steps.append(
       ProjectionStep(
         block: block,
-        target: .gateUp,
-        projection: weights.gateUp,
+        target: .mlpInput,
+        projection: weights.mlpInput,
         inTail: narrows
       )
     )
-    if wants(.mlpActivation) {
-      steps.append(ActivationStep(block: block, kernels: kernels, inTail: narrows))
-      tap(.mlpActivation, inTail: narrows, after: .activation)
-      steps.append(GateProductStep(block: block, inTail: narrows))
-    } else {
-      steps.append(GateStep(block: block, kernels: kernels, inTail: narrows))
+    activation()
+    end(
+      .mlp,
+      .mlpOutput,
+      projection: weights.down,
+      norms: (weights.mlpPostNorm, weights.mlpSumNorm)
+    )
+  }
+
+  /// The activation, with the gate's product in one step where nobody looks between.
+  private mutating func activation() {
+    let kernels = GateKernels(weights.plan.mlp.activation)
+    let hasGate = weights.plan.mlp.gate != nil
+    if hasGate, !wants(.mlpActivation), let gated = kernels.gated {
+      steps.append(GateStep(block: block, kernels: gated, inTail: narrows))
+      return
     }
-    end(.mlp, .mlpOutput, projection: weights.down, norm: weights.mlpPostNorm)
+    if hasGate {
+      steps.append(ActivationStep(block: block, kernels: kernels, inTail: narrows))
+    } else {
+      steps.append(PlainActivationStep(block: block, kernels: kernels, inTail: narrows))
+    }
+    tap(.mlpActivation, inTail: narrows, after: .activation)
+    if hasGate { steps.append(GateProductStep(block: block, inTail: narrows)) }
   }
 
   /// The output product and the sum: one step where nothing stands between them.
@@ -161,20 +184,28 @@ private struct BlockCompiler {
     _ branch: Branch,
     _ component: Component,
     projection: Projection,
-    norm: NormWeights?
+    norms: (post: NormWeights?, sum: NormWeights?)
   ) {
+    let isParallel = weights.plan.isParallel
     let places = BranchPlaces(
       block: block,
       branch: branch,
       inTail: narrows,
-      keepsProduct: norm != nil
+      keepsProduct: norms.post != nil || norms.sum != nil,
+      isParallel: isParallel
     )
-    guard wants(component) || norm != nil || projection.bias != nil else {
+    let isFused =
+      !places.keepsProduct && !isParallel && projection.bias == nil && !wants(component)
+    guard !isFused else {
       steps.append(AddedProductStep(places: places, weight: projection.weight))
       return
     }
     steps.append(OutputProductStep(places: places, projection: projection))
     tap(component, inTail: narrows, places: places, after: .projections)
-    steps.append(SumStep(places: places, norm: norm))
+    if let norm = norms.sum {
+      steps.append(NormedSumStep(places: places, norm: norm))
+    } else {
+      steps.append(SumStep(places: places, norm: norms.post))
+    }
   }
 }

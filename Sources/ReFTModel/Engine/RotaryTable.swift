@@ -5,19 +5,20 @@ import Foundation
 import ReFTTensor
 import Synchronization
 
-/// For each position a row of headSize floats: cos, sin of each pair; grows on demand.
+/// For each position a row of `width` floats: cos, sin of each pair; grows on demand.
 final class RotaryTable: Sendable {
   /// Which numbers of a head are a pair.
   let pairs: ModelPlan.Rotation.Pairs
   private let frequencies: [Double]
-  private let headSize: Int
+  /// How many numbers of a head turn.
+  let width: Int
   private let table = Mutex<FloatBuffer>(FloatBuffer(count: 0))
 
-  init(_ rotation: ModelPlan.Rotation, headSize: Int, factors: [Float]?) {
+  init(_ rotation: ModelPlan.Rotation, factors: [Float]?) {
     pairs = rotation.pairs
-    self.headSize = headSize
-    frequencies = (0..<headSize / 2).map { pair in
-      let exponent = -2 * Double(pair) / Double(headSize)
+    width = rotation.turned
+    frequencies = (0..<rotation.turned / 2).map { pair in
+      let exponent = -2 * Double(pair) / Double(rotation.width)
       let factor = factors.map { Double($0[pair]) } ?? 1
       // As the reference does, frequencies are rounded to float32 before the product.
       let frequency = Double(Float(pow(rotation.base, exponent) / factor))
@@ -45,14 +46,14 @@ final class RotaryTable: Sendable {
   /// Rows for positions 0 up to `positions`, valid as long as the buffer is held.
   func rows(positions: Int) -> FloatBuffer {
     table.withLock { current in
-      if current.count >= positions * headSize { return current }
-      let count = max(positions, 256, current.count / headSize * 2)
-      let grown = FloatBuffer(count: count * headSize)
+      if current.count >= positions * width { return current }
+      let count = max(positions, 256, current.count / width * 2)
+      let grown = FloatBuffer(count: count * width)
       for position in 0..<count {
         for (pair, frequency) in frequencies.enumerated() {
           let angle = Float(Double(position) * frequency)
-          grown[position * headSize + 2 * pair] = cos(angle)
-          grown[position * headSize + 2 * pair + 1] = sin(angle)
+          grown[position * width + 2 * pair] = cos(angle)
+          grown[position * width + 2 * pair + 1] = sin(angle)
         }
       }
       current = grown

@@ -49,7 +49,18 @@ struct FamilyFixture: Sendable, CustomTestStringConvertible {
     components = expected.components
   }
 
-  static let names = ["llama", "llama3-rope", "llama-bias", "gemma3"]
+  static let names = [
+    "llama", "llama3-rope", "llama-bias", "mistral-window", "qwen2", "qwen3", "gemma", "gemma2",
+    "gemma3", "phi3", "olmo2", "gpt2", "gpt-neox", "gpt-neox-sequential",
+  ]
+
+  /// How many components the reference has: queries, keys and values of fused projections are none.
+  var componentCount: Int {
+    ["phi3", "gpt2", "gpt-neox", "gpt-neox-sequential"].contains(name) ? 7 : 10
+  }
+
+  /// Whether GGUF holds its rotated rows in another order.
+  var isReordered: Bool { name.hasPrefix("llama") || name.hasPrefix("mistral") }
 
   /// The sequences as one batch.
   var batch: PackedBatch {

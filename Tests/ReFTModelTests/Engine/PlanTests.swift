@@ -15,14 +15,14 @@ struct PlanTests {
     let first = try #require(plan.blocks.first)
     #expect(plan.isTied)
     #expect(plan.embedding.scale == 1)
-    let norm = first.attentionNorm
+    let norm = try #require(first.attentionNorm)
     #expect(norm.tensor == "blk.0.attn_norm.weight" && norm.size == 64)
     #expect(norm.epsilon == 1e-5 && norm.offset == 0)
     let key = first.attention.key
     #expect(key.tensor == "blk.0.attn_k.weight" && key.rows == 32 && key.columns == 64)
     #expect(key.bias == nil)
     #expect(first.attention.mask == .causal && first.attention.scale == 0.25)
-    let rotation = first.attention.rotation
+    let rotation = try #require(first.attention.rotation)
     #expect(rotation.pairs == .neighbours && rotation.base == 10_000)
     #expect(rotation.scaling == .none)
     #expect(plan == (try EngineFixture.model().plan))
@@ -50,7 +50,7 @@ struct PlanTests {
   func gemma() throws {
     let plan = try FrozenModel(path: FamilyFixture("gemma3").folder).plan
     #expect(plan.blocks.map(\.attention.mask) == [.window(8), .causal, .window(8)])
-    #expect(plan.blocks.map(\.attention.rotation.base) == [10_000, 1_000_000, 10_000])
+    #expect(plan.blocks.map(\.attention.rotation?.base) == [10_000, 1_000_000, 10_000])
     #expect(plan.blocks.allSatisfy { $0.attention.queryNorm?.offset == 1 })
     #expect(plan.blocks.allSatisfy { $0.mlp.activation == .geluTanh && $0.mlpPostNorm != nil })
     #expect(plan.isTied && plan.embedding.scale == Float(48).squareRoot())
@@ -61,12 +61,42 @@ struct PlanTests {
   func variants() throws {
     let scaled = try FrozenModel(path: FamilyFixture("llama3-rope").folder).plan
     #expect(
-      scaled.blocks[0].attention.rotation.scaling
+      scaled.blocks[0].attention.rotation?.scaling
         == .llama3(factor: 8, low: 1, high: 4, original: 32)
     )
     let biased = try FrozenModel(path: FamilyFixture("llama-bias").folder).plan
     #expect(biased.blocks[2].mlp.down.bias == "model.layers.2.mlp.down_proj.bias")
     #expect(biased.description.contains("query 48×48 + bias"))
+  }
+
+  @Test(
+    "of each family say what is special of it",
+    arguments: [
+      ("mistral-window", ["the last 8 keys"]),
+      ("qwen2", ["query 48×48 + bias", "output 48×48\n"]),
+      ("qwen3", ["queries and keys rms("]),
+      ("gemma", ["× 6.928", "gelu_tanh", "weight + 1.0", "head = embedding"]),
+      (
+        "gemma2", ["soft cap 50.0", "head = embedding, soft cap 30.0", "the last 8 keys", "causal"]
+      ),
+      ("phi3", ["query 48×48 of 96 rows", "gate 80×48 of 160 rows"]),
+      ("olmo2", ["rms(ε 1e-05)(attention(x))", "all queries and all keys rms("]),
+      (
+        "gpt2", ["+ positions 128×48", "stored transposed", "layer(ε 1e-05)", "down 48×192 + bias"]
+      ),
+      ("gpt-neox", ["mlp of the block's input", "the first 6", "gelu"]),
+      ("gpt-neox-sequential", ["x + mlp(layer(", "the first 4"]),
+      (
+        "bert",
+        ["+ types 2×48", "layer(ε 1e-12)(x + attention(x))", "all keys", "of classes: 48×48"]
+      ),
+      ("roberta", ["+ positions 130×48 from 1", "context 129", "+ types 1×48"]),
+      ("distilbert", ["of classes: 48×48 + bias, relu, 3×48 + bias"]),
+    ]
+  )
+  func special(name: String, words: [String]) throws {
+    let text = try FrozenModel(path: Fixture.path("tiny/\(name)")).plan.description
+    for word in words { #expect(text.contains(word), "\(word) in:\n\(text)") }
   }
 
   struct Fault: Sendable, CustomTestStringConvertible {
@@ -100,7 +130,7 @@ struct PlanTests {
     },
     configuration(
       "another family",
-      says: "has architecture 'rwkv'; this version runs 'gemma3_text'"
+      says: "has architecture 'rwkv'; this version runs 'bert', 'distilbert', 'gemma', "
     ) {
       $0.replacingOccurrences(of: "\"model_type\": \"llama\"", with: "\"model_type\": \"rwkv\"")
     },

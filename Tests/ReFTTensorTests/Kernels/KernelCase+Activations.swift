@@ -103,6 +103,28 @@ extension KernelCase {
       reft_gelu_backward_f32(size[0], gate.base, da.base, dgate.base)
       return dgate.contents
     },
+    KernelCase(name: "gelu_erf", family: .activations, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
+      size,
+      offset,
+      random in
+      let x = gates(size[0], offset, &random)
+      let a = KernelMemory(size[0], offset: offset, &random)
+      reft_gelu_erf_f32(size[0], x.base, a.base)
+      return a.contents
+    },
+    KernelCase(
+      name: "gelu_erf_backward",
+      family: .activations,
+      sizes: combinations(Array(0...70), [0, 1]),
+      warn: 3e-6,
+      fail: 2e-5
+    ) { size, offset, random in
+      let x = gates(size[0], offset, &random)
+      let da = KernelMemory(size[0], offset: offset, &random)
+      let dx = size[1] == 1 ? x : KernelMemory(size[0], offset: offset, &random)
+      reft_gelu_erf_backward_f32(size[0], x.base, da.base, dx.base)
+      return dx.contents
+    },
   ]
 
   /// Gates from −∞-like to ∞-like: the exponential is clamped at ±87, and must not show it.
@@ -156,6 +178,26 @@ extension KernelCase {
       let dp = KernelMemory(padded, offset: offset, &random)
       reft_softmax_backward_f32(n, padded, 0.4, p.base, dp.base)
       return dp.contents
+    },
+    KernelCase(
+      name: "softcap",
+      family: .softmax,
+      sizes: combinations(Array(0...70), [1, 30]),
+      warn: 2e-6,
+      fail: 1e-5
+    ) { size, offset, random in
+      let x = KernelMemory(size[0], offset: offset, &random, scale: 20)
+      reft_softcap_f32(size[0], 0.4, Float(size[1]), x.base)
+      return x.contents
+    },
+    KernelCase(name: "softcap_backward", family: .softmax, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
+      size,
+      offset,
+      random in
+      let y = KernelMemory(size[0], offset: offset, &random)
+      let dx = KernelMemory(size[0], offset: offset, &random)
+      reft_softcap_backward_f32(size[0], 0.4, 4, y.base, dx.base)
+      return dx.contents
     },
     KernelCase(name: "exp_sum", family: .softmax, sizes: oneSize, warn: 1e-6, fail: 5e-6) {
       size,

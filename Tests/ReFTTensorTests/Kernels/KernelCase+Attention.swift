@@ -33,6 +33,7 @@ extension KernelCase {
           size[3],
           count,
           0.4,
+          count % 3 == 1 ? 2 : 0,
           q.base,
           cache.keys.base,
           cache.values.base,

@@ -49,6 +49,47 @@ extension KernelCase {
       return dx.contents
     },
     KernelCase(
+      name: "layernorm",
+      family: .rows,
+      sizes: combinations([0, 1, 3], Array(1...70)),
+      warn: 5e-6,
+      fail: 2e-5
+    ) { size, offset, random in
+      let (n, d) = (size[0], size[1])
+      let x = KernelMemory(n * (d + 3), offset: offset, &random)
+      let weight = KernelMemory(d, offset: offset, &random)
+      let bias = KernelMemory(d, offset: offset, &random)
+      let y = KernelMemory(n * (d + 5), offset: offset, &random)
+      reft_layernorm_f32(n, d, x.base, d + 3, weight.base, bias.base, 1e-3, y.base, d + 5)
+      return y.contents
+    },
+    KernelCase(
+      name: "layernorm_backward",
+      family: .rows,
+      sizes: combinations([0, 1, 3], Array(1...70)),
+      warn: 2e-5,
+      fail: 1e-4
+    ) { size, offset, random in
+      let (n, d) = (size[0], size[1])
+      let x = KernelMemory(n * (d + 3), offset: offset, &random)
+      let weight = KernelMemory(d, offset: offset, &random)
+      let dy = KernelMemory(n * (d + 1), offset: offset, &random)
+      let dx = KernelMemory(n * (d + 5), offset: offset, &random)
+      reft_layernorm_backward_f32(
+        n,
+        d,
+        x.base,
+        d + 3,
+        weight.base,
+        1e-3,
+        dy.base,
+        d + 1,
+        dx.base,
+        d + 5
+      )
+      return dx.contents
+    },
+    KernelCase(
       name: "rope",
       family: .rows,
       sizes: combinations([0, 1, 3], Array(stride(from: 0, through: 70, by: 2)), [-1, 1]),

@@ -15,8 +15,10 @@ struct BranchPlaces: Sendable {
   let block: Int
   let branch: Branch
   let inTail: Bool
-  /// Whether the branch's output is kept for the way back of its norm.
+  /// Whether the branch's output, or the sum with it, is kept for the way back of a norm.
   let keepsProduct: Bool
+  /// Whether the block's branches stand side by side.
+  var isParallel = false
 
   /// What the output projection reads; on the way back its gradient.
   func input(_ pass: Pass) -> UnsafeMutablePointer<Float> {
@@ -25,10 +27,8 @@ struct BranchPlaces: Sendable {
 
   /// The residual stream before the branch.
   func stream(_ pass: Pass) -> UnsafeMutablePointer<Float> {
-    guard branch == .attention else { return pass.middle(block, inTail: inTail) }
-    guard inTail else { return pass.stream(block) }
-    let count = pass.rowCount(inTail: true) * pass.shape.hiddenSize
-    return pass.memory.tailStream.floats(count)
+    branch == .attention
+      ? pass.input(block, inTail: inTail) : pass.middle(block, inTail: inTail)
   }
 
   /// The residual stream after the branch.
@@ -44,6 +44,15 @@ struct BranchPlaces: Sendable {
     let memory = pass.block(block)
     return branch == .attention
       ? memory.attentionProduct.floats(count) : memory.mlpProduct.floats(count)
+  }
+
+  /// d loss / d (the stream after the branch), as the branch receives it.
+  ///
+  /// Where branches stand side by side, that of the attention is the gradient before the MLP's way
+  /// back added its own.
+  func received(_ pass: Pass) -> UnsafeMutablePointer<Float> {
+    isParallel && branch == .attention
+      ? pass.parallelGradient(inTail: inTail) : pass.gradient(inTail: inTail)
   }
 
   /// d loss / d (the branch's own output).
@@ -130,16 +139,15 @@ struct SumStep: Step {
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
     let d = pass.shape.hiddenSize
     let (stream, out, product) = (places.stream(pass), places.output(pass), places.product(pass))
-    guard let norm else {
+    guard let norm = norm?.rows else {
       return chained(pending) { row in
         (out + row * d).update(from: stream + row * d, count: d)
         reft_axpy_f32(d, 1, product + row * d, out + row * d)
       }
     }
-    let (weight, epsilon) = (norm.weight.base, norm.epsilon)
     return chained(pending) { row in
       let at = row * d
-      reft_rmsnorm_f32(1, d, product + at, d, weight, epsilon, out + at, d)
+      norm.apply(product + at, out + at)
       reft_axpy_f32(d, 1, stream + at, out + at)
     }
   }
@@ -147,27 +155,50 @@ struct SumStep: Step {
   func backward(_ pass: Pass) {
     let d = pass.shape.hiddenSize
     let count = pass.rowCount(inTail: inTail)
-    let (gradient, result) = (pass.gradient(inTail: inTail), places.productGradient(pass))
-    guard let norm else {
-      result.update(from: gradient, count: count * d)
+    let (received, result) = (places.received(pass), places.productGradient(pass))
+    if places.isParallel, places.branch == .mlp {
+      pass.parallelGradient(inTail: inTail).update(from: received, count: count * d)
+    }
+    guard let norm = norm?.rows else {
+      result.update(from: received, count: count * d)
       return
     }
-    let (weight, epsilon, product) = (norm.weight.base, norm.epsilon, places.product(pass))
+    let product = places.product(pass)
     pass.rows(count) { row in
       let at = row * d
       (result + at).update(repeating: 0, count: d)
-      reft_rmsnorm_backward_f32(
-        1,
-        d,
-        product + at,
-        d,
-        weight,
-        epsilon,
-        gradient + at,
-        d,
-        result + at,
-        d
-      )
+      norm.addGradient(of: product + at, received + at, to: result + at)
+    }
+    pass.clock?.lap(kind)
+  }
+}
+
+/// stream' = norm(stream + product).
+struct NormedSumStep: Step {
+  let places: BranchPlaces
+  let norm: NormWeights
+  var inTail: Bool { places.inTail }
+  var kind: WorkKind { .normalisation }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let (d, norm) = (pass.shape.hiddenSize, norm.rows)
+    let (stream, out, sum) = (places.stream(pass), places.output(pass), places.product(pass))
+    return chained(pending) { row in
+      let at = row * d
+      reft_axpy_f32(d, 1, stream + at, sum + at)
+      norm.apply(sum + at, out + at)
+    }
+  }
+
+  /// The gradient of the sum is that of both, the stream and the product.
+  func backward(_ pass: Pass) {
+    let (d, norm, sum) = (pass.shape.hiddenSize, norm.rows, places.product(pass))
+    let (gradient, result) = (pass.gradient(inTail: inTail), places.productGradient(pass))
+    pass.rows(pass.rowCount(inTail: inTail)) { row in
+      let at = row * d
+      (result + at).update(repeating: 0, count: d)
+      norm.addGradient(of: sum + at, gradient + at, to: result + at)
+      (gradient + at).update(from: result + at, count: d)
     }
     pass.clock?.lap(kind)
   }

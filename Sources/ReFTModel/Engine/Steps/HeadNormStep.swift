@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The normalisation of each query and key head before the rotation.
+// The normalisation of queries and keys before the rotation: of each head, or of all as one row.
 
 import CReFTKernels
 import ReFTTensor
 
 struct HeadNormStep: Step {
   let block: Int
-  let heads: Int
-  let keyValueHeads: Int
+  /// Numbers of all queries, and of all keys.
+  let widths: (queries: Int, keys: Int)
   let queryNorm: NormWeights
   let keyNorm: NormWeights
   let inTail = false
   var kind: WorkKind { .normalisation }
 
-  private var headSize: Int { queryNorm.size }
-  private var width: Int { (heads + keyValueHeads) * headSize }
+  private var width: Int { widths.queries + widths.keys }
 
   /// The heads before they are normed, [T, width].
   private func bare(_ pass: Pass) -> UnsafeMutablePointer<Float>? {
@@ -23,43 +22,32 @@ struct HeadNormStep: Step {
 
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
     let (rows, bare, stride) = (pass.queryKeyValue(block), bare(pass), pass.headsWidth)
-    let (size, width, heads, others) = (headSize, width, heads, keyValueHeads)
-    let (queryWeight, keyWeight) = (queryNorm.weight.base, keyNorm.weight.base)
-    let (queryEpsilon, keyEpsilon) = (queryNorm.epsilon, keyNorm.epsilon)
+    let (width, widths) = (width, widths)
+    let (queryNorm, keyNorm) = (queryNorm.rows, keyNorm.rows)
     return chained(pending) { row in
       let query = rows + row * stride
-      let key = query + heads * size
+      let key = query + widths.queries
       if let bare { (bare + row * width).update(from: query, count: width) }
-      reft_rmsnorm_f32(heads, size, query, size, queryWeight, queryEpsilon, query, size)
-      reft_rmsnorm_f32(others, size, key, size, keyWeight, keyEpsilon, key, size)
+      queryNorm.apply(query, query, count: widths.queries / queryNorm.size)
+      keyNorm.apply(key, key, count: widths.keys / keyNorm.size)
     }
   }
 
   func backward(_ pass: Pass) {
     guard let bare = bare(pass) else { return }
     let (gradients, stride) = (pass.headGradients(), pass.headsWidth)
-    let (size, width) = (headSize, width)
-    let norms = [(queryNorm, 0..<heads), (keyNorm, heads..<heads + keyValueHeads)]
+    let (width, widths) = (width, widths)
+    let (queryNorm, keyNorm) = (queryNorm.rows, keyNorm.rows)
     pass.rows(pass.layout.rowCount) { row in
       let normed = ThreadScratch.floats(width, .headGradients)
-      let gradient = gradients + row * stride
+      let (gradient, x) = (gradients + row * stride, bare + row * width)
       normed.update(from: gradient, count: width)
       gradient.update(repeating: 0, count: width)
-      for (norm, range) in norms {
-        let at = range.lowerBound * size
-        reft_rmsnorm_backward_f32(
-          range.count,
-          size,
-          bare + row * width + at,
-          size,
-          norm.weight.base,
-          norm.epsilon,
-          normed + at,
-          size,
-          gradient + at,
-          size
-        )
-      }
+      let count = widths.queries / queryNorm.size
+      queryNorm.addGradient(of: x, normed, to: gradient, count: count)
+      let at = widths.queries
+      let others = widths.keys / keyNorm.size
+      keyNorm.addGradient(of: x + at, normed + at, to: gradient + at, count: others)
     }
     pass.clock?.lap(kind)
   }

@@ -1,59 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
-// The normalisation before a branch: normed = x / √(mean(x²) + ε) · w for each row x of the stream.
+// What a branch reads: the rows of the stream normed, or as they are.
 
 import CReFTKernels
 import ReFTTensor
 
-struct NormStep: Step {
-  /// Which residual stream it reads.
-  enum Source: Sendable {
-    /// The block's input.
-    case input
-    /// That after the attention.
-    case middle
-  }
+/// Which residual stream a branch reads.
+enum BranchSource: Sendable {
+  /// The block's input.
+  case input
+  /// That after the attention.
+  case middle
 
+  /// Its rows.
+  func rows(_ pass: Pass, _ block: Int, inTail: Bool) -> UnsafeMutablePointer<Float> {
+    switch self {
+    case .input: pass.input(block, inTail: inTail)
+    case .middle: pass.middle(block, inTail: inTail)
+    }
+  }
+}
+
+/// normed = norm(x).
+struct NormStep: Step {
   let block: Int
-  let source: Source
+  let source: BranchSource
   let norm: NormWeights
   let inTail: Bool
   var kind: WorkKind { .normalisation }
 
-  private func input(_ pass: Pass) -> UnsafeMutablePointer<Float> {
-    switch source {
-    case .input: pass.stream(block)
-    case .middle: pass.middle(block, inTail: inTail)
-    }
-  }
-
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
-    // Bound before the pieces: threads would fight over the reference counts of their owners.
-    let (d, epsilon, weight) = (norm.size, norm.epsilon, norm.weight.base)
-    let (input, normed) = (input(pass), pass.normed(inTail: inTail))
-    return chained(pending) { row in
-      reft_rmsnorm_f32(1, d, input + row * d, d, weight, epsilon, normed + row * d, d)
-    }
+    let (d, norm) = (norm.size, norm.rows)
+    let input = source.rows(pass, block, inTail: inTail)
+    let normed = pass.normed(inTail: inTail)
+    return chained(pending) { row in norm.apply(input + row * d, normed + row * d) }
   }
 
   /// gradient += d normed / d x.
   func backward(_ pass: Pass) {
-    let (d, epsilon, weight) = (norm.size, norm.epsilon, norm.weight.base)
-    let (input, normed) = (input(pass), pass.normed(inTail: inTail))
+    let (d, norm) = (norm.size, norm.rows)
+    let input = source.rows(pass, block, inTail: inTail)
+    let normed = pass.normed(inTail: inTail)
     let gradient = pass.gradient(inTail: inTail)
     pass.rows(pass.rowCount(inTail: inTail)) { row in
       let at = row * d
-      reft_rmsnorm_backward_f32(
-        1,
-        d,
-        input + at,
-        d,
-        weight,
-        epsilon,
-        normed + at,
-        d,
-        gradient + at,
-        d
-      )
+      norm.addGradient(of: input + at, normed + at, to: gradient + at)
+    }
+    pass.clock?.lap(kind)
+  }
+}
+
+/// normed = x, where a branch reads the stream as it is: a copy, since edits of what the branch reads
+/// are none of the stream.
+struct CopyStep: Step {
+  let block: Int
+  let source: BranchSource
+  let inTail: Bool
+  var kind: WorkKind { .normalisation }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let d = pass.shape.hiddenSize
+    let input = source.rows(pass, block, inTail: inTail)
+    let normed = pass.normed(inTail: inTail)
+    return chained(pending) { row in
+      (normed + row * d).update(from: input + row * d, count: d)
+    }
+  }
+
+  func backward(_ pass: Pass) {
+    let d = pass.shape.hiddenSize
+    let (normed, gradient) = (pass.normed(inTail: inTail), pass.gradient(inTail: inTail))
+    pass.rows(pass.rowCount(inTail: inTail)) { row in
+      reft_axpy_f32(d, 1, normed + row * d, gradient + row * d)
     }
     pass.clock?.lap(kind)
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The products that begin a branch: what was normed, into queries, keys and values or into gate and
-// up: y = normed Wᵀ + b.
+// up, or up alone: y = normed Wᵀ + b.
 
 import CReFTKernels
 import ReFTTensor
 
 struct ProjectionStep: Step {
   /// Where the product goes.
-  enum Target: Sendable { case queryKeyValue, gateUp }
+  enum Target: Sendable { case queryKeyValue, mlpInput }
 
   let block: Int
   let target: Target
@@ -30,7 +30,7 @@ struct ProjectionStep: Step {
 
   func backward(_ pass: Pass) {
     // Gradients of gate and up take their place; those of the heads have a place of their own.
-    let dy = target == .gateUp ? output(pass) : pass.headGradients()
+    let dy = target == .mlpInput ? output(pass) : pass.headGradients()
     pass.multiplyBack(
       projection.weight,
       rows: pass.rowCount(inTail: inTail),
@@ -42,7 +42,7 @@ struct ProjectionStep: Step {
   private func output(_ pass: Pass) -> UnsafeMutablePointer<Float> {
     switch target {
     case .queryKeyValue: pass.queryKeyValue(block)
-    case .gateUp: pass.gateUp(block, inTail: inTail)
+    case .mlpInput: pass.mlpInput(block, inTail: inTail)
     }
   }
 }

@@ -27,19 +27,16 @@ struct RotationStep: Step {
     sign: Float
   ) -> RowWork {
     let (positions, stride) = (pass.layout.positions, pass.headsWidth)
-    let (heads, headSize) = (heads, headSize)
+    let (heads, headSize, width) = (heads, headSize, table.width)
     // The table is the closure's own: another pass may replace the model's by a longer one.
     let angles = table.rows(positions: pass.layout.longestPosition + 1)
-    switch table.pairs {
-    case .neighbours:
-      return { row in
-        let place = angles.base + Int(positions[row]) * headSize
-        reft_rope_f32(heads, headSize, place, sign, rows + row * stride)
-      }
-    case .halves:
-      return { row in
-        let place = angles.base + Int(positions[row]) * headSize
-        reft_rope_halves_f32(heads, headSize, place, sign, rows + row * stride)
+    let rotate = table.pairs == .halves ? reft_rope_halves_f32 : reft_rope_f32
+    // Whole heads are neighbours, and turned at once.
+    let (count, size) = width == headSize ? (heads, 1) : (1, heads)
+    return { row in
+      let place = angles.base + Int(positions[row]) * width
+      for head in 0..<size {
+        rotate(count, width, place, sign, rows + row * stride + head * headSize)
       }
     }
   }

@@ -50,7 +50,9 @@ struct TapStep: Step {
       case .queryOutput, .keyOutput, .valueOutput: pass.queryKeyValue(block) + offset(pass)
       case .attentionValueOutput: pass.mixed(inTail: inTail)
       case .attentionOutput, .mlpOutput: places?.product(pass) ?? pass.normed(inTail: inTail)
-      case .mlpActivation: pass.activation(block, inTail: inTail)
+      case .mlpActivation:
+        pass.hasGate
+          ? pass.activation(block, inTail: inTail) : pass.hidden(inTail: inTail)
       case .blockOutput: pass.stream(block + 1, inTail: inTail)
       }
     return rows(base, pass, map)

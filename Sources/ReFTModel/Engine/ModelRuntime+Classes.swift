@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model's own head for classes: logits, losses and gradients of texts by their first tokens.
+
+import CReFTKernels
+import Foundation
+import ReFTTensor
+
+extension ModelRuntime {
+  /// The logits of all classes for each sequence of a batch.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences; its labels are not looked at.
+  ///   - editor: edits hidden states; nil for the frozen model.
+  /// - Returns: a row of logits for each sequence.
+  /// - Throws: `usage` for a model without such a head, and as `loss`.
+  public func classLogits(
+    of batch: PackedBatch,
+    editor: (any HiddenStateEditor)?
+  ) throws -> [[Float]] {
+    let head = try ownClassifier()
+    var result: [[Float]] = []
+    try hiddenStates(of: batch, at: batch.firstTokens, editor: editor) { states in
+      result = head.logits(states, count: batch.segments.count, pool: pass.pool).rows
+    }
+    return result
+  }
+
+  /// The cross entropy in nats of each sequence's class, and the backward pass of scale times its sum,
+  /// which calls the editor's edits in reverse.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences; its labels are not looked at.
+  ///   - classes: the right class of each.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - scale: the derivative of the whole with respect to each sequence's loss.
+  /// - Returns: one number per sequence.
+  /// - Throws: `usage` for a model without such a head or a class that it does not know, and as `loss`.
+  public func classLossAndGradient(
+    of batch: PackedBatch,
+    classes: [Int],
+    editor: any HiddenStateEditor,
+    scale: Float
+  ) throws -> [Float] {
+    let head = try ownClassifier()
+    let width = head.output.weight.rows
+    guard classes.count == batch.segments.count,
+      classes.allSatisfy({ (0..<width).contains($0) })
+    else {
+      throw ReFTError.classOutOfRange(classes, texts: batch.segments.count, classes: width)
+    }
+    var losses: [Float] = []
+    try hiddenStatesAndGradient(of: batch, at: batch.firstTokens, editor: editor) {
+      states,
+      gradient in
+      let answers = head.logits(states, count: classes.count, pool: pass.pool)
+      var slopes: [Float] = []
+      for (row, own) in zip(answers.rows, classes) {
+        let largest = row.max() ?? 0
+        let total = row.reduce(0) { $0 + exp($1 - largest) }
+        losses.append(log(total) + largest - row[own])
+        slopes += row.indices.map { scale * (exp(row[$0] - largest) / total - ($0 == own ? 1 : 0)) }
+      }
+      if let gradient { head.goBack(slopes, answers.hidden, into: gradient, pool: pass.pool) }
+    }
+    return losses
+  }
+
+  private func ownClassifier() throws(ReFTError) -> ClassifierWeights {
+    guard case .classifier(let head) = model.head else {
+      throw .predictsNoClasses(model.plan.architecture, model.path)
+    }
+    return head
+  }
+}
+
+extension PackedBatch {
+  /// The first token of each sequence.
+  fileprivate var firstTokens: [Int32] { segments.map { Int32($0.start) } }
+}
+
+extension ClassifierWeights {
+  /// output(f(hidden(h))) for rows h, and the rows f(hidden(h)).
+  fileprivate func logits(
+    _ states: UnsafePointer<Float>,
+    count: Int,
+    pool: ThreadPool
+  ) -> (rows: [[Float]], hidden: [Float]) {
+    var middle = product(hidden, states, count: count, pool)
+    for index in middle.indices {
+      middle[index] = activation == .tanh ? tanh(middle[index]) : max(0, middle[index])
+    }
+    let logits = product(output, middle, count: count, pool)
+    let width = output.weight.rows
+    return ((0..<count).map { Array(logits[$0 * width..<($0 + 1) * width]) }, middle)
+  }
+
+  /// gradient = d loss / d h, given d loss / d logits and f(hidden(h)).
+  fileprivate func goBack(
+    _ slopes: [Float],
+    _ middle: [Float],
+    into gradient: UnsafeMutablePointer<Float>,
+    pool: ThreadPool
+  ) {
+    let count = middle.count / hidden.weight.rows
+    var inner = [Float](repeating: 0, count: middle.count)
+    multiplyBack(output.weight, count, slopes, &inner, pool)
+    for (index, value) in middle.enumerated() {
+      inner[index] *= activation == .tanh ? 1 - value * value : value > 0 ? 1 : 0
+    }
+    multiplyBack(hidden.weight, count, inner, gradient, pool)
+  }
+
+  /// x Wᵀ + b.
+  private func product(
+    _ projection: Projection,
+    _ x: UnsafePointer<Float>,
+    count: Int,
+    _ pool: ThreadPool
+  ) -> [Float] {
+    let weight = projection.weight
+    var y = [Float](repeating: 0, count: count * weight.rows)
+    y.withUnsafeMutableBufferPointer { y in
+      guard let y = y.baseAddress else { return }
+      MatrixProduct.forwardFew(
+        weight,
+        rows: count,
+        x: x,
+        xStride: weight.columns,
+        y: y,
+        yStride: weight.rows,
+        accumulate: false,
+        pool: pool
+      )
+      guard let bias = projection.bias else { return }
+      for row in 0..<count { reft_axpy_f32(weight.rows, 1, bias.base, y + row * weight.rows) }
+    }
+    return y
+  }
+
+  private func multiplyBack(
+    _ weight: StackedWeight,
+    _ count: Int,
+    _ dy: UnsafePointer<Float>,
+    _ dx: UnsafeMutablePointer<Float>,
+    _ pool: ThreadPool
+  ) {
+    MatrixProduct.backward(
+      weight,
+      rows: count,
+      dy: dy,
+      dyStride: weight.rows,
+      dx: dx,
+      dxStride: weight.columns,
+      accumulate: false,
+      pool: pool
+    )
+  }
+}
