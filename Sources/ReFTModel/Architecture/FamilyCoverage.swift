@@ -15,32 +15,49 @@ public struct FamilyCoverage: Sendable, Equatable {
   public var models: [String]
 
   /// All that was run.
-  public static let all: [FamilyCoverage] = [
-    FamilyCoverage(
-      family: "llama",
-      format: .gguf,
-      types: TensorType.allCases,
-      models: ["SmolLM2 135M Instruct (Q4_1)", "tiny, every number format"]
-    ),
-    FamilyCoverage(
-      family: "llama",
-      format: .huggingFace,
-      types: [.f32],
-      models: ["tiny, plain, with biases and with Llama 3's rotation, against transformers"]
-    ),
-    FamilyCoverage(
-      family: "gemma3",
-      format: .gguf,
-      types: [.f32, .q5_0, .q8_0, .q4_K, .q6_K],
-      models: ["Gemma 3 270M (Q4_K_M)", "tiny"]
-    ),
-    FamilyCoverage(
-      family: "gemma3",
-      format: .huggingFace,
-      types: [.f32],
-      models: ["tiny, against transformers"]
-    ),
-  ]
+  public static let all: [FamilyCoverage] =
+    [
+      FamilyCoverage(
+        family: "llama",
+        format: .gguf,
+        types: TensorType.allCases,
+        models: ["SmolLM2 135M Instruct (Q4_1)", "tiny, every number format"]
+      ),
+      FamilyCoverage(
+        family: "llama",
+        format: .huggingFace,
+        types: [.f32],
+        models: ["tiny, plain, with biases and with Llama 3's rotation, against transformers"]
+      ),
+      FamilyCoverage(
+        family: "gemma3",
+        format: .gguf,
+        types: [.f32, .q5_0, .q8_0, .q4_K, .q6_K],
+        models: ["Gemma 3 270M (Q4_K_M)", "tiny"]
+      ),
+      FamilyCoverage(
+        family: "gemma3",
+        format: .huggingFace,
+        types: [.f32],
+        models: ["tiny, against transformers"]
+      ),
+    ]
+    + compared([
+      "qwen2", "qwen3", "gemma", "gemma2", "phi3", "olmo2", "gpt2", "bert",
+    ]) + tiny("gpt_neox", .huggingFace) + tiny("gptneox", .gguf)
+    + tiny("mistral", .huggingFace) + tiny("roberta", .huggingFace)
+    + tiny("distilbert", .huggingFace)
+
+  /// Families of which tiny models were compared with transformers, and their GGUF file with the folder.
+  private static func compared(_ families: [String]) -> [FamilyCoverage] {
+    families.flatMap { tiny($0, .huggingFace) + tiny($0, .gguf) }
+  }
+
+  private static func tiny(_ family: String, _ format: ModelFormat) -> [FamilyCoverage] {
+    let model =
+      format == .gguf ? "tiny, against the same in a folder" : "tiny, against transformers"
+    return [FamilyCoverage(family: family, format: format, types: [.f32], models: [model])]
+  }
 
   /// The families and formats that this version runs and the table does not name; none, by a test.
   package static var missing: [String] {

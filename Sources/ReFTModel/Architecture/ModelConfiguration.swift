@@ -25,6 +25,8 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var vocabularySize: Int
   /// The longest sequence the model was made for, in tokens.
   public var contextLength: Int
+  /// Whether every token sees all others, as in models that read and do not write.
+  public var isEncoder: Bool
   /// The most common number format of the weights, such as "Q4_1".
   public var fileType: String
 
@@ -48,6 +50,7 @@ public struct ModelConfiguration: Sendable, Equatable {
     feedForwardSize = block.mlp.down.columns
     vocabularySize = plan.embedding.weight.rows
     contextLength = plan.contextLength
+    isEncoder = plan.isEncoder
     self.fileType = fileType
   }
 

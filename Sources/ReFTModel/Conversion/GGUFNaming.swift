@@ -19,6 +19,9 @@ struct GGUFNaming {
     "llama": Habits(pairsRows: true), "gemma3": Habits(normOffset: 1),
   ]
 
+  /// Their names.
+  static var known: [String] { families.keys.sorted() }
+
   let habits: Habits
   /// The name in GGUF of each tensor of the folder.
   private let names: [String: String]
@@ -33,7 +36,7 @@ struct GGUFNaming {
     layers: Int
   ) throws(ReFTError) {
     guard let habits = Self.families[family] else {
-      throw .familyNotWritten(family, known: Self.families.keys.sorted(), source.path)
+      throw .familyNotWritten(family, known: Self.known, source.path)
     }
     self.habits = habits
     var names: [String: String] = [:]

@@ -55,6 +55,16 @@ public struct ModelConversion {
       for (key, value) in file.outputValues where !Self.isOfFile(key) { output.set(key, value) }
       for tensor in source.tensors { try add(tensor, tensor.name, as: type) }
     } else {
+      // A llama's file has no key for windows.
+      if sizes.architecture == "llama",
+        plan.blocks.contains(where: { $0.attention.mask != .causal })
+      {
+        throw .familyNotWritten(
+          "mistral with a window",
+          known: GGUFNaming.known,
+          source.path
+        )
+      }
       let names = try Architectures.fileNames(source)
       let naming = try GGUFNaming(
         source,

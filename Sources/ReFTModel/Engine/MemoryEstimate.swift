@@ -88,16 +88,17 @@ public struct MemoryEstimate: Sendable, Equatable {
 extension FrozenModel {
   /// Bytes of the file that passes read: of an embedding that is not the head, next to nothing.
   var readByteCount: Int {
-    let embedding = embedding.rows * embedding.rowByteCount
+    let embedding = embedding.weight.rows * embedding.weight.rowByteCount
     return source.dataByteCount - (plan.isTied ? 0 : embedding)
   }
 
   /// Bytes of all weights in the layouts that decoding reads.
   var repackedByteCount: Int {
     let inBlocks = blocks.reduce(0) { sum, block in
-      let projections = [block.queryKeyValue, block.attentionOutput, block.gateUp, block.down]
+      let projections = [block.queryKeyValue, block.attentionOutput, block.mlpInput, block.down]
       return sum + projections.reduce(0) { $0 + RepackedWeight.byteCount(of: $1.weight) }
     }
-    return inBlocks + RepackedWeight.byteCount(of: head)
+    guard case .language(let head) = head else { return inBlocks }
+    return inBlocks + RepackedWeight.byteCount(of: head.weight)
   }
 }

@@ -151,7 +151,6 @@ extension ClassifierWeights {
       dyStride: weight.rows,
       dx: dx,
       dxStride: weight.columns,
-      accumulate: false,
       pool: pool
     )
   }

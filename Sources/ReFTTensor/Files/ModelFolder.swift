@@ -40,15 +40,16 @@ public final class ModelFolder: TensorSource {
     }
     var tensors: [StoredTensor] = []
     var index: [String: Int] = [:]
+    var names: Set<String> = []
     for file in files {
       for tensor in file.tensors {
-        guard index.updateValue(tensors.count, forKey: tensor.name) == nil else {
-          throw .tensorTwice(tensor.name, path)
-        }
+        guard names.insert(tensor.name).inserted else { throw .tensorTwice(tensor.name, path) }
+        if Self.isCounter(tensor) { continue }
+        index[tensor.name] = tensors.count
         tensors.append(try Self.stored(tensor))
       }
     }
-    try Self.checkIndex(path, index)
+    try Self.checkIndex(path, names)
     (self.tensors, self.index) = (tensors, index)
     self.files = files.map(\.file)
     fingerprint = try Self.fingerprint(configuration, files)
@@ -91,15 +92,25 @@ public final class ModelFolder: TensorSource {
     return map
   }
 
-  private static func checkIndex(_ path: String, _ found: [String: Int]) throws(ReFTError) {
+  private static func checkIndex(_ path: String, _ found: Set<String>) throws(ReFTError) {
     guard FileManager.default.fileExists(atPath: path + "/" + list) else { return }
     let map = try weightMap(path)
-    if let missing = map.keys.filter({ found[$0] == nil }).min() {
+    if let missing = map.keys.filter({ !found.contains($0) }).min() {
       throw .indexMalformed(
         path + "/" + list,
         "lists the tensor '\(missing)', which '\(map[missing] ?? "")' does not hold"
       )
     }
+  }
+
+  /// Counters and masks that libraries keep as whole numbers; the model's plan says the same.
+  private static let kept = [
+    "position_ids", "token_type_ids", "attn.bias", "attention.bias", "masked_bias",
+  ]
+
+  /// Whether a tensor holds numbers that follow from the model's shape, and no weights.
+  private static func isCounter(_ tensor: SafetensorsTensor) -> Bool {
+    ![.f32, .f16, .bf16].contains(tensor.type) && kept.contains { tensor.name.hasSuffix($0) }
   }
 
   private static func stored(_ tensor: SafetensorsTensor) throws(ReFTError) -> StoredTensor {

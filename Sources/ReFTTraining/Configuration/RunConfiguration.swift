@@ -114,7 +114,7 @@ public struct HeadOptions: Sendable, Equatable {
     HeadSpec(
       task: task,
       labels: labels,
-      pooling: pooling ?? .last,
+      pooling: pooling ?? (model.isEncoder ? .first : .last),
       hidden: hidden,
       activation: activation,
       dropout: dropout

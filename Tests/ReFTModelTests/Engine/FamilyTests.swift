@@ -108,7 +108,7 @@ struct FamilyTests {
     let folder = try ModelFolder(path: fixture.folder)
     try withTemporaryDirectory { place in
       let path = place + "/\(name).gguf"
-      try ModelConversion(folder, as: .f32, text: []).write(to: path)
+      try GGUFConverter(folder).writer().write(to: path)
       let models = [try FrozenModel(source: folder), try FrozenModel(path: path)]
       #expect(models[0].plan.blocks.count == models[1].plan.blocks.count)
       for ids in fixture.ids {
