@@ -49,7 +49,7 @@ extension TokenizerMetadata {
     values.append(("tokenizer.ggml.token_type", .int32s(kinds.map(Int32.init(clamping:)))))
     if model == "llama" {
       values.append(("tokenizer.ggml.scores", .float32s(scoresOfMerges(tokenizer))))
-      values.append(("tokenizer.ggml.add_space_prefix", .bool(prefix != .never)))
+      values.append(("tokenizer.ggml.add_space_prefix", .bool(addsPrefix(tokenizer))))
     } else if let merges {
       values.append(("tokenizer.ggml.merges", .texts(merges.texts.map(Self.spaced))))
     }
@@ -61,6 +61,12 @@ extension TokenizerMetadata {
     }
     values.append(("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS)))
     return values
+  }
+
+  /// Whether a text without a space before it is read as with one, by what the tokenizer does.
+  private func addsPrefix(_ tokenizer: Tokenizer) -> Bool {
+    guard let first = tokenizer.encode("a").first, Int(first) < tokens.count else { return false }
+    return tokens.texts[Int(first)].starts(with: "▁".utf8)
   }
 
   /// A merge of two texts with a space between them, in place of the zero byte of tokenizer.json.

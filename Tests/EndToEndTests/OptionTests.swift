@@ -128,6 +128,9 @@ struct OptionTests {
   /// Options of other programs that messages name, and those of the parser itself.
   private static let foreign: Set = [
     "help", "version", "generate-completion-script", "release", "crate-type", "verbose", "merge",
+    // curl's.
+    "connect-timeout", "continue-at", "fail", "head", "header", "location", "progress-bar", "retry",
+    "show-error", "silent", "write-out",
   ]
 
   @Test("and commands that messages name exist")
@@ -136,7 +139,7 @@ struct OptionTests {
     let known = Set(commands.flatMap { $0.options.map(\.name) }).union(Self.foreign)
     var found = 0
     for (place, text) in try Self.texts() {
-      for match in text.matches(of: /(?:^|[\s"'`(\[])--([a-z][a-z-]+)/) {
+      for match in text.matches(of: /(?:^|[\s"'`(\[])--([a-z][a-z0-9-]+)/) {
         found += 1
         #expect(known.contains(String(match.1)), "\(place) names --\(match.1): \(text)")
       }

@@ -176,7 +176,7 @@ struct OutsideNumberTests {
       #expect(tool.status == 74, "\(tool.errors)")
       #expect(
         tool.errors.hasPrefix(
-          "error: no memory for the keys and values of 60000002 tokens: 15360016384 bytes were asked "
+          "error: no memory for the keys and values of 60000002 tokens: 15360065536 bytes were asked "
             + "for and the system has not so many; ask for fewer tokens, or for fewer texts at once, "
             + "or free memory"
         ),

@@ -154,8 +154,8 @@ extension WrongInput {
     ) { $0.alignment = 48 },
     model(
       "architecture that is not supported",
-      "Model '$T/m.gguf' has architecture 'rwkv'; this version runs 'gemma3', 'llama'. Convert or choose "
-        + "another model."
+      "Model '$T/m.gguf' has architecture 'rwkv'; this version runs 'bert', 'gemma', 'gemma2', 'gemma3', "
+        + "'gpt2', 'gptneox', 'llama', 'olmo2', 'phi3', 'qwen2', 'qwen3'. Convert or choose another model."
     ) { bench in
       var file = GGUFWriter()
       file.set("general.architecture", .string("rwkv"))

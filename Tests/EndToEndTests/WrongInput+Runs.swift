@@ -147,7 +147,7 @@ extension WrongInput {
     config(
       "option that the plugin lacks",
       "plugin 'loreft' has no option 'rnk'; it has activation, dropout, init, "
-        + "rank; did you mean 'rank'?",
+        + "rank, subspace; did you mean 'rank'?",
       "{rank: 2}",
       "{rnk: 2}"
     ),

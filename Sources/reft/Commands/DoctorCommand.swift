@@ -68,7 +68,8 @@ struct DoctorCommand: ParsableCommand {
     let isFast = Machine.usesFastKernels
     let isForced = ProcessInfo.processInfo.environment["REFT_KERNELS"] == "ref"
     let found =
-      isFast ? Machine.kernels : "portable" + (isForced ? ", by REFT_KERNELS=ref" : ", no AVX2 here")
+      isFast
+      ? Machine.kernels : "portable" + (isForced ? ", by REFT_KERNELS=ref" : ", no AVX2 here")
     return Check(
       name: "kernels",
       good: true,
