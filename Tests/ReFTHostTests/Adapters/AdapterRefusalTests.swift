@@ -127,8 +127,8 @@ struct AdapterRefusalTests {
         old: "\"rank\"",
         new: "\"ranks\"",
         code: .badConfiguration,
-        says: "has no option 'ranks'; it has activation, dropout, init, rank, subspace; did you mean "
-          + "'rank'?"
+        says: "has no option 'ranks'; it has activation, dropout, init, rank, subspace; "
+          + "did you mean 'rank'?"
       ),
       ConfigFault(
         name: "rank",
