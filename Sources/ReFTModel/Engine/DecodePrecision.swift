@@ -3,7 +3,8 @@
 
 /// The numbers that activations of decoded tokens are rounded to before they meet a weight.
 ///
-/// Prompts and training keep float32 activations, and training float32 keys and values. What each
+/// Prompts and training keep float32 activations (split in two halves where products go to matrix
+/// tiles, unless this is `float32`), and training float32 keys and values. What each
 /// choice does to the logits is in docs/performance.md.
 public enum DecodePrecision: String, CaseIterable, Sendable {
   /// Eight bits, one scale for every 32 numbers: what llama.cpp does.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products with frozen weights on matrix tiles: y = x Wᵀ forward, dx = dy W backward, of numbers that
 // are split in two bfloat16 halves. Five times the arithmetic of float32 where a processor has tiles;
-// what it does to the numbers is in docs/performance.md.
+// what it does to the numbers is in docs/decisions/0014.
 
 import CReFTKernels
 import ReFTTensor
