@@ -13,8 +13,8 @@ final class GeneratingSequence {
   let request: GenerationRequest
   let promptIds: [Int32]
   /// Keys and values; nil until the first step.
-  private var cache: KVCache?
-  private let runtime: ModelRuntime
+  private var cache: (any SequenceCache)?
+  private let runtime: any DeviceRuntime
   private let stopIds: Set<Int32>
 
   private var sampler: Sampler
@@ -34,7 +34,7 @@ final class GeneratingSequence {
     request: GenerationRequest,
     promptIds: [Int32],
     model: LoadedModel,
-    runtime: ModelRuntime
+    runtime: any DeviceRuntime
   ) {
     self.number = number
     self.request = request
@@ -67,9 +67,9 @@ final class GeneratingSequence {
   /// The keys and values, whose memory follows the tokens.
   ///
   /// - Throws: `inputOutput` when the system has not the memory of the longest text asked for.
-  func keysAndValues() throws(ReFTError) -> KVCache {
+  func keysAndValues() throws(ReFTError) -> any SequenceCache {
     if let cache { return cache }
-    let made = try runtime.makeCache(capacity: promptIds.count + request.maxTokens)
+    let made = try runtime.makeSequenceCache(capacity: promptIds.count + request.maxTokens)
     cache = made
     return made
   }

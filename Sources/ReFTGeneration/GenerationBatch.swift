@@ -15,7 +15,7 @@ public final class GenerationBatch {
   private let size: Int
   private let loadSeconds: Double
   private let promptTokensPerStep: Int
-  private let runtime: ModelRuntime
+  private let runtime: any DeviceRuntime
   private var waiting: [GeneratingSequence] = []
   /// Those whose prompts are being read, in the order in which they came.
   private var reading: [GeneratingSequence] = []
@@ -36,20 +36,22 @@ public final class GenerationBatch {
   ///   - precision: of the activations of generated tokens.
   ///   - promptTokensPerStep: how many tokens of prompts a step reads while texts are being written;
   ///     fewer let these go on more evenly, more read prompts faster. It changes no text.
-  /// - Throws: `usage` for a size below 1.
+  ///   - device: where the model runs.
+  /// - Throws: `usage` for a size below 1, or what the device reports.
   public init(
     model: LoadedModel,
     size: Int = 1,
     loadSeconds: Double = 0,
     precision: DecodePrecision = .int16,
-    promptTokensPerStep: Int = GenerationBatch.usualPromptTokensPerStep
+    promptTokensPerStep: Int = GenerationBatch.usualPromptTokensPerStep,
+    device: any ComputeDevice = ProcessorDevice.shared
   ) throws(ReFTError) {
     guard size >= 1 else { throw .batchTooSmall(size) }
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
     self.promptTokensPerStep = promptTokensPerStep
-    runtime = ModelRuntime(model: model.frozen, precision: precision)
+    runtime = try device.makeRuntime(model.frozen, for: .generation, precision: precision)
   }
 
   /// How many tokens of prompts a step reads beside texts that are being written.
@@ -58,8 +60,8 @@ public final class GenerationBatch {
   /// Whether no text is waiting or in generation.
   public var isIdle: Bool { waiting.isEmpty && reading.isEmpty && writing.isEmpty }
 
-  /// The pages of the keys and values of all texts in generation.
-  public var pages: CachePages { runtime.cachePages }
+  /// The pages of the keys and values of all texts in generation; nil on other devices.
+  public var pages: CachePages? { (runtime as? ModelRuntime)?.cachePages }
 
   /// Takes a request in.
   ///
@@ -122,7 +124,7 @@ public final class GenerationBatch {
     reading = going.filter { $0.unreadPromptCount > 0 }
     writing += going.filter { $0.unreadPromptCount == 0 }
     writing.sort { $0.number < $1.number }
-    if isIdle { pages.releaseFree() }
+    if isIdle { runtime.releaseUnusedMemory() }
     return written + read
   }
 
@@ -160,16 +162,21 @@ public final class GenerationBatch {
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let start = ContinuousClock.now
     var offset = 0
-    var sequences: [(cache: KVCache, tokens: [Int32])] = []
+    var sequences: [SequenceStep] = []
     var edits: [SequenceEdit] = []
     for turn in turns {
       let (sequence, count) = (turn.sequence, turn.count)
       edits.append(sequence.edit(at: offset, count: count))
-      sequences.append((try sequence.keysAndValues(), sequence.nextTokens(count)))
+      sequences.append(
+        SequenceStep(cache: try sequence.keysAndValues(), tokens: sequence.nextTokens(count))
+      )
       offset += count
     }
     let session = try self.session(of: turns.map(\.sequence), edits, isDecode: isDecode)
-    let logits = try runtime.step(sequences, editor: session.flatMap { $0.isEmpty ? nil : $0 })
+    let logits = try runtime.step(
+      sequences: sequences,
+      editor: session.flatMap { $0.isEmpty ? nil : $0 }
+    )
     if !isDecode {
       let seconds = (ContinuousClock.now - start).seconds
       for turn in turns { turn.sequence.notePrompt(seconds: seconds) }

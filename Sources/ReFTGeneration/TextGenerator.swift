@@ -36,6 +36,7 @@ public final class TextGenerator {
   ///   - requests: what to generate.
   ///   - batchSize: how many texts are generated at once; at least 1.
   ///   - precision: of the activations of generated tokens.
+  ///   - device: where the model runs.
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
@@ -45,13 +46,15 @@ public final class TextGenerator {
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
     precision: DecodePrecision = .int16,
+    device: any ComputeDevice = ProcessorDevice.shared,
     onEvent: ((GenerationEvent) throws -> Void)? = nil
   ) throws -> [GenerationResult] {
     let batch = try GenerationBatch(
       model: model,
       size: batchSize,
       loadSeconds: loadSeconds,
-      precision: precision
+      precision: precision,
+      device: device
     )
     for (index, request) in requests.enumerated() {
       do {

@@ -101,7 +101,7 @@ struct PromptPieceTests {
       // One token a step, from the first on, whatever is read beside.
       #expect(finished[0] == 11 && finished[1] == 14)
       #expect((0..<3).map { results[$0] } == alone)
-      #expect(batch.pages.heldCount == 0 && batch.pages.freeCount == 0)
+      #expect(batch.pages?.heldCount == 0 && batch.pages?.freeCount == 0)
     }
   }
 
@@ -121,14 +121,14 @@ struct PromptPieceTests {
       let batch = try GenerationBatch(model: model, size: 2)
       try batch.submit(GenerationRequest(.ids(Self.ids(10)), maxTokens: 100, ignoresEnd: true))
       _ = batch.step()
-      #expect(batch.pages.heldCount == 1)
+      #expect(batch.pages?.heldCount == 1)
       try batch.submit(GenerationRequest(.ids(Self.ids(1500)), maxTokens: 10))
       _ = batch.step()
-      #expect(batch.pages.heldCount == 4)
+      #expect(batch.pages?.heldCount == 4)
       batch.cancel(1)
-      #expect(batch.pages.heldCount == 1 && !batch.isIdle)
+      #expect(batch.pages?.heldCount == 1 && !batch.isIdle)
       batch.cancel(0)
-      #expect(batch.pages.heldCount == 0 && batch.isIdle)
+      #expect(batch.pages?.heldCount == 0 && batch.isIdle)
     }
   }
 }

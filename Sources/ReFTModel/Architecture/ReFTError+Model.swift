@@ -294,6 +294,14 @@ extension ReFTError {
     )
   }
 
+  static func cacheOfOtherDevice() -> ReFTError {
+    ReFTError(
+      .usage,
+      "The cache of a sequence belongs to another device than the runtime that steps; expected one "
+        + "of its own. Make caches by the runtime that uses them."
+    )
+  }
+
   static func truncatedBehindWindow(_ count: Int, of held: Int, window: Int) -> ReFTError {
     ReFTError(
       .usage,

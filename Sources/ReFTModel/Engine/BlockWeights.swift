@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tensors that a plan names, found in its file.
 
-import ReFTTensor
+package import ReFTTensor
 
 /// Matrices that read the same input, with the bias of all their outputs where one has some.
-struct Projection: Sendable {
-  let weight: StackedWeight
-  let bias: FloatBuffer?
+package struct Projection: Sendable {
+  package let weight: StackedWeight
+  package let bias: FloatBuffer?
 }
 
 /// The weights of one block.
-struct BlockWeights: Sendable {
-  let plan: ModelPlan.Block
-  let attentionNorm: NormWeights?
-  let queryKeyValue: Projection
-  let queryNorm: NormWeights?
-  let keyNorm: NormWeights?
-  let rotation: RotaryTable?
-  let attentionOutput: Projection
-  let attentionPostNorm: NormWeights?
-  let attentionSumNorm: NormWeights?
-  let mlpNorm: NormWeights?
+package struct BlockWeights: Sendable {
+  package let plan: ModelPlan.Block
+  package let attentionNorm: NormWeights?
+  package let queryKeyValue: Projection
+  package let queryNorm: NormWeights?
+  package let keyNorm: NormWeights?
+  package let rotation: RotaryTable?
+  package let attentionOutput: Projection
+  package let attentionPostNorm: NormWeights?
+  package let attentionSumNorm: NormWeights?
+  package let mlpNorm: NormWeights?
   /// Gate and up, or up alone.
-  let mlpInput: Projection
-  let down: Projection
-  let mlpPostNorm: NormWeights?
-  let mlpSumNorm: NormWeights?
+  package let mlpInput: Projection
+  package let down: Projection
+  package let mlpPostNorm: NormWeights?
+  package let mlpSumNorm: NormWeights?
 }
 
 /// Finds the tensors of a plan; blocks that rotate alike share a table.

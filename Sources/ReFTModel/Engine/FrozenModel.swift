@@ -13,10 +13,10 @@ public final class FrozenModel: Sendable {
   public let path: String
 
   let source: any TensorSource
-  let embedding: EmbeddingWeights
-  let blocks: [BlockWeights]
-  let finalNorm: NormWeights?
-  let head: HeadWeights
+  package let embedding: EmbeddingWeights
+  package let blocks: [BlockWeights]
+  package let finalNorm: NormWeights?
+  package let head: HeadWeights
   /// Matrices that the file holds in another order.
   private let rearranged: [FloatBuffer]
 
@@ -58,7 +58,7 @@ public final class FrozenModel: Sendable {
   /// The width of a row at a component, in floats.
   public func width(of component: Component) -> Int { configuration.width(of: component) }
 
-  func checkBlock(_ block: Int) throws(ReFTError) {
+  package func checkBlock(_ block: Int) throws(ReFTError) {
     guard (0..<configuration.layers).contains(block) else {
       throw .blockOutsideModel(block, layers: configuration.layers)
     }
@@ -67,14 +67,14 @@ public final class FrozenModel: Sendable {
   /// The head that predicts tokens.
   ///
   /// - Throws: `usage` where the model has another one, or none.
-  func languageHead() throws(ReFTError) -> LanguageHeadWeights {
+  package func languageHead() throws(ReFTError) -> LanguageHeadWeights {
     guard case .language(let head) = head, !plan.isEncoder else {
       throw .predictsNoTokens(plan.architecture, path)
     }
     return head
   }
 
-  func checkSites(_ sites: Set<Site>) throws(ReFTError) {
+  package func checkSites(_ sites: Set<Site>) throws(ReFTError) {
     for site in sites where !(0..<configuration.layers).contains(site.block) {
       throw .siteOutsideModel(site, layers: configuration.layers)
     }

@@ -2,18 +2,18 @@
 // A weight matrix as it lies in the model's file, and its expansion into panels for products.
 
 import CReFTKernels
-import ReFTTensor
+package import ReFTTensor
 
 /// A frozen matrix W [rows, columns] in the file's own number format.
-struct FrozenWeight: @unchecked Sendable {
+package struct FrozenWeight: @unchecked Sendable {
   // Sendable: points into what the model keeps alive and nobody writes to.
 
-  let type: TensorType
-  let rows: Int
-  let columns: Int
+  package let type: TensorType
+  package let rows: Int
+  package let columns: Int
   private let data: UnsafeRawPointer
   /// Bytes from one row to the next.
-  let rowByteCount: Int
+  package let rowByteCount: Int
 
   init(
     _ tensor: StoredTensor,
@@ -45,21 +45,21 @@ struct FrozenWeight: @unchecked Sendable {
   }
 
   /// Where `row` starts from `column` on; `column` is a multiple of the block size.
-  func address(row: Int, column: Int = 0) -> UnsafeRawPointer {
+  package func address(row: Int, column: Int = 0) -> UnsafeRawPointer {
     data + row * rowByteCount + type.byteCount(elements: column)
   }
 
   /// Expands W[row, column..<column + count].
-  func expand(row: Int, column: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+  package func expand(row: Int, column: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
     type.dequantize(address(row: row, column: column), count: count, into: out)
   }
 }
 
 /// Several weights that read the same input, one below the other: W [Σ rows, columns].
-struct StackedWeight: Sendable {
-  let parts: [FrozenWeight]
-  let rows: Int
-  let columns: Int
+package struct StackedWeight: Sendable {
+  package let parts: [FrozenWeight]
+  package let rows: Int
+  package let columns: Int
   private let repacked = LazyRepackedWeight()
 
   /// The weight as decoding wants it; nil when its number format has no int8 products.

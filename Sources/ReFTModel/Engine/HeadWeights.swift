@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tensors outside the blocks: of the embedding and of the head.
 
-import ReFTTensor
+package import ReFTTensor
 
 /// Rows of tokens, and what is added to them.
-struct EmbeddingWeights: Sendable {
-  let weight: FrozenWeight
-  let positions: FrozenWeight?
+package struct EmbeddingWeights: Sendable {
+  package let weight: FrozenWeight
+  package let positions: FrozenWeight?
   /// A row for each type of token, expanded, since there are few.
-  let types: FloatBuffer?
-  let typeCount: Int
-  let norm: NormWeights?
+  package let types: FloatBuffer?
+  package let typeCount: Int
+  package let norm: NormWeights?
 
   /// Finds them.
   ///
@@ -35,21 +35,21 @@ struct EmbeddingWeights: Sendable {
 }
 
 /// What predicts tokens.
-struct LanguageHeadWeights: Sendable {
-  let weight: StackedWeight
-  let bias: FloatBuffer?
-  let softCap: Float?
+package struct LanguageHeadWeights: Sendable {
+  package let weight: StackedWeight
+  package let bias: FloatBuffer?
+  package let softCap: Float?
 }
 
 /// What predicts classes.
-struct ClassifierWeights: Sendable {
-  let hidden: Projection
-  let activation: ModelPlan.Classifier.Activation
-  let output: Projection
+package struct ClassifierWeights: Sendable {
+  package let hidden: Projection
+  package let activation: ModelPlan.Classifier.Activation
+  package let output: Projection
 }
 
 /// What reads the stream behind the last block.
-enum HeadWeights: Sendable {
+package enum HeadWeights: Sendable {
   case language(LanguageHeadWeights)
   case classifier(ClassifierWeights)
   case none

@@ -22,7 +22,7 @@ extension ModelRuntime {
     from start: BlockInput? = nil,
     _ body: (_ states: UnsafePointer<Float>) throws -> Void
   ) throws {
-    try checkOutputs(tokens, of: batch)
+    try model.checkOutputs(tokens, of: batch)
     try run(batch, outputs: tokens, editor: editor, differentiates: false, from: start) {
       states,
       _ in try body(states)
@@ -48,7 +48,7 @@ extension ModelRuntime {
       _ states: UnsafePointer<Float>, _ gradient: UnsafeMutablePointer<Float>?
     ) throws -> Void
   ) throws {
-    try checkOutputs(tokens, of: batch)
+    try model.checkOutputs(tokens, of: batch)
     try run(
       batch,
       outputs: tokens,
@@ -57,15 +57,5 @@ extension ModelRuntime {
       from: start,
       end: body
     )
-  }
-
-  private func checkOutputs(_ tokens: [Int32], of batch: PackedBatch) throws(ReFTError) {
-    var last: Int32 = -1
-    for token in tokens {
-      guard token > last, token < batch.tokens.count else {
-        throw .outputOutOfRange(token, tokens: batch.tokens.count)
-      }
-      last = token
-    }
   }
 }

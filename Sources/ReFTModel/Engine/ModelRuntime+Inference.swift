@@ -29,7 +29,9 @@ extension ModelRuntime {
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let head = try model.languageHead()
     try model.checkSites(editor?.sites ?? [])
-    let tokenCount = try check(sequences)
+    let tokenCount = try model.check(
+      steps: sequences.map { SequenceStep(cache: $0.cache, tokens: $0.tokens) }
+    )
     try checkRoom(rows: tokenCount, sequences: sequences.count)
     defer { pass.end() }
     do {
@@ -91,25 +93,5 @@ extension ModelRuntime {
     }
     pass.clock?.lap(.head)
     return UnsafeMutableBufferPointer(start: result, count: total)
-  }
-
-  /// Checks the sequences of a step.
-  ///
-  /// - Returns: how many tokens they have together.
-  private func check(_ sequences: [(cache: KVCache, tokens: [Int32])]) throws -> Int {
-    guard Set(sequences.map { ObjectIdentifier($0.cache) }).count == sequences.count else {
-      throw ReFTError.cacheUsedTwice()
-    }
-    var tokenCount = 0
-    for (cache, tokens) in sequences {
-      guard !tokens.isEmpty else { throw ReFTError.emptySequence() }
-      let limit = min(cache.capacity, model.configuration.contextLength)
-      guard cache.count + tokens.count <= limit else {
-        throw ReFTError.sequenceTooLong(cache.count + tokens.count, contextLength: limit)
-      }
-      try check(tokens: tokens, from: tokenCount)
-      tokenCount += tokens.count
-    }
-    return tokenCount
   }
 }

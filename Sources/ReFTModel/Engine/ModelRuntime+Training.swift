@@ -79,9 +79,9 @@ extension ModelRuntime {
   /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a block
   ///   that it does not have.
   public func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput {
-    try check(batch)
+    try model.check(batch)
     try model.checkBlock(block)
-    let layout = layout(of: batch, outputs: batch.labelTokens, nil)
+    let layout = PassLayout(batch, of: model, outputs: batch.labelTokens, editor: nil)
     pass.begin(layout, tail: nil, editor: nil, firstKept: model.configuration.layers)
     embed()
     let program = program([], narrows: false)
@@ -152,52 +152,32 @@ extension ModelRuntime {
     from start: BlockInput?,
     end: PassEnd
   ) throws {
-    try check(batch)
-    let sites = editor?.sites ?? []
-    try check(start, batch, editor)
+    let request = try BatchPass(
+      model,
+      batch,
+      outputs: tokens,
+      editor: editor,
+      differentiates: differentiates,
+      from: start
+    )
     guard !tokens.isEmpty else { return }
-    let layout = layout(of: batch, outputs: tokens, editor)
-    let rows = tokens.map { layout.row(ofToken: $0) }
-    let isWhole = editor?.needsAllRows == true
-    let layers = model.configuration.layers
-    let goesBack = differentiates && !sites.isEmpty
-    let firstKept = goesBack ? firstKept(sites) : layers
     try checkRoom(
-      rows: layout.rowCount,
+      rows: request.layout.rowCount,
       labels: tokens.count,
-      kept: max(0, layers - firstKept)
+      kept: max(0, model.configuration.layers - request.firstKept)
     )
     pass.begin(
-      layout,
-      tail: isWhole ? nil : TailRows(rows: rows, layout: layout, tokenCount: batch.tokens.count),
+      request.layout,
+      tail: request.tail,
       editor: editor,
-      firstKept: firstKept
+      firstKept: request.firstKept
     )
-    let steps = program(sites, narrows: !isWhole)
+    let steps = program(request.sites, narrows: request.tail != nil)
       .steps(from: start?.block ?? 0, startsInside: start != nil)
     begin(start)
     try forward(steps)
-    try finish(rows, goesBack: goesBack, end)
-    if goesBack { try backward(steps) }
-  }
-
-  /// The rows of a batch.
-  ///
-  /// What all its sequences begin with is computed once, unless rows see what is behind them.
-  private func layout(
-    of batch: PackedBatch,
-    outputs: [Int32],
-    _ editor: (any HiddenStateEditor)?
-  ) -> PassLayout {
-    let limit = model.plan.isEncoder ? 0 : editor?.sharedPrefixLimit ?? Int.max
-    return PassLayout(batch, sharedPrefix: batch.sharedPrefix(limit: limit, outputs: outputs))
-  }
-
-  /// The first block whose way back is needed: that above the lowest edit, if it is an output.
-  private func firstKept(_ sites: Set<Site>) -> Int {
-    let lowest = sites.map(\.block).min() ?? model.configuration.layers
-    let onlyOutput = !sites.contains { $0.block == lowest && $0.component != .blockOutput }
-    return onlyOutput ? lowest + 1 : lowest
+    try finish(request.rows, goesBack: request.goesBack, end)
+    if request.goesBack { try backward(steps) }
   }
 
   /// Fills the residual stream entering the first block that runs.
@@ -244,74 +224,5 @@ extension ModelRuntime {
         reft_axpy_f32(d, 1, slopes + place * d, target)
       }
     }
-  }
-
-  // MARK: Checks
-
-  private func check(_ batch: PackedBatch) throws(ReFTError) {
-    for segment in batch.segments {
-      guard segment.count > 0 else { throw .emptySequence() }
-      guard segment.count <= model.configuration.contextLength else {
-        throw .sequenceTooLong(segment.count, contextLength: model.configuration.contextLength)
-      }
-    }
-    try check(tokens: batch.tokens)
-    try check(tokens: batch.labels)
-    let types = model.embedding.typeCount
-    if let type = batch.types.first(where: { !(0..<types).contains(Int($0)) }) {
-      throw .tokenTypeOutOfRange(type, types: types)
-    }
-  }
-
-  private func check(
-    _ start: BlockInput?,
-    _ batch: PackedBatch,
-    _ editor: (any HiddenStateEditor)?
-  ) throws(ReFTError) {
-    let sites = editor?.sites ?? []
-    try model.checkSites(sites)
-    guard let start else { return }
-    try model.checkBlock(start.block)
-    let expected = batch.tokens.count * model.configuration.hiddenSize
-    guard start.rows.count == expected else {
-      throw .startOfAnotherBatch(floats: start.rows.count, expected: expected)
-    }
-    let earliest = Site(block: start.block - 1, component: .blockOutput)
-    if let site = sites.first(where: { $0.block < start.block && $0 != earliest }) {
-      throw .startAboveEdit(site, start: start.block)
-    }
-    if editor?.edits(at: earliest).contains(where: \.needsSource) == true {
-      throw .startBehindSource(earliest, start: start.block)
-    }
-  }
-}
-
-extension PackedBatch {
-  /// How many leading tokens all sequences share, so that their rows need computing only once.
-  ///
-  /// - Parameters:
-  ///   - limit: the most of them.
-  ///   - outputs: batch indices of tokens that need a row of their own.
-  /// - Returns: their number, 0 where sharing them is not worth it.
-  func sharedPrefix(limit: Int, outputs: [Int32]) -> Int {
-    guard segments.count > 1, let first = segments.first else { return 0 }
-    var limit = limit
-    for segment in segments { limit = min(limit, segment.count - 1) }
-    for token in outputs {
-      // Such a row belongs to its own sequence.
-      guard let segment = segments.last(where: { $0.start <= Int(token) }) else { continue }
-      limit = min(limit, Int(token) - segment.start)
-    }
-    var count = 0
-    while count < limit {
-      let token = tokens[first.start + count]
-      guard segments.allSatisfy({ tokens[$0.start + count] == token }) else { break }
-      if !types.isEmpty {
-        let type = types[first.start + count]
-        guard segments.allSatisfy({ types[$0.start + count] == type }) else { break }
-      }
-      count += 1
-    }
-    return count < 8 ? 0 : count
   }
 }

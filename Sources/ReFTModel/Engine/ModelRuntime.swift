@@ -139,13 +139,4 @@ public final class ModelRuntime {
     }
     pass.clock?.lap(.embedding)
   }
-
-  // MARK: Checks
-
-  func check(tokens: some Collection<Int32>, from first: Int = 0) throws(ReFTError) {
-    let vocabulary = model.configuration.vocabularySize
-    for (index, token) in tokens.enumerated() where token < 0 || token >= vocabulary {
-      throw .tokenOutOfRange(token, at: first + index, vocabularySize: vocabulary)
-    }
-  }
 }

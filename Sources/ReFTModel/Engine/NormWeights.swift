@@ -2,15 +2,15 @@
 // The weight of a normalisation, and what it does to a row: the one place that knows the kinds.
 
 import CReFTKernels
-import ReFTTensor
+package import ReFTTensor
 
 /// The weight of a normalisation, its offset added.
-struct NormWeights: Sendable {
-  let weight: FloatBuffer
+package struct NormWeights: Sendable {
+  package let weight: FloatBuffer
   /// Of LayerNorm, zeros where the file has none; nil for RMSNorm.
-  let bias: FloatBuffer?
-  let size: Int
-  let epsilon: Float
+  package let bias: FloatBuffer?
+  package let size: Int
+  package let epsilon: Float
 
   /// The same without owners, for threads that would fight over their reference counts.
   var rows: NormedRows {

@@ -4,7 +4,7 @@
 import ReFTTensor
 
 /// Where the keys and values of a sequence lie.
-enum KeySource {
+package enum KeySource {
   /// In the pass's own rows: those of a shared prefix, if any, then the sequence's own.
   case rows(prefixCount: Int)
   /// In a cache that already holds `past` tokens; the pass appends its own.
@@ -12,37 +12,37 @@ enum KeySource {
 }
 
 /// The rows of one sequence in a pass.
-struct RowSpan {
+package struct RowSpan {
   /// The first row.
-  var start: Int
+  package var start: Int
   /// How many rows.
-  var count: Int
+  package var count: Int
   /// The position of the first row in its sequence.
-  var position: Int
+  package var position: Int
   /// Where its keys lie.
-  var keys: KeySource
+  package var keys: KeySource
 
   /// Whether it is one token after others that a cache holds.
-  var isDecodedToken: Bool {
+  package var isDecodedToken: Bool {
     guard case .cache = keys else { return false }
     return count == 1 && position > 0
   }
 
   /// How many keys precede the first row's own.
-  var past: Int { position }
+  package var past: Int { position }
 }
 
 /// Neighbouring rows that products treat alike.
-struct RowRun {
+package struct RowRun {
   /// The first row.
-  var start: Int
+  package var start: Int
   /// How many rows.
-  var count: Int
+  package var count: Int
   /// Whether they are decoded tokens, one of its sequence each, rather than parts of a prompt.
-  var isDecode: Bool
+  package var isDecode: Bool
 
   /// Joins a run to the end of a list.
-  static func append(_ count: Int, isDecode: Bool, to runs: inout [RowRun]) {
+  package static func append(_ count: Int, isDecode: Bool, to runs: inout [RowRun]) {
     if let last = runs.last, last.isDecode == isDecode {
       runs[runs.count - 1].count += count
     } else {
@@ -53,31 +53,31 @@ struct RowRun {
 }
 
 /// The rows of a pass; tokens that several sequences share are computed once.
-struct PassLayout {
+package struct PassLayout {
   /// The token id of each row.
-  var ids: [Int32] = []
+  package var ids: [Int32] = []
   /// The type of each row's token; empty where all are of type 0.
-  var types: [Int32] = []
+  package var types: [Int32] = []
   /// The position of each row in its sequence.
-  var positions: [Int32] = []
+  package var positions: [Int32] = []
   /// The sequences; a shared prefix comes first, as a span of its own.
-  var spans: [RowSpan] = []
+  package var spans: [RowSpan] = []
   /// For each token of the batch its row, −1 for copies of a shared prefix; nil: row = token.
-  var rowOfToken: [Int32]?
+  package var rowOfToken: [Int32]?
   /// How many rows the shared prefix has.
-  var prefixCount = 0
+  package var prefixCount = 0
   /// The rows by how they are multiplied.
   ///
   /// What a row is depends on its own sequence alone, so its bits do too.
-  var runs: [RowRun] = []
+  package var runs: [RowRun] = []
   /// The same for the last row of each sequence.
-  var lastRuns: [RowRun] = []
+  package var lastRuns: [RowRun] = []
 
-  var rowCount: Int { ids.count }
+  package var rowCount: Int { ids.count }
   /// The largest position of a row.
-  private(set) var longestPosition = 0
+  package private(set) var longestPosition = 0
   /// Whether all rows are decoded tokens, one of its sequence each.
-  var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
+  package var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
 
   /// Lays out a batch for training; the first `sharedPrefix` tokens of all sequences are the same.
   init(_ batch: PackedBatch, sharedPrefix: Int) {
@@ -138,24 +138,24 @@ struct PassLayout {
   }
 
   /// How the rows of a tail are multiplied: in inference the tail is the last row of each sequence.
-  func tailRuns(_ tail: TailRows?) -> [RowRun] {
+  package func tailRuns(_ tail: TailRows?) -> [RowRun] {
     lastRuns.isEmpty
       ? [RowRun(start: 0, count: tail?.rows.count ?? 0, isDecode: false)] : lastRuns
   }
 
   /// The last row of each sequence.
-  var lastRows: [Int32] { spans.map { Int32($0.start + $0.count - 1) } }
+  package var lastRows: [Int32] { spans.map { Int32($0.start + $0.count - 1) } }
 
   /// The row of a token of the batch.
-  func row(ofToken token: Int32) -> Int32 { rowOfToken?[Int(token)] ?? token }
+  package func row(ofToken token: Int32) -> Int32 { rowOfToken?[Int(token)] ?? token }
 }
 
 /// The rows that the end of the last block still computes.
-struct TailRows {
+package struct TailRows {
   /// Their rows in the pass, in order.
-  let rows: [Int32]
+  package let rows: [Int32]
   /// For each token of the batch its place in `rows`, −1 where it is not among them.
-  let placeOfToken: [Int32]
+  package let placeOfToken: [Int32]
 
   init(rows: [Int32], layout: PassLayout, tokenCount: Int) {
     self.rows = rows

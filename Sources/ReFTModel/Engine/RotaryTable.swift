@@ -2,16 +2,16 @@
 // Cosines and sines of the rotary position embedding (Su et al., arXiv 2104.09864).
 
 import Foundation
-import ReFTTensor
+package import ReFTTensor
 import Synchronization
 
 /// For each position a row of `width` floats: cos, sin of each pair; grows on demand.
-final class RotaryTable: Sendable {
+package final class RotaryTable: Sendable {
   /// Which numbers of a head are a pair.
-  let pairs: ModelPlan.Rotation.Pairs
+  package let pairs: ModelPlan.Rotation.Pairs
   private let frequencies: [Double]
   /// How many numbers of a head turn.
-  let width: Int
+  package let width: Int
   private let table = Mutex<FloatBuffer>(FloatBuffer(count: 0))
 
   init(_ rotation: ModelPlan.Rotation, factors: [Float]?) {
@@ -44,7 +44,7 @@ final class RotaryTable: Sendable {
   }
 
   /// Rows for positions 0 up to `positions`, valid as long as the buffer is held.
-  func rows(positions: Int) -> FloatBuffer {
+  package func rows(positions: Int) -> FloatBuffer {
     table.withLock { current in
       if current.count >= positions * width { return current }
       let count = max(positions, 256, current.count / width * 2)

@@ -17,7 +17,7 @@ final class BatchRunner {
   private let adapter: Adapter?
   private let budget: Int
   private let cache: ActivationCache?
-  private let pass: ModelRuntime
+  private let pass: LazyRuntime
   private let objective: any Objective
 
   /// - Parameters:
@@ -25,12 +25,21 @@ final class BatchRunner {
   ///   - adapter: its edits; nil for none.
   ///   - budget: the most tokens of a pass.
   ///   - cache: keeps what the blocks below the lowest edit compute; nil for none.
-  init(model: FrozenModel, adapter: Adapter?, budget: Int, cache: ActivationCache? = nil) {
+  ///   - device: where the model runs.
+  ///   - precision: `float32` asks the device for float32 arithmetic.
+  init(
+    model: FrozenModel,
+    adapter: Adapter?,
+    budget: Int,
+    cache: ActivationCache? = nil,
+    device: any ComputeDevice = ProcessorDevice.shared,
+    precision: DecodePrecision = .int16
+  ) {
     self.model = model
     self.adapter = adapter
     self.budget = budget
     self.cache = cache
-    pass = ModelRuntime(model: model)
+    pass = LazyRuntime(device, model, precision: precision)
     objective = adapter?.objective ?? LanguageObjective()
   }
 
@@ -96,7 +105,7 @@ final class BatchRunner {
       batch.start = try cache?.input(
         keys: indices.map { keys[$0] },
         batch: batch.packed,
-        pass: pass
+        pass: pass.get()
       )
       if stop?.isSet == true { throw EndedEarly() }
       for (index, loss) in zip(indices, try losses(batch, edits, request)) { result[index] = loss }
@@ -119,7 +128,7 @@ final class BatchRunner {
       } ?? .inference
     do {
       let session = try EditSession(edits, mode: mode)
-      return try objective.losses(batch, pass, session, request: request)
+      return try objective.losses(batch, try pass.get(), session, request: request)
     } catch let error as ReFTError where error.code == .misbehaved {
       // A plugin that gets numbers that are none cannot make any of them.
       throw model.explainNotFinite() ?? error

@@ -76,9 +76,11 @@ extension Trainer {
       runner: BatchRunner(
         model: model.frozen,
         adapter: adapter,
-        budget: options.microBatchTokens
-          ?? ModelRuntime.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
-        cache: cache
+        budget: try options.microBatchTokens
+          ?? device.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
+        cache: cache,
+        device: device,
+        precision: precision
       ),
       metrics: metrics,
       seed: options.seed,

@@ -4,7 +4,7 @@
 
 import Foundation
 public import ReFTHost
-import ReFTModel
+public import ReFTModel
 import ReFTTensor
 
 /// Trains one adapter as a configuration says.
@@ -27,6 +27,8 @@ public final class Trainer {
   let configuration: RunConfiguration
   let model: LoadedModel
   let catalog: PluginCatalog
+  let device: any ComputeDevice
+  let precision: DecodePrecision
   let folder: RunFolder
   let checkpoints: CheckpointStore
   /// The run that is under way, for another thread that has to save it.
@@ -38,10 +40,20 @@ public final class Trainer {
   ///   - configuration: what to do.
   ///   - model: the model that the configuration names, opened.
   ///   - catalog: where plugins are found.
-  public init(configuration: RunConfiguration, model: LoadedModel, catalog: PluginCatalog) {
+  ///   - device: where the model runs.
+  ///   - precision: `float32` asks the device for float32 arithmetic.
+  public init(
+    configuration: RunConfiguration,
+    model: LoadedModel,
+    catalog: PluginCatalog,
+    device: any ComputeDevice = ProcessorDevice.shared,
+    precision: DecodePrecision = .int16
+  ) {
     self.configuration = configuration
     self.model = model
     self.catalog = catalog
+    self.device = device
+    self.precision = precision
     folder = RunFolder(configuration.output)
     checkpoints = CheckpointStore(folder: folder)
   }

@@ -11,7 +11,7 @@ struct HeadObjective: Objective {
 
   func losses(
     _ batch: MicroBatch,
-    _ runtime: ModelRuntime,
+    _ runtime: any DeviceRuntime,
     _ session: EditSession,
     request: GradientRequest?
   ) throws -> [ExampleLoss] {

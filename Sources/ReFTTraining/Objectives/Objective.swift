@@ -51,7 +51,7 @@ protocol Objective {
   /// - Throws: what model and plugins throw.
   func losses(
     _ batch: MicroBatch,
-    _ runtime: ModelRuntime,
+    _ runtime: any DeviceRuntime,
     _ session: EditSession,
     request: GradientRequest?
   ) throws -> [ExampleLoss]
@@ -61,7 +61,7 @@ protocol Objective {
 struct LanguageObjective: Objective {
   func losses(
     _ batch: MicroBatch,
-    _ runtime: ModelRuntime,
+    _ runtime: any DeviceRuntime,
     _ session: EditSession,
     request: GradientRequest?
   ) throws -> [ExampleLoss] {

@@ -3,12 +3,13 @@
 
 import CReFTKernels
 public import ReFTHost
-import ReFTModel
+public import ReFTModel
 import ReFTTensor
 
 /// Embeds texts.
 public struct Embedder {
-  private let runtime: ModelRuntime
+  private let runtime: LazyRuntime
+  private let model: FrozenModel
   private let adapter: Adapter?
   private let budget: Int
 
@@ -21,8 +22,15 @@ public struct Embedder {
   ///   - model: the frozen model.
   ///   - adapter: its edits; nil takes the model as it is.
   ///   - microBatchTokens: the most tokens of one pass; a longer text has a pass of its own.
-  public init(model: LoadedModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
-    runtime = ModelRuntime(model: model.frozen)
+  ///   - device: where the model runs.
+  public init(
+    model: LoadedModel,
+    adapter: Adapter?,
+    microBatchTokens: Int = 1024,
+    device: any ComputeDevice = ProcessorDevice.shared
+  ) {
+    runtime = LazyRuntime(device, model.frozen, precision: .int16)
+    self.model = model.frozen
     width = model.configuration.hiddenSize
     self.adapter = adapter
     budget = microBatchTokens
@@ -44,7 +52,7 @@ public struct Embedder {
         let texts = places.map { chunk[$0] }
         for (text, vector) in zip(texts, try embed(texts.map { data.examples[$0] })) {
           guard vector.allSatisfy(\.isFinite) else {
-            throw runtime.model.explainNotFinite()
+            throw model.explainNotFinite()
               ?? ReFTError.vectorNotFinite(data.place(of: text))
           }
           vectors[text] = vector
@@ -73,10 +81,11 @@ public struct Embedder {
     let session = try EditSession(edits)
     let (tokens, rows) = HeadObjective.pooled(batch, .mean)
     var result: [[Float]] = []
-    try runtime.hiddenStates(
+    try runtime.get().hiddenStates(
       of: batch,
       at: tokens,
-      editor: session.isEmpty ? nil : session
+      editor: session.isEmpty ? nil : session,
+      from: nil
     ) { states in
       result = rows.map { mean(of: $0, states) }
     }

@@ -3,7 +3,7 @@
 
 import Foundation
 public import ReFTHost
-import ReFTModel
+public import ReFTModel
 public import ReFTTensor
 public import ReFTText
 
@@ -103,10 +103,24 @@ public struct Scorer {
   ///   - model: the frozen model.
   ///   - adapter: its edits; nil scores the model as it is.
   ///   - microBatchTokens: the most tokens of one pass; a longer row has a pass of its own.
-  public init(model: LoadedModel, adapter: Adapter?, microBatchTokens: Int = 1024) {
+  ///   - device: where the model runs.
+  ///   - precision: `float32` asks the device for float32 arithmetic.
+  public init(
+    model: LoadedModel,
+    adapter: Adapter?,
+    microBatchTokens: Int = 1024,
+    device: any ComputeDevice = ProcessorDevice.shared,
+    precision: DecodePrecision = .int16
+  ) {
     self.adapter = adapter
     self.model = model.frozen
-    runner = BatchRunner(model: model.frozen, adapter: adapter, budget: microBatchTokens)
+    runner = BatchRunner(
+      model: model.frozen,
+      adapter: adapter,
+      budget: microBatchTokens,
+      device: device,
+      precision: precision
+    )
   }
 
   /// Which rows the adapter leaves alone.
