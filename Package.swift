@@ -57,6 +57,13 @@ let package = Package(
     ),
     .target(name: "ReFTText", dependencies: ["ReFTTensor"], swiftSettings: swift),
     .target(name: "ReFTModel", dependencies: ["ReFTTensor", "CReFTKernels"], swiftSettings: swift),
+    // Another device behind the model's runtime. The card's libraries are opened at run time, and
+    // nothing of them is needed to build.
+    .target(
+      name: "ReFTCUDA",
+      dependencies: ["ReFTModel", "ReFTTensor"],
+      swiftSettings: swift
+    ),
     .target(
       name: "ReFTHost",
       dependencies: [

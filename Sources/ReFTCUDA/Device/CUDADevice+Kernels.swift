@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernels from texts, and their launches.
+
+package import ReFTTensor
+
+extension CUDADevice {
+  /// Compiles a text for this card, or finds what was compiled of it before, and loads it.
+  ///
+  /// - Parameters:
+  ///   - source: the text.
+  ///   - defines: values of macros, as `-DNAME=value`.
+  /// - Returns: the module, the same one for the same text and values.
+  /// - Throws: `internalFault` with the compiler's messages when the text does not compile,
+  ///   `inputOutput` when it cannot be loaded or kept.
+  package func module(
+    _ source: KernelSource,
+    defines: [String: Int] = [:]
+  ) throws(ReFTError) -> KernelModule {
+    context.bindThread()
+    let options = compilerOptions(defines)
+    let compiler = libraries.compiler
+    let key = KernelCache.key(source, options: options, compiler: compiler.version)
+    if let module = modules[key] { return module }
+    if let image = cache?.load(key),
+      let module = try? KernelModule(image, name: source.name, context: context)
+    {
+      modules[key] = module
+      return module
+    }
+    let image = try compiler.compile(source.text, name: source.name, options: options)
+    let module = try KernelModule(image, name: source.name, context: context)
+    try cache?.store(image, key)
+    modules[key] = module
+    return module
+  }
+
+  /// Launches a kernel, in the stream's order.
+  ///
+  /// - Parameters:
+  ///   - kernel: what to run.
+  ///   - grid: how many blocks in x, y and z; a launch of no blocks does nothing.
+  ///   - block: how many threads a block has, 1 to 1024.
+  ///   - sharedBytes: dynamic shared memory of a block.
+  ///   - arguments: as many as the kernel declares, of its types.
+  /// - Throws: `usage` when a number is more than a launch can have, `inputOutput` when the driver
+  ///   does not take it.
+  package func launch(
+    _ kernel: Kernel,
+    grid: (Int, Int, Int),
+    block: Int,
+    sharedBytes: Int = 0,
+    _ arguments: borrowing KernelArguments
+  ) throws(ReFTError) {
+    if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 { return }
+    guard let x = UInt32(exactly: grid.0), let y = UInt32(exactly: grid.1),
+      let z = UInt32(exactly: grid.2), x <= 0x7fff_ffff, y <= 0xffff, z <= 0xffff,
+      block > 0, block <= 1024, arguments.misfit == nil
+    else { throw Self.impossible(kernel, grid, block, arguments.misfit) }
+    context.bindThread()
+    if sharedBytes > kernel.allowedSharedBytes { try allow(sharedBytes, kernel) }
+    let (driver, stream, count) = (context.driver, context.stream, arguments.count)
+    let slots = arguments.slots
+    // Pointers, and behind them the values that they lead to.
+    let status = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 64) { memory in
+      guard let base = memory.baseAddress else { return CUResult.outOfMemory }
+      for index in 0..<count {
+        let value = base + 32 + index
+        value.initialize(to: slots[index])
+        (base + index).initialize(to: UInt64(UInt(bitPattern: value)))
+      }
+      let pointers = UnsafeMutableRawPointer(base)
+        .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+      return driver.cuLaunchKernel(
+        kernel.function,
+        x,
+        y,
+        z,
+        UInt32(block),
+        1,
+        1,
+        UInt32(sharedBytes),
+        stream,
+        pointers,
+        nil
+      )
+    }
+    try context.check(status, "launching \(kernel.name)")
+  }
+
+  private func compilerOptions(_ defines: [String: Int]) -> [String] {
+    let macros = defines.sorted { $0.key < $1.key }.map { "-D\($0.key)=\($0.value)" }
+    return ["--gpu-architecture=sm_\(capability.major)\(capability.minor)", "--std=c++17"] + macros
+  }
+
+  private func allow(_ sharedBytes: Int, _ kernel: Kernel) throws(ReFTError) {
+    guard sharedBytes <= sharedBytesPerBlock else {
+      throw .launchImpossible(
+        kernel.name,
+        "it wants \(sharedBytes) bytes of shared memory a block, and '\(name)' has "
+          + "\(sharedBytesPerBlock)"
+      )
+    }
+    let status = context.driver.cuFuncSetAttribute(
+      kernel.function,
+      CUFlag.maximumDynamicSharedBytes,
+      Int32(sharedBytes)
+    )
+    try context.check(status, "giving \(kernel.name) \(sharedBytes) bytes of shared memory")
+    kernel.allowedSharedBytes = sharedBytes
+  }
+
+  private static func impossible(
+    _ kernel: Kernel,
+    _ grid: (Int, Int, Int),
+    _ block: Int,
+    _ misfit: (index: Int, value: Int)?
+  ) -> ReFTError {
+    if let misfit {
+      return .launchImpossible(
+        kernel.name,
+        "argument \(misfit.index) is \(misfit.value), more than a C int holds"
+      )
+    }
+    return .launchImpossible(
+      kernel.name,
+      "a grid of \(grid.0) × \(grid.1) × \(grid.2) blocks of \(block) threads is not one of at most "
+        + "2147483647 × 65535 × 65535 blocks of 1 to 1024 threads"
+    )
+  }
+}
