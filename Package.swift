@@ -28,6 +28,8 @@ let package = Package(
     .library(name: "LowRankFamily", type: .dynamic, targets: ["LowRankFamily"]),
     .library(name: "ProjectionFamily", type: .dynamic, targets: ["ProjectionFamily"]),
     .library(name: "RED", type: .dynamic, targets: ["RED"]),
+    // A card for tests, on the processor; opened at run time like a card's own libraries.
+    .library(name: "CUDAEmulator", type: .dynamic, targets: ["CUDAEmulator"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -57,11 +59,12 @@ let package = Package(
     ),
     .target(name: "ReFTText", dependencies: ["ReFTTensor"], swiftSettings: swift),
     .target(name: "ReFTModel", dependencies: ["ReFTTensor", "CReFTKernels"], swiftSettings: swift),
-    // Another device behind the model's runtime. The card's libraries are opened at run time, and
-    // nothing of them is needed to build.
+    // Another device behind the model's runtime. The texts of its kernels are embedded; the card's
+    // libraries are opened at run time, and nothing of them is needed to build.
     .target(
       name: "ReFTCUDA",
       dependencies: ["ReFTModel", "ReFTTensor"],
+      resources: [.embedInCode("Kernels")],
       swiftSettings: swift
     ),
     .target(
@@ -203,6 +206,14 @@ let package = Package(
     .testTarget(
       name: "ReFTModelTests",
       dependencies: ["ReFTModel", "ReFTTensor", "ReFTText", "CReFTKernels", "_ReFTTestSupport"],
+      swiftSettings: swift
+    ),
+    .target(name: "CUDAEmulator", path: "Tests/_CUDAEmulator"),
+    .testTarget(
+      name: "ReFTCUDATests",
+      dependencies: [
+        "ReFTCUDA", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator", "_ReFTTestSupport",
+      ],
       swiftSettings: swift
     ),
     .testTarget(

@@ -28,7 +28,7 @@ step_format() {
 
 # The ABI's header is laid out by hand, in columns that a reader can follow.
 step_c-format() {
-  files '*.c' '*.h' ':!Templates/files' ':!Tests/Fixtures/abi' ':!Sources/CReFTPlugin/include' |
+  files '*.c' '*.h' '*.cu' '*.cuh' ':!Templates/files' ':!Tests/Fixtures/abi' ':!Sources/CReFTPlugin/include' |
     xargs -0 clang-format --dry-run -Werror
 }
 
@@ -40,7 +40,7 @@ step_headers() {
 }
 
 step_leftovers() {
-  files '*.swift' '*.c' '*.h' '*.sh' '*.py' '*.md' '*.yaml' Makefile .ci/run |
+  files '*.swift' '*.c' '*.h' '*.cu' '*.cuh' '*.sh' '*.py' '*.md' '*.yaml' Makefile .ci/run |
     xargs -0 Scripts/checks/leftovers.sh
 }
 

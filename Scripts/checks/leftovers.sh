@@ -18,7 +18,7 @@ forbid() { # forbid FILE PATTERN SENTENCE
 for file in "$@"; do
   case "$file" in
     Templates/files/*) ;; # they become the author's files, under the author's licence
-    *.swift | *.c | *.h | *.sh | *.py | Makefile | */Makefile | *.modulemap | .ci/run)
+    *.swift | *.c | *.h | *.cu | *.cuh | *.sh | *.py | Makefile | */Makefile | *.modulemap | .ci/run)
       head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' ||
         report "$file" "has no SPDX line among its first three"
       ;;
