@@ -11,6 +11,8 @@ public final class LoadedModel: Sendable {
   public let frozen: FrozenModel
   /// The tokenizer and the chat template.
   public let text: ModelText
+  /// The head for classes that the model has of its own; nil for others.
+  public let ownHead: HeadSpec?
 
   /// Opens a model; weights are mapped, not read.
   ///
@@ -19,6 +21,7 @@ public final class LoadedModel: Sendable {
     let source = try ModelFiles.open(path)
     frozen = try FrozenModel(source: source)
     text = try ModelText(source)
+    ownHead = HeadSpec(frozen.plan, source.metadata)
   }
 
   /// The model's shape.

@@ -37,23 +37,30 @@ extension TokenizerMetadata {
     _ tokenizer: Tokenizer,
     path: String
   ) throws(ReFTError) -> [(key: String, value: GGUFOutputValue)] {
-    guard let model, ["gpt2", "llama"].contains(model) else {
+    guard let model, ["gpt2", "llama", "bert"].contains(model), !hasWholeWordsOnly else {
       throw .tokenizerNotWritten(model ?? "none", path: path)
+    }
+    if model == "bert", let fault = wordPieceFault {
+      throw .wordPiecesNotWritten(fault, path: path)
     }
     var values: [(key: String, value: GGUFOutputValue)] = [
       ("tokenizer.ggml.model", .string(model))
     ]
     if let preTokenizer { values.append(("tokenizer.ggml.pre", .string(preTokenizer))) }
-    values.append(("tokenizer.ggml.tokens", .texts(tokens.texts)))
+    let written = model == "bert" ? phantomTexts : tokens.texts
+    values.append(("tokenizer.ggml.tokens", .texts(written)))
     let kinds = types ?? [Int](repeating: TokenKind.normal.rawValue, count: tokens.count)
     values.append(("tokenizer.ggml.token_type", .int32s(kinds.map(Int32.init(clamping:)))))
-    if model == "llama" {
+    switch model {
+    case "llama":
       values.append(("tokenizer.ggml.scores", .float32s(scoresOfMerges(tokenizer))))
       values.append(("tokenizer.ggml.add_space_prefix", .bool(addsPrefix(tokenizer))))
-    } else if let merges {
-      values.append(("tokenizer.ggml.merges", .texts(merges.texts.map(Self.spaced))))
+    default:
+      if let merges {
+        values.append(("tokenizer.ggml.merges", .texts(merges.texts.map(Self.spaced))))
+      }
     }
-    for (role, id) in roles.sorted(by: { $0.key < $1.key }) {
+    for (role, id) in allRoles(tokenizer).sorted(by: { $0.key < $1.key }) {
       values.append(("tokenizer.ggml.\(role)_token_id", .uint32(UInt32(clamping: id))))
     }
     if let end = ends.first(where: { $0 != roles["eos"] }), roles["eot"] == nil {
@@ -61,6 +68,40 @@ extension TokenizerMetadata {
     }
     values.append(("tokenizer.ggml.add_bos_token", .bool(tokenizer.addsBOS)))
     return values
+  }
+
+  /// The tokens with a meaning, among them those that stand around a text.
+  private func allRoles(_ tokenizer: Tokenizer) -> [String: Int] {
+    let parts = tokenizer.frame.single
+    let frame = model == "bert" ? TextFrame.bert : TextFrame.roberta
+    guard parts.count == 3, case .token(let cls, _) = parts[0],
+      case .token(let separator, _) = parts[2],
+      tokenizer.frame == frame(cls, separator)
+    else { return roles }
+    return roles.merging(["cls": Int(cls), "seperator": Int(separator)]) { $1 }
+  }
+
+  /// What of a WordPiece tokenizer GGUF cannot say; nil where it says all.
+  private var wordPieceFault: String? {
+    guard affixes.continuation == Array("##".utf8) else { return "continuing_subword_prefix" }
+    // Letters with marks, Chinese ones and control characters show each step of BERT's normaliser.
+    let probe = "AÉ e\u{301}中ß\u{1}\u{A0}x"
+    func read(_ normalizer: Normalizer) -> [UInt8] {
+      Array(probe.utf8).withUnsafeBufferPointer { normalizer.apply($0, isFirst: true) }
+    }
+    return read(normalizer ?? .bert) == read(.bert) ? nil : "normalizer"
+  }
+
+  /// The texts of WordPiece as GGUF has them: ▁ before what begins a word, nothing before what goes on.
+  private var phantomTexts: [[UInt8]] {
+    tokens.texts.enumerated().map { id, text in
+      if types?[id] ?? TokenKind.normal.rawValue != TokenKind.normal.rawValue { return text }
+      let mark = affixes.continuation
+      guard text.starts(with: mark), text.count > mark.count else {
+        return SentencePieceText.space + text
+      }
+      return Array(text.dropFirst(mark.count))
+    }
   }
 
   /// Whether a text without a space before it is read as with one, by what the tokenizer does.
@@ -103,7 +144,15 @@ extension ReFTError {
     ReFTError(
       .badData,
       "Tokenizer '\(path)' is of the kind '\(kind)', which this version does not write to GGUF; it "
-        + "writes byte-level BPE and SentencePiece's BPE. Use the folder as it is."
+        + "writes byte-level BPE, SentencePiece's BPE and WordPiece. Use the folder as it is."
+    )
+  }
+
+  fileprivate static func wordPiecesNotWritten(_ part: String, path: String) -> ReFTError {
+    ReFTError(
+      .badData,
+      "\(path): '\(part)' is not that of BERT without cases, the only WordPiece that GGUF knows; use "
+        + "the folder as it is"
     )
   }
 }

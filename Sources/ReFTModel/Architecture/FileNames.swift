@@ -31,7 +31,9 @@ struct FileNames {
   ) {
     (self.format, self.family) = (format, family)
     (self.root, self.blocks, self.outside) = (root, blocks, outside)
-    self.parts = Self.commonParts.merging(parts) { $1 }
+    // A name that a family gives to another part is no longer the common one's.
+    let own = Set(parts.values)
+    self.parts = Self.commonParts.filter { !own.contains($0.value) }.merging(parts) { $1 }
     self.keys = Self.commonKeys.merging(keys) { $1 }
   }
 

@@ -8,12 +8,14 @@ import Synchronization
 /// Writes a model's weights in one number format, and what belongs to them.
 ///
 /// Matrices take the format that was asked for; embeddings and the head, where errors tell most, take
-/// Q8_0 beside a quantised one; norms and biases stay in float32. A matrix whose rows are no whole
-/// blocks of the format takes Q8_0 or F16.
+/// Q8_0 beside a quantised one; norms, biases and rows of positions and types stay in float32. A matrix
+/// whose rows are no whole blocks of the format takes Q8_0 or F16.
 public struct ModelConversion {
-  /// One tensor of the file, and where its numbers come from.
+  /// Where the numbers of one tensor of the file come from.
   private struct Item {
     var source: StoredTensor?
+    /// How a folder's tensor is written; nil for one that stays as it lies.
+    var form: GGUFTensors.Form?
     /// The numbers of a tensor that the source does not have.
     var made: [Float] = []
   }
@@ -26,10 +28,10 @@ public struct ModelConversion {
   private static let pieceCount = 64
 
   private let source: any TensorSource
-  private let naming: GGUFNaming?
-  private let headSize: Int
   private var output = GGUFOutput()
   private var items: [Item] = []
+  /// What of the model other programs, or this one, will not find in the file: sentences for people.
+  public private(set) var notes: [String] = []
 
   /// Plans the file.
   ///
@@ -46,47 +48,14 @@ public struct ModelConversion {
   ) throws(ReFTError) {
     guard type.canEncode else { throw .formatNotWritten(type, known: Self.types) }
     let plan = try Architectures.plan(source)
-    let sizes = ModelConfiguration(plan, fileType: "\(type)")
     self.source = source
-    headSize = sizes.headSize
-    let isTied = plan.isTied
     if let file = source as? GGUFFile {
-      naming = nil
       for (key, value) in file.outputValues where !Self.isOfFile(key) { output.set(key, value) }
-      for tensor in source.tensors { try add(tensor, tensor.name, as: type) }
+      for tensor in source.tensors {
+        try add(tensor, GGUFTensors.Form(name: tensor.name, shape: tensor.shape), as: type)
+      }
     } else {
-      // A llama's file has no key for windows.
-      if sizes.architecture == "llama",
-        plan.blocks.contains(where: { $0.attention.mask != .causal })
-      {
-        throw .familyNotWritten(
-          "mistral with a window",
-          known: GGUFNaming.known,
-          source.path
-        )
-      }
-      let names = try Architectures.fileNames(source)
-      let naming = try GGUFNaming(
-        source,
-        family: sizes.architecture,
-        names: names,
-        layers: sizes.layers
-      )
-      self.naming = naming
-      let keys = GGUFKeys(source, names, sizes)
-      for (key, value) in try keys.values() + text { output.set(key, value) }
-      if let factors = try keys.rotationFactors() {
-        output.add(GGUFOutput.Tensor(name: "rope_freqs.weight", type: .f32, shape: [factors.count]))
-        items.append(Item(made: factors))
-      }
-      for tensor in source.tensors where !tensor.name.hasSuffix(".inv_freq") {
-        guard let name = naming.name(of: tensor.name) else {
-          throw .tensorNotWritten(tensor.name, source.path)
-        }
-        // A folder may hold a copy of the embedding as a head that it does not use.
-        if isTied, name == "output.weight" { continue }
-        try add(tensor, name, as: type)
-      }
+      try add(folder: plan, as: type, text: text)
     }
     output.set("general.file_type", .uint32(Self.fileType(type)))
     output.set("general.quantization_version", .uint32(2))
@@ -99,7 +68,9 @@ public struct ModelConversion {
   public func replacements(of type: TensorType) -> [TensorType: Int] {
     var counts: [TensorType: Int] = [:]
     for tensor in output.tensors
-    where tensor.shape.count == 2 && tensor.type != type && !Self.isWord(tensor.name) {
+    where tensor.shape.count == 2 && tensor.type != type
+      && !Self.isWord(tensor.name) && !Self.isAdded(tensor.name)
+    {
       counts[tensor.type, default: 0] += 1
     }
     return counts
@@ -135,9 +106,47 @@ public struct ModelConversion {
     key.hasPrefix("split.") || key == "general.alignment"
   }
 
+  /// Adds what a folder's plan reads, and checks that the file says the same.
+  private mutating func add(
+    folder given: ModelPlan,
+    as type: TensorType,
+    text: [(key: String, value: GGUFOutputValue)]
+  ) throws(ReFTError) {
+    let names = try Architectures.fileNames(source)
+    var plan = given
+    if names.family == "bert", case .classifier(let head) = plan.head, head.activation != .tanh {
+      plan.head = .none
+      notes.append(
+        "the head for classes is left out: GGUF knows heads with tanh, and this one has "
+          + head.activation.rawValue
+      )
+    }
+    let keys = GGUFKeys(plan: plan, family: names.family)
+    if names.family == "llama", let window = plan.blocks[0].attention.mask.window {
+      notes.append(
+        "the file names the window of \(window) keys, which reft reads; programs that do not know "
+          + "windows of the family 'llama' differ on longer texts"
+      )
+    }
+    for (key, value) in keys.values + text { output.set(key, value) }
+    if let factors = keys.rotationFactors {
+      output.add(GGUFOutput.Tensor(name: "rope_freqs.weight", type: .f32, shape: [factors.count]))
+      items.append(Item(made: factors))
+    }
+    let tensors = try GGUFTensors(source, plan, names)
+    for tensor in source.tensors {
+      guard let form = tensors.forms[tensor.name] else { continue }
+      try add(tensor, form, as: type)
+    }
+    let written = try Architectures.plan(GGUFOutline(output, of: source))
+    if let difference = plan.difference(from: written) {
+      throw .notWritten(difference, family: names.family, source.path)
+    }
+  }
+
   private mutating func add(
     _ tensor: StoredTensor,
-    _ name: String,
+    _ form: GGUFTensors.Form,
     as type: TensorType
   ) throws(ReFTError) {
     guard tensor.type.blockSize == 1 else {
@@ -145,20 +154,25 @@ public struct ModelConversion {
     }
     output.add(
       GGUFOutput.Tensor(
-        name: name,
-        type: Self.type(of: name, tensor.shape, type),
-        shape: tensor.shape
+        name: form.name,
+        type: Self.type(of: form.name, form.shape, type),
+        shape: form.shape
       )
     )
-    items.append(Item(source: tensor))
+    items.append(Item(source: tensor, form: form))
   }
 
   private static func isWord(_ name: String) -> Bool {
     name == "token_embd.weight" || name == "output.weight"
   }
 
+  /// Rows that are added to those of words are few, and other readers expect them in F32.
+  private static func isAdded(_ name: String) -> Bool {
+    name == "position_embd.weight" || name == "token_types.weight"
+  }
+
   private static func type(of name: String, _ shape: [Int], _ type: TensorType) -> TensorType {
-    guard shape.count == 2, !name.hasSuffix("norm.weight") else { return .f32 }
+    guard shape.count == 2, !isAdded(name), !name.hasSuffix("norm.weight") else { return .f32 }
     let wanted = isWord(name) && type.blockSize > 1 ? TensorType.q8_0 : type
     for candidate in [wanted, .q8_0] where shape[1] % candidate.blockSize == 0 { return candidate }
     return .f16
@@ -220,39 +234,52 @@ public struct ModelConversion {
     }
   }
 
-  /// Rows of a tensor as they shall stand in the file.
+  /// Rows of a tensor as they shall stand in the file; a vector is one row.
   private func values(
     _ item: Item,
     _ tensor: GGUFOutput.Tensor,
     _ rows: Range<Int>,
     columns: Int
   ) -> [Float] {
-    guard let source = item.source, let base = source.bytes.baseAddress else {
+    guard let source = item.source, let form = item.form, let base = source.bytes.baseAddress else {
       return Array(item.made[rows.lowerBound * columns..<rows.upperBound * columns])
     }
-    // A vector is a row, and what is reordered of it are its numbers.
+    if form.isTransposed { return transposed(source, base, form, rows, columns: columns) }
     let isVector = tensor.shape.count < 2
-    let count = rows.count * columns
-    var values = [Float](repeating: 0, count: count)
+    let rowBytes = source.type.byteCount(elements: columns)
+    var values = [Float](repeating: 0, count: rows.count * columns)
     values.withUnsafeMutableBufferPointer { buffer in
       guard let out = buffer.baseAddress else { return }
       for row in rows {
-        var place = row
-        if let naming, !isVector {
-          place = naming.sourceRow(of: row, in: tensor.name, headSize: headSize)
-        }
-        let from = base + place * source.type.byteCount(elements: columns)
-        source.type.dequantize(from, count: columns, into: out + (row - rows.lowerBound) * columns)
+        let place = isVector ? row : form.rows?[row] ?? row
+        let to = out + (row - rows.lowerBound) * columns
+        source.type.dequantize(base + place * rowBytes, count: columns, into: to)
       }
     }
-    guard let naming else { return values }
-    if isVector {
-      values = values.indices.map {
-        values[naming.sourceRow(of: $0, in: tensor.name, headSize: headSize)]
+    if isVector, let order = form.rows { values = order.map { values[$0] } }
+    return form.offset == 0 ? values : values.map { $0 + form.offset }
+  }
+
+  /// The same of a matrix whose columns the folder holds as rows.
+  private func transposed(
+    _ source: StoredTensor,
+    _ base: UnsafeRawPointer,
+    _ form: GGUFTensors.Form,
+    _ rows: Range<Int>,
+    columns: Int
+  ) -> [Float] {
+    var values = [Float](repeating: 0, count: rows.count * columns)
+    var line = [Float](repeating: 0, count: rows.count)
+    let start = source.type.byteCount(elements: rows.lowerBound)
+    let step = source.type.byteCount(elements: form.shape[0])
+    line.withUnsafeMutableBufferPointer { line in
+      guard let numbers = line.baseAddress else { return }
+      for column in 0..<columns {
+        source.type.dequantize(base + start + column * step, count: rows.count, into: numbers)
+        for row in 0..<rows.count { values[row * columns + column] = numbers[row] }
       }
     }
-    let offset = naming.offset(in: tensor.name)
-    return offset == 0 ? values : values.map { $0 + offset }
+    return values
   }
 }
 
@@ -280,6 +307,40 @@ extension ReFTError {
       .badData,
       "Tensor '\(tensor)' of model '\(path)' is quantised already, to \(type); expected F32, F16 or "
         + "BF16. Start from the unquantised model, since errors would add up."
+    )
+  }
+
+  fileprivate static func formatNotWritten(_ type: TensorType, known: [TensorType]) -> ReFTError {
+    ReFTError(
+      .usage,
+      "format \(type) is not written, expected one of "
+        + known.map { "\($0)" }.joined(separator: ", ")
+    )
+  }
+
+  fileprivate static func numberUnfit(
+    _ tensor: String,
+    _ index: Int,
+    _ value: Float,
+    _ type: TensorType,
+    _ path: String
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "Tensor '\(tensor)' of model '\(path)' holds \(value) at element \(index), which \(type) cannot "
+        + "hold; choose BF16 or F32, or fetch the model again where that is no number."
+    )
+  }
+
+  fileprivate static func notWritten(
+    _ what: String,
+    family: String,
+    _ path: String
+  ) -> ReFTError {
+    ReFTError(
+      .badData,
+      "GGUF files of the family '\(family)' cannot say the \(what) of model '\(path)'; use the "
+        + "folder as it is."
     )
   }
 }

@@ -40,7 +40,7 @@ final class BatchRunner {
     self.budget = budget
     self.cache = cache
     pass = LazyRuntime(device, model, precision: precision)
-    objective = adapter?.objective ?? LanguageObjective()
+    objective = model.objective(with: adapter)
   }
 
   /// The loss of each example, with dropout off.

@@ -192,7 +192,8 @@ public final class Trainer {
   /// What the best step is judged by.
   var metric: Metric {
     configuration.train.metric
-      ?? configuration.head.flatMap { Metric.metrics(of: $0.task).first } ?? .loss
+      ?? (configuration.head?.task ?? model.ownHead?.task)
+      .flatMap { Metric.metrics(of: $0).first } ?? .loss
   }
 
   /// Measures the validation rows; true when they are the best so far.
@@ -219,7 +220,8 @@ public final class Trainer {
       )
     }
     record.validationLoss = loss
-    let metrics = run.adapter.head.map { MetricTally($0.spec, data, losses).metrics } ?? []
+    let head = run.adapter.head?.spec ?? model.ownHead
+    let metrics = head.map { MetricTally($0, data, losses).metrics } ?? []
     if !metrics.isEmpty { record.validationMetrics = MetricValues(metrics) }
     let now = CheckpointState.Best(
       step: run.state.step,

@@ -25,7 +25,7 @@ struct TrainingData {
     reading.limit = options.limit
     reading.format = options.format
     head = try Self.head(configuration, model: model)
-    reading.head = head
+    reading.head = head ?? model.ownHead
     let all = try DataSet(
       path: options.train,
       options: reading,

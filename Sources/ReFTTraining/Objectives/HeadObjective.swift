@@ -82,10 +82,3 @@ struct HeadObjective: Objective {
     }
   }
 }
-
-extension Adapter {
-  /// What training with this adapter makes small.
-  var objective: any Objective {
-    head.map { HeadObjective(head: $0) } ?? LanguageObjective()
-  }
-}

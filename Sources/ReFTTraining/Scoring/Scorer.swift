@@ -96,6 +96,7 @@ public struct Scorer {
   private let runner: BatchRunner
   private let adapter: Adapter?
   private let model: FrozenModel
+  private let head: HeadSpec?
 
   /// Prepares scoring.
   ///
@@ -114,6 +115,7 @@ public struct Scorer {
   ) {
     self.adapter = adapter
     self.model = model.frozen
+    head = adapter?.head?.spec ?? model.ownHead
     runner = BatchRunner(
       model: model.frozen,
       adapter: adapter,
@@ -148,7 +150,7 @@ public struct Scorer {
       try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
-    return Score(losses, of: data, head: adapter?.head?.spec)
+    return Score(losses, of: data, head: head)
   }
 
   /// Scores rows, and differentiates the loss by the adapter's parameters.
@@ -186,7 +188,7 @@ public struct Scorer {
       return NamedTensor(name: info.name, shape: info.shape, values: values)
     }
     return (
-      Score(losses, of: data, head: adapter.head?.spec),
+      Score(losses, of: data, head: head),
       ScoreGradients(tensors: tensors, norms: norms)
     )
   }

@@ -95,6 +95,7 @@ extension ModelCommand {
         as: type,
         text: try ModelText.outputValues(of: source)
       )
+      for note in conversion.notes { Output.note("note: \(note)") }
       for (other, count) in conversion.replacements(of: type) {
         Output.note(
           "warning: \(count) matrices are written as \(other): their rows are no multiple of the "
@@ -126,6 +127,10 @@ extension ModelCommand {
     /// The scores of models on the same rows; nil where they have no tokenizer and no rows of ids.
     private func scores(of paths: [String]) throws -> [Score]? {
       let models = try paths.map { try LoadedModel(path: $0) }
+      guard models[0].frozen.plan.head.language != nil else {
+        Output.note("no perplexity: the model predicts no tokens")
+        return nil
+      }
       guard data != nil || models[0].tokenizer.hasTexts else {
         Output.note("no perplexity: the model has no tokenizer; give rows of ids with --data")
         return nil

@@ -17,7 +17,7 @@ struct ScoreCommand: ParsableCommand {
       end-of-sequence token after them, or all but the first token of a {"text"} row. \
       Rows with an "instruction" go through --template, by default the adapter's.
 
-      With an adapter that has a head, rows are {"text","label"}, {"text","text_pair","label"}, \
+      With an adapter that has a head, or a model that has one of its own, rows are {"text","label"}, {"text","text_pair","label"}, \
       {"ids","label"}, or a table of GLUE; the loss is the mean over the rows, and the measures of \
       the head's task are told.
 
@@ -116,7 +116,7 @@ struct ScoreCommand: ParsableCommand {
     options.overlong = maxLength == nil ? .error : .cut
     options.caller = .options
     options.format = format
-    options.head = adapter?.head?.spec
+    options.head = adapter?.head?.spec ?? loaded.ownHead
     let rows = try DataSet(
       path: data,
       options: options,

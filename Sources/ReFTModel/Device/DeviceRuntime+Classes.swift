@@ -1,68 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
-// The model's own head for classes: logits, losses and gradients of texts by their first tokens.
+// The model's own head for classes: logits of texts by their first tokens, and the way back from them. Any
+// device gives the hidden states; the head's few rows are the processor's.
 
 import CReFTKernels
 import Foundation
 import ReFTTensor
 
-extension ModelRuntime {
+extension DeviceRuntime {
   /// The logits of all classes for each sequence of a batch.
   ///
   /// - Parameters:
   ///   - batch: the sequences; its labels are not looked at.
   ///   - editor: edits hidden states; nil for the frozen model.
+  ///   - start: where to start instead of at the embeddings.
   /// - Returns: a row of logits for each sequence.
   /// - Throws: `usage` for a model without such a head, and as `loss`.
   public func classLogits(
     of batch: PackedBatch,
-    editor: (any HiddenStateEditor)?
+    editor: (any HiddenStateEditor)?,
+    from start: BlockInput? = nil
   ) throws -> [[Float]] {
     let head = try ownClassifier()
     var result: [[Float]] = []
-    try hiddenStates(of: batch, at: batch.firstTokens, editor: editor) { states in
-      result = head.logits(states, count: batch.segments.count, pool: pass.pool).rows
+    try hiddenStates(of: batch, at: batch.firstTokens, editor: editor, from: start) { states in
+      result = head.logits(states, count: batch.segments.count, pool: .shared).rows
     }
     return result
   }
 
-  /// The cross entropy in nats of each sequence's class, and the backward pass of scale times its sum,
-  /// which calls the editor's edits in reverse.
+  /// The same, and the backward pass of whatever is made of the logits, which calls the editor's edits
+  /// in reverse.
   ///
   /// - Parameters:
   ///   - batch: the sequences; its labels are not looked at.
-  ///   - classes: the right class of each.
   ///   - editor: edits hidden states, and takes their gradients.
-  ///   - scale: the derivative of the whole with respect to each sequence's loss.
-  /// - Returns: one number per sequence.
-  /// - Throws: `usage` for a model without such a head or a class that it does not know, and as `loss`.
-  public func classLossAndGradient(
+  ///   - start: where to start instead of at the embeddings.
+  ///   - slopes: the derivative of the whole by each logit, one row after the other, given the logits.
+  /// - Returns: a row of logits for each sequence.
+  /// - Throws: `usage` for a model without such a head, and as `loss`.
+  /// - Precondition: there are as many slopes as logits.
+  public func classLogitsAndGradient(
     of batch: PackedBatch,
-    classes: [Int],
     editor: any HiddenStateEditor,
-    scale: Float
-  ) throws -> [Float] {
+    from start: BlockInput? = nil,
+    slopes: (_ logits: [[Float]]) -> [Float]
+  ) throws -> [[Float]] {
     let head = try ownClassifier()
-    let width = head.output.weight.rows
-    guard classes.count == batch.segments.count,
-      classes.allSatisfy({ (0..<width).contains($0) })
-    else {
-      throw ReFTError.classOutOfRange(classes, texts: batch.segments.count, classes: width)
-    }
-    var losses: [Float] = []
-    try hiddenStatesAndGradient(of: batch, at: batch.firstTokens, editor: editor) {
+    var result: [[Float]] = []
+    try hiddenStatesAndGradient(of: batch, at: batch.firstTokens, editor: editor, from: start) {
       states,
       gradient in
-      let answers = head.logits(states, count: classes.count, pool: pass.pool)
-      var slopes: [Float] = []
-      for (row, own) in zip(answers.rows, classes) {
-        let largest = row.max() ?? 0
-        let total = row.reduce(0) { $0 + exp($1 - largest) }
-        losses.append(log(total) + largest - row[own])
-        slopes += row.indices.map { scale * (exp(row[$0] - largest) / total - ($0 == own ? 1 : 0)) }
-      }
-      if let gradient { head.goBack(slopes, answers.hidden, into: gradient, pool: pass.pool) }
+      let answers = head.logits(states, count: batch.segments.count, pool: .shared)
+      result = answers.rows
+      let slopes = slopes(answers.rows)
+      precondition(slopes.count == answers.rows.count * head.output.weight.rows)
+      if let gradient { head.goBack(slopes, answers.hidden, into: gradient, pool: .shared) }
     }
-    return losses
+    return result
   }
 
   private func ownClassifier() throws(ReFTError) -> ClassifierWeights {
