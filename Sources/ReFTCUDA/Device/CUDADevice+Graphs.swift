@@ -18,8 +18,7 @@ package final class CUDAGraph: @unchecked Sendable {
   }
 
   deinit {
-    context.bindThread()
-    _ = context.driver.cuStreamSynchronize(context.stream)
+    context.settle()
     _ = context.driver.cuGraphExecDestroy(handle)
     pool.endGraph(capture)
   }

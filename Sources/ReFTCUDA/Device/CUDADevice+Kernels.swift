@@ -60,14 +60,15 @@ extension CUDADevice {
     if sharedBytes > kernel.allowedSharedBytes { try allow(sharedBytes, kernel) }
     let (driver, stream, count) = (context.driver, context.stream, arguments.count)
     let slots = arguments.slots
-    // Pointers, and behind them the values that they lead to.
-    let status = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 64) { memory in
+    // Pointers with a null pointer behind the last, and then the values that they lead to.
+    let status = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 65) { memory in
       guard let base = memory.baseAddress else { return CUResult.outOfMemory }
       for index in 0..<count {
-        let value = base + 32 + index
+        let value = base + 33 + index
         value.initialize(to: slots[index])
         (base + index).initialize(to: UInt64(UInt(bitPattern: value)))
       }
+      (base + count).initialize(to: 0)
       let pointers = UnsafeMutableRawPointer(base)
         .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
       return driver.cuLaunchKernel(

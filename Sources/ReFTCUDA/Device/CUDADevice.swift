@@ -81,8 +81,7 @@ package final class CUDADevice: @unchecked Sendable {
   }
 
   deinit {
-    context.bindThread()
-    _ = context.driver.cuStreamSynchronize(context.stream)
+    context.settle()
     _ = libraries.products.cublasDestroy(products)
   }
 

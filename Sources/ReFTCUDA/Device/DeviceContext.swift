@@ -13,12 +13,20 @@ final class DeviceContext: @unchecked Sendable {
   let driver: CUDADriver
   let stream: CUHandle
   let pinnedRanges = PinnedRanges()
-  /// Whether launches are being recorded; set and read by the calls of the owner.
-  var isCapturing = false
+  /// Whether launches are being recorded, and the stream cannot be waited for.
+  private let capturing = Atomic<Bool>(false)
   private let device: Int32
   private let handle: CUHandle
-  /// The thread for which the context was made current last.
-  private let boundThread = Atomic<UInt>(0)
+  /// Its number among the contexts of this process: addresses are used again, numbers are not.
+  private let number: UInt = count.add(1, ordering: .relaxed).newValue
+
+  private static let count = Atomic<UInt>(0)
+  /// Where each thread keeps the number of the context that is current for it.
+  private static let current: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key, nil)
+    return key
+  }()
 
   /// Retains the context of a card, which other users of the process share, and makes a stream.
   ///
@@ -35,16 +43,16 @@ final class DeviceContext: @unchecked Sendable {
     var status = driver.cuCtxSetCurrent(context)
     if status == 0 { status = driver.cuStreamCreate(&stream, CUFlag.streamNonBlocking) }
     guard status == 0, let stream else {
+      pthread_setspecific(Self.current, nil)
       _ = driver.cuDevicePrimaryCtxRelease(device)
       throw .cudaFailed("making the card's stream", driver.failure(status))
     }
     self.stream = stream
-    boundThread.store(Self.thread, ordering: .relaxed)
+    pthread_setspecific(Self.current, UnsafeRawPointer(bitPattern: number))
   }
 
   deinit {
-    _ = driver.cuCtxSetCurrent(handle)
-    _ = driver.cuStreamSynchronize(stream)
+    settle()
     _ = driver.cuStreamDestroy(stream)
     _ = driver.cuDevicePrimaryCtxRelease(device)
   }
@@ -52,10 +60,20 @@ final class DeviceContext: @unchecked Sendable {
   /// Makes the context current for the calling thread, where it may not be.
   @inline(__always)
   func bindThread() {
-    let thread = Self.thread
-    guard boundThread.load(ordering: .relaxed) != thread else { return }
+    guard UInt(bitPattern: pthread_getspecific(Self.current)) != number else { return }
     _ = driver.cuCtxSetCurrent(handle)
-    boundThread.store(thread, ordering: .relaxed)
+    pthread_setspecific(Self.current, UnsafeRawPointer(bitPattern: number))
+  }
+
+  var isCapturing: Bool {
+    get { capturing.load(ordering: .relaxed) }
+    set { capturing.store(newValue, ordering: .relaxed) }
+  }
+
+  /// Waits for the stream before something is given up; what failed shows at the owner's next call.
+  func settle() {
+    bindThread()
+    if !isCapturing { _ = driver.cuStreamSynchronize(stream) }
   }
 
   /// Turns a result of the driver into an error that names what was being done.
@@ -68,6 +86,4 @@ final class DeviceContext: @unchecked Sendable {
     guard status != CUResult.success else { return }
     throw .cudaFailed(operation(), driver.failure(status), location: location())
   }
-
-  private static var thread: UInt { UInt(pthread_self()) }
 }

@@ -56,8 +56,7 @@ package final class PinnedMemory: @unchecked Sendable {
 
   /// Waits for what the stream does, since a copy may still be under way.
   deinit {
-    context.bindThread()
-    _ = context.driver.cuStreamSynchronize(context.stream)
+    context.settle()
     context.pinnedRanges.remove(base)
     _ = context.driver.cuMemFreeHost(base)
   }

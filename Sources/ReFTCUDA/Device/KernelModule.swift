@@ -27,8 +27,7 @@ package final class KernelModule: @unchecked Sendable {
   }
 
   deinit {
-    context.bindThread()
-    _ = context.driver.cuStreamSynchronize(context.stream)
+    context.settle()
     _ = context.driver.cuModuleUnload(handle)
   }
 

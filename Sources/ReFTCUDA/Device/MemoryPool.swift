@@ -46,8 +46,7 @@ final class MemoryPool: Sendable {
 
   /// Gives every free block back to the driver; blocks in use are none, since they hold the pool.
   deinit {
-    context.bindThread()
-    _ = context.driver.cuStreamSynchronize(context.stream)
+    context.settle()
     state.withLock { state in
       let recorded = state.recorded.values.flatMap { $0.map(\.address) }
       for address in state.free.values.flatMap({ $0 }) + recorded {
