@@ -115,7 +115,7 @@ let package = Package(
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTBenchmark", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
+        "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
         "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -208,7 +208,11 @@ let package = Package(
       dependencies: ["ReFTModel", "ReFTTensor", "ReFTText", "CReFTKernels", "_ReFTTestSupport"],
       swiftSettings: swift
     ),
-    .target(name: "CUDAEmulator", path: "Tests/_CUDAEmulator"),
+    .target(
+      name: "CUDAEmulator",
+      path: "Tests/_CUDAEmulator",
+      cSettings: [.unsafeFlags(["-O2"], .when(configuration: .debug))]
+    ),
     .testTarget(
       name: "ReFTCUDATests",
       dependencies: [

@@ -47,12 +47,18 @@ int cublasGetProperty(int type, int *value) {
 
 const char *cublasGetStatusName(int status) {
   switch (status) {
-    case OK: return "CUBLAS_STATUS_SUCCESS";
-    case ALLOC_FAILED: return "CUBLAS_STATUS_ALLOC_FAILED";
-    case INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
-    case EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
-    case NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
-    default: return "CUBLAS_STATUS unknown";
+    case OK:
+      return "CUBLAS_STATUS_SUCCESS";
+    case ALLOC_FAILED:
+      return "CUBLAS_STATUS_ALLOC_FAILED";
+    case INVALID_VALUE:
+      return "CUBLAS_STATUS_INVALID_VALUE";
+    case EXECUTION_FAILED:
+      return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case NOT_SUPPORTED:
+      return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default:
+      return "CUBLAS_STATUS unknown";
   }
 }
 
@@ -78,14 +84,19 @@ static float widen(const void *base, int type, size_t i) {
 static void narrow(void *base, int type, size_t i, float value) {
   unsigned bits;
   memcpy(&bits, &value, 4);
-  if (type == R_32F) ((float *)base)[i] = value;
-  else if (type == R_16F) ((_Float16 *)base)[i] = (_Float16)value;
-  else if (value != value) ((unsigned short *)base)[i] = 0x7fff;
-  else ((unsigned short *)base)[i] = (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  if (type == R_32F)
+    ((float *)base)[i] = value;
+  else if (type == R_16F)
+    ((_Float16 *)base)[i] = (_Float16)value;
+  else if (value != value)
+    ((unsigned short *)base)[i] = 0x7fff;
+  else
+    ((unsigned short *)base)[i] = (unsigned short)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 // A column-major matrix as packed floats of [columns, rows], transposed where asked.
-static float *packed(const void *base, int type, int rows, int columns, int stride, int transposes) {
+static float *packed(const void *base, int type, int rows, int columns, int stride,
+                     int transposes) {
   float *out = malloc(((size_t)rows * (size_t)columns + 1) * sizeof *out);
   for (size_t j = 0; out && j < (size_t)columns; j++) {
     for (size_t i = 0; i < (size_t)rows; i++) {

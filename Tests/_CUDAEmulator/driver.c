@@ -98,11 +98,20 @@ int cuDeviceGetName(char *name, int size, int device) {
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
   (void)device;
   switch (attribute) {
-    case 16: *value = 2; return CARD_SUCCESS;        // multiprocessors
-    case 75: *value = 8; return CARD_SUCCESS;        // capability, major
-    case 76: *value = 0; return CARD_SUCCESS;        // capability, minor
-    case 97: *value = 163 << 10; return CARD_SUCCESS;  // shared memory of a block
-    default: return CARD_INVALID_VALUE;
+    case 16:
+      *value = 2;
+      return CARD_SUCCESS;  // multiprocessors
+    case 75:
+      *value = 8;
+      return CARD_SUCCESS;  // capability, major
+    case 76:
+      *value = 0;
+      return CARD_SUCCESS;  // capability, minor
+    case 97:
+      *value = 163 << 10;
+      return CARD_SUCCESS;  // shared memory of a block
+    default:
+      return CARD_INVALID_VALUE;
   }
 }
 

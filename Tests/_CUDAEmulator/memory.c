@@ -26,8 +26,10 @@ static size_t behind(uint64_t address) {
   size_t low = 0, high = count;
   while (low < high) {
     size_t middle = (low + high) / 2;
-    if (table[middle].address <= address) low = middle + 1;
-    else high = middle;
+    if (table[middle].address <= address)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -167,7 +169,6 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *stream)
 int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void *stream) {
   int failure = card_enter("cuMemsetD8Async", CARD_INVALID_VALUE);
   if (failure || !card_holds(to, bytes)) return failure ? failure : CARD_INVALID_VALUE;
-  struct card_work work = {.run = run_set,
-                           .u.copy = {.to = to, .bytes = bytes, .value = value}};
+  struct card_work work = {.run = run_set, .u.copy = {.to = to, .bytes = bytes, .value = value}};
   return card_do(stream, &work);
 }

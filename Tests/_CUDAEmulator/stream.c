@@ -122,9 +122,12 @@ static int run_kernel(const struct card_work *work) {
   for (int i = 0; i < work->u.launch.count; i++) params[i] = &values[i];
   switch (reft_emulator_launch(work->u.launch.function, work->u.launch.grid, work->u.launch.block,
                                work->u.launch.shared_bytes, params)) {
-    case REFT_EMULATOR_OK: return CARD_SUCCESS;
-    case REFT_EMULATOR_BAD_LAUNCH: return CARD_INVALID_VALUE;
-    default: return CARD_LAUNCH_FAILED;
+    case REFT_EMULATOR_OK:
+      return CARD_SUCCESS;
+    case REFT_EMULATOR_BAD_LAUNCH:
+      return CARD_INVALID_VALUE;
+    default:
+      return CARD_LAUNCH_FAILED;
   }
 }
 

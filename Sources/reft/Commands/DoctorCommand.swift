@@ -24,7 +24,7 @@ struct DoctorCommand: ParsableCommand {
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
-  private struct Check: Encodable {
+  struct Check: Encodable {
     var name: String
     var good: Bool
     var found: String
@@ -35,10 +35,11 @@ struct DoctorCommand: ParsableCommand {
   }
 
   func run() throws {
-    let checks = [
-      program(), processor(), kernels(), threads(), memory(), models(), try catalogue(), worker(),
-      confinement(), python(),
-    ]
+    let checks =
+      [
+        program(), processor(), kernels(), threads(), memory(), models(), try catalogue(), worker(),
+        confinement(), python(),
+      ] + Self.cards()
     if common.json {
       try Output.json(Document(checks: checks))
     } else {
