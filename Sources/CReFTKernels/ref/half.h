@@ -2,7 +2,6 @@
  * Half precision by arithmetic: the specification of the processors' conversions. */
 #ifndef REFT_HALF_H
 #define REFT_HALF_H
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -30,14 +29,20 @@ static inline float reft_float_of_half(uint16_t half) {
 static inline uint16_t reft_half_of_float(float value) {
   uint32_t bits;
   memcpy(&bits, &value, 4);
-  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-  float magnitude = fabsf(value);
-  if (isnan(value)) return sign | 0x7e00;
-  if (magnitude >= 65520) return sign | 0x7c00;
-  if (magnitude < ldexpf(1, -14)) return sign | (uint16_t)nearbyintf(ldexpf(magnitude, 24));
-  int exponent;
-  float fraction = frexpf(magnitude, &exponent);
-  uint32_t mantissa = (uint32_t)nearbyintf(ldexpf(fraction, 11));
-  return sign | (uint16_t)(((uint32_t)(exponent + 14) << 10) + mantissa - 1024);
+  const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+  bits &= 0x7fffffff;
+  if (bits > 0x7f800000) return sign | 0x7e00;
+  /* From 65520 on. */
+  if (bits >= 0x477ff000) return sign | 0x7c00;
+  if (bits < 0x38800000) {
+    /* Below 2^-14: a sum with 1/2, whose last bit counts 2^-24, rounds as a subnormal half does. */
+    float sum;
+    memcpy(&sum, &bits, 4);
+    sum += 0.5f;
+    memcpy(&bits, &sum, 4);
+    return sign | (uint16_t)(bits - 0x3f000000);
+  }
+  bits += 0xfff + (bits >> 13 & 1);
+  return sign | (uint16_t)((bits - 0x38000000) >> 13);
 }
 #endif

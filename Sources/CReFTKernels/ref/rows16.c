@@ -205,10 +205,27 @@ static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
   return is_small ? piece_of_32(type, row, block) : piece_of_256(type, row, block);
 }
 
+// Puts the codes of 32 columns of row `r` where the layout has them, four at a time.
+static void place_codes(const piece_t* p, int in_nibbles, int r, uint8_t* q) {
+  uint32_t words[8];
+  memcpy(words, p->q, 32);
+  for (int c = 0; c < (in_nibbles ? 4 : 8); c++) {
+    uint32_t word = in_nibbles ? words[c] | words[c + 4] << 4 : words[c];
+    memcpy(q + c * 64 + r * 4, &word, 4);
+  }
+}
+
+static int has_gaps(const void* const rows[16]) {
+  for (int r = 0; r < REFT_DECODE_ROWS; r++) {
+    if (!rows[r]) return 1;
+  }
+  return 0;
+}
+
 void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out) {
   uint32_t layout = reft_rows16_layout(type);
   size_t bytes = reft_rows16_block_bytes(layout);
-  memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
+  if (has_gaps(rows)) memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
     uint16_t* scales = (uint16_t*)out;
     uint8_t* q = out + head_bytes(layout);
@@ -226,14 +243,7 @@ void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16
         scales[2 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[0]);
         scales[3 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[1]);
       }
-      for (int j = 0; j < 32; j++) {
-        int c = j / 4, t = j % 4;
-        if (has_nibbles(layout)) {
-          q[c % 4 * 64 + r * 4 + t] |= (uint8_t)(c < 4 ? p.q[j] : p.q[j] << 4);
-        } else {
-          q[c * 64 + r * 4 + t] = (uint8_t)p.q[j];
-        }
-      }
+      place_codes(&p, has_nibbles(layout), r, q);
     }
   }
 }

@@ -31,15 +31,15 @@ struct CacheLayout: Sendable {
   struct Group: Sendable {
     /// How many keys a row sees at most, its own among them.
     let window: Int
-    /// Bytes of a page.
-    fileprivate(set) var byteCount = 0
+    /// Bytes of a token's keys and values.
+    fileprivate(set) var tokenByteCount = 0
   }
 
   /// Where a block's keys lie in a page; its values follow.
   struct Place: Sendable {
     let group: Int
-    /// Bytes before them.
-    let offset: Int
+    /// Bytes before them, for each token of the page.
+    let tokenOffset: Int
   }
 
   let format: CacheFormat
@@ -48,8 +48,8 @@ struct CacheLayout: Sendable {
   private(set) var groups: [Group] = []
   private(set) var places: [Place] = []
 
-  /// Bytes of the keys, or of the values, of one head in a page.
-  var headByteCount: Int { CachePages.tokenCount * headSize * format.byteCount }
+  /// Bytes of a token's keys, or of its values, in one head.
+  var headTokenByteCount: Int { headSize * format.byteCount }
 
   init(_ model: FrozenModel, format: CacheFormat) {
     self.format = format
@@ -60,8 +60,8 @@ struct CacheLayout: Sendable {
       let known = groups.firstIndex { $0.window == window }
       if known == nil { groups.append(Group(window: window)) }
       let group = known ?? groups.count - 1
-      places.append(Place(group: group, offset: groups[group].byteCount))
-      groups[group].byteCount += 2 * heads * headByteCount
+      places.append(Place(group: group, tokenOffset: groups[group].tokenByteCount))
+      groups[group].tokenByteCount += 2 * heads * headTokenByteCount
     }
   }
 
@@ -75,24 +75,34 @@ struct CacheLayout: Sendable {
     return min(end, max(0, firstKey - size) / size)..<end
   }
 
-  /// Bytes of all pages of a sequence of `count` tokens.
+  /// Bytes of all pages of a sequence of `count` tokens, of which no more will come.
   func byteCount(count: Int, for purpose: MemoryPurpose) throws(ReFTError) -> Int {
     var sum = 0
     for (index, group) in groups.enumerated() {
-      let pages = pages(of: index, count: count).count
-      sum += try MemoryRoom.product(pages, group.byteCount, for: purpose)
+      let pages = pages(of: index, count: count)
+      let last = Self.tokenCount(ofPage: pages.upperBound - 1, capacity: count)
+      let tokens = (pages.count - 1) * CachePages.tokenCount + last
+      sum += try MemoryRoom.product(tokens, group.tokenByteCount, for: purpose)
     }
     return sum
   }
+
+  /// The tokens of a sequence's page: of the last one, as many panels as its capacity needs.
+  static func tokenCount(ofPage page: Int, capacity: Int) -> Int {
+    let panel = Int(REFT_CACHE_PANEL)
+    let rest = max(1, capacity) - page * CachePages.tokenCount
+    return min(CachePages.tokenCount, (rest + panel - 1) / panel * panel)
+  }
 }
 
-/// The keys and values of `CachePages.tokenCount` neighbouring tokens in the blocks of one group.
+/// The keys and values of neighbouring tokens in the blocks of one group: `CachePages.tokenCount`, or
+/// fewer in the last page that a sequence may have.
 ///
 /// Whoever holds a page keeps it; when nobody does, its memory goes back to where it came from.
 final class CachePage {
   let base: UnsafeMutableRawPointer
-  private let memory: FloatBuffer
-  private let group: Int
+  fileprivate let memory: FloatBuffer
+  fileprivate let group: Int
   private let origin: CachePages
 
   fileprivate init(_ memory: FloatBuffer, group: Int, of origin: CachePages) {
@@ -100,7 +110,7 @@ final class CachePage {
     base = UnsafeMutableRawPointer(memory.base)
   }
 
-  deinit { origin.takeBack(memory, group: group) }
+  deinit { origin.takeBack(self) }
 }
 
 /// Hands out the pages of one model's caches, and keeps those that came back for the next sequence.
@@ -116,6 +126,8 @@ public final class CachePages {
   public private(set) var heldCount = 0
   /// How many bytes these have.
   public private(set) var heldByteCount = 0
+  /// The most bytes that are handed out, whatever the system has.
+  package var byteLimit = Int.max
   private var free: [[FloatBuffer]]
 
   /// Prepares pages for a model.
@@ -132,29 +144,32 @@ public final class CachePages {
     for group in free.indices { free[group].removeAll() }
   }
 
-  /// A page whose numbers are anything.
+  /// A page for so many tokens, whose numbers are anything.
   ///
   /// - Throws: `inputOutput` when the system has no such memory.
-  func take(group: Int) throws(ReFTError) -> CachePage {
-    let byteCount = layout.groups[group].byteCount
+  func take(group: Int, tokens: Int) throws(ReFTError) -> CachePage {
+    let floats = tokens * layout.groups[group].tokenByteCount / 4
+    let purpose = MemoryPurpose(
+      "the keys and values of \(tokens) more tokens",
+      remedy: KVCache.remedy
+    )
+    guard heldByteCount <= byteLimit - 4 * floats else { throw .noMemory(4 * floats, for: purpose) }
     let memory: FloatBuffer
-    if let known = free[group].popLast() {
-      memory = known
+    let place =
+      free[group].lastIndex { $0.count == floats } ?? free[group].firstIndex { $0.count > floats }
+    if let place {
+      memory = free[group].remove(at: place)
     } else {
-      let purpose = MemoryPurpose(
-        "the keys and values of \(Self.tokenCount) more tokens",
-        remedy: KVCache.remedy
-      )
-      memory = try FloatBuffer(reserving: byteCount / 4, for: purpose, isStreamed: true)
+      memory = try FloatBuffer(reserving: floats, for: purpose, isStreamed: true)
     }
     heldCount += 1
-    heldByteCount += byteCount
+    heldByteCount += 4 * memory.count
     return CachePage(memory, group: group, of: self)
   }
 
-  fileprivate func takeBack(_ memory: FloatBuffer, group: Int) {
+  fileprivate func takeBack(_ page: CachePage) {
     heldCount -= 1
-    heldByteCount -= layout.groups[group].byteCount
-    free[group].append(memory)
+    heldByteCount -= 4 * page.memory.count
+    free[page.group].append(page.memory)
   }
 }

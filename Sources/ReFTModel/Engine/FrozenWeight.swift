@@ -12,6 +12,8 @@ package struct FrozenWeight: @unchecked Sendable {
   package let rows: Int
   package let columns: Int
   private let data: UnsafeRawPointer
+  /// Whether the rows lie in a mapped file, not in memory of the model's own.
+  private let isInFile: Bool
   /// Bytes from one row to the next.
   package let rowByteCount: Int
 
@@ -35,18 +37,37 @@ package struct FrozenWeight: @unchecked Sendable {
       )
     }
     let first = (slice?.first ?? 0) * tensor.type.byteCount(elements: columns)
-    self.init(type: tensor.type, rows: rows, columns: columns, data: base + first)
+    self.init(
+      type: tensor.type,
+      rows: rows,
+      columns: columns,
+      data: base + first,
+      isInFile: true
+    )
   }
 
   /// Rows that lie one after the other, in memory that the model keeps.
-  init(type: TensorType, rows: Int, columns: Int, data: UnsafeRawPointer) {
+  init(
+    type: TensorType,
+    rows: Int,
+    columns: Int,
+    data: UnsafeRawPointer,
+    isInFile: Bool = false
+  ) {
     (self.type, self.rows, self.columns, self.data) = (type, rows, columns, data)
+    self.isInFile = isInFile
     rowByteCount = type.byteCount(elements: columns)
   }
 
   /// Where `row` starts from `column` on; `column` is a multiple of the block size.
   package func address(row: Int, column: Int = 0) -> UnsafeRawPointer {
     data + row * rowByteCount + type.byteCount(elements: column)
+  }
+
+  /// Gives back the memory that reading the rows from their file filled; the next reader fills it again.
+  func letGo() {
+    guard isInFile else { return }
+    MappedFile.letGo(of: UnsafeRawBufferPointer(start: data, count: rows * rowByteCount))
   }
 
   /// Expands W[row, column..<column + count].

@@ -7,9 +7,10 @@ public import ReFTTensor
 /// Keys and values of all blocks for the tokens of one sequence, in pages.
 ///
 /// Its memory follows its tokens: pages come as they arrive, and go with the cache, when it is
-/// truncated, and, for blocks that see a window alone, once the window has passed them.
+/// truncated, and, for blocks that see a window alone, once the window has passed them. The last page
+/// holds no more than the capacity asks for.
 public final class KVCache {
-  static let remedy = "ask for fewer tokens, or for fewer texts at once"
+  package static let remedy = "ask for fewer tokens, or for fewer texts at once"
 
   /// How many tokens may be held at most.
   public let capacity: Int
@@ -57,7 +58,12 @@ public final class KVCache {
       let own = table[(place.group * mostPages)..<((place.group + 1) * mostPages)]
       blocks.initializeElement(
         at: index,
-        to: CachedBlock(pages: UnsafeBufferPointer(rebasing: own), place, origin.layout)
+        to: CachedBlock(
+          pages: UnsafeBufferPointer(rebasing: own),
+          capacity: capacity,
+          place,
+          origin.layout
+        )
       )
     }
   }
@@ -98,7 +104,8 @@ public final class KVCache {
     do throws(ReFTError) {
       for group in pages.indices {
         while pages[group].count < end {
-          let page = try origin.take(group: group)
+          let tokens = CacheLayout.tokenCount(ofPage: pages[group].count, capacity: capacity)
+          let page = try origin.take(group: group, tokens: tokens)
           table[group * mostPages + pages[group].count] = page.base
           pages[group].append(page)
         }
@@ -139,27 +146,28 @@ public final class KVCache {
 
 /// The keys and values of one block of a cache, for whoever holds the cache.
 struct CachedBlock {
-  fileprivate let pages: UnsafeBufferPointer<UnsafeMutableRawPointer?>
-  /// Bytes of a page before the block's keys.
-  fileprivate let offset: Int
-  fileprivate let heads: Int
-  /// Bytes of the keys of one head in a page.
-  fileprivate let headByteCount: Int
+  private let pages: UnsafeBufferPointer<UnsafeMutableRawPointer?>
+  /// The tokens of the last page.
+  private let lastPageTokens: Int
+  /// Bytes of a page before the block's keys, for each token of the page.
+  private let tokenOffset: Int
+  private let heads: Int
   /// Bytes of one key of one head.
-  fileprivate let tokenByteCount: Int
+  private let tokenByteCount: Int
   /// The format's number in reft_attention.h.
   let format: UInt32
 
   fileprivate init(
     pages: UnsafeBufferPointer<UnsafeMutableRawPointer?>,
+    capacity: Int,
     _ place: CacheLayout.Place,
     _ layout: CacheLayout
   ) {
     self.pages = pages
-    offset = place.offset
+    lastPageTokens = CacheLayout.tokenCount(ofPage: pages.count - 1, capacity: capacity)
+    tokenOffset = place.tokenOffset
     heads = layout.heads
-    headByteCount = layout.headByteCount
-    tokenByteCount = layout.headSize * layout.format.byteCount
+    tokenByteCount = layout.headTokenByteCount
     format = layout.format.raw
   }
 
@@ -175,11 +183,14 @@ struct CachedBlock {
   ///
   /// - Precondition: the position begins a panel, and the cache holds its page.
   func address(head: Int, position: Int) -> Address {
-    guard let page = pages[position / CachePages.tokenCount] else {
+    let index = position / CachePages.tokenCount
+    guard let page = pages[index] else {
       preconditionFailure("the keys of position \(position) have gone")
     }
+    let tokens = index == pages.count - 1 ? lastPageTokens : CachePages.tokenCount
+    let headByteCount = tokens * tokenByteCount
     let place = position % CachePages.tokenCount * tokenByteCount
-    let keys = page + offset + head * headByteCount + place
+    let keys = page + tokens * tokenOffset + head * headByteCount + place
     return Address(keys: keys, values: keys + heads * headByteCount)
   }
 

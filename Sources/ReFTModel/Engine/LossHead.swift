@@ -16,11 +16,10 @@ import ReFTTensor
 final class LossHead {
   private let model: FrozenModel
   private let head: LanguageHeadWeights
-  private let pool: ThreadPool
+  private let pass: Pass
+  private var pool: ThreadPool { pass.pool }
   /// Whether logits are products of split numbers, on matrix tiles.
   private let splits: Bool
-  private var splitRows = GrowingBuffer()
-  private var averages = GrowingBuffer()
   private var statistics = GrowingBuffer()
   private var floorBuffer = GrowingBuffer()
 
@@ -34,8 +33,12 @@ final class LossHead {
   /// Rows of W that are expanded at once.
   private static let chunk = 192
 
-  init(model: FrozenModel, head: LanguageHeadWeights, pool: ThreadPool, isExact: Bool) {
-    (self.model, self.head, self.pool) = (model, head, pool)
+  /// Prepares losses at the end of passes.
+  ///
+  /// The pass lends what its blocks hand each other, which nobody reads between the way forward and the
+  /// way back.
+  init(model: FrozenModel, head: LanguageHeadWeights, pass: Pass, isExact: Bool) {
+    (self.model, self.head, self.pass) = (model, head, pass)
     splits =
       !isExact
       && SplitProduct.fits(
@@ -54,7 +57,7 @@ final class LossHead {
   private func input(_ hidden: UnsafePointer<Float>, count n: Int) -> HeadInput {
     let d = model.configuration.hiddenSize
     guard splits else { return HeadInput(rows: hidden, count: n, tiles: nil) }
-    let memory = splitRows.floats(SplitProduct.Left.floats(rows: n, columns: d))
+    let memory = pass.memory.normed.floats(SplitProduct.Left.floats(rows: n, columns: d))
     let tiles = SplitProduct.Left(rows: n, columns: d, memory: memory)
     tiles.split(hidden, stride: d, pool: pool)
     return HeadInput(rows: hidden, count: n, tiles: tiles)
@@ -78,7 +81,7 @@ final class LossHead {
     guard n > 0 else { return [] }
     let d = model.configuration.hiddenSize
     let vocabulary = model.configuration.vocabularySize
-    let averages = gradient == nil ? nil : self.averages.floats(Self.partCount * n * d)
+    let averages = gradient == nil ? nil : pass.memory.hidden.floats(Self.partCount * n * d)
     let statistics = self.statistics.floats(Self.partCount * n * 3)
     let input = input(hidden, count: n)
     let floors = averages == nil ? nil : self.floors(labels: labels, input)

@@ -52,11 +52,12 @@ public final class ModelRuntime {
   ) {
     self.model = model
     cachePages = CachePages(model: model, format: precision.cacheFormat)
-    pass = Pass(model, pool: pool, decodePrecision: precision)
+    let pass = Pass(model, pool: pool, decodePrecision: precision)
     let isExact = precision == .float32
     lossHead = (try? model.languageHead()).map {
-      LossHead(model: model, head: $0, pool: pool, isExact: isExact)
+      LossHead(model: model, head: $0, pass: pass, isExact: isExact)
     }
+    self.pass = pass
   }
 
   /// What this runtime can do.

@@ -13,6 +13,8 @@ struct GrowingBuffer {
 
   mutating func floats(_ count: Int) -> UnsafeMutablePointer<Float> {
     if let buffer, buffer.count >= count { return buffer.base }
+    // What was there is not kept: it goes first, so that the two are never held at once.
+    buffer = nil
     // A little more than asked, since the next batch may be a little longer.
     let grown = FloatBuffer(count: count + count / 16)
     buffer = grown

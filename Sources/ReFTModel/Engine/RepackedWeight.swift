@@ -62,6 +62,8 @@ final class RepackedWeight: @unchecked Sendable {
           reft_rows16_repack(part.type.rawValue, weight.columns, rows, target)
         }
       }
+      // From here on tokens are decoded: two copies would be held where one is read.
+      part.letGo()
     }
     taskCount = tasks.count
     self.tasks = .allocate(capacity: tasks.count)

@@ -11,6 +11,9 @@ enum SplitProduct {
   private static let taskWidth = 96
   /// Rows of the input that stay in the second-level cache while a task goes over its panels.
   private static let rowBlock = 192
+  /// Floats of the left matrix that are split at once, unless its rows alone are more: 2 MiB, which
+  /// the second-level caches of two cores hold.
+  private static let leftFloats = 1 << 19
   /// Weights of fewer columns or rows go the way of float32.
   private static let smallest = 128
 
@@ -135,34 +138,28 @@ enum SplitProduct {
     accumulate: Bool,
     pool: ThreadPool
   ) {
-    let left = left(rows: m, columns: weight.columns)
-    left.split(x, stride: xStride, pool: pool)
-    let run = StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
-    pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
-      let first = task * taskWidth
-      let width = min(taskWidth, weight.rows - first)
-      let panels = panels(width: taskWidth, run: run)
-      let unpacked = ThreadScratch.floats(side * run, .unpackedRows)
-      for k in stride(from: 0, to: weight.columns, by: run) {
-        let length = min(run, weight.columns - k)
-        for column in stride(from: 0, to: width, by: side) {
-          let count = min(side, width - column)
-          for row in 0..<count {
-            let (part, partRow) = weight.locate(first + column + row)
-            part.expand(row: partRow, column: k, count: length, into: unpacked + row * length)
-          }
-          let panel = panels + column / side * (length / tileRun * tileBytes)
-          reft_split_columns(length, count, unpacked, length, panel)
+    let shape = Shape(
+      rows: m,
+      extent: weight.columns,
+      width: weight.rows,
+      taskWidth: taskWidth,
+      run: StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
+    )
+    multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
+      let unpacked = ThreadScratch.floats(side * shape.run, .unpackedRows)
+      for column in stride(from: 0, to: columns.count, by: side) {
+        let count = min(side, columns.count - column)
+        for row in 0..<count {
+          let (part, partRow) = weight.locate(columns.lowerBound + column + row)
+          part.expand(
+            row: partRow,
+            column: k.lowerBound,
+            count: k.count,
+            into: unpacked + row * k.count
+          )
         }
-        left.multiply(
-          k: k,
-          run: length,
-          width: width,
-          panels: panels,
-          y: y + first,
-          yStride: yStride,
-          accumulate: accumulate || k > 0
-        )
+        let panel = panels + column / side * (k.count / tileRun * tileBytes)
+        reft_split_columns(k.count, count, unpacked, k.count, panel)
       }
     }
   }
@@ -177,48 +174,94 @@ enum SplitProduct {
     dxStride: Int,
     pool: ThreadPool
   ) {
-    let left = left(rows: m, columns: weight.rows)
-    left.split(dy, stride: dyStride, pool: pool)
-    let taskWidth = max(taskWidth, weight.blockSize)
-    let run = StackedWeight.run(extent: weight.rows, blockSize: 1)
-    pool.run((weight.columns + taskWidth - 1) / taskWidth) { task in
-      let first = task * taskWidth
-      let width = min(taskWidth, weight.columns - first)
-      let panels = panels(width: taskWidth, run: run)
-      let even = ThreadScratch.floats(2 * taskWidth, .unpackedRows)
-      let odd = even + taskWidth
-      for k in stride(from: 0, to: weight.rows, by: run) {
-        let length = min(run, weight.rows - k)
-        let panelBytes = length / tileRun * tileBytes
-        for row in stride(from: 0, to: length, by: 2) {
-          for (offset, target) in [even, odd].enumerated() {
-            let (part, partRow) = weight.locate(k + row + offset)
-            part.expand(row: partRow, column: first, count: width, into: target)
-          }
-          let place = row / tileRun * tileBytes + row % tileRun / 2 * 64
-          reft_split_pair(width, even, odd, panels + place, panelBytes)
+    let shape = Shape(
+      rows: m,
+      extent: weight.rows,
+      width: weight.columns,
+      taskWidth: max(taskWidth, weight.blockSize),
+      run: StackedWeight.run(extent: weight.rows, blockSize: 1)
+    )
+    multiply(shape, dy, dyStride, dx, dxStride, accumulate: false, pool) { columns, k, panels in
+      let even = ThreadScratch.floats(2 * shape.taskWidth, .unpackedRows)
+      let odd = even + shape.taskWidth
+      let panelBytes = k.count / tileRun * tileBytes
+      for row in stride(from: 0, to: k.count, by: 2) {
+        for (offset, target) in [even, odd].enumerated() {
+          let (part, partRow) = weight.locate(k.lowerBound + row + offset)
+          part.expand(
+            row: partRow,
+            column: columns.lowerBound,
+            count: columns.count,
+            into: target
+          )
         }
-        left.multiply(
-          k: k,
-          run: length,
-          width: width,
-          panels: panels,
-          y: dx + first,
-          yStride: dxStride,
-          accumulate: k > 0
-        )
+        let place = row / tileRun * tileBytes + row % tileRun / 2 * 64
+        reft_split_pair(columns.count, even, odd, panels + place, panelBytes)
       }
     }
   }
 
-  /// Memory for a left matrix: the calling thread's, valid until its next call.
-  private static func left(rows: Int, columns: Int) -> Left {
-    let count = Left.floats(rows: rows, columns: columns)
-    return Left(
-      rows: rows,
-      columns: columns,
-      memory: ThreadScratch.floats(count, .activations)
+  /// The sizes of a product C[rows, width] = A[rows, extent] B.
+  private struct Shape {
+    let rows: Int
+    let extent: Int
+    let width: Int
+    /// Columns of C that one task computes.
+    let taskWidth: Int
+    /// How many of the extent are packed at once.
+    let run: Int
+
+    /// How many of the extent are split at once: whole runs, as many as the memory for them takes.
+    var slab: Int {
+      max(1, SplitProduct.leftFloats / Left.floats(rows: rows, columns: run)) * run
+    }
+  }
+
+  /// Fills panels with B[k, columns].
+  private typealias Packing = (
+    _ columns: Range<Int>,
+    _ k: Range<Int>,
+    _ panels: UnsafeMutablePointer<UInt8>
+  ) -> Void
+
+  /// C (+)= A B for a B that `pack` makes piece by piece, on the thread that uses it.
+  private static func multiply(
+    _ shape: Shape,
+    _ a: UnsafePointer<Float>,
+    _ aStride: Int,
+    _ c: UnsafeMutablePointer<Float>,
+    _ cStride: Int,
+    accumulate: Bool,
+    _ pool: ThreadPool,
+    pack: Packing
+  ) {
+    let memory = ThreadScratch.floats(
+      Left.floats(rows: shape.rows, columns: min(shape.slab, shape.extent)),
+      .activations
     )
+    for start in stride(from: 0, to: shape.extent, by: shape.slab) {
+      let end = min(shape.extent, start + shape.slab)
+      let left = Left(rows: shape.rows, columns: end - start, memory: memory)
+      left.split(a + start, stride: aStride, pool: pool)
+      pool.run((shape.width + shape.taskWidth - 1) / shape.taskWidth) { task in
+        let first = task * shape.taskWidth
+        let columns = first..<min(shape.width, first + shape.taskWidth)
+        let panels = panels(width: shape.taskWidth, run: shape.run)
+        for k in stride(from: start, to: end, by: shape.run) {
+          let range = k..<min(end, k + shape.run)
+          pack(columns, range, panels)
+          left.multiply(
+            k: k - start,
+            run: range.count,
+            width: columns.count,
+            panels: panels,
+            y: c + first,
+            yStride: cStride,
+            accumulate: accumulate || k > 0
+          )
+        }
+      }
+    }
   }
 
   private static func panels(width: Int, run: Int) -> UnsafeMutablePointer<UInt8> {

@@ -93,6 +93,20 @@ public final class MappedFile: @unchecked Sendable {
     return UnsafeRawBufferPointer(start: start, count: count)
   }
 
+  /// Lets the system take back the memory that reading some bytes of a mapped file filled; who reads
+  /// them again gets them from the file.
+  ///
+  /// - Parameter bytes: a part of a mapping that lives; pages that it fills only in part stay.
+  package static func letGo(of bytes: UnsafeRawBufferPointer) {
+    guard let start = bytes.baseAddress else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = start.alignedUp(toMultipleOf: page)
+    let end = (start + bytes.count).alignedDown(toMultipleOf: page)
+    guard first < end else { return }
+    // A system that refuses keeps what it has: more memory, the same bytes.
+    _ = madvise(UnsafeMutableRawPointer(mutating: first), end - first, MADV_DONTNEED)
+  }
+
   /// What happened to the mapped file since it was opened, in words; nil when nothing did.
   package var change: String? {
     var status = stat()

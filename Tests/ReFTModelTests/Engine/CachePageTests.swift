@@ -62,6 +62,23 @@ struct CachePageTests {
     #expect(pages.freeCount == 0)
   }
 
+  @Test("the last one that a cache may have is no larger than its capacity asks for")
+  func lastPage() throws {
+    let runtime = ModelRuntime(model: try Self.long())
+    let pages = runtime.cachePages
+    func byteCount(capacity: Int) throws -> Int {
+      let cache = try runtime.makeCache(capacity: capacity)
+      _ = try runtime.step([(cache, Array(Self.ids[..<capacity]))], editor: nil)
+      defer { pages.releaseFree() }
+      return pages.heldByteCount
+    }
+    let panel = try byteCount(capacity: 1)
+    // 64 tokens are a panel of the kernels.
+    for (capacity, panels) in [(64, 1), (65, 2), (256, 4), (257, 5), (640, 10), (700, 11)] {
+      #expect(try byteCount(capacity: capacity) == panels * panel, "\(capacity) tokens")
+    }
+  }
+
   @Test("go back when the step that took them fails")
   func failing() throws {
     let runtime = ModelRuntime(model: try Self.long())
@@ -102,6 +119,12 @@ struct CachePageTests {
       return Array(try runtime.step([(cache, [7])], editor: nil))
     }
     let expected = try [1, 70, 300].map(logits)
+    // A smaller last page has other places and the same bits.
+    for (count, before) in zip([1, 70, 300], expected) {
+      let cache = try runtime.makeCache(capacity: count + 1)
+      _ = try runtime.step([(cache, Array(Self.ids[..<count]))], editor: nil)
+      expectIdentical(Array(try runtime.step([(cache, [7])], editor: nil)), before, "\(count)")
+    }
     runtime.cachePages.releaseFree()
     var spoilt: KVCache? = try runtime.makeCache(capacity: 800)
     let sites = (0..<3).flatMap { block in
