@@ -3,7 +3,7 @@
 
 import Foundation
 public import ReFTModel
-import ReFTTensor
+public import ReFTTensor
 
 /// Measures generation with a model on this machine.
 public struct InferenceBenchmark {
@@ -31,9 +31,14 @@ public struct InferenceBenchmark {
   /// - Parameters:
   ///   - model: the frozen model.
   ///   - precision: of the activations of decoded tokens.
-  public init(model: FrozenModel, precision: DecodePrecision = .int16) {
+  ///   - pool: the threads that do the work.
+  public init(
+    model: FrozenModel,
+    precision: DecodePrecision = .int16,
+    pool: ThreadPool = .shared
+  ) {
     self.model = model
-    pass = ModelRuntime(model: model, precision: precision)
+    pass = ModelRuntime(model: model, precision: precision, pool: pool)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.
@@ -75,15 +80,15 @@ public struct InferenceBenchmark {
   ) throws -> Result {
     let caches = try (0..<sequences).map { _ in try pass.makeCache(capacity: past + tokens) }
     let prompt = promptTokens(past)
-    for cache in caches { _ = try pass.step([(cache, prompt)], editor: nil) }
+    let rewind = { for cache in caches { try self.rewind(cache, to: prompt) } }
     let run = {
-      for cache in caches { try cache.truncate(to: past) }
       for index in 0..<tokens {
         let token = prompt[index % prompt.count]
         _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
       }
     }
-    let seconds = try median(runs: runs, run)
+    let seconds = try median(runs: runs, before: rewind, run)
+    try rewind()
     let arithmetic = ModelArithmetic(model.configuration)
     let work = (0..<tokens).reduce(0.0) { $0 + arithmetic.decode(past: past + $1) }
     let count = tokens * sequences
@@ -95,6 +100,15 @@ public struct InferenceBenchmark {
       bytesPerSecond: Double(model.weightByteCount * tokens) / seconds,
       profile: try pass.profile(run)
     )
+  }
+
+  /// Leaves a cache with a prompt alone.
+  ///
+  /// Blocks with a window may have given back the keys that the prompt's end sees; then it is read again.
+  private func rewind(_ cache: KVCache, to prompt: [Int32]) throws {
+    if cache.count > prompt.count + CachePages.tokenCount { try cache.truncate(to: 0) }
+    if cache.count > 0 { return try cache.truncate(to: prompt.count) }
+    _ = try pass.step([(cache, prompt)], editor: nil)
   }
 
   /// The median seconds of decoded tokens with each of several editors, which take turns.
@@ -114,9 +128,8 @@ public struct InferenceBenchmark {
   ) throws -> [Double] {
     let cache = try pass.makeCache(capacity: past + tokens)
     let prompt = promptTokens(past)
-    _ = try pass.step([(cache, prompt)], editor: nil)
-    return try Self.medians(count: editors.count, runs: runs) { place in
-      try cache.truncate(to: past)
+    let rewind = { try self.rewind(cache, to: prompt) }
+    return try Self.medians(count: editors.count, runs: runs, before: rewind) { place in
       for index in 0..<tokens {
         let editor = try editors[place](past + index)
         _ = try pass.step([(cache, [prompt[index % prompt.count]])], editor: editor)
@@ -125,9 +138,18 @@ public struct InferenceBenchmark {
   }
 
   /// The median seconds of each of several works that take turns, after one turn that warms up.
+  ///
+  /// - Parameters:
+  ///   - count: how many works.
+  ///   - runs: how many turns each has.
+  ///   - prepare: comes before each turn, and does not count.
+  ///   - work: does the work of a number.
+  /// - Returns: seconds by number.
+  /// - Throws: what the works throw.
   package static func medians(
     count: Int,
     runs: Int,
+    before prepare: () throws -> Void = {},
     _ work: (_ place: Int) throws -> Void
   ) throws -> [Double] {
     var times = [[Double]](repeating: [], count: count)
@@ -135,6 +157,7 @@ public struct InferenceBenchmark {
       // Every other round the other way around, so that a drift of the machine favours nobody.
       for turn in 0..<count {
         let place = run % 2 == 0 ? turn : count - 1 - turn
+        try prepare()
         let start = DispatchTime.now().uptimeNanoseconds
         try work(place)
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
@@ -150,7 +173,11 @@ public struct InferenceBenchmark {
   }
 
   /// The median seconds of several runs after one that warms up.
-  private func median(runs: Int, _ body: () throws -> Void) throws -> Double {
-    try Self.medians(count: 1, runs: runs) { _ in try body() }[0]
+  private func median(
+    runs: Int,
+    before prepare: () throws -> Void = {},
+    _ body: () throws -> Void
+  ) throws -> Double {
+    try Self.medians(count: 1, runs: runs, before: prepare) { _ in try body() }[0]
   }
 }

@@ -90,6 +90,56 @@ import _ReFTTestSupport
     }
   }
 
+  /// The bytes of a page for the tokens of a short text.
+  private func shortPageByteCount(_ model: LoadedModel) throws -> Int {
+    let batch = try GenerationBatch(model: model)
+    try batch.submit(good()[0])
+    _ = batch.step()
+    #expect(batch.pages.heldCount == 1)
+    return batch.pages.heldByteCount
+  }
+
+  /// A text whose second page does not come: with its prompt, and in its midst.
+  @Test(
+    "since the system has no page for its keys leaves its neighbours their tokens",
+    arguments: [(440, 0), (250, 6)]
+  )
+  func noPage(promptCount: Int, written: Int) throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      var requests = good()
+      for index in requests.indices { requests[index].maxTokens = 20 }
+      let alone = try requests.map { try TextGenerator(model: model).generate([$0])[0].ids }
+      let ids = (0..<promptCount).map { Int32(5 + $0 * 31 % (TinyModel.vocabularySize - 5)) }
+      requests.insert(GenerationRequest(.ids(ids), maxTokens: 20, ignoresEnd: true), at: 2)
+      let batch = try GenerationBatch(model: model, size: 6)
+      // The five short texts have a quarter of a page each, the long one a whole page and not a bit more.
+      let limit = 9 * (try shortPageByteCount(model))
+      batch.pages.byteLimit = limit
+      for request in requests { try batch.submit(request) }
+      var results: [Int: [Int32]] = [:]
+      var failure: (number: Int, step: Int, error: ReFTError)?
+      var steps = 0
+      while !batch.isIdle {
+        steps += 1
+        for event in batch.step() {
+          if case .finished(let number, let result) = event { results[number] = result.ids }
+          if case .failed(let number, let error) = event {
+            #expect(failure == nil)
+            failure = (number, steps, error)
+          }
+        }
+        #expect(batch.pages.heldByteCount <= limit)
+      }
+      #expect(failure?.number == 2 && failure?.step == 1 + (written > 0 ? written + 1 : 0))
+      #expect(failure?.error.code == .inputOutput)
+      let message = failure?.error.message ?? ""
+      #expect(message.contains("keys and values of") && message.contains(KVCache.remedy))
+      #expect([0, 1, 3, 4, 5].map { results[$0] } == alone)
+      #expect(batch.pages.heldCount == 0)
+    }
+  }
+
   @Test("that is refused on submission changes nothing of the batch")
   func refused() throws {
     try withTemporaryDirectory { folder in

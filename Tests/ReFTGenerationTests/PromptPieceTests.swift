@@ -115,6 +115,45 @@ struct PromptPieceTests {
     }
   }
 
+  @Test("are read whole where a plugin looks at their rows together, in pieces where it does not")
+  func mixing() throws {
+    try withTemporaryDirectory { folder in
+      try Self.withModel { model in
+        for (promises, pieces) in [("0", 1), ("REFT_CAP_ROWWISE", 26)] {
+          let place = "\(folder)/\(promises)"
+          try FileManager.default.createDirectory(
+            atPath: place,
+            withIntermediateDirectories: true
+          )
+          _ = try CompiledPlugin.make(["MEAN": "1", "CAPS": promises], in: place)
+          var long = GenerationRequest(.ids(Self.ids(1201)), maxTokens: 4, ignoresEnd: true)
+          long.adapter = try Adapter.create(
+            specs: [
+              InterventionSpec(plugin: "plain", layers: [1], positions: try PositionRule("all"))
+            ],
+            model: model,
+            catalog: CompiledPlugin.catalog(of: place),
+            seed: 1
+          )
+          let alone = try TextGenerator(model: model).generate([long])[0].ids
+          let batch = try GenerationBatch(model: model, size: 2, promptTokensPerStep: 48)
+          try batch.submit(GenerationRequest(.ids(Self.ids(9)), maxTokens: 60, ignoresEnd: true))
+          _ = batch.step()
+          try batch.submit(long)
+          var (steps, end) = (0, 0)
+          var ids: [Int32]?
+          while !batch.isIdle {
+            steps += 1
+            for case .finished(1, let result) in batch.step() { (ids, end) = (result.ids, steps) }
+          }
+          // The first token comes with the last piece.
+          #expect(end == pieces + 3, "\(promises)")
+          if promises == "0" { #expect(ids == alone) }
+        }
+      }
+    }
+  }
+
   @Test("a cancelled request gives its pages back, in the midst of its prompt too")
   func cancel() throws {
     try Self.withModel { model in

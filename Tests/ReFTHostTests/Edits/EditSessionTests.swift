@@ -246,12 +246,7 @@ struct EditSessionTests {
     try withTemporaryDirectory { folder in
       let model = try LoadedModel(path: TinyModel().write(in: folder))
       _ = try CompiledPlugin.make(["MEAN": "1", "CAPS": "0"], in: folder)
-      let catalog = PluginCatalog(
-        extraPaths: [folder],
-        environment: [:],
-        executableFolder: "/nonexistent",
-        loader: { file, _ throws(ReFTError) in try InProcessLoader.load(file) }
-      )
+      let catalog = CompiledPlugin.catalog(of: folder)
       let mixing = try adapter([("plain", "all", [:])], model: model, catalog: catalog)
       let sequences = [
         SequenceEdit(adapter: mixing, start: 0, count: 3, promptLength: 3),

@@ -2,14 +2,16 @@
 // Small plugins that a test compiles itself, as an author would: one line of cc.
 
 import Foundation
-import ReFTHost
+public import ReFTHost
+import ReFTTensor
 import Testing
-import _ReFTTestSupport
 
 /// Compiles `Tests/Fixtures/loader/plugin.c` with macros that put one fault into it.
-enum CompiledPlugin {
+public enum CompiledPlugin {
   /// Compiles into a folder and returns the library's path.
-  static func make(
+  ///
+  /// - Throws: an issue when the compiler refuses.
+  public static func make(
     _ macros: [String: String] = [:],
     in folder: String,
     name: String = "plain.so",
@@ -32,13 +34,27 @@ enum CompiledPlugin {
   }
 
   /// Loads a file into this process.
-  static func load(_ path: String) throws -> Plugin {
+  ///
+  /// - Throws: what the loader throws.
+  public static func load(_ path: String) throws -> Plugin {
     let plugins = try InProcessLoader.load(PluginFile(path: path))
     return try #require(plugins.first)
   }
 
   /// Compiles and loads.
-  static func loaded(_ macros: [String: String] = [:], in folder: String) throws -> Plugin {
+  ///
+  /// - Throws: as `make` and `load`.
+  public static func loaded(_ macros: [String: String] = [:], in folder: String) throws -> Plugin {
     try load(try make(macros, in: folder))
+  }
+
+  /// A catalog of one folder whose plugins run in this process.
+  public static func catalog(of folder: String) -> PluginCatalog {
+    PluginCatalog(
+      extraPaths: [folder],
+      environment: [:],
+      executableFolder: "/nonexistent",
+      loader: { file, _ throws(ReFTError) in try InProcessLoader.load(file) }
+    )
   }
 }
