@@ -25,7 +25,7 @@ def ensure(path, script):
 
 def pyreft_train(settings, layers, epochs):
     """One training run of pyreft: tokens per second of its loop, and its peak memory."""
-    python = ensure(scratch() / "pyreft-venv/bin/python", "setup-pyreft.sh")
+    python = os.environ.get("REFT_BENCH_PYTHON") or ensure(scratch() / "pyreft-venv/bin/python", "setup-pyreft.sh")
     command = [python, str(HERE / "pyreft_train.py"), "--model", settings.model, "--data", settings.data,
                "--layers", layers, "--epochs", str(epochs), "--rows", str(settings.rows), "--threads", str(settings.threads)]
     made, _, peak = process.run_json(command)
@@ -48,14 +48,32 @@ def quantised(settings, kind):
     return str(path)
 
 
+def llama_builds(tool):
+    """The peer's builds of a program by name: with AMX tiles and without where a processor has them, else one."""
+    root = scratch() / "llama-cpp"
+    plain = ensure(root / "bin" / tool, "setup-llama-cpp.sh")
+    without = root / "bin-no-amx" / tool
+    return {"AMX": plain, "AVX-512": str(without)} if without.exists() else {"": plain}
+
+
+def best(samples, figure, more_is_better):
+    """The sample of the peer's better build, with the figures of all."""
+    choose = max if more_is_better else min
+    name = choose(samples, key=lambda one: samples[one][figure])
+    figures = {build: one[figure] for build, one in samples.items()}
+    return samples[name] if len(samples) == 1 else {**samples[name], "build": name, "builds": figures}
+
+
 def _llama_bench(settings, *options, model=None):
-    binary = ensure(scratch() / "llama-cpp/bin/llama-bench", "setup-llama-cpp.sh")
-    made, seconds, peak = process.run_json(
-        [binary, "-m", model or settings.model, "-t", str(settings.threads), "-o", "json", "-r", "3", *options]
-    )
-    one = made[0]
-    return {"tokens_per_second": one["avg_ts"], "seconds": seconds, "peak_rss_bytes": peak,
-            "versions": {"llama.cpp": one.get("build_commit")}}
+    samples = {}
+    for build, binary in llama_builds("llama-bench").items():
+        made, seconds, peak = process.run_json(
+            [binary, "-m", model or settings.model, "-t", str(settings.threads), "-o", "json", "-r", "3", *options]
+        )
+        one = made[0]
+        samples[build] = {"tokens_per_second": one["avg_ts"], "seconds": seconds, "peak_rss_bytes": peak,
+                          "versions": {"llama.cpp": one.get("build_commit")}}
+    return best(samples, "tokens_per_second", True)
 
 
 def llama_prefill(settings, model=None):
@@ -70,8 +88,19 @@ def llama_decode(settings, model=None):
 
 def llama_first_token(settings, warm_up):
     """Wall time of a whole llama-completion that makes one token of a 16-token prompt."""
-    binary = ensure(scratch() / "llama-cpp/bin/llama-completion", "setup-llama-cpp.sh")
-    command = [binary, "-m", settings.model, "-t", str(settings.threads), "-p", settings.prompt, "-n", "1",
-               "--temp", "0", "-no-cnv", "--no-display-prompt", "-c", "512"]
-    _, seconds, peak = process.run(command if warm_up else command + ["--no-warmup"])
-    return {"seconds": seconds, "peak_rss_bytes": peak}
+    return _llama_completion(settings, settings.model, settings.prompt, 1, warm_up)
+
+
+def llama_short(settings, model=None):
+    """Wall time of a whole llama-completion that makes 16 tokens after a prompt of 512, without its warm-up."""
+    return _llama_completion(settings, model or settings.model, settings.long_prompt, 16, False)
+
+
+def _llama_completion(settings, model, prompt, tokens, warm_up):
+    samples = {}
+    for build, binary in llama_builds("llama-completion").items():
+        command = [binary, "-m", model, "-t", str(settings.threads), "-p", prompt, "-n", str(tokens),
+                   "--temp", "0", "--ignore-eos", "-no-cnv", "--no-display-prompt", "-c", "512" if tokens == 1 else "1024"]
+        _, seconds, peak = process.run(command if warm_up else command + ["--no-warmup"])
+        samples[build] = {"seconds": seconds, "peak_rss_bytes": peak}
+    return best(samples, "seconds", False)

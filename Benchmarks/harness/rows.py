@@ -43,6 +43,15 @@ def _decode_of(model):
     return lambda s: {"llama.cpp": lambda: peers.llama_decode(s, model(s)), "reft": lambda: _decode(s, 1, model=model(s))}
 
 
+def _short_of(model):
+    """16 tokens after a prompt of 512, the whole program from its start to its end."""
+    return lambda s: {"llama.cpp": lambda: peers.llama_short(s, model(s)), "reft": lambda: reft.short(s, model(s))}
+
+
+# A wall time may be so much of the peer's.
+SHORT = {"figure": "seconds", "unit": "s", "reach": 0.625, "more_is_better": False}
+
+
 def _format(kind):
     return lambda s: peers.quantised(s, kind)
 
@@ -111,10 +120,12 @@ ROWS = {
                    "llama.cpp, no warm-up": lambda: peers.llama_first_token(s, False)},
         "seconds", "s", 0.5, False, 0.3,
     ),
+    "short": Row("16 tokens after a prompt of 512, whole program", _short_of(lambda s: s.model), **SHORT),
     "gemma-prefill": Row("Gemma 3 270M (Q4_K_M): prefill 512 tokens", _prefill_of(lambda s: s.gemma)),
     "gemma-decode": Row("Gemma 3 270M (Q4_K_M): decode after 512", _decode_of(lambda s: s.gemma)),
     **{f"prefill-{kind.lower()}": Row(f"{kind}: prefill 512 tokens", _prefill_of(_format(kind)), reach=1.6) for kind in FORMATS},
     **{f"decode-{kind.lower()}": Row(f"{kind}: decode after 512", _decode_of(_format(kind)), reach=1.5) for kind in FORMATS},
+    **{f"short-{kind.lower()}": Row(f"{kind}: 16 tokens after 512, whole program", _short_of(_format(kind)), **SHORT) for kind in FORMATS},
     "abi-train": Row("a training step through the plugin ABI, against the edit inlined", _abi("train"), "milliseconds", "ms", 1.01, False),
     "abi-decode": Row("a decode step through the plugin ABI, against the edit inlined", _abi("decode"), "milliseconds", "ms", 1.02, False),
 }
@@ -126,6 +137,6 @@ GROUPS = {
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
     "decode-batch": ["decode-batch", "decode-batch-int8", "decode-batch-short"],
     "gemma": ["gemma-prefill", "gemma-decode"],
-    "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "decode") for kind in FORMATS],
+    "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "decode", "short") for kind in FORMATS],
     "abi-overhead": ["abi-train", "abi-decode"],
 }

@@ -15,7 +15,7 @@ sys.path.insert(0, str(HERE))
 
 import run  # noqa: E402
 import table  # noqa: E402
-from harness import plot, process, results, rows  # noqa: E402
+from harness import peers, plot, process, results, rows  # noqa: E402
 
 
 def script(folder, name, body):
@@ -85,6 +85,51 @@ class RowTests(unittest.TestCase):
         done = subprocess.run([sys.executable, HERE / "run.py", "decode", "--model", "/nonexistent.gguf"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("no model at /nonexistent.gguf", done.stderr)
+
+    def test_a_budget_ends_a_run_and_another_one_goes_on(self):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log"
+            reft = script(folder, "reft", f"open({str(log)!r}, 'a').write('x')\nprint(json.dumps({{'tokens_per_second': 50.0}}))")
+            model = pathlib.Path(folder) / "m.gguf"
+            model.write_bytes(b"GGUF")
+            kept = pathlib.Path(folder) / "results.json"
+
+            def call(*options):
+                return subprocess.run(
+                    [sys.executable, HERE / "run.py", "decode-batch-short", "--reft", reft, "--model", model, "--results", kept,
+                     "--rounds", "2", *options], capture_output=True, text=True).returncode
+
+            self.assertEqual(call("--budget", "0.000001"), 75)
+            self.assertFalse(log.exists())
+            self.assertEqual(call("--resume"), 0)
+            self.assertEqual(len(log.read_text()), 4)
+            self.assertEqual(call("--resume"), 0)
+            self.assertEqual(len(log.read_text()), 4)
+            # Another program's rounds do not count.
+            pathlib.Path(reft).write_text(pathlib.Path(reft).read_text() + "\n# changed\n")
+            self.assertEqual(call("--resume"), 0)
+            self.assertEqual(len(log.read_text()), 8)
+
+    def test_a_row_that_fails_is_named_and_the_others_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            reft = script(folder, "reft", "if '8' in sys.argv and '16' not in sys.argv: sys.exit('error: no room')\n"
+                          "print(json.dumps({'tokens_per_second': 50.0}))")
+            model = pathlib.Path(folder) / "m.gguf"
+            model.write_bytes(b"GGUF")
+            done = subprocess.run(
+                [sys.executable, HERE / "run.py", "decode-batch", "--reft", reft, "--model", model, "--no-store", "--rounds", "1", "--json"],
+                capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no room", done.stderr)
+            document = json.loads(done.stdout)
+            self.assertEqual(list(document["rows"]), ["decode-batch-short"])
+            self.assertEqual(list(document["failures"]), ["decode-batch", "decode-batch-int8"])
+
+    def test_the_peer_counts_with_its_better_build(self):
+        samples = {"AMX": {"seconds": 2.0, "peak_rss_bytes": 5}, "AVX-512": {"seconds": 1.5, "peak_rss_bytes": 4}}
+        self.assertEqual(peers.best(samples, "seconds", False)["build"], "AVX-512")
+        self.assertEqual(peers.best(samples, "seconds", True)["builds"], {"AMX": 2.0, "AVX-512": 1.5})
+        self.assertEqual(peers.best({"": {"seconds": 1.0}}, "seconds", False), {"seconds": 1.0})
 
     def test_sides_alternate(self):
         order = []

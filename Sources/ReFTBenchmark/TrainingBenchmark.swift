@@ -4,7 +4,7 @@
 import Foundation
 public import ReFTHost
 public import ReFTModel
-import ReFTTensor
+public import ReFTTensor
 import ReFTTraining
 
 /// Measures training with a model on this machine.
@@ -52,11 +52,16 @@ public struct TrainingBenchmark {
 
   private let model: LoadedModel
   private let catalog: PluginCatalog
+  private let pool: ThreadPool
 
   /// Prepares measurements of a model with the plugins of a catalogue.
-  public init(model: LoadedModel, catalog: PluginCatalog) {
-    self.model = model
-    self.catalog = catalog
+  ///
+  /// - Parameters:
+  ///   - model: the model.
+  ///   - catalog: where the plugins of the edits are looked for.
+  ///   - pool: the threads that do the work.
+  public init(model: LoadedModel, catalog: PluginCatalog, pool: ThreadPool = .shared) {
+    (self.model, self.catalog, self.pool) = (model, catalog, pool)
   }
 
   /// Measures forward and backward passes.
@@ -65,7 +70,7 @@ public struct TrainingBenchmark {
   public func run(_ options: Options = Options()) throws -> Result {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = ModelRuntime(model: model.frozen)
+    let pass = ModelRuntime(model: model.frozen, pool: pool)
     let (batch, edits) = batch(options, adapter: adapter)
     let run = { (step: Int) in
       let session = try EditSession(
@@ -114,7 +119,7 @@ public struct TrainingBenchmark {
   ) throws -> (plugin: Double, inline: Double) {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = ModelRuntime(model: model.frozen)
+    let pass = ModelRuntime(model: model.frozen, pool: pool)
     let (batch, edits) = batch(options, adapter: adapter)
     let inline = inlineEditor(options, batch)
     let store = adapter.parameters

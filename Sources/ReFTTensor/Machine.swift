@@ -43,4 +43,10 @@ public enum Machine {
     }
     return (kibibytes ?? 0) * 1024
   }
+
+  /// Begins `peakResidentByteCount` anew with what is held now, where the system lets a process do so.
+  public static func forgetPeakResidentByteCount() {
+    // proc(5): "5" resets the peak. A system without it keeps counting from the process's start.
+    try? Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/self/clear_refs"))
+  }
 }

@@ -15,7 +15,8 @@ struct HelpTests {
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["adapter"], ["adapter", "info"], ["adapter", "import"], ["adapter", "export"], ["bench"],
     ["bench", "train"],
-    ["bench", "prefill"], ["bench", "decode"], ["bench", "precision"], ["bench", "abi"], ["doctor"],
+    ["bench", "prefill"], ["bench", "decode"], ["bench", "scaling"], ["bench", "precision"],
+    ["bench", "abi"], ["doctor"],
   ]
 
   @Test("is what was reviewed", arguments: commands)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the benchmarks count and compare, on a tiny model.
 
+import Foundation
 import ReFTBenchmark
 import ReFTHost
 import ReFTModel
@@ -77,6 +78,77 @@ struct BenchmarkTests {
       let through = try runtime.loss(batch, editor: session)
       expectClose(try runtime.loss(batch, editor: inline), through, tolerance: 1e-5)
       #expect(through != plain)
+    }
+  }
+
+  /// The tiny Gemma 3, whose window is 8, with room for more tokens than a cache can take back.
+  private func withWindowedModel(_ body: (FrozenModel) throws -> Void) throws {
+    try withTemporaryDirectory { folder in
+      let source = Fixture.path("tiny/gemma3")
+      for name in try FileManager.default.contentsOfDirectory(atPath: source) {
+        try FileManager.default.copyItem(atPath: "\(source)/\(name)", toPath: "\(folder)/\(name)")
+      }
+      let path = folder + "/config.json"
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      let wide = text.replacing(
+        "\"max_position_embeddings\": 128",
+        with: "\"max_position_embeddings\": 2048"
+      )
+      try #require(wide != text)
+      try wide.write(toFile: path, atomically: true, encoding: .utf8)
+      try body(FrozenModel(path: folder))
+    }
+  }
+
+  @Test("more decoded tokens than a cache with windows takes back are measured all the same")
+  func windowed() throws {
+    try withWindowedModel { model in
+      let benchmark = InferenceBenchmark(model: model)
+      let tokens = 2 * CachePages.tokenCount + 9
+      let result = try benchmark.decode(after: 20, tokens: tokens, sequences: 2, runs: 1)
+      #expect(result.tokens == 2 * tokens && result.tokensPerSecond > 0)
+      let seconds = try benchmark.compareDecoding(
+        after: 20,
+        tokens: tokens,
+        runs: 1,
+        editors: [{ _ in NoEdits() }]
+      )
+      #expect(seconds.count == 1 && seconds[0] > 0)
+    }
+  }
+
+  private final class NoEdits: HiddenStateEditor {
+    let sites: Set<Site> = []
+    let needsAllRows = false
+    let sharedPrefixLimit = Int.max
+
+    func edits(at site: Site) -> [any RowEdit] { [] }
+  }
+
+  @Test("numbers of threads are powers of two and all processors")
+  func threadCounts() {
+    #expect(ScalingBenchmark.threadCounts(processors: 1) == [1])
+    #expect(ScalingBenchmark.threadCounts(processors: 2) == [1, 2])
+    #expect(ScalingBenchmark.threadCounts(processors: 12) == [1, 2, 4, 8, 12])
+    #expect(ScalingBenchmark.threadCounts(processors: 16) == [1, 2, 4, 8, 16])
+  }
+
+  @Test("all works are measured with a number of threads")
+  func scaling() throws {
+    try withModel { model in
+      var options = ScalingBenchmark.Options()
+      (options.promptTokens, options.tokens, options.sequences, options.runs) = (30, 4, 2, 1)
+      (options.training.sequences, options.training.tokens) = (2, 12)
+      let benchmark = ScalingBenchmark(model: model, catalog: try BuiltPlugins.catalog())
+      for threads in [1, 3] {
+        let row = try benchmark.run(threads: threads, options)
+        #expect(row.threads == threads)
+        let rates = [
+          row.training.tokensPerSecond, row.prefill.tokensPerSecond, row.decode.tokensPerSecond,
+          row.batchTokensPerSecond, row.peaks.flops, row.peaks.bytesPerSecond,
+        ]
+        #expect(rates.allSatisfy { $0.isFinite && $0 > 0 }, "\(rates)")
+      }
     }
   }
 

@@ -20,10 +20,12 @@ struct BenchCommand: ParsableCommand {
         reft bench train --model smollm2-135m-instruct
         reft bench prefill --model smollm2-135m-instruct --tokens 512
         reft bench decode --model smollm2-135m-instruct --batch 8 --json
+        reft bench scaling --model smollm2-135m-instruct
         reft bench plugin loreft
       """,
     subcommands: [
-      Train.self, Prefill.self, Decode.self, Precision.self, ABI.self, PluginCalls.self,
+      Train.self, Prefill.self, Decode.self, Scaling.self, Precision.self, ABI.self,
+      PluginCalls.self,
     ]
   )
 
@@ -34,6 +36,13 @@ struct BenchCommand: ParsableCommand {
       throw ValidationError("--threads must be 1 to 256")
     }
     setenv("REFT_THREADS", String(threads), 1)
+  }
+
+  /// The limits of this machine, before the model is opened: reading memory is measured with more of it
+  /// than many a model has, which is not to count as the work's.
+  private static func peaks() -> Machine.Peaks {
+    defer { Machine.forgetPeakResidentByteCount() }
+    return Machine.measurePeaks()
   }
 
   /// What every measurement reports.
@@ -164,8 +173,8 @@ struct BenchCommand: ParsableCommand {
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
+      let peaks = BenchCommand.peaks()
       let loaded = try LoadedModel(path: model.path())
-      let peaks = Machine.measurePeaks()
       let result = try TrainingBenchmark(model: loaded, catalog: try plugins.catalog()).run(options)
       try report(
         "train",
@@ -200,8 +209,8 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
+      let peaks = BenchCommand.peaks()
       let loaded = try LoadedModel(path: model.path())
-      let peaks = Machine.measurePeaks()
       let result = try InferenceBenchmark(model: loaded.frozen).prefill(
         tokens: tokens,
         runs: `repeat`
@@ -251,8 +260,8 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
+      let peaks = BenchCommand.peaks()
       let loaded = try LoadedModel(path: model.path())
-      let peaks = Machine.measurePeaks()
       let result = try InferenceBenchmark(model: loaded.frozen, precision: precision.value).decode(
         after: context,
         tokens: tokens,
