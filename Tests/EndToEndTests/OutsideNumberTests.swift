@@ -95,6 +95,11 @@ struct OutsideNumberTests {
       says: "--threads must be 1 to 256"
     ),
     Case(
+      call: "bench scaling --model tiny.gguf --threads 1,\(largest)",
+      status: 64,
+      says: "must be numbers from 1 to 256"
+    ),
+    Case(
       call: "plugin info loreft --width \(largest)",
       status: 64,
       says: "--width is \(largest); it must be from 1 to 1048576"
@@ -176,7 +181,7 @@ struct OutsideNumberTests {
       #expect(tool.status == 74, "\(tool.errors)")
       #expect(
         tool.errors.hasPrefix(
-          "error: no memory for the keys and values of 60000002 tokens: 15360065536 bytes were asked "
+          "error: no memory for the keys and values of 60000002 tokens: 15360016384 bytes were asked "
             + "for and the system has not so many; ask for fewer tokens, or for fewer texts at once, "
             + "or free memory"
         ),

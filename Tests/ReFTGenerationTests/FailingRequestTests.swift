@@ -95,8 +95,9 @@ import _ReFTTestSupport
     let batch = try GenerationBatch(model: model)
     try batch.submit(good()[0])
     _ = batch.step()
-    #expect(batch.pages.heldCount == 1)
-    return batch.pages.heldByteCount
+    let pages = try #require(batch.pages)
+    #expect(pages.heldCount == 1)
+    return pages.heldByteCount
   }
 
   /// A text whose second page does not come: with its prompt, and in its midst.
@@ -115,7 +116,8 @@ import _ReFTTestSupport
       let batch = try GenerationBatch(model: model, size: 6)
       // The five short texts have a quarter of a page each, the long one a whole page and not a bit more.
       let limit = 9 * (try shortPageByteCount(model))
-      batch.pages.byteLimit = limit
+      let pages = try #require(batch.pages)
+      pages.byteLimit = limit
       for request in requests { try batch.submit(request) }
       var results: [Int: [Int32]] = [:]
       var failure: (number: Int, step: Int, error: ReFTError)?
@@ -129,14 +131,14 @@ import _ReFTTestSupport
             failure = (number, steps, error)
           }
         }
-        #expect(batch.pages.heldByteCount <= limit)
+        #expect(pages.heldByteCount <= limit)
       }
       #expect(failure?.number == 2 && failure?.step == 1 + (written > 0 ? written + 1 : 0))
       #expect(failure?.error.code == .inputOutput)
       let message = failure?.error.message ?? ""
       #expect(message.contains("keys and values of") && message.contains(KVCache.remedy))
       #expect([0, 1, 3, 4, 5].map { results[$0] } == alone)
-      #expect(batch.pages.heldCount == 0)
+      #expect(pages.heldCount == 0)
     }
   }
 
