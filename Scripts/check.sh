@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=(self-test format c-format shell headers leftovers links build plain-plugins abi
+steps=(self-test format c-format shell headers leftovers links cuda-kernels build plain-plugins abi
   test reference-kernels conformance tutorial stranger)
 long_steps=(docs sanitize coverage)
 build=(swift build -c release --build-tests --explicit-target-dependency-import-check error)
@@ -45,6 +45,15 @@ step_leftovers() {
 }
 
 step_links() { files '*.md' | xargs -0 Scripts/checks/links.sh; }
+
+# Kernels for cards compile for each of them, which needs no card; skipped where their compiler cannot
+# be had.
+step_cuda-kernels() {
+  local kernels status=0
+  mapfile -d '' kernels < <(files 'Sources/ReFTCUDA/Kernels/*.cu')
+  Scripts/checks/cuda-kernels.py "${kernels[@]}" || status=$?
+  [ "$status" -eq 75 ] || return "$status"
+}
 
 # Warnings are errors (Package.swift), and an import that no dependency declares is one too.
 step_build() { "${build[@]}"; }

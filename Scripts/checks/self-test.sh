@@ -54,6 +54,15 @@ printf '%s\n__attribute__((visibility("default"))) int more(void) { return 0; }\
 accepts "$checks/plain-plugins.sh" "$scratch/good.c"
 refuses "$checks/plain-plugins.sh" "$scratch/bad.c"
 
+printf 'extern "C" __global__ void f(int *x) { x[threadIdx.x] = 1; }\n' >"$scratch/good.cu"
+printf 'extern "C" __global__ void f(int *x) { x[thread] = 1; }\n' >"$scratch/bad.cu"
+status=0
+"$checks/cuda-kernels.py" "$scratch/good.cu" >/dev/null 2>&1 || status=$?
+if [ "$status" -ne 75 ]; then # 75: its compiler cannot be had
+  accepts "$checks/cuda-kernels.py" "$scratch/good.cu"
+  refuses "$checks/cuda-kernels.py" "$scratch/bad.cu"
+fi
+
 printf '%s\nfunc  f( ){ }\n' "$spdx" >"$scratch/format.swift"
 accepts swift format lint --strict --configuration .swift-format "$scratch/good.swift"
 refuses swift format lint --strict --configuration .swift-format "$scratch/format.swift"

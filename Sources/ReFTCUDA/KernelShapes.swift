@@ -36,6 +36,9 @@ package enum KernelShapes {
     return 2 * (attentionTile + step) * (head + 8) * 2 + 2 * step * 4
   }
 
+  /// Rows of a repacked quantised matrix: as many as the kernels read at once.
+  package static func packedRows(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
+
   /// Two tiles of 16 rows.
   private static func floatBytes(head: Int) -> Int { 2 * 16 * (head + 4) * 4 }
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of many queries, forward: out = softmax(score(q Kᵀ)) V, one block for 64 queries of a
-// sequence and one head. The softmax runs along (Milakov and Gimelshein, arXiv 1805.02867), so that
-// no score is kept (Dao, arXiv 2307.08691); a query's log-sum-exp is, for the way back.
+// Attention of many queries, forward: out = softmax(score(q Kᵀ)) V, one block
+// for 64 queries of a sequence and one head. The softmax runs along (Milakov
+// and Gimelshein, arXiv 1805.02867), so that no score is kept (Dao, arXiv
+// 2307.08691); a query's log-sum-exp is, for the way back.
 #include "attention.cuh"
 #include "numbers.cuh"
 
 #if REFT_ACT == 1
-// Keys of a step. Where heads are large queries stay in shared memory, else in registers.
+// Keys of a step. Where heads are large queries stay in shared memory, else in
+// registers.
 constexpr int KEYS = D <= 128 ? 64 : 32;
 constexpr bool QUERIES_IN_REGISTERS = D <= 128;
 
@@ -14,7 +16,8 @@ constexpr bool QUERIES_IN_REGISTERS = D <= 128;
 struct softmax_state {
   float most[2] = {LOWEST, LOWEST}, sum[2] = {0, 0};
 
-  // Scores (times log2 e) become weights; returns by how much what is there shrinks.
+  // Scores (times log2 e) become weights; returns by how much what is there
+  // shrinks.
   template <int N>
   __device__ __forceinline__ void step(float (&s)[N][4], float (&shrink)[2]) {
 #pragma unroll
@@ -24,15 +27,16 @@ struct softmax_state {
       for (int n = 0; n < N; n++) next = fmaxf(next, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
       next = fmaxf(next, __shfl_xor_sync(0xffffffffu, next, 1));
       next = fmaxf(next, __shfl_xor_sync(0xffffffffu, next, 2));
-      shrink[half] = exp2f(most[half] - next);
+      shrink[half] = power_of_two(most[half] - next);
       most[half] = next;
-      float total = 0;
+      // Where no key was seen yet, weights of unseen ones are zero all the
+      // same.
+      float base = next <= LOWEST ? 0 : next, total = 0;
 #pragma unroll
       for (int n = 0; n < N; n++) {
 #pragma unroll
         for (int j = 2 * half; j < 2 * half + 2; j++) {
-          // Unseen keys score lower than any that is seen.
-          s[n][j] = s[n][j] <= LOWEST ? 0 : exp2f(s[n][j] - next);
+          s[n][j] = power_of_two(s[n][j] - base);
           total += s[n][j];
         }
       }
@@ -41,7 +45,8 @@ struct softmax_state {
   }
 };
 
-// Products become scores times log2 e; LOWEST where a query does not see the key.
+// Products become scores times log2 e; LOWEST where a query does not see the
+// key.
 template <int N>
 __device__ __forceinline__ void finish_scores(float (&s)[N][4], const scoring &how, int position,
                                               int key, int total, bool is_masked) {
@@ -49,11 +54,16 @@ __device__ __forceinline__ void finish_scores(float (&s)[N][4], const scoring &h
   for (int n = 0; n < N; n++) {
 #pragma unroll
     for (int j = 0; j < 4; j++) {
-      s[n][j] = how.score(s[n][j]) * LOG2E;
-      if (is_masked) {
-        int of = position + j / 2 * 8, at = key + 8 * n + j % 2;
-        if (!how.sees(of, at, total)) s[n][j] = LOWEST;
-      }
+      s[n][j] = how.cap > 0 ? how.score(s[n][j]) * LOG2E : s[n][j] * (how.scale * LOG2E);
+    }
+  }
+  if (!is_masked) return;
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      int of = position + j / 2 * 8, at = key + 8 * n + j % 2;
+      if (!how.sees(of, at, total)) s[n][j] = LOWEST;
     }
   }
 }
@@ -128,8 +138,7 @@ __device__ __forceinline__ void attend(const act *queries, int query_stride, con
       bring_keys(key + KEYS);
     else
       copies_end();
-    bool is_masked =
-        key < how.first_key(position + count - 1) || key + KEYS > how.key_end(position, total);
+    bool is_masked = !how.all_see(position, position + count - 1, key, KEYS, total);
     finish_scores(scores, how, position + row, key + lane % 4 * 2, total, is_masked);
     state.step(scores, shrink);
 #pragma unroll

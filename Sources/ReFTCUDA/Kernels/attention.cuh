@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernels of attention share: whose keys a query sees, scores, and tiles in shared memory.
-// D is the size of a head rounded up to 16 (-DREFT_HEAD); what lies between is zero.
+// What the kernels of attention share: whose keys a query sees, scores, and
+// tiles in shared memory. D is the size of a head rounded up to 16
+// (-DREFT_HEAD); what lies between is zero.
 #include "numbers.cuh"
 
 constexpr int D = REFT_HEAD;
@@ -11,7 +12,8 @@ constexpr float LOG2E = 1.4426950408889634f, LOWEST = -1e30f;
 struct span {
   // Its rows, and the position of the first.
   int start, count, position;
-  // Keys before this one are rows 0, 1, … of keys and values, the others rows key_start, key_start
+  // Keys before this one are rows 0, 1, … of keys and values, the others rows
+  // key_start, key_start
   // + 1, ….
   int prefix;
   const act *keys, *values;
@@ -40,6 +42,12 @@ struct scoring {
   __device__ __forceinline__ bool sees(int position, int key, int total) const {
     return key >= first_key(position) && key < key_end(position, total);
   }
+  // Whether all queries at positions first … last see all keys key … key +
+  // count − 1.
+  __device__ __forceinline__ bool all_see(int first, int last, int key, int count,
+                                          int total) const {
+    return key >= first_key(last) && key + count <= key_end(first, total);
+  }
   // The score of a product, and d score / d product.
   __device__ __forceinline__ float score(float product) const {
     return cap > 0 ? cap * bounded(product * (scale / cap)) : product * scale;
@@ -62,10 +70,12 @@ __device__ __forceinline__ bool wide_rows(const act *p, int stride, int head_siz
 #if REFT_ACT == 1
 #include "tensor.cuh"
 
-// Numbers from a row of a tile to the next: 16 bytes more than it holds keep banks apart.
+// Numbers from a row of a tile to the next: 16 bytes more than it holds keep
+// banks apart.
 constexpr int PITCH = D + 8;
 
-// Starts to bring rows into a tile: row r from `row_of(r)`, zeros from `count` on.
+// Starts to bring rows into a tile: row r from `row_of(r)`, zeros from `count`
+// on.
 template <int ROWS, class F>
 __device__ __forceinline__ void bring(act *tile, F row_of, int count, int head_size, bool is_wide) {
   constexpr int RUNS = D / 8;
@@ -89,18 +99,21 @@ __device__ __forceinline__ void left_piece(unsigned (&a)[4], const act *tile, in
   int lane = threadIdx.x % 32;
   load_matrices(a, tile + (row + lane % 16) * PITCH + 16 * k + lane / 16 * 8);
 }
-// Those of two Bs whose columns are rows of a tile: 16 from `row` on, at column 16 k.
+// Those of two Bs whose columns are rows of a tile: 16 from `row` on, at column
+// 16 k.
 __device__ __forceinline__ void right_pieces(unsigned (&b)[4], const act *tile, int row, int k) {
   int lane = threadIdx.x % 32;
   load_matrices(b, tile + (row + lane % 8 + lane / 16 * 8) * PITCH + 16 * k + lane / 8 % 2 * 8);
 }
-// Those of two Bs whose rows are rows of a tile: 16 from `row` on, at 16 columns from `column` on.
+// Those of two Bs whose rows are rows of a tile: 16 from `row` on, at 16
+// columns from `column` on.
 __device__ __forceinline__ void row_pieces(unsigned (&b)[4], const act *tile, int row, int column) {
   int lane = threadIdx.x % 32;
   load_transposed(b, tile + (row + lane % 16) * PITCH + column + lane / 16 * 8);
 }
 
-// s[16, 8 N] = 16 rows of a tile from `row` on times the first 8 N rows of another, transposed.
+// s[16, 8 N] = 16 rows of a tile from `row` on times the first 8 N rows of
+// another, transposed.
 template <int N>
 __device__ __forceinline__ void score_products(float (&s)[N][4], const act *left, int row,
                                                const act *right) {
@@ -119,7 +132,8 @@ __device__ __forceinline__ void score_products(float (&s)[N][4], const act *left
   }
 }
 
-// out[16, columns] += p[16, 8 N] times the first 8 N rows of a tile, from `column` on.
+// out[16, columns] += p[16, 8 N] times the first 8 N rows of a tile, from
+// `column` on.
 template <int N, int COLUMNS>
 __device__ __forceinline__ void add_products(float (&out)[COLUMNS / 8][4], const float (&p)[N][4],
                                              const act *tile, int column) {
@@ -139,7 +153,8 @@ __device__ __forceinline__ void add_products(float (&out)[COLUMNS / 8][4], const
   }
 }
 
-// Writes a lane's numbers of one row: columns 8 n + 2 (lane % 4) and its neighbour.
+// Writes a lane's numbers of one row: columns 8 n + 2 (lane % 4) and its
+// neighbour.
 template <int N>
 __device__ __forceinline__ void put_row(act *row, const float (&x)[N][4], int half, float factor,
                                         int column, int head_size, bool is_wide) {

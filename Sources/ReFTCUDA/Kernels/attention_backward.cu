@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gradients of attention. With P the weights, dP = dO Vᵀ and dot = Σ O dO of a query's head: dS = P
-// (dP − dot) times the score's slope, dQ = dS K, dK = dSᵀ Q, dV = Pᵀ dO. P is computed again from
-// the log-sum-exp. Queries and keys have a kernel each, so that every sum has one owner and one
-// order.
+// Gradients of attention. With P the weights, dP = dO Vᵀ and dot = Σ O dO of a
+// query's head: dS = P (dP − dot) times the score's slope, dQ = dS K, dK = dSᵀ
+// Q, dV = Pᵀ dO. P is computed again from the log-sum-exp. Queries and keys
+// have a kernel each, so that every sum has one owner and one order.
 #include "attention.cuh"
 #include "numbers.cuh"
 
@@ -30,13 +30,31 @@ struct backward_inputs {
 // Rows of a step's tiles.
 constexpr int STEP = D <= 64 ? 64 : 32;
 
-// The weight of a product and d loss / d product: dP becomes the latter, the product the former.
-__device__ __forceinline__ void slope(float &product, float &dp, const scoring &how, bool sees,
-                                      float lse, float dot) {
-  float score = how.score(product);
-  float weight = sees ? exp2f((score - lse) * LOG2E) : 0;
-  product = weight;
-  dp = weight * (dp - dot) * how.slope(score);
+// Products become weights, and dP d loss / d product, of a tile whose columns
+// have lse and dots as given: by row and column of a lane's part. Rows and
+// columns that are not there are zeros, and stay so.
+template <class L, class S>
+__device__ __forceinline__ void slopes(float (&p)[STEP / 8][4], float (&dp)[STEP / 8][4],
+                                       const scoring &how, L statistics, bool is_masked, S sees) {
+#pragma unroll
+  for (int n = 0; n < STEP / 8; n++) {
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+      int row = j / 2 * 8, column = 8 * n + threadIdx.x % 4 * 2 + j % 2;
+      float2 s = statistics(row, column);
+      float weight, bend = how.scale;
+      if (how.cap > 0) {
+        float score = how.score(p[n][j]);
+        weight = power_of_two((score - s.x) * LOG2E);
+        bend = how.slope(score);
+      } else {
+        weight = power_of_two(p[n][j] * (how.scale * LOG2E) - s.x * LOG2E);
+      }
+      if (is_masked && !sees(row, column)) weight = 0;
+      p[n][j] = weight;
+      dp[n][j] = weight * (dp[n][j] - s.y) * bend;
+    }
+  }
 }
 
 __device__ __forceinline__ void query_gradients(const backward_inputs &in, const span &s, int first,
@@ -81,15 +99,10 @@ __device__ __forceinline__ void query_gradients(const backward_inputs &in, const
     float p[STEP / 8][4], dp[STEP / 8][4];
     score_products(p, queries, warp_row, keys);
     score_products(dp, gradients, warp_row, values);
-#pragma unroll
-    for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        int at = row + j / 2 * 8, of = key + 8 * n + lane % 4 * 2 + j % 2;
-        bool sees = at < count && how.sees(position + at, of, total);
-        slope(p[n][j], dp[n][j], how, sees, lse[j / 2], dots[j / 2]);
-      }
-    }
+    bool is_masked = !how.all_see(position, position + count - 1, key, STEP, total);
+    slopes(
+        p, dp, how, [&](int r, int) { return make_float2(lse[r / 8], dots[r / 8]); }, is_masked,
+        [&](int r, int column) { return how.sees(position + row + r, key + column, total); });
     add_products<STEP / 8, D>(sums, dp, keys, 0);
   }
 #pragma unroll
@@ -100,13 +113,14 @@ __device__ __forceinline__ void query_gradients(const backward_inputs &in, const
   }
 }
 
-// Adds what the queries of one sequence give to a tile's keys and values; `key` is the first key's
-// position.
+// Adds what the queries of one sequence give to a tile's keys and values; `key`
+// is the first key's position.
 template <bool WITH_KEYS, bool WITH_VALUES>
 __device__ __forceinline__ void add_queries(const backward_inputs &in, const span &s, int key,
-                                            int key_count, int head, const scoring &how, act *keys,
-                                            act *values, act *queries, act *gradients,
-                                            float (&dk)[D / 8][4], float (&dv)[D / 8][4]) {
+                                            int key_count, int tile_count, int head,
+                                            const scoring &how, act *keys, act *values,
+                                            act *queries, act *gradients, float (&dk)[D / 8][4],
+                                            float (&dv)[D / 8][4]) {
   float *lse = (float *)(gradients + STEP * PITCH), *dots = lse + STEP;
   int lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 * 16, row = warp_row + lane / 4;
   int total = s.total(), last = key + key_count - 1;
@@ -133,17 +147,19 @@ __device__ __forceinline__ void add_queries(const backward_inputs &in, const spa
     float p[STEP / 8][4], dp[STEP / 8][4];
     score_products(p, keys, warp_row, queries);
     if constexpr (WITH_KEYS) score_products(dp, values, warp_row, gradients);
+    if constexpr (!WITH_KEYS) {
 #pragma unroll
-    for (int n = 0; n < STEP / 8; n++) {
-#pragma unroll
-      for (int j = 0; j < 4; j++) {
-        int at = row + j / 2 * 8, of = 8 * n + lane % 4 * 2 + j % 2;
-        bool sees =
-            at < key_count && of < count && how.sees(s.position + first + of, key + at, total);
-        if constexpr (!WITH_KEYS) dp[n][j] = 0;
-        slope(p[n][j], dp[n][j], how, sees, lse[of], dots[of]);
-      }
+      for (int n = 0; n < STEP / 8; n++) dp[n][0] = dp[n][1] = dp[n][2] = dp[n][3] = 0;
     }
+    int of = s.position + first;
+    bool is_masked =
+        key_count < tile_count || !how.all_see(of, of + count - 1, key, key_count, total);
+    slopes(
+        p, dp, how, [&](int, int column) { return make_float2(lse[column], dots[column]); },
+        is_masked,
+        [&](int r, int column) {
+          return row + r < key_count && how.sees(of + column, key + row + r, total);
+        });
     if constexpr (WITH_VALUES) add_products<STEP / 8, D>(dv, p, gradients, 0);
     if constexpr (WITH_KEYS) add_products<STEP / 8, D>(dk, dp, queries, 0);
   }
@@ -172,12 +188,13 @@ __device__ __forceinline__ void key_gradients(const backward_inputs &in, const s
   float dk[D / 8][4] = {}, dv[D / 8][4] = {};
   for (int member = 0; member < group; member++) {
     int head = kv_head * group + member;
-    // Keys of a shared prefix, which is the first sequence, are the first ones of others too.
+    // Keys of a shared prefix, which is the first sequence, are the first ones
+    // of others too.
     for (int other = index; other < (index == 0 ? spans_count : index + 1); other++) {
       span t = spans[other];
       int seen = other == index ? count : min(count, t.prefix - key);
       if (seen <= 0) continue;
-      add_queries<WITH_KEYS, WITH_VALUES>(in, t, key, seen, head, how, keys, values, queries,
+      add_queries<WITH_KEYS, WITH_VALUES>(in, t, key, seen, count, head, how, keys, values, queries,
                                           gradients, dk, dv);
     }
   }
@@ -209,21 +226,30 @@ __device__ __forceinline__ void all_key_gradients(const backward_inputs &in, con
 }
 #else
 #include "attention_backward_float.cuh"
-#include "attention_float.cuh"
 #endif
 
-// dots[row, head] = Σ out · dout, a warp each.
+// dots[row, head] = Σ out · dout; a warp for each four of them, eight lanes
+// each.
 extern "C" __global__ void attention_dots(int rows, int heads, int head_size, const act *out,
                                           int out_stride, const act *dout, int dout_stride,
                                           float *dots) {
-  int index = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-  if (index >= rows * heads) return;
-  size_t row = index / heads, column = index % heads * head_size;
+  int index = (blockIdx.x * blockDim.x + threadIdx.x) / 8, lane = threadIdx.x % 8;
+  bool is_there = index < rows * heads;
+  size_t row = is_there ? index / heads : 0, column = is_there ? index % heads * head_size : 0;
   const act *x = out + row * out_stride + column, *y = dout + row * dout_stride + column;
   float sum = 0;
-  for (int j = threadIdx.x % 32; j < head_size; j += 32) sum += widen(x[j]) * widen(y[j]);
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) dots[index] = sum;
+  bool of_eight = (head_size | out_stride | dout_stride) % 8 == 0 && wide(out) && wide(dout);
+  in_runs(of_eight, [&](auto width) {
+    constexpr int W = decltype(width)::value;
+    for (int j = lane * W; j < head_size; j += 8 * W) {
+      float a[W], b[W];
+      load<W>(x + j, a);
+      load<W>(y + j, b);
+      for (int k = 0; k < W; k++) sum += a[k] * b[k];
+    }
+  });
+  for (int with = 4; with > 0; with >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, with);
+  if (is_there && lane == 0) dots[index] = sum;
 }
 
 // Takes one block for each tile (span, first query of its rows) and head.
@@ -241,8 +267,8 @@ extern "C" __global__ void __launch_bounds__(128)
                   dqueries, dstride);
 }
 
-// Takes one block for each tile (span, first key of the span's own rows) and key-value head. Spans
-// whose keys lie outside the pass's rows get no tile.
+// Takes one block for each tile (span, first key of the span's own rows) and
+// key-value head. Spans whose keys lie outside the pass's rows get no tile.
 extern "C" __global__ void __launch_bounds__(128)
     attention_backward_keys(const act *queries, int query_stride, const span *spans,
                             int spans_count, const int2 *tiles, int heads, int kv_heads,

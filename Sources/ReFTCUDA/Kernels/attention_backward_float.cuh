@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients of attention in float; who does what is in attention_float.cuh.
+#include "attention_float.cuh"
 
 __device__ __forceinline__ void query_gradients(const backward_inputs &in, const span &s, int first,
                                                 int head, int kv_head, scoring how, act *dqueries,
@@ -35,8 +36,8 @@ __device__ __forceinline__ void query_gradients(const backward_inputs &in, const
   }
 }
 
-// Adds what the queries of one sequence give to a thread's key; `low` is the first key of the
-// block's half.
+// Adds what the queries of one sequence give to a thread's key; `low` is the
+// first key of the block's half.
 __device__ __forceinline__ void add_queries(const backward_inputs &in, const span &s, int low,
                                             int key, bool is_there, int head, const scoring &how,
                                             const float (&k)[OWN], const float (&v)[OWN],
@@ -86,7 +87,8 @@ __device__ __forceinline__ void all_key_gradients(const backward_inputs &in, con
     take(k, s.keys + place + kv_head * size, size, is_there);
     take(v, s.values + place + kv_head * size, size, is_there);
     for (int head = kv_head * group; head < (kv_head + 1) * group; head++) {
-      // Keys of a shared prefix, which is the first sequence, are the first ones of others too.
+      // Keys of a shared prefix, which is the first sequence, are the first
+      // ones of others too.
       for (int other = index; other < (index == 0 ? spans_count : index + 1); other++) {
         span t = spans[other];
         if (other != index && t.prefix <= low) continue;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention in float, without tensor cores: four threads share a query or a key, each with a
-// quarter of the head's numbers in runs of four. A block does its 64 rows in two halves of 32.
+// Attention in float, without tensor cores: four threads share a query or a
+// key, each with a quarter of the head's numbers in runs of four. A block does
+// its 64 rows in two halves of 32.
 
 constexpr int OWN = D / 4, STEP = 16, PITCH = D + 4;
 
-// A thread's quarter of a row; zeros behind the head's end and for rows that are not there.
+// A thread's quarter of a row; zeros behind the head's end and for rows that
+// are not there.
 __device__ __forceinline__ void take(float (&x)[OWN], const float *row, int head_size,
                                      bool is_there) {
   int part = threadIdx.x % 4;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// GGUF's blocks of numbers, as ggml defines them: which number stands at a place of a block. All
-// fields are bytes, since blocks lie at odd addresses.
+// GGUF's blocks of numbers, as ggml defines them: which number stands at a
+// place of a block. All fields are bytes, since blocks lie at odd addresses.
 #include "numbers.cuh"
 
 __device__ __forceinline__ float half_at(const unsigned char *p) {
   return float_of_half((unsigned short)(p[0] | p[1] << 8));
 }
 
-// 32 numbers: d, then codes; the low halves of 16 bytes are numbers 0 … 15, the high ones 16 … 31.
+// 32 numbers: d, then codes; the low halves of 16 bytes are numbers 0 … 15, the
+// high ones 16 … 31.
 __device__ __forceinline__ int nibble_at(const unsigned char *codes, int j) {
   return j < 16 ? codes[j] & 15 : codes[j - 16] >> 4;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of one new token per sequence over its cache, in `splits` parts that are joined
-// afterwards. How many there are does not depend on positions, so that a recorded graph of launches
-// stays right.
+// Attention of one new token per sequence over its cache, in `splits` parts
+// that are joined afterwards. How many there are does not depend on positions,
+// so that a recorded graph of launches stays right.
 #include "numbers.cuh"
 
 constexpr int D = REFT_HEAD;
-// Lanes that share a key, eight numbers each; keys that a warp reads at once, and in a row.
+// Lanes that share a key, eight numbers each; keys that a warp reads at once,
+// and in a row.
 constexpr int LANES = D <= 16 ? 2 : D <= 32 ? 4 : D <= 64 ? 8 : D <= 128 ? 16 : 32;
 constexpr int KEYS = 32 / LANES, STEPS = 4, WARPS = 4, MOST_HEADS = 4;
 constexpr float LOWEST = -1e30f;
@@ -20,8 +21,8 @@ __device__ __forceinline__ void head_run(const act *head, int column, int head_s
   }
 }
 
-// The softmax of one query head so far: the lane's eight numbers, the largest score and the sum of
-// weights.
+// The softmax of one query head so far: the lane's eight numbers, the largest
+// score and the sum of weights.
 struct running {
   float out[8], most, sum;
 
@@ -79,7 +80,8 @@ __device__ __forceinline__ void attend(const decode_inputs &in, const float (&q)
   }
 }
 
-// What the lanes of a warp and then the warps of the block have, together; written by the first.
+// What the lanes of a warp and then the warps of the block have, together;
+// written by the first.
 __device__ __forceinline__ void join_block(running r, float *part, int head_size) {
   __shared__ float shared[WARPS][D + 2];
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32, column = lane % LANES * 8;
@@ -131,9 +133,9 @@ __device__ __forceinline__ void decode_heads(const decode_inputs &in, const act 
   }
 }
 
-// parts[sequence, head, split]: head_size sums, the largest score, the sum of weights. Grid
-// (splits, kv_heads, sequences). The new token's own key is in the cache already, at
-// positions[sequence].
+// parts[sequence, head, split]: head_size sums, the largest score, the sum of
+// weights. Grid (splits, kv_heads, sequences). The new token's own key is in
+// the cache already, at positions[sequence].
 extern "C" __global__ void __launch_bounds__(128)
     attention_decode(const act *queries, int stride, int sequences, int heads, int kv_heads,
                      int head_size, float scale, float cap, int window, act *const *keys,
@@ -158,7 +160,8 @@ extern "C" __global__ void __launch_bounds__(128)
   }
 }
 
-// out[sequence, head · head_size …] = the parts together. Grid (heads, sequences).
+// out[sequence, head · head_size …] = the parts together. Grid (heads,
+// sequences).
 extern "C" __global__ void attention_decode_join(int heads, int head_size, int splits,
                                                  const float *parts, act *out, int out_stride) {
   int head = blockIdx.x, sequence = blockIdx.y, width = head_size + 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GGUF's blocks as activations: out[i] for i < count, eight numbers a thread. Counts are multiples
-// of a block's size, or of anything for the plain formats.
+// GGUF's blocks as activations: out[i] for i < count, eight numbers a thread.
+// Counts are multiples of a block's size, or of anything for the plain formats.
 #include "blocks.cuh"
 #include "numbers.cuh"
 

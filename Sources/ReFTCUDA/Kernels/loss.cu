@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of logits: softmax cross entropy with its gradient, the finish of logits for
-// sampling, and the largest. Logits are float; z = cap tanh((logit + bias) / cap), or logit + bias
-// without a cap.
+// What becomes of logits: softmax cross entropy with its gradient, the finish
+// of logits for sampling, and the largest. Logits are float; z = cap
+// tanh((logit + bias) / cap), or logit + bias without a cap.
 #include "numbers.cuh"
 
 // Logits are turned where they are read.
@@ -22,8 +22,9 @@ struct finish {
   }
 };
 
-// loss = log Σ exp z − z[label]; dlogits = scale (softmax z − onehot) d z / d logit. The maximum
-// and the sum run along (Milakov and Gimelshein, arXiv 1805.02867).
+// loss = log Σ exp z − z[label]; dlogits = scale (softmax z − onehot) d z / d
+// logit. The maximum and the sum run along (Milakov and Gimelshein, arXiv
+// 1805.02867).
 template <int W>
 __device__ void cross_entropy_row(int vocabulary, const float *logits, finish turn, int label,
                                   float scale, float *loss, act *dlogits, float *parts) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[N, rows] (+)= x[N, cols] Wᵀ (+ bias) for few rows of x (N = 1 … 8, -DREFT_N): a block reads
-// four rows of W once, at the memory's rate.
+// y[N, rows] (+)= x[N, cols] Wᵀ (+ bias) for few rows of x (N = 1 … 8,
+// -DREFT_N): a block reads four rows of W once, at the memory's rate.
 #include "matvec.cuh"
 #include "numbers.cuh"
 

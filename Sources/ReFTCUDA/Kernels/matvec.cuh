@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a product of a matrix and few rows: one block has sums for four rows of W and N rows
-// of x.
+// The end of a product of a matrix and few rows: one block has sums for four
+// rows of W and N rows of x.
 #include "numbers.cuh"
 
 constexpr int N = REFT_N, ROWS = 4, THREADS = 128;

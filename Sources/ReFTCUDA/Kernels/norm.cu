@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RMSNorm (kind 0) and LayerNorm (kind 1) of rows, one block each, and of heads, one warp each;
-// forward and backward. Statistics are those of the float row, computed again on the way back.
+// RMSNorm (kind 0) and LayerNorm (kind 1) of rows, one block each, and of
+// heads, one warp each; forward and backward. Statistics are those of the float
+// row, computed again on the way back.
 #include "numbers.cuh"
 
 // What a row is normalised with: y = (x − mean) · inverse · weight + bias.
@@ -60,8 +61,9 @@ __device__ void norm_row(G group, int d, int kind, const S *x, const float *weig
   }
 }
 
-// With u = (x − mean) s and g = dy · weight: dx = s (g − mean(g) − u mean(g u)), where RMSNorm has
-// neither mean. dx = that, or dx += that; `rounded` takes it too, in an activation's format.
+// With u = (x − mean) s and g = dy · weight: dx = s (g − mean(g) − u mean(g
+// u)), where RMSNorm has neither mean. dx = that, or dx += that; `rounded`
+// takes it too, in an activation's format.
 template <int W, class S, class T, class D, class G>
 __device__ void norm_row_backward(G group, int d, int kind, const S *x, const float *weight,
                                   float eps, const T *dy, D *dx, bool accumulates, act *rounded) {
@@ -131,8 +133,8 @@ extern "C" __global__ void norm_add(int rows, int d, int kind, const float *x, c
   norm_in_float(rows, d, kind, x, weight, bias, eps, stream, out);
 }
 
-// gradient += d norm / d x, at row pick[i] for row i of dy; `copy` takes the sum too, at the same
-// rows.
+// gradient += d norm / d x, at row pick[i] for row i of dy; `copy` takes the
+// sum too, at the same rows.
 extern "C" __global__ void norm_backward(int rows, int d, int kind, const float *x, const int *pick,
                                          const float *weight, float eps, const act *dy,
                                          float *gradient, act *copy) {
@@ -163,7 +165,8 @@ extern "C" __global__ void norm_backward_float(int rows, int d, int kind, const 
   });
 }
 
-// In place, each of `groups` runs of `size` numbers of a row, from column `offset` on.
+// In place, each of `groups` runs of `size` numbers of a row, from column
+// `offset` on.
 extern "C" __global__ void head_norm(int rows, int stride, int offset, int groups, int size,
                                      int kind, const float *weight, const float *bias, float eps,
                                      act *x) {
@@ -177,7 +180,8 @@ extern "C" __global__ void head_norm(int rows, int stride, int offset, int group
   });
 }
 
-// gradient = d head_norm / d bare, in place; `bare` are the heads as they were before.
+// gradient = d head_norm / d bare, in place; `bare` are the heads as they were
+// before.
 extern "C" __global__ void head_norm_backward(int rows, int groups, int size, int kind,
                                               const act *bare, int bare_stride, int bare_offset,
                                               const float *weight, float eps, act *gradient,

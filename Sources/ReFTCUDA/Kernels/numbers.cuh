@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers of activations, their reading and writing in runs, and sums in a fixed order. With
-// -DREFT_ACT=0 an activation is a float, with 1 a bfloat16, whose bits lie in an unsigned short.
+// The numbers of activations, their reading and writing in runs, and sums in a
+// fixed order. With -DREFT_ACT=0 an activation is a float, with 1 a bfloat16,
+// whose bits lie in an unsigned short.
 
 #if REFT_ACT == 1
 typedef unsigned short act;
@@ -52,6 +53,18 @@ __device__ __forceinline__ float float_of_half(unsigned short bits) {
 #endif
 }
 
+// 2^x to within two units in the last place; results too small for normal
+// floats are zero.
+__device__ __forceinline__ float power_of_two(float x) {
+#ifdef REFT_EMULATED
+  return exp2f(x);
+#else
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#endif
+}
+
 __device__ __forceinline__ void narrow(float x, float &out) {
   out = x;
 }
@@ -59,7 +72,8 @@ __device__ __forceinline__ void narrow(float x, unsigned short &out) {
   out = bfloat16_of(x);
 }
 
-// Runs of W neighbouring numbers: 8, at addresses that 16 divides, or 1, anywhere.
+// Runs of W neighbouring numbers: 8, at addresses that 16 divides, or 1,
+// anywhere.
 template <int W>
 __device__ __forceinline__ void load(const float *from, float (&x)[W]) {
   if constexpr (W == 8) {
@@ -122,7 +136,8 @@ __device__ __forceinline__ bool wide(const void *p) {
   return ((size_t)p & 15) == 0;
 }
 
-// f(row, column) for each run of W numbers of a [rows, width] matrix, by all threads of the grid.
+// f(row, column) for each run of W numbers of a [rows, width] matrix, by all
+// threads of the grid.
 template <int W, class F>
 __device__ __forceinline__ void each_run(int rows, int width, F f) {
   unsigned of_row = (unsigned)width / W, total = (unsigned)rows * of_row;
@@ -144,8 +159,8 @@ __device__ __forceinline__ float warp_max(float x) {
   return x;
 }
 
-// Sums over a block of whole warps, through 32 floats of shared memory; every thread gets the same
-// bits.
+// Sums over a block of whole warps, through 32 floats of shared memory; every
+// thread gets the same bits.
 __device__ __forceinline__ float block_sum(float x, float *parts) {
   x = warp_sum(x);
   __syncthreads();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rotation of queries and keys by their position (Su et al., arXiv 2104.09864); sign −1 turns
-// back.
+// The rotation of queries and keys by their position (Su et al., arXiv
+// 2104.09864); sign −1 turns back.
 #include "numbers.cuh"
 
 // Turns one run of W pairs whose cosines and sines alternate in `angles`.
@@ -45,8 +45,9 @@ __device__ void rotate_neighbours(int rows, int stride, int heads, int head_size
   });
 }
 
-// Turns the first `width` numbers of each of `heads` heads that begin at column `offset`; the table
-// has for each position the cosine and the sine of each pair.
+// Turns the first `width` numbers of each of `heads` heads that begin at column
+// `offset`; the table has for each position the cosine and the sine of each
+// pair.
 extern "C" __global__ void rotate(int rows, int stride, int offset, int heads, int head_size,
                                   int width, int halves, const int *positions, const float *table,
                                   float sign, act *x) {

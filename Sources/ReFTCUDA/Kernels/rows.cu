@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows: embeddings, gathering and scattering for edits, copies between formats, sums and biases.
-// Grids of any size do; strides, offsets and widths count numbers.
+// Rows: embeddings, gathering and scattering for edits, copies between formats,
+// sums and biases. Grids of any size do; strides, offsets and widths count
+// numbers.
 #include "numbers.cuh"
 
-// stream[row] = scale · table[ids[row]] + position_rows[first_position + positions[row]] +
-// type_rows[types[row]].
+// stream[row] = scale · table[ids[row]] + position_rows[first_position +
+// positions[row]] + type_rows[types[row]].
 extern "C" __global__ void embed(int rows, int d, const int *ids, const int *positions,
                                  const int *types, const act *table, float scale,
                                  const act *position_rows, int first_position,
@@ -55,7 +56,8 @@ extern "C" __global__ void gather_act(int n, int width, const int *rows, const a
   gather(n, width, rows, x, stride, offset, out);
 }
 
-// x[rows[i]] = in[i], or old[i] + strength · (in[i] − old[i]). No row may be there twice.
+// x[rows[i]] = in[i], or old[i] + strength · (in[i] − old[i]). No row may be
+// there twice.
 template <class T>
 __device__ void scatter(int n, int width, const int *rows, const float *in, const float *old,
                         float strength, T *x, int stride, int offset) {
@@ -86,7 +88,8 @@ extern "C" __global__ void scatter_act(int n, int width, const int *rows, const 
   scatter(n, width, rows, in, old, strength, x, stride, offset);
 }
 
-// y[i] = x[pick[i]] for i < rows, from columns `offset` on; both may be of either format.
+// y[i] = x[pick[i]] for i < rows, from columns `offset` on; both may be of
+// either format.
 template <class S, class T>
 __device__ void copy(int rows, int width, const int *pick, const S *x, int stride, int offset,
                      T *y) {

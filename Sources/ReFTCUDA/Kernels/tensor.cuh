@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A warp's products on tensor cores, m16n8k16 of bfloat16 with float sums, the loading of their
-// pieces from shared memory, and copies into it that do not wait. The emulated forms do the same
-// lane by lane.
+// A warp's products on tensor cores, m16n8k16 of bfloat16 with float sums, the
+// loading of their pieces from shared memory, and copies into it that do not
+// wait. The emulated forms do the same lane by lane.
 //
-// Of A (16 × 16) lane l has rows l / 4 and l / 4 + 8, of B (16 × 8) column l / 4, of C (16 × 8) the
-// rows of A; and in each of these the neighbours 2 (l % 4), 2 (l % 4) + 1, in A and B besides those
-// 8 further.
+// Of A (16 × 16) lane l has rows l / 4 and l / 4 + 8, of B (16 × 8) column l /
+// 4, of C (16 × 8) the rows of A; and in each of these the neighbours 2 (l %
+// 4), 2 (l % 4) + 1, in A and B besides those 8 further.
 #include "numbers.cuh"
 
 #ifdef REFT_EMULATED
@@ -49,7 +49,8 @@ __device__ __forceinline__ unsigned shared_address(const void *p) {
 }
 #endif
 
-// Four 8 × 8 matrices; lanes 8m … 8m + 7 name the rows of matrix m, 16 bytes each.
+// Four 8 × 8 matrices; lanes 8m … 8m + 7 name the rows of matrix m, 16 bytes
+// each.
 __device__ __forceinline__ void load_matrices(unsigned (&r)[4], const void *row) {
 #ifdef REFT_EMULATED
   emulated_matrices(r, row, false);
@@ -80,14 +81,16 @@ __device__ __forceinline__ void multiply_add(float (&c)[4], const unsigned (&a)[
   emulated_mma(c, a, b0, b1);
 #else
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, "
+      "%2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #endif
 }
 
-// 16 bytes into shared memory, or zeros; there after `copies_done` and a barrier.
+// 16 bytes into shared memory, or zeros; there after `copies_done` and a
+// barrier.
 __device__ __forceinline__ void copy_later(void *to, const void *from, bool is_there) {
 #ifdef REFT_EMULATED
   *(uint4 *)to = is_there ? *(const uint4 *)from : make_uint4(0, 0, 0, 0);
