@@ -56,6 +56,14 @@ final class CardNumbers {
     }
   }
 
+  /// Whole numbers as the kernels' int.
+  convenience init(integers: [Int]) { self.init(values: integers.map(Int32.init)) }
+
+  /// Room for results; what is there is NaN.
+  convenience init(room count: Int, _ format: Activations = .float32) {
+    self.init([Float](repeating: .nan, count: count), format)
+  }
+
   deinit { base.deallocate() }
 
   var pointer: UnsafeMutableRawPointer { base + Self.margin }
@@ -99,7 +107,10 @@ extension Float {
 /// What a kernel is given.
 enum CardArgument {
   case numbers(CardNumbers?)
+  /// Memory from one of its numbers on.
+  case part(CardNumbers, from: Int)
   case int(Int)
+  case long(Int)
   case float(Float)
 }
 
@@ -126,10 +137,29 @@ struct EmulatedKernels {
   /// Runs one kernel, and looks that it kept within its memory.
   func run(
     _ name: String,
-    grid: (Int, Int) = (2, 1),
+    grid: (Int, Int, Int) = (2, 1, 1),
     block: Int = 64,
     sharedBytes: Int = 0,
     _ arguments: CardArgument...,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    try run(
+      name,
+      grid: grid,
+      block: block,
+      sharedBytes: sharedBytes,
+      arguments,
+      sourceLocation: sourceLocation
+    )
+  }
+
+  /// The same with the arguments as a list.
+  func run(
+    _ name: String,
+    grid: (Int, Int, Int),
+    block: Int,
+    sharedBytes: Int,
+    _ arguments: [CardArgument],
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let function = try #require(reft_emulator_function(module, name), "no kernel '\(name)'")
@@ -140,6 +170,10 @@ struct EmulatedKernels {
       switch argument {
       case .numbers(let numbers):
         cell.storeBytes(of: numbers?.pointer, as: UnsafeMutableRawPointer?.self)
+      case .part(let numbers, let first):
+        let place = numbers.pointer + first * (numbers.format == .float32 ? 4 : 2)
+        cell.storeBytes(of: place, as: UnsafeMutableRawPointer.self)
+      case .long(let value): cell.storeBytes(of: Int64(value), as: Int64.self)
       case .int(let value): cell.storeBytes(of: Int32(value), as: Int32.self)
       case .float(let value): cell.storeBytes(of: value, as: Float.self)
       }
@@ -147,14 +181,21 @@ struct EmulatedKernels {
     var addresses = arguments.indices.map { Optional(UnsafeMutableRawPointer(cells + $0)) }
     let status = reft_emulator_launch(
       function,
-      [UInt32(grid.0), UInt32(grid.1), 1],
+      [UInt32(grid.0), UInt32(grid.1), UInt32(grid.2)],
       [UInt32(block), 1, 1],
       UInt32(sharedBytes),
       &addresses
     )
     #expect(status == 0, "\(name) ended with \(status)", sourceLocation: sourceLocation)
-    for case .numbers(let numbers?) in arguments {
-      #expect(numbers.isIntact, "\(name) wrote beside its memory", sourceLocation: sourceLocation)
+    for argument in arguments {
+      let numbers: CardNumbers?
+      switch argument {
+      case .numbers(let all): numbers = all
+      case .part(let all, _): numbers = all
+      case .int, .long, .float: numbers = nil
+      }
+      let isIntact = numbers?.isIntact ?? true
+      #expect(isIntact, "\(name) wrote beside its memory", sourceLocation: sourceLocation)
     }
   }
 }

@@ -46,7 +46,7 @@ struct EmulatorTests {
     )
     try kernels().run(
       "reverse",
-      grid: (2, 1),
+      grid: (2, 1, 1),
       block: 48,
       sharedBytes: 48 * 4,
       .int(96),
@@ -62,7 +62,7 @@ struct EmulatorTests {
   func shuffles() throws {
     let x = CardNumbers((0..<64).map(Float.init))
     let y = CardNumbers([Float](repeating: 0, count: 64))
-    try kernels().run("sums", grid: (1, 1), block: 64, .numbers(x), .numbers(y))
+    try kernels().run("sums", grid: (1, 1, 1), block: 64, .numbers(x), .numbers(y))
     let low = [Float](repeating: 496.5, count: 32)
     let high = [Float](repeating: 1520 + 32000 + 0.5, count: 32)
     #expect(y.floats == low + high)
