@@ -84,10 +84,9 @@ struct DeviceMemoryTests {
     #expect(try EmulatedCard.calls("cuMemFree_v2") > frees)
   }
 
-  @Test("a write behind a block is found when the card is waited for")
-  func overrun() throws {
+  @Test("work beside the memory that was taken is refused")
+  func beside() throws {
     let card = try EmulatedCard.open()
-    // 512 bytes are a block of their own size; the emulated card marks what is behind it.
     let memory = try card.allocate(512, for: "a block")
     let text = message { try card.zero(memory.pointer, 600) }
     #expect(text.contains("clearing 600 bytes on the card"))
