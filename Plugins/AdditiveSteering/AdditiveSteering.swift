@@ -58,6 +58,8 @@ final class AdditiveSteering: Intervention {
 
   let isDeterministic = true
 
+  func deviceForm(isTraining: Bool) -> DeviceForm? { DeviceForm.additive.with(floats: [alpha]) }
+
   func forward(_ call: ForwardCall) throws {
     let vector = call.parameter(0)
     for row in 0..<call.x.count {

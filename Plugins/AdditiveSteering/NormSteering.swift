@@ -33,6 +33,8 @@ final class NormSteering: Intervention {
 
   let isDeterministic = true
 
+  func deviceForm(isTraining: Bool) -> DeviceForm? { DeviceForm.norm.with(floats: [alpha]) }
+
   /// The lengths of h and u = h + α v, and u · g where there is a g; sums in double.
   private func measure(
     _ h: UnsafeBufferPointer<Float>,

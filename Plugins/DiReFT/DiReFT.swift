@@ -102,6 +102,11 @@ final class DiReFT: Intervention {
 
   var isDeterministic: Bool { dropout == 0 }
 
+  func deviceForm(isTraining: Bool) -> DeviceForm? {
+    guard !isTraining || dropout == 0 else { return nil }
+    return DeviceForm.direft(rank: edit.rank, activation: edit.activation)
+  }
+
   func forward(_ call: ForwardCall) throws {
     guard let scratch = call.context.scratch else { throw PluginError.invalid("no scratch memory") }
     let (projection, source, bias) = (call.parameter(0), call.parameter(1), call.parameter(2))

@@ -3,6 +3,7 @@
 // orthonormal rows; of these rows all, or those that the option `subspace` names. The ABI is spoken
 // by ../Shared/edit_plugin.h; the arithmetic is in edit.h.
 #include "../Shared/edit_plugin.h"
+#include "../Shared/low_rank_cuda.h"
 #include "edit.h"
 
 enum { P_ROTATE, P_WEIGHT, P_BIAS, P_COUNT };
@@ -140,6 +141,21 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
   }
 }
 
+// The edited directions, unless they are too many pieces for a program's numbers.
+static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
+  if (self->n_ranges > LOW_RANK_RANGES) return 0;
+  low_rank_cuda(out, edited(self), LOW_RANK_DIFFERENCE);
+  out->ints[PLACE_ACT] = (int32_t)self->act;
+  out->ints[PLACE_W] = P_WEIGHT;
+  out->ints[PLACE_B] = P_BIAS;
+  out->ints[PLACE_RANGES] = (int32_t)self->n_ranges;
+  for (int64_t i = 0; i < self->n_ranges; i++) {
+    out->ints[PLACE_RANGES + 1 + 2 * i] = (int32_t)self->ranges[i].first;
+    out->ints[PLACE_RANGES + 2 + 2 * i] = (int32_t)self->ranges[i].last;
+  }
+  return 1;
+}
+
 static const edit_t loreft = {.options = loreft_options,
                               .n_options = 5,
                               .setup = setup,
@@ -148,7 +164,8 @@ static const edit_t loreft = {.options = loreft_options,
                               .saved = saved,
                               .scratch = scratch,
                               .forward = forward,
-                              .backward = backward};
+                              .backward = backward,
+                              .cuda = cuda};
 
 EDIT_PLUGIN(loreft, "org.reft.loreft", loreft,
             "LoReFT: h + R^T (act(W h + b) - R h), R with orthonormal rows", 0);

@@ -8,6 +8,7 @@
 // The first three are the ablations of the ReFT paper (arXiv 2404.03592, appendix on other
 // interventions), the last is from AxBench (arXiv 2501.17148).
 #include "../Shared/edit_plugin.h"
+#include "../Shared/low_rank_cuda.h"
 
 enum { NOREFT, CONSREFT, LOBIREFT, REFT_R1 };
 enum { P_A, P_B, P_W, P_C };
@@ -147,11 +148,26 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
     rows_add_transposed(d, r, -1, row->params[P_A], de, row->dx);
 }
 
+static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
+  static const enum low_rank_kind kinds[] = {[NOREFT] = LOW_RANK_DIFFERENCE,
+                                             [CONSREFT] = LOW_RANK_SCALED,
+                                             [LOBIREFT] = LOW_RANK_CONSTANT,
+                                             [REFT_R1] = LOW_RANK_READOUT};
+  low_rank_cuda(out, self->r, kinds[self->kind]);
+  out->ints[PLACE_ACT] = (int32_t)self->act;
+  out->ints[PLACE_B] = P_B;
+  if (has_source(self)) out->ints[PLACE_W] = P_W;
+  if (has_bias(self)) out->ints[PLACE_C] = P_C;
+  if (self->kind == REFT_R1) out->ints[PLACE_TOP_K] = (int32_t)self->choice;
+  out->floats[0] = -1;  // consreft: b - A h
+  return 1;
+}
+
 #define LOW_RANK(kind_of_edit, list, count, read)                                                 \
   {                                                                                               \
     .kind = kind_of_edit, .options = list, .n_options = count, .setup = read,                     \
     .n_params = n_params, .param = param, .saved = saved, .scratch = scratch, .forward = forward, \
-    .backward = backward                                                                          \
+    .backward = backward, .cuda = cuda                                                            \
   }
 
 // LobiReFT has the first two options, ConsReFT the first alone.

@@ -6,6 +6,7 @@
 //   affine  e = (s - 1) a + t, number by number
 // Ablation of a direction: arXiv 2406.11717.
 #include "../Shared/edit_plugin.h"
+#include "../Shared/low_rank_cuda.h"
 
 enum { ABLATE, CLAMP, AFFINE };
 enum { P_V, P_SHIFT, P_SCALE };
@@ -111,11 +112,19 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
   rows_add_transposed(d, r, 1, row->params[P_V], da, row->dx);
 }
 
+static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
+  low_rank_cuda(out, self->r, LOW_RANK_SCALED);
+  if (self->kind != ABLATE) out->ints[PLACE_B] = P_SHIFT;
+  if (self->kind == AFFINE) out->ints[PLACE_S] = P_SCALE;
+  out->floats[0] = self->kind == CLAMP ? -1 : -self->strength;
+  return 1;
+}
+
 #define PROJECTION(kind_of_edit, list, count)                                                     \
   {                                                                                               \
     .kind = kind_of_edit, .options = list, .n_options = count, .setup = setup,                    \
     .n_params = n_params, .param = param, .saved = saved, .scratch = scratch, .forward = forward, \
-    .backward = backward                                                                          \
+    .backward = backward, .cuda = cuda                                                            \
   }
 
 // The affine edit has the first two of clamp's options.

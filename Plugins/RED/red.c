@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RED, representation editing (Wu et al. 2024, arXiv 2402.15179): y = s * h + b, number by number.
 #include "../Shared/edit_plugin.h"
+#include "red_cuda.h"
 
 enum { P_SCALE, P_BIAS };
 
@@ -42,6 +43,12 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
   for (int64_t j = 0; row->dx && j < self->d; j++) row->dx[j] = g[j] * s[j];
 }
 
+static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
+  (void)self;
+  red_cuda(out);
+  return 1;
+}
+
 static const edit_t red = {.options = red_options,
                            .n_options = 1,
                            .n_params = n_params,
@@ -49,7 +56,8 @@ static const edit_t red = {.options = red_options,
                            .saved = nothing,
                            .scratch = nothing,
                            .forward = forward,
-                           .backward = backward};
+                           .backward = backward,
+                           .cuda = cuda};
 
 EDIT_PLUGIN(red, "org.reft.red", red, "RED: s * h + b, number by number",
             REFT_CAP_AFFINE_IN_X | REFT_CAP_IDENTITY_INIT);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "reft_cuda.h"
 #include "reft_plugin.h"
 #include "rows.h"
 
@@ -65,6 +66,9 @@ struct edit {
   void (*forward)(const reft_instance_t* self, const edit_row_t* row);
   // dx may be g.
   void (*backward)(const reft_instance_t* self, const edit_row_t* row);
+  // Fills in the device form, but for dropout, with which there is none; 0: there is none. May be
+  // NULL.
+  int (*cuda)(const reft_instance_t* self, reft_cuda_program_t* out);
 };
 
 #define EDIT_OPTION(kind_of_option, text) \

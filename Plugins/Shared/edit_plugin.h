@@ -185,8 +185,23 @@ SHARED float* edit_gradient(const edit_row_t* row, uint32_t index) {
   return row->dparams ? row->dparams[index] : NULL;
 }
 
+/* ---- Extensions ---- */
+
+SHARED reft_status_t edit_program(reft_instance_t* self, uint32_t flags, reft_cuda_program_t* out) {
+  reft_cuda_program_t program = {.struct_size = out->struct_size < sizeof program
+                                                    ? out->struct_size
+                                                    : (uint32_t)sizeof program};
+  if (((flags & REFT_CALL_TRAINING) && self->dropout > 0) || !self->edit->cuda(self, &program))
+    return REFT_E_UNSUPPORTED;
+  memcpy(out, &program, program.struct_size);
+  return REFT_OK;
+}
+
+static const reft_cuda_t edit_cuda = {.struct_size = sizeof(reft_cuda_t), .program = edit_program};
+
 // Without dropout, numbers depend on x and the parameters alone, in training too.
 SHARED const void* edit_extension(reft_instance_t* self, const char* id) {
+  if (strcmp(id, REFT_CUDA_EXTENSION) == 0) return self->edit->cuda ? &edit_cuda : NULL;
   return self->dropout == 0 && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
 }
 

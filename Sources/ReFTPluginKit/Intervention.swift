@@ -42,6 +42,9 @@ public protocol Intervention: AnyObject {
   /// Whether numbers depend on x and the parameters alone, in training too: not on random numbers, nor
   /// on where a row comes from. False unless stated, which costs only speed.
   var isDeterministic: Bool { get }
+  /// Kernels for rows that stay on a CUDA card, the same at every call; nil where there are none, as for
+  /// training with random numbers. Nil unless stated, which costs only speed.
+  func deviceForm(isTraining: Bool) -> DeviceForm?
   /// Writes the edited rows to `call.y`, and to `call.saved` what `backward` needs.
   func forward(_ call: ForwardCall) throws
   /// Overwrites `call.dx` and adds to the parameter gradients.
@@ -57,6 +60,8 @@ extension Intervention {
   public var workspace: Workspace { Workspace() }
   /// No promise.
   public var isDeterministic: Bool { false }
+  /// No kernels.
+  public func deviceForm(isTraining: Bool) -> DeviceForm? { nil }
   /// Refuses, for plugins that serve inference only.
   public func backward(_ call: BackwardCall) throws {
     throw PluginError.unsupported("\(Self.id) has no backward")

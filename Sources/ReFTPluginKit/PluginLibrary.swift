@@ -82,7 +82,7 @@ private let slots: [Slot] = [
 ]
 
 /// One instance: the author's object, the host's services, and texts that live as long.
-private final class Instance {
+final class Instance {
   let intervention: any Intervention
   let host: UnsafePointer<reft_host_t>
   let infos: [reft_param_info_t]
@@ -183,7 +183,7 @@ private func describeOption(
 }
 
 /// Writes as much of an info as the receiver has room for; its `struct_size` stays what it was.
-private func copy<Info>(_ info: Info, to out: UnsafeMutablePointer<Info>, room: UInt32) {
+func copy<Info>(_ info: Info, to out: UnsafeMutablePointer<Info>, room: UInt32) {
   let size = min(Int(room), MemoryLayout<Info>.size)
   withUnsafeBytes(of: info) { source in
     let fields = source[4..<max(4, size)]
@@ -287,10 +287,14 @@ private func makeTable(_ type: any Intervention.Type, _ slot: Slot) -> reft_plug
     return REFT_OK
   }
   table.extension = { pointer, id in
-    guard let id, let instance = Instance.of(pointer), instance.intervention.isDeterministic,
-      String(cString: id) == "reft.deterministic/1"
-    else { return nil }
-    return UnsafeRawPointer(pointer)
+    guard let id, let instance = Instance.of(pointer) else { return nil }
+    switch String(cString: id) {
+    case "reft.deterministic/1":
+      return instance.intervention.isDeterministic ? UnsafeRawPointer(pointer) : nil
+    case REFT_CUDA_EXTENSION:
+      return instance.intervention.deviceForm(isTraining: false) == nil ? nil : deviceTable
+    default: return nil
+    }
   }
   table.forward = { pointer, arguments in
     guard let arguments, let instance = Instance.of(pointer) else { return REFT_E_INVALID }
@@ -312,7 +316,7 @@ private func makeTable(_ type: any Intervention.Type, _ slot: Slot) -> reft_plug
 }
 
 /// A copy of a text that nobody moves.
-private func permanent(_ text: String) -> reft_str_t {
+func permanent(_ text: String) -> reft_str_t {
   let bytes = Array(text.utf8)
   let memory = UnsafeMutablePointer<CChar>.allocate(capacity: max(1, bytes.count))
   for (index, byte) in bytes.enumerated() { memory[index] = CChar(bitPattern: byte) }

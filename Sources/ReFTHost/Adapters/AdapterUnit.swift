@@ -2,7 +2,8 @@
 // One instance of a plugin at its place in an adapter.
 
 package import ReFTModel
-import ReFTTensor
+package import ReFTTensor
+import Synchronization
 
 /// One intervention at one site, for one group of positions, with its part of the parameters.
 package final class AdapterUnit: @unchecked Sendable {
@@ -24,6 +25,10 @@ package final class AdapterUnit: @unchecked Sendable {
   package let parameters: Range<Int>
   /// One pointer per parameter, into the store.
   package let pointers: UnsafePointer<UnsafeRawPointer?>
+  /// The store of the adapter's parameters.
+  let store: ParameterStore
+  /// The device forms for inference and for training, once asked for.
+  private let programs = Mutex<[Bool: DeviceProgram?]>([:])
 
   /// Whether the plugin looks at what the layer that makes its rows reads.
   var needsSource: Bool { plugin.capabilities.contains(.needsSource) }
@@ -36,6 +41,7 @@ package final class AdapterUnit: @unchecked Sendable {
     plugin = draft.plugin
     instance = draft.instance
     self.parameters = parameters
+    self.store = store
     let memory = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(
       capacity: max(1, parameters.count)
     )
@@ -43,6 +49,17 @@ package final class AdapterUnit: @unchecked Sendable {
       (memory + place).initialize(to: UnsafeRawPointer(store.tensor(index).baseAddress))
     }
     pointers = UnsafePointer(memory)
+  }
+
+  /// The device form of the plugin; nil where there is none, as for isolated plugins and manifests.
+  ///
+  /// - Throws: `.misbehaved` when the plugin describes something that cannot be launched.
+  package func deviceProgram(isTraining: Bool) throws(ReFTError) -> DeviceProgram? {
+    if let known = programs.withLock({ $0[isTraining] }) { return known }
+    let program = try (instance as? any DevicePluginInstance)?
+      .deviceProgram(isTraining: isTraining)
+    programs.withLock { _ = $0.updateValue(program, forKey: isTraining) }
+    return program
   }
 
   deinit { UnsafeMutablePointer(mutating: pointers).deallocate() }

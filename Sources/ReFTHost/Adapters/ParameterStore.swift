@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // All parameters of an adapter in one run of memory; gradients and moments have the same layout.
 
+package import ReFTModel
 public import ReFTTensor
+import Synchronization
 
 /// The parameters of an adapter, one after the other, each at a 64-byte boundary.
 ///
@@ -12,9 +14,9 @@ public final class ParameterStore: Sendable {
   public let infos: [ParameterInfo]
   /// Index of the first value of each tensor in `values`; a multiple of 16.
   public let offsets: [Int]
-  /// The values of all tensors.
-  public let values: FloatBuffer
+  private let memory: FloatBuffer
   private let indices: [String: Int]
+  private let handedOut = Atomic(0)
 
   /// Lays tensors out, filled with zeros.
   ///
@@ -31,7 +33,15 @@ public final class ParameterStore: Sendable {
     self.infos = infos
     self.offsets = offsets
     self.indices = indices
-    values = FloatBuffer(count: end)
+    memory = FloatBuffer(count: end)
+  }
+
+  /// The values of all tensors.
+  ///
+  /// Who writes asks for them, or for a `tensor`, each time anew: copies on other devices are renewed then.
+  public var values: FloatBuffer {
+    handedOut.add(1, ordering: .relaxed)
+    return memory
   }
 
   /// The number of values of the tensors, without the gaps.
@@ -41,7 +51,7 @@ public final class ParameterStore: Sendable {
   public var trainableCount: Int { infos.reduce(0) { $0 + ($1.isTrainable ? $1.count : 0) } }
 
   /// Zeros in the same layout, for gradients or moments.
-  public func makeGradients() -> FloatBuffer { FloatBuffer(count: values.count) }
+  public func makeGradients() -> FloatBuffer { FloatBuffer(count: memory.count) }
 
   /// The index of the tensor with a name.
   public func index(of name: String) -> Int? { indices[name] }
@@ -60,4 +70,14 @@ public final class ParameterStore: Sendable {
   public func slice(of buffer: FloatBuffer, _ index: Int) -> UnsafeMutableBufferPointer<Float> {
     UnsafeMutableBufferPointer(start: buffer.base + offsets[index], count: infos[index].count)
   }
+}
+
+extension ParameterStore: DeviceParameters {
+  /// All values, for who reads them.
+  package var deviceValues: UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: memory.base, count: memory.count)
+  }
+
+  /// How often values were handed out to who may write them.
+  package var revision: Int { handedOut.load(ordering: .relaxed) }
 }

@@ -6,15 +6,16 @@ import ReFTTensor
 /// One pointer per parameter tensor, into a buffer in the layout of the adapter's parameters.
 final class GradientPointers {
   let base: UnsafePointer<UnsafeMutableRawPointer?>
-  private let buffer: FloatBuffer
+  /// The gradients of all parameters, in the layout of the adapter's store.
+  let buffer: FloatBuffer
 
   /// - Throws: `.usage` unless the sequences carry one adapter, which can be trained and has the
   ///   layout of the buffer.
   init(_ buffer: FloatBuffer, adapters: [Adapter]) throws(ReFTError) {
     guard adapters.count <= 1 else { throw .severalAdaptersInTraining(adapters.count) }
     let store = adapters.first?.parameters ?? ParameterStore([])
-    guard adapters.isEmpty || buffer.count == store.values.count else {
-      throw .gradientLayout(found: buffer.count, expected: store.values.count)
+    guard adapters.isEmpty || buffer.count == store.deviceValues.count else {
+      throw .gradientLayout(found: buffer.count, expected: store.deviceValues.count)
     }
     try adapters.first?.checkTrainable()
     self.buffer = buffer

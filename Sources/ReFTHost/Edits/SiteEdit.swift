@@ -19,9 +19,9 @@ final class SiteEdit: RowEdit {
   let unit: AdapterUnit
   /// What all edits of a session share.
   private let memory: EditMemory
-  private let rows: RowSet
+  let rows: RowSet
   private let workspace: PluginWorkspace
-  private let context: Context
+  let context: Context
   private let randomKey: UInt64
   /// The input of the forward call, kept for the backward call when training.
   private let x: FloatBuffer?

@@ -52,10 +52,10 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
   // Sendable: `self` of the plugin is used under `turn` unless the plugin promises re-entrancy.
   let parameters: [ParameterInfo]
   let dependsOnSequence: Bool
-  private let plugin: InProcessPlugin
+  let plugin: InProcessPlugin
   private let site: PluginSite
   private let services: HostServices
-  private let instance: OpaquePointer
+  let instance: OpaquePointer
   private let planned = Mutex<(rows: Int, workspace: PluginWorkspace)?>(nil)
   private let counted = Mutex(PluginUsage())
   private let turn = NSLock()
@@ -224,7 +224,7 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     try check(status, call: name, record: record)
   }
 
-  private func check(
+  func check(
     _ status: reft_status_t,
     call: String,
     record: CallRecord?

@@ -4,7 +4,7 @@ SWIFTFLAGS ?= -O
 CC ?= cc
 REFT ?= reft
 
-@NAME@.so: Plugin.swift $(wildcard kit/*.swift) reft_plugin.h module.modulemap exports.map
+@NAME@.so: Plugin.swift $(wildcard kit/*.swift) reft_plugin.h reft_cuda.h module.modulemap exports.map
 	$(SWIFTC) -swift-version 6 -wmo $(SWIFTFLAGS) -parse-as-library -module-name @MODULE@ -I . \
 	  -emit-library -o $@ Plugin.swift $(wildcard kit/*.swift) -Xlinker --version-script=exports.map
 

@@ -50,7 +50,7 @@ struct PluginTemplateTests {
     let sources = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
       .deletingLastPathComponent().appendingPathComponent("Sources")
     let kit = sources.appendingPathComponent("ReFTPluginKit")
-    var pairs = [("reft_plugin.h", "CReFTPlugin/include/reft_plugin.h")]
+    var pairs = ["reft_plugin.h", "reft_cuda.h"].map { ($0, "CReFTPlugin/include/\($0)") }
     for name in try FileManager.default.contentsOfDirectory(atPath: kit.path) {
       pairs.append(("kit/\(name)", "ReFTPluginKit/\(name)"))
     }

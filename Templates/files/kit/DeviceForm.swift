@@ -1,0 +1,1 @@
+../../../Sources/ReFTPluginKit/DeviceForm.swift

@@ -1,0 +1,1 @@
+../../../Sources/CReFTPlugin/include/reft_cuda.h
