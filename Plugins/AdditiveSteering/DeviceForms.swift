@@ -54,8 +54,8 @@ private let additiveSource =
 
   """ + vectorGradient
 
-/// With u = h + α v, q = ‖h‖ / ‖u‖ and s = u · g: du = q (g − u s / ‖u‖²), dh = du + h s / (‖h‖ ‖u‖). Sums in
-/// double, as on the host. Scratch of a row: q and s / ‖u‖².
+// With u = h + α v, q = ‖h‖ / ‖u‖ and s = u · g: du = q (g − u s / ‖u‖²), dh = du + h s / (‖h‖ ‖u‖). Sums in
+// double, as on the host. Scratch of a row: q and s / ‖u‖².
 private let normSource =
   """
   __device__ float moved(const reft_cuda_call_t &call, int i, int j) {

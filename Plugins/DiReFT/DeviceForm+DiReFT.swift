@@ -89,69 +89,69 @@ private let rows = """
 
   """
 
-/// Saved of a row: a = W1 h + b. Scratch: da = (W2 g) act'(a).
+// Saved of a row: a = W1 h + b. Scratch: da = (W2 g) act'(a).
 private let source =
   activations + rows + """
-  extern "C" __global__ void direft_forward(reft_cuda_call_t call) {
-    int d = call.d, r = call.ints[0];
-    const float *h = call.x + (long long)blockIdx.x * d;
-    float *a = call.saved + (long long)blockIdx.x * r;
-    for (int k = threadIdx.x >> 5; k < r; k += blockDim.x >> 5) {
-      float sum = warp_dot(d, call.params[1] + (long long)k * d, h);
-      if ((threadIdx.x & 31) == 0) a[k] = sum + call.params[2][k];
+    extern "C" __global__ void direft_forward(reft_cuda_call_t call) {
+      int d = call.d, r = call.ints[0];
+      const float *h = call.x + (long long)blockIdx.x * d;
+      float *a = call.saved + (long long)blockIdx.x * r;
+      for (int k = threadIdx.x >> 5; k < r; k += blockDim.x >> 5) {
+        float sum = warp_dot(d, call.params[1] + (long long)k * d, h);
+        if ((threadIdx.x & 31) == 0) a[k] = sum + call.params[2][k];
+      }
+      __syncthreads();
+      lift(d, r, call.ints[1], h, call.params[0], a, call.y + (long long)blockIdx.x * d);
     }
-    __syncthreads();
-    lift(d, r, call.ints[1], h, call.params[0], a, call.y + (long long)blockIdx.x * d);
-  }
-  extern "C" __global__ void direft_backward(reft_cuda_call_t call) {
-    int d = call.d, r = call.ints[0];
-    const float *g = call.dy + (long long)blockIdx.x * d;
-    const float *a = call.saved + (long long)blockIdx.x * r;
-    float *da = call.scratch + (long long)blockIdx.x * r;
-    for (int k = threadIdx.x >> 5; k < r; k += blockDim.x >> 5) {
-      float sum = warp_dot(d, call.params[0] + (long long)k * d, g);
-      if ((threadIdx.x & 31) == 0) da[k] = sum * slope(call.ints[1], a[k]);
+    extern "C" __global__ void direft_backward(reft_cuda_call_t call) {
+      int d = call.d, r = call.ints[0];
+      const float *g = call.dy + (long long)blockIdx.x * d;
+      const float *a = call.saved + (long long)blockIdx.x * r;
+      float *da = call.scratch + (long long)blockIdx.x * r;
+      for (int k = threadIdx.x >> 5; k < r; k += blockDim.x >> 5) {
+        float sum = warp_dot(d, call.params[0] + (long long)k * d, g);
+        if ((threadIdx.x & 31) == 0) da[k] = sum * slope(call.ints[1], a[k]);
+      }
+      __syncthreads();
+      lift(d, r, 0, g, call.params[1], da, call.dx + (long long)blockIdx.x * d);
     }
-    __syncthreads();
-    lift(d, r, 0, g, call.params[1], da, call.dx + (long long)blockIdx.x * d);
-  }
-  // dW2 += act(a) g^T, dW1 += da h^T. Each of eight warps takes every eighth row.
-  __device__ void add_matrices(const reft_cuda_call_t &call, int first, float (&parts)[8][8][32]) {
-    int r = call.ints[0], d = call.d, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
-    int j = blockIdx.x * 32 + lane;
-    float sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
-    for (int i = warp; i < call.n; i += 8) {
-      float g = j < d ? call.dy[(long long)i * d + j] : 0;
-      float h = j < d ? call.x[(long long)i * d + j] : 0;
-      for (int k = 0; k < 4 && first + k < r; k++) {
-        sums[k] += activate(call.ints[1], call.saved[(long long)i * r + first + k]) * g;
-        sums[4 + k] += call.scratch[(long long)i * r + first + k] * h;
+    // dW2 += act(a) g^T, dW1 += da h^T. Each of eight warps takes every eighth row.
+    __device__ void add_matrices(const reft_cuda_call_t &call, int first, float (&parts)[8][8][32]) {
+      int r = call.ints[0], d = call.d, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+      int j = blockIdx.x * 32 + lane;
+      float sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+      for (int i = warp; i < call.n; i += 8) {
+        float g = j < d ? call.dy[(long long)i * d + j] : 0;
+        float h = j < d ? call.x[(long long)i * d + j] : 0;
+        for (int k = 0; k < 4 && first + k < r; k++) {
+          sums[k] += activate(call.ints[1], call.saved[(long long)i * r + first + k]) * g;
+          sums[4 + k] += call.scratch[(long long)i * r + first + k] * h;
+        }
+      }
+      for (int v = 0; v < 8; v++) parts[warp][v][lane] = sums[v];
+      __syncthreads();
+      float sum = 0;
+      for (int w = 0; w < 8; w++) sum += parts[w][warp][lane];
+      int k = first + (warp & 3);
+      float *target = call.dparams[warp >> 2];
+      if (target && k < r && j < d) target[(long long)k * d + j] += sum;
+    }
+    // db += da, by one warp.
+    __device__ void add_bias(const reft_cuda_call_t &call, int k) {
+      float sum = 0;
+      for (int i = threadIdx.x & 31; i < call.n; i += 32)
+        sum += call.scratch[(long long)i * call.ints[0] + k];
+      sum = warp_sum(sum);
+      if ((threadIdx.x & 31) == 0 && call.dparams[2]) call.dparams[2][k] += sum;
+    }
+    extern "C" __global__ void direft_gradients(reft_cuda_call_t call) {
+      __shared__ float parts[8][8][32];
+      int r = call.ints[0], warp = threadIdx.x >> 5;
+      for (int first = blockIdx.y * 4; first < r; first += gridDim.y * 4) {
+        add_matrices(call, first, parts);
+        if (blockIdx.x == 0 && warp < 4 && first + warp < r) add_bias(call, first + warp);
+        __syncthreads();
       }
     }
-    for (int v = 0; v < 8; v++) parts[warp][v][lane] = sums[v];
-    __syncthreads();
-    float sum = 0;
-    for (int w = 0; w < 8; w++) sum += parts[w][warp][lane];
-    int k = first + (warp & 3);
-    float *target = call.dparams[warp >> 2];
-    if (target && k < r && j < d) target[(long long)k * d + j] += sum;
-  }
-  // db += da, by one warp.
-  __device__ void add_bias(const reft_cuda_call_t &call, int k) {
-    float sum = 0;
-    for (int i = threadIdx.x & 31; i < call.n; i += 32)
-      sum += call.scratch[(long long)i * call.ints[0] + k];
-    sum = warp_sum(sum);
-    if ((threadIdx.x & 31) == 0 && call.dparams[2]) call.dparams[2][k] += sum;
-  }
-  extern "C" __global__ void direft_gradients(reft_cuda_call_t call) {
-    __shared__ float parts[8][8][32];
-    int r = call.ints[0], warp = threadIdx.x >> 5;
-    for (int first = blockIdx.y * 4; first < r; first += gridDim.y * 4) {
-      add_matrices(call, first, parts);
-      if (blockIdx.x == 0 && warp < 4 && first + warp < r) add_bias(call, first + warp);
-      __syncthreads();
-    }
-  }
 
-  """
+    """

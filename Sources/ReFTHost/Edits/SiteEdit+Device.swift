@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a runtime on a device asks of an edit beside its host form.
 
-package import ReFTModel
+import ReFTModel
+import ReFTTensor
 
 extension SiteEdit: DeviceRowEdit {
   /// The device form that the plugin brings; isolated plugins and manifests have none.

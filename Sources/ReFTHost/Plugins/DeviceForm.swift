@@ -64,7 +64,7 @@ struct DeviceForm {
     var result: [DeviceProgram.Kernel] = []
     for index in 0..<Int(count) {
       guard let kernel = list?[index]?.pointee else {
-        throw fault("\(way) kernel \(index) of \(count) is null")
+        throw fault("\(way) kernel \(index) of \(count) as null")
       }
       result.append(try self.kernel(kernel, "\(way) kernel \(index)"))
     }

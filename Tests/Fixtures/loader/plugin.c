@@ -31,6 +31,47 @@ static const void* promise(reft_instance_t* self, const char* id) {
   return strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
 }
 #define EXTENSION promise
+#elif defined(DEVICE)
+// A device form, right but for what the macro changes in `out`, `kernel` or `table`.
+#include "reft_cuda.h"
+static const char source[] =
+    "extern \"C\" __global__ void add(reft_cuda_call_t call) {"
+    "  int j = blockIdx.x * 256 + threadIdx.x;"
+    "  if (j < call.d) call.y[blockIdx.y * call.d + j] = call.x[blockIdx.y * call.d + j] + "
+    "call.params[0][j]; }";
+static reft_cuda_kernel_t kernel = {.struct_size = sizeof kernel,
+                                    .share = REFT_CUDA_COLUMNS,
+                                    .name = STR("add"),
+                                    .tile = 256,
+                                    .layers = 1,
+                                    .threads = 256};
+static const reft_cuda_kernel_t* kernels[20] = {&kernel};
+static reft_cuda_t table;
+static reft_status_t program(reft_instance_t* self, uint32_t flags, reft_cuda_program_t* out) {
+  (void)self;
+  if (flags & REFT_CALL_TRAINING) kernel.layers = 2;
+  *out = (reft_cuda_program_t){.struct_size = sizeof *out,
+                               .source = STR(source),
+                               .forward = kernels,
+                               .backward = kernels,
+                               .n_forward = 1,
+                               .n_backward = 1,
+                               .saved_per_row = 3,
+                               .scratch_fixed = 5};
+  out->ints[31] = 7;
+  out->floats[0] = 0.5f;
+  DEVICE;
+  return REFT_OK;
+}
+static const void* promise(reft_instance_t* self, const char* id) {
+  (void)self;
+  table = (reft_cuda_t){.struct_size = sizeof table, .program = program};
+#ifdef DEVICE_TABLE
+  DEVICE_TABLE;
+#endif
+  return strcmp(id, REFT_CUDA_EXTENSION) == 0 ? &table : NULL;
+}
+#define EXTENSION promise
 #else
 #define EXTENSION NULL
 #endif
