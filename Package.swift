@@ -103,7 +103,9 @@ let package = Package(
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",
-      dependencies: ["CReFTPlugin", "CReFTPlatform", "ReFTHost", "ReFTTensor"],
+      dependencies: [
+        "CReFTPlugin", "CReFTPlatform", "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor",
+      ],
       swiftSettings: swift
     ),
     // The end of the rooms: what `reft bench` measures, with any of the libraries.
@@ -246,7 +248,7 @@ let package = Package(
     ),
     .testTarget(
       name: "ReFTConformanceTests",
-      dependencies: ["ReFTConformance", "ReFTHost", "_ReFTTestSupport"],
+      dependencies: ["ReFTConformance", "ReFTCUDA", "ReFTHost", "_ReFTTestSupport"],
       swiftSettings: swift
     ),
     .testTarget(

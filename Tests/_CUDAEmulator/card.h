@@ -56,8 +56,7 @@ struct card_work {
     struct {
       void *function;
       unsigned grid[3], block[3], shared_bytes;
-      int count;
-      uint64_t values[32];
+      uint64_t values[128]; /* the arguments, each at a multiple of 8 bytes */
     } launch;
     struct {
       int transposes_a, transposes_b, m, n, k, lda, ldb, ldc, input, output;

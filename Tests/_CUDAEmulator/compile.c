@@ -237,3 +237,9 @@ void *reft_emulator_function(reft_emulated_module *module, const char *name) {
   free(symbol);
   return function;
 }
+
+void reft_emulator_sizes(void *function, unsigned sizes[33]) {
+  void *question[2] = {NULL, sizes};
+  memset(sizes, 0, 33 * sizeof *sizes);
+  ((void (*)(void **))function)(question);
+}

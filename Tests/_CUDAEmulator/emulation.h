@@ -216,7 +216,8 @@ static inline int atomicAdd(int *at, int value) {
   return old;
 }
 
-// Calls a kernel with the arguments whose addresses a launch gives.
+// Calls a kernel with the arguments whose addresses a launch gives; where the first is NULL, writes
+// the sizes of all to where the second leads.
 template <class T, T... I>
 struct emulation_sequence {};
 template <class... A, int... I>
@@ -225,5 +226,10 @@ static inline void emulation_call(void (*kernel)(A...), void **p, emulation_sequ
 }
 template <class... A>
 static inline void emulation_call(void (*kernel)(A...), void **p) {
+  if (sizeof...(A) && !p[0]) {
+    unsigned *size = (unsigned *)p[1];
+    ((*size++ = sizeof(A)), ...);
+    return;
+  }
   emulation_call(kernel, p, __make_integer_seq<emulation_sequence, int, sizeof...(A)>());
 }

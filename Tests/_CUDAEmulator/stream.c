@@ -116,10 +116,12 @@ int cuGraphDestroy(struct graph *graph) {
 }
 
 static int run_kernel(const struct card_work *work) {
-  uint64_t values[32];
+  uint64_t values[128], *value = values;
   void *params[33] = {0};
+  unsigned sizes[33];
   memcpy(values, work->u.launch.values, sizeof values);
-  for (int i = 0; i < work->u.launch.count; i++) params[i] = &values[i];
+  reft_emulator_sizes(work->u.launch.function, sizes);
+  for (int i = 0; sizes[i]; value += (sizes[i++] + 7) / 8) params[i] = value;
   switch (reft_emulator_launch(work->u.launch.function, work->u.launch.grid, work->u.launch.block,
                                work->u.launch.shared_bytes, params)) {
     case REFT_EMULATOR_OK:
@@ -146,8 +148,11 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
                    .block = {block_x, block_y, block_z},
                    .shared_bytes = shared_bytes},
   };
-  for (; work.u.launch.count < 32 && params[work.u.launch.count]; work.u.launch.count++) {
-    memcpy(&work.u.launch.values[work.u.launch.count], params[work.u.launch.count], 8);
+  unsigned sizes[33];
+  reft_emulator_sizes(function, sizes);
+  for (int i = 0, at = 0; sizes[i]; at += ((int)sizes[i++] + 7) / 8) {
+    if (!params[i] || at + ((int)sizes[i] + 7) / 8 > 128) return CARD_INVALID_VALUE;
+    memcpy(&work.u.launch.values[at], params[i], sizes[i]);
   }
   return card_do(stream, &work);
 }

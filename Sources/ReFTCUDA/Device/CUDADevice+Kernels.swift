@@ -51,15 +51,8 @@ extension CUDADevice {
     sharedBytes: Int = 0,
     _ arguments: borrowing KernelArguments
   ) throws(ReFTError) {
-    if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 { return }
-    guard let x = UInt32(exactly: grid.0), let y = UInt32(exactly: grid.1),
-      let z = UInt32(exactly: grid.2), x <= 0x7fff_ffff, y <= 0xffff, z <= 0xffff,
-      block > 0, block <= 1024, arguments.misfit == nil
-    else { throw Self.impossible(kernel, grid, block, arguments.misfit) }
-    context.bindThread()
-    if sharedBytes > kernel.allowedSharedBytes { try allow(sharedBytes, kernel) }
-    let (driver, stream, count) = (context.driver, context.stream, arguments.count)
-    let slots = arguments.slots
+    guard let shape = try shape(kernel, grid, block, sharedBytes, arguments.misfit) else { return }
+    let (count, slots) = (arguments.count, arguments.slots)
     // Pointers with a null pointer behind the last, and then the values that they lead to.
     let status = withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 65) { memory in
       guard let base = memory.baseAddress else { return CUResult.outOfMemory }
@@ -71,21 +64,77 @@ extension CUDADevice {
       (base + count).initialize(to: 0)
       let pointers = UnsafeMutableRawPointer(base)
         .assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
-      return driver.cuLaunchKernel(
-        kernel.function,
-        x,
-        y,
-        z,
-        UInt32(block),
-        1,
-        1,
-        UInt32(sharedBytes),
-        stream,
-        pointers,
-        nil
-      )
+      return enqueue(kernel, shape, pointers)
     }
     try context.check(status, "launching \(kernel.name)")
+  }
+
+  /// Launches a kernel whose one argument is a struct by value.
+  ///
+  /// - Parameters:
+  ///   - kernel: what to run.
+  ///   - grid: how many blocks in x, y and z; a launch of no blocks does nothing.
+  ///   - block: how many threads a block has, 1 to 1024.
+  ///   - sharedBytes: dynamic shared memory of a block.
+  ///   - structure: as many bytes as the kernel's struct has; read before this returns.
+  /// - Throws: as the launch with arguments.
+  package func launch(
+    _ kernel: Kernel,
+    grid: (Int, Int, Int),
+    block: Int,
+    sharedBytes: Int = 0,
+    structure: UnsafeRawPointer
+  ) throws(ReFTError) {
+    guard let shape = try shape(kernel, grid, block, sharedBytes, nil) else { return }
+    var argument: UnsafeMutableRawPointer? = UnsafeMutableRawPointer(mutating: structure)
+    try context.check(enqueue(kernel, shape, &argument), "launching \(kernel.name)")
+  }
+
+  /// Blocks and threads of a launch, as the driver takes them.
+  private struct LaunchShape {
+    var grid: (UInt32, UInt32, UInt32)
+    var block: UInt32
+    var sharedBytes: UInt32
+  }
+
+  /// Checks a launch and prepares the card for it; nil where there is nothing to do.
+  @inline(__always)
+  private func shape(
+    _ kernel: Kernel,
+    _ grid: (Int, Int, Int),
+    _ block: Int,
+    _ sharedBytes: Int,
+    _ misfit: (index: Int, value: Int)?
+  ) throws(ReFTError) -> LaunchShape? {
+    if grid.0 == 0 || grid.1 == 0 || grid.2 == 0 { return nil }
+    guard let x = UInt32(exactly: grid.0), let y = UInt32(exactly: grid.1),
+      let z = UInt32(exactly: grid.2), x <= 0x7fff_ffff, y <= 0xffff, z <= 0xffff,
+      block > 0, block <= 1024, misfit == nil
+    else { throw Self.impossible(kernel, grid, block, misfit) }
+    context.bindThread()
+    if sharedBytes > kernel.allowedSharedBytes { try allow(sharedBytes, kernel) }
+    return LaunchShape(grid: (x, y, z), block: UInt32(block), sharedBytes: UInt32(sharedBytes))
+  }
+
+  @inline(__always)
+  private func enqueue(
+    _ kernel: Kernel,
+    _ shape: LaunchShape,
+    _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  ) -> CUStatus {
+    context.driver.cuLaunchKernel(
+      kernel.function,
+      shape.grid.0,
+      shape.grid.1,
+      shape.grid.2,
+      shape.block,
+      1,
+      1,
+      shape.sharedBytes,
+      context.stream,
+      arguments,
+      nil
+    )
   }
 
   private func compilerOptions(_ defines: [String: Int]) -> [String] {

@@ -10,7 +10,7 @@ public struct Rule: Sendable {
   /// The rule, in one sentence.
   public let title: String
   /// How thorough a check must be to run it: 1 load and layout, 2 shapes and errors, 3 numerics,
-  /// 4 determinism, threads and memory, 5 fuzz.
+  /// 4 determinism, threads and memory, 5 fuzz; 6 is for device forms, on a card alone.
   public let level: Int
   /// Seconds after which the rule's process is killed, unless the run says otherwise.
   public let timeoutSeconds: Double
@@ -35,7 +35,7 @@ public struct Rule: Sendable {
     loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
     + flagRules + gradientRules + contractRules + claimRules + hostCallRules + determinismRules
-    + environmentRules + memoryRules + fuzzRules
+    + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {
@@ -52,9 +52,10 @@ public struct Rule: Sendable {
     let names = [
       1: "Load and layout", 2: "Shapes, strides, errors", 3: "Numerics and gradients",
       4: "Determinism, threads, memory", 5: "Fuzz",
+      6: "Device forms, with --device cuda",
     ]
     var text = ""
-    for level in 1...5 {
+    for level in 1...6 {
       text += "### Level \(level): \(names[level] ?? "")\n\n| enforced by | rule |\n|---|---|\n"
       for rule in all where rule.level == level { text += "| \(rule.id) | \(rule.title) |\n" }
       text += "\n"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All parameters of an adapter in one run of memory; gradients and moments have the same layout.
 
-package import ReFTModel
+import ReFTModel
 public import ReFTTensor
 import Synchronization
 

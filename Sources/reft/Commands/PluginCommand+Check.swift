@@ -22,6 +22,7 @@ extension PluginCommand {
           reft plugin check build/libMyEdit.so
           reft plugin check my-edit --level 5 --seed 7 --json
           reft plugin check my-edit.so --rule ABI-302
+          reft plugin check my-edit --device cuda
         """
     )
 
@@ -47,6 +48,10 @@ extension PluginCommand {
     var jobs: Int?
     @Flag(name: .customLong("in-process"), help: "Run the rules in this process, for a debugger.")
     var inProcess = false
+    @Option(
+      help: "cuda: also compare the kernels that a trusted plugin brings with what it does here."
+    )
+    var device: String?
     @Option(help: "Make the call of a capsule again, in a worker, in place of the rules.")
     var replay: String?
     @Option(help: "Also write the results as JUnit XML, for build servers.")
@@ -67,6 +72,9 @@ extension PluginCommand {
       }
       if let jobs, !(1...256).contains(jobs) {
         throw ValidationError("--jobs \(jobs) must be from 1 to 256")
+      }
+      if let device, device != "cuda" {
+        throw ValidationError("--device \(device) must be cuda")
       }
       if let timeoutSeconds, !(timeoutSeconds > 0 && timeoutSeconds <= 86_400) {
         throw ValidationError("--timeout \(timeoutSeconds) must be seconds above 0, at most 86400")
@@ -103,7 +111,7 @@ extension PluginCommand {
           return String(decoding: start, as: UTF8.self).contains("<testsuite")
         }
       }
-      let report = try CheckRun.run(suite, isQuiet: common.json)
+      let report = try CheckRun.run(suite, onDevice: device != nil, isQuiet: common.json)
       if let junit { try AtomicFile.write(Array(report.junit.utf8), to: junit) }
       if common.json { try Output.json(report) }
       // In this process, the plugin could have said anything.
@@ -115,18 +123,40 @@ extension PluginCommand {
 
 /// A check as commands run it: shown while it goes on, and recorded.
 enum CheckRun {
-  /// Runs the rules and shows each as it ends.
-  static func run(_ suite: ConformanceSuite, isQuiet: Bool) throws -> Report {
+  /// Runs the rules and shows each as it ends; those of device forms too where a card is asked for.
+  static func run(
+    _ suite: ConformanceSuite,
+    onDevice: Bool = false,
+    isQuiet: Bool
+  ) throws -> Report {
     if !ConformanceSuite.isConfined {
       Output.note(
         "warning: this kernel offers no system call filter: the plugin could write files and open "
           + "connections while it is checked"
       )
     }
-    let view = CheckView(suite, isQuiet: isQuiet)
-    let report = try suite.run(progress: view.show)
+    let view = CheckView(suite, onDevice: onDevice, isQuiet: isQuiet)
+    var report = try suite.run(progress: view.show)
+    if onDevice { report.rules += try checkDevice(report, view) }
     view.end(report)
     return report
+  }
+
+  /// Runs the rules of device forms, in this process: so for what the user trusts alone.
+  private static func checkDevice(_ report: Report, _ view: CheckView) throws -> [RuleResult] {
+    let check = DeviceCheck(file: report.file, seed: report.seed)
+    guard !report.rules.contains(where: \.status.isFault) else {
+      return check.skipAll("Not run on a card, because a rule is broken.", view.show)
+    }
+    guard let hash = report.hash,
+      try TrustStore().trust(hash: hash, path: report.file).allowsInProcess
+    else {
+      return check.skipAll(
+        "Kernels of a plugin that nobody trusts are not run; `reft plugin trust \(report.file)` first.",
+        view.show
+      )
+    }
+    return try check.run(view.show)
   }
 
   /// Notes the outcome beside what the user trusts; it gives no trust itself.

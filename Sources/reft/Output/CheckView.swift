@@ -12,9 +12,10 @@ final class CheckView: Sendable {
   private let done = Mutex(0)
 
   /// Shows a run; a quiet one prints no rules, only its progress on a terminal.
-  init(_ suite: ConformanceSuite, isQuiet: Bool) {
+  init(_ suite: ConformanceSuite, onDevice: Bool, isQuiet: Bool) {
     self.isQuiet = isQuiet
-    total = suite.rules?.count ?? Rule.all.count { $0.level <= suite.level }
+    let rules = suite.rules?.count ?? Rule.all.count { $0.level <= suite.level }
+    total = rules + (onDevice ? Rule.all.count { $0.level == DeviceCheck.level } : 0)
   }
 
   /// Takes the result of one rule.

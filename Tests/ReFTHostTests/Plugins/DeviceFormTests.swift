@@ -83,7 +83,8 @@ struct DeviceFormTests {
       let list = (0..<pieces).map { String(2 * $0) }.joined(separator: ",")
       return ["rank": .int(24), "subspace": .string(list)]
     }
-    #expect(try program(of: plugin, options(11))?.integers[8] == 11)
+    let most = try #require(try program(of: plugin, options(11)))
+    #expect(most.integers[8] == 11)
     #expect(try program(of: plugin, options(12)) == nil)
   }
 
@@ -113,7 +114,8 @@ struct DeviceFormTests {
   func unsupported() throws {
     try withTemporaryDirectory { folder in
       let macros = ["DEVICE": "return REFT_E_UNSUPPORTED"]
-      #expect(try program(of: CompiledPlugin.loaded(macros, in: folder)) == nil)
+      let plugin = try CompiledPlugin.loaded(macros, in: folder)
+      #expect(try program(of: plugin) == nil)
     }
   }
 

@@ -16,6 +16,9 @@ reft_emulated_module *reft_emulator_compile(const char *source, const char *cons
 /* The kernel `extern "C" __global__ void name(...)`; NULL if there is none. */
 void *reft_emulator_function(reft_emulated_module *module, const char *name);
 
+/* The bytes of each argument of a kernel, up to 32, and a 0 behind the last. */
+void reft_emulator_sizes(void *function, unsigned sizes[33]);
+
 /* What a launch may end with. */
 enum {
   REFT_EMULATOR_OK = 0,
