@@ -343,6 +343,45 @@ struct EditSessionTests {
     }
   }
 
+  @Test("tell a runtime on a device of kernels, parameters, gradients and places")
+  func deviceEdits() throws {
+    try withModel { model in
+      let edits = try adapter(
+        [("red", "f1", [:]), ("loreft", "l2", ["dropout": .float(0.5)])],
+        model: model
+      )
+      let gradients = edits.parameters.makeGradients()
+      let session = try EditSession(
+        [SequenceEdit(adapter: edits, start: 0, count: 9, promptLength: 9)],
+        mode: .training(gradients: gradients, randomKey: 0, randomStep: 0)
+      )
+      let list = session.edits(at: site).compactMap { $0 as? any DeviceRowEdit }
+      try #require(list.count == 2)
+      #expect(list.map(\.parameterOffsets) == [[0, 64], [128, 384, 640]])
+      for edit in list {
+        #expect(edit.isTraining)
+        #expect(edit.parameters === edits.parameters)
+        #expect(edit.gradients?.baseAddress == gradients.base)
+      }
+      #expect(list[1].origins.positions == [7, 8] && list[1].origins.lengths == [9, 9])
+      let programs = try list.map { try $0.deviceProgram()?.plugin }
+      #expect(programs == ["red", nil])
+    }
+  }
+
+  @Test("let copies of parameters grow old only when somebody may have written them")
+  func revision() {
+    let store = ParameterStore([ParameterInfo(name: "a", shape: [3])])
+    let first = store.revision
+    #expect(store.deviceValues.count == 16 && store.makeGradients().count == 16)
+    #expect(store.revision == first)
+    store.tensor(0)[1] = 2
+    let second = store.revision
+    #expect(second > first && store.deviceValues[1] == 2)
+    store.values[0] = 1
+    #expect(store.revision > second)
+  }
+
   @Test("drop out the same numbers however a batch is split, and none in inference")
   func dropout() throws {
     try withModel { model in
