@@ -113,7 +113,7 @@ struct DeviceCheckTests {
     let ours = try #require(
       DeviceEditCall.definition.split(separator: "{").last?.split(separator: "}").first
     )
-    #expect(fields(body) == fields(ours) && fields(ours).count == 24)
+    #expect(fields(body) == fields(ours) && fields(ours).count == 21)
   }
 
   private func fields(_ text: some StringProtocol) -> [String] {
