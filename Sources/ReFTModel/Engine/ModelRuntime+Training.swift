@@ -199,7 +199,8 @@ extension ModelRuntime {
     let (n, isNarrow) = (outputs.count, pass.tail != nil)
     let out = pass.stream(model.configuration.layers, inTail: isNarrow)
     let rows = finalRows.floats(n * d)
-    let normed = finalNormed.floats(n * d)
+    // Nobody reads the last block's heads again: its way back begins with gradients.
+    let normed = pass.memory.mixed.floats(n * d)
     for (place, row) in outputs.enumerated() {
       (rows + place * d).update(from: out + (isNarrow ? place : Int(row)) * d, count: d)
     }
