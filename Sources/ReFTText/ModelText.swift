@@ -52,7 +52,7 @@ public struct ModelText: Sendable {
   /// The names of a tokenizer's file in a folder, the first that is there counts.
   private static let names = ["tokenizer.json", "tokenizer.model"]
 
-  private static func tokenizerFile(in folder: String) -> String? {
+  static func tokenizerFile(in folder: String) -> String? {
     names.map { folder + "/" + $0 }.first { FileManager.default.fileExists(atPath: $0) }
   }
 
@@ -79,8 +79,17 @@ public struct ModelText: Sendable {
 
   /// Reads the tokenizer and the chat template of a model file.
   ///
+  /// A file that says it has none gets a tokenizer that knows ids alone.
+  ///
   /// - Throws: `badData` naming the key, token or merge that is missing or does not fit.
   public init(gguf: GGUFFile) throws(ReFTError) {
+    if let kind = gguf.string("tokenizer.ggml.model"), TokenizerMetadata.noneInGGUF.contains(kind) {
+      let count = gguf.tensor("token_embd.weight")?.shape.first ?? 0
+      let known = TokenizerMetadata(absentFor: min(count, 1 << 24))
+      tokenizer = try Tokenizer(known, path: gguf.file.path)
+      (path, chatTemplate) = (gguf.file.path, nil)
+      return
+    }
     let tokenizer = try Tokenizer(gguf: gguf)
     self.tokenizer = tokenizer
     path = gguf.file.path

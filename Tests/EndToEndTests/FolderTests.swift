@@ -87,6 +87,37 @@ struct FolderTests {
     }
   }
 
+  @Test("are those of the GGUF file that quantize writes", arguments: families.map { $0.key })
+  func quantized(name: String) throws {
+    let source = Fixture.path("tiny/\(name)")
+    let data = try Fixture.data("tiny/\(name)/expected.json")
+    let expected = try JSONDecoder().decode(Expected.self, from: data)
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.write(expected.rows, to: "rows.jsonl")
+      let (file, rows) = (folder + "/model.gguf", folder + "/rows.jsonl")
+      let call = ["model", "quantize", source, "--type", "f16", "--output", file, "--data", rows]
+      let written = try Tool.reft(call + ["--json"], folder: folder)
+      #expect(written.status == 0, "\(written.errors)")
+      if name == "distilbert" {
+        #expect(written.errors.contains("the head for classes is left out"))
+        return
+      }
+      let score = try Tool.reft(
+        ["score", "--model", file, "--data", rows, "--json"],
+        folder: folder
+      )
+      #expect(score.status == 0, "\(score.errors)")
+      let loss = try #require(score.json()["loss"] as? Double)
+      #expect(abs(loss - expected.loss) <= 2e-3)
+      guard let after = try written.json()["perplexity_after"] as? Double else {
+        #expect(["bert", "roberta"].contains(name))
+        return
+      }
+      #expect(abs(log(after) - loss) <= 1e-6)
+    }
+  }
+
   private static let parameters = [
     ("R", "rotate.weight"), ("W", "source.weight"), ("b", "source.bias"),
   ]

@@ -21,7 +21,9 @@ public struct FamilyCoverage: Sendable, Equatable {
         family: "llama",
         format: .gguf,
         types: TensorType.allCases,
-        models: ["SmolLM2 135M Instruct (Q4_1)", "tiny, every number format"]
+        models: [
+          "SmolLM2 135M Instruct (Q4_1; F32, F16 and BF16 made of it)", "tiny, every number format",
+        ]
       ),
       FamilyCoverage(
         family: "llama",
@@ -54,9 +56,19 @@ public struct FamilyCoverage: Sendable, Equatable {
   }
 
   private static func tiny(_ family: String, _ format: ModelFormat) -> [FamilyCoverage] {
-    let model =
-      format == .gguf ? "tiny, against the same in a folder" : "tiny, against transformers"
-    return [FamilyCoverage(family: family, format: format, types: [.f32], models: [model])]
+    if format == .huggingFace {
+      let model = "tiny, against transformers"
+      return [FamilyCoverage(family: family, format: format, types: [.f32], models: [model])]
+    }
+    let own = family == "bert" ? ["all-MiniLM-L6-v2 (Q8_0, written by quantize)"] : []
+    return [
+      FamilyCoverage(
+        family: family,
+        format: format,
+        types: [.f32, .f16] + (family == "bert" ? [.q8_0] : []),
+        models: own + ["tiny, written by quantize, against its folder"]
+      )
+    ]
   }
 
   /// The families and formats that this version runs and the table does not name; none, by a test.

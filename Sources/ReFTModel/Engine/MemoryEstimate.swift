@@ -58,7 +58,14 @@ public struct MemoryEstimate: Sendable, Equatable {
       let grown = floats * 4 * Self.growth.numerator / Self.growth.denominator
       return try MemoryRoom.product(rows, grown, for: purpose)
     }
-    let file = Item(name: "weights as they lie in the file", byteCount: model.readByteCount)
+    func file(_ byteCount: Int) -> Item {
+      Item(name: "weights as they lie in the file", byteCount: byteCount)
+    }
+    let repacked = precision == .float32 ? 0 : model.repackedByteCount
+    // One text reads its prompt and then decodes: the file's pages go back as weights are repacked. Of
+    // several texts, one reads its prompt again while another decodes.
+    let read = model.readByteCount
+    let lasting = max(read - repacked, model.lastingByteCount)
     let scratch = Item(name: "threads", byteCount: threads * Self.threadByteCount)
     let sizes = model.configuration
     let pages = CachePages(model: model, format: precision.cacheFormat).layout
@@ -67,11 +74,8 @@ public struct MemoryEstimate: Sendable, Equatable {
     let step = try bytes(min(shape.promptTokens, shape.context), model.stepFloatsPerRow)
     let logits = try bytes(shape.batch, sizes.vocabularySize)
     generating = [
-      file,
-      Item(
-        name: "weights repacked for decoding",
-        byteCount: precision == .float32 ? 0 : model.repackedByteCount
-      ),
+      file(shape.batch == 1 && repacked > 0 ? lasting : read),
+      Item(name: "weights repacked for decoding", byteCount: repacked),
       Item(name: "keys and values", byteCount: cached),
       Item(name: "a step's activations and logits", byteCount: step + logits), scratch,
     ]
@@ -79,7 +83,7 @@ public struct MemoryEstimate: Sendable, Equatable {
     let rows = try bytes(shape.passTokens, model.trainingFloatsPerRow(kept: kept))
     let head = try bytes(shape.passTokens, model.headFloatsPerLabel(kept: kept))
     training = [
-      file, Item(name: "a pass's activations", byteCount: rows),
+      file(read), Item(name: "a pass's activations", byteCount: rows),
       Item(name: "the loss", byteCount: head), scratch,
     ]
   }
@@ -93,12 +97,23 @@ extension FrozenModel {
   }
 
   /// Bytes of all weights in the layouts that decoding reads.
-  var repackedByteCount: Int {
-    let inBlocks = blocks.reduce(0) { sum, block in
-      let projections = [block.queryKeyValue, block.attentionOutput, block.mlpInput, block.down]
-      return sum + projections.reduce(0) { $0 + RepackedWeight.byteCount(of: $1.weight) }
+  var repackedByteCount: Int { decoded.reduce(0) { $0 + RepackedWeight.byteCount(of: $1) } }
+
+  /// Bytes of the file that are held beside repacked weights: those that have no such layout, and the
+  /// largest weight while it is repacked.
+  var lastingByteCount: Int {
+    let replaced = decoded.filter { RepackedWeight.byteCount(of: $0) > 0 }.map { weight in
+      weight.parts.reduce(0) { $0 + $1.rows * $1.rowByteCount }
     }
-    guard case .language(let head) = head else { return inBlocks }
-    return inBlocks + RepackedWeight.byteCount(of: head.weight)
+    return max(0, readByteCount - replaced.reduce(0, +)) + (replaced.max() ?? 0)
+  }
+
+  /// The weights that decoding multiplies with.
+  private var decoded: [StackedWeight] {
+    var weights = blocks.flatMap { block in
+      [block.queryKeyValue, block.attentionOutput, block.mlpInput, block.down].map(\.weight)
+    }
+    if case .language(let head) = head { weights.append(head.weight) }
+    return weights
   }
 }

@@ -48,7 +48,7 @@ extension GGUFOutputValue {
     case .string(let value): .string(value)
     case .strings(let values): .strings(values)
     case .texts(let values): .strings(values.map { String(decoding: $0, as: UTF8.self) })
-    case .int32s, .float32s, .raw: nil
+    case .int32s, .float32s, .bytes, .raw: nil
     }
   }
 }

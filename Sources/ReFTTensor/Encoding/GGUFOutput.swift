@@ -115,6 +115,8 @@ public enum GGUFOutputValue: Sendable {
   /// A list of numbers.
   case int32s([Int32])
   case float32s([Float])
+  /// A list of bytes.
+  case bytes([UInt8])
   /// Any type number with any bytes.
   case raw(type: UInt32, bytes: [UInt8])
 
@@ -163,6 +165,9 @@ public enum GGUFOutputValue: Sendable {
     case .float32s(let values):
       list(.float32, values.count)
       for value in values { bytes.append(integer: value.bitPattern) }
+    case .bytes(let values):
+      list(.uint8, values.count)
+      bytes += values
     case .raw(let number, let raw):
       bytes.append(integer: number)
       bytes += raw

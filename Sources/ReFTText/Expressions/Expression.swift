@@ -11,6 +11,8 @@ struct ExpressionFault: Error {
 
 /// A regular expression, ready to run.
 struct Expression: Sendable {
+  /// The expression as it was written.
+  let pattern: String
   /// One part of an expression, as it was parsed.
   indirect enum Node: Sendable {
     case set(ScalarSet)
@@ -72,6 +74,7 @@ struct Expression: Sendable {
   ///
   /// - Throws: what is wrong with it, or not known.
   init(_ pattern: String) throws(ExpressionFault) {
+    self.pattern = pattern
     var parser = ExpressionParser(pattern)
     try add(try parser.parse())
     try append(.succeed)

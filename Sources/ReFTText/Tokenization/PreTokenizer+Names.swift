@@ -116,6 +116,39 @@ extension PreTokenizer {
     }
   }
 
+  /// The name in `tokenizer.ggml.pre` of these cuts.
+  ///
+  /// - Parameter takesWholePieces: whether the name must say that pieces that are tokens are taken whole.
+  /// - Returns: the name; nil where none stands for them.
+  func name(takesWholePieces: Bool) -> String? {
+    // Of the names for one cut, those that other programs know best.
+    let first = ["gpt-2", "smollm", "llama-bpe", "smaug-bpe", "qwen2", "gpt-4o", "tekken"]
+    return (first + Self.supportedNames).first { name in
+      guard let other = PreTokenizer(named: name), let own = marks, own == other.marks else {
+        return false
+      }
+      return other.takesWholePieces == takesWholePieces
+    }
+  }
+
+  /// What is cut at, the same for the same cuts; nil for cuts that no name has.
+  private var marks: [String]? {
+    var marks: [String] = []
+    for step in steps {
+      switch step {
+      case .gpt2: marks.append("gpt-2")
+      case .gpt2SingleDigits: marks.append("digits, gpt-2")
+      case .llama3(let digits): marks.append("llama 3, \(digits)")
+      case .cut(let cut):
+        guard cut.behavior == .isolated, !cut.isInverted, case .expression(let found) = cut.finder
+        else { return nil }
+        marks.append("expression " + found.pattern)
+      case .leadingSpace, .blocks, .alphabet: return nil
+      }
+    }
+    return marks
+  }
+
   /// A cut that isolates the matches of an expression: by hand where there is such a cutter.
   ///
   /// - Throws: what is wrong with the expression.

@@ -66,6 +66,8 @@ package struct TokenizerMetadata: Sendable {
 
   /// The kind of a tokenizer that is not there.
   static let absent = "absent"
+  /// What `tokenizer.ggml.model` says in files without words; the first is what is written.
+  static let noneInGGUF = ["none", "no_vocab"]
 
   /// What stands for the tokenizer of a model that has none: ids without texts.
   package init(absentFor count: Int) {

@@ -58,7 +58,9 @@ struct MemoryOptions: ParsableArguments {
   /// - Throws: `usage` for a layer that the model does not have, what opening throws.
   func tell(_ path: String, json: Bool) throws {
     let loaded = try LoadedModel(path: path)
-    let opened = Machine.residentByteCount
+    // What of the weights was looked at is counted with the weights.
+    let seen = Machine.residentByteCount(of: try ModelFiles.open(path).files.map(\.path))
+    let opened = Machine.residentByteCount - seen
     let layers = loaded.configuration.layers
     let lowest = fromLayer ?? 0
     guard lowest < layers else {
