@@ -19,8 +19,8 @@ ALIGNMENT = 32
 SPREAD = 0.02
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 U32, F32, STRING, ARRAY = 4, 6, 8, 9
-TYPES = {"F32": 0, "Q4_1": 3, "Q8_0": 8}
-FILE_TYPES = {"Q4_1": 3, "Q8_0": 7}
+TYPES = {"F32": 0, "Q4_0": 2, "Q4_1": 3, "Q8_0": 8}
+FILE_TYPES = {"Q4_0": 2, "Q4_1": 3, "Q8_0": 7}
 
 
 class Metadata:
@@ -68,7 +68,10 @@ def rows(kind, count, source):
     if kind == "F32":
         return struct.pack("<f", 1.0) * count
     blocks = count // 32
-    if kind == "Q4_1":  # 16 levels, evenly spread, have a deviation of 4.61 steps and a mean of 7.5
+    if kind == "Q4_0":  # the same about −0.5 steps, whose sign changes from block to block
+        step, size, offset, bytes_each = SPREAD / 4.61, 18, 2, 16
+        head = half(step)
+    elif kind == "Q4_1":  # 16 levels, evenly spread, have a deviation of 4.61 steps and a mean of 7.5
         step, size, offset, bytes_each = SPREAD / 4.61, 20, 4, 16
         head = half(step) + half(-7.5 * step)
     else:  # Q8_0: 256 levels, 73.9 steps
@@ -78,6 +81,8 @@ def rows(kind, count, source):
     made = bytearray(blocks * size)
     for at, byte in enumerate(head):
         made[at::size] = bytes([byte]) * blocks
+    if kind == "Q4_0":
+        made[1::2 * size] = bytes([half(-step)[1]]) * len(made[1::2 * size])
     for at in range(bytes_each):
         made[offset + at::size] = noise[at::bytes_each]
     return made
@@ -103,7 +108,7 @@ def tensors(a, vocabulary):
 
 def byte_count(dimensions, kind):
     count = dimensions[0] * (dimensions[1] if len(dimensions) > 1 else 1)
-    return {"F32": 4 * count, "Q4_1": count // 32 * 20, "Q8_0": count // 32 * 34}[kind]
+    return {"F32": 4 * count, "Q4_0": count // 32 * 18, "Q4_1": count // 32 * 20, "Q8_0": count // 32 * 34}[kind]
 
 
 def padded(size):
@@ -114,9 +119,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", required=True, help="a GGUF file to take the tokenizer from")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--type", choices=("Q4_1", "Q8_0"), default="Q4_1")
+    parser.add_argument("--type", choices=("Q4_0", "Q4_1", "Q8_0"), default="Q4_1")
     for name, value in (("blocks", 16), ("width", 2048), ("heads", 32), ("kv-heads", 8), ("ffn", 8192), ("context", 8192), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--quick", action="store_true", help="repeat the same random rows, for measurements of speed alone")
     a = parser.parse_args()
     if a.width % 32 or a.ffn % 32 or a.width % a.heads or a.heads % a.kv_heads:
         sys.exit("error: width and ffn must be multiples of 32, width of heads, heads of kv-heads")
@@ -141,6 +147,15 @@ def main():
         **{key: value for key, value in source.items() if key.startswith("tokenizer.")},
     }
     random_source = random.Random(a.seed)
+    known = {}
+
+    def made(kind, count):
+        if not a.quick:
+            return rows(kind, count, random_source)
+        if (kind, count) not in known:
+            known[kind, count] = rows(kind, count, random_source)
+        return known[kind, count]
+
     with open(a.out, "wb") as out:
         out.write(struct.pack("<4sIQQ", b"GGUF", 3, len(plan), len(values)))
         for key, (kind, raw) in values.items():
@@ -154,7 +169,7 @@ def main():
             size = byte_count(dimensions, kind)
             columns, count = dimensions[0], dimensions[1] if len(dimensions) > 1 else 1
             for first in range(0, count, 4096):  # a few rows at a time: no matrix is ever held whole
-                out.write(rows(kind, columns * min(4096, count - first), random_source))
+                out.write(made(kind, columns * min(4096, count - first)))
             out.write(bytes(padded(size) - size))
         print(f"{a.out}: {weights / 1e9:.2f} billion weights, {out.tell() / 1e6:,.0f} MB", file=sys.stderr)
 

@@ -56,7 +56,8 @@ def variants(source):
     heads = HEADS if "REFT_HEAD" in source else [None]
     rows = ROWS if "REFT_N" in source else [None]
     for architecture, act, head, n in itertools.product(ARCHITECTURES, [0, 1], heads, rows):
-        options = [f"--gpu-architecture={architecture}", "--std=c++17", f"-DREFT_ACT={act}"]
+        options = [f"--gpu-architecture={architecture}", "--std=c++17",
+                   "--device-as-default-execution-space", f"-DREFT_ACT={act}"]
         options += [f"-DREFT_HEAD={head}"] if head else []
         options += [f"-DREFT_N={n}"] if n else []
         yield options

@@ -19,37 +19,42 @@ public struct InferenceBenchmark {
     public var flops: Double
     /// Bytes of weights read per second; zero where a run reads them for many tokens at once.
     public var bytesPerSecond: Double
-    /// Where the time of one more run went.
-    public var profile: WorkProfile
+    /// Where the time of one more run went; nil where the device does not say.
+    public var profile: WorkProfile?
   }
 
   private let model: FrozenModel
-  private let pass: ModelRuntime
+  private let pass: any DeviceRuntime
 
   /// Prepares measurements of a model.
   ///
   /// - Parameters:
   ///   - model: the frozen model.
   ///   - precision: of the activations of decoded tokens.
-  ///   - pool: the threads that do the work.
+  ///   - pool: the threads that do the work, where no device is given.
+  ///   - device: where the model runs; nil for the processor.
+  /// - Throws: what the device reports.
   public init(
     model: FrozenModel,
     precision: DecodePrecision = .int16,
-    pool: ThreadPool = .shared
-  ) {
+    pool: ThreadPool = .shared,
+    device: (any ComputeDevice)? = nil
+  ) throws(ReFTError) {
     self.model = model
-    pass = ModelRuntime(model: model, precision: precision, pool: pool)
+    pass =
+      try device?.makeRuntime(model, for: .generation, precision: precision)
+      ?? ModelRuntime(model: model, precision: precision, pool: pool)
   }
 
   /// Measures how fast a prompt of `tokens` is read, to its first logits.
   ///
   /// - Throws: `badData` when the model's context is shorter.
   public func prefill(tokens: Int, runs: Int = 5) throws -> Result {
-    let cache = try pass.makeCache(capacity: tokens)
+    let cache = try pass.makeSequenceCache(capacity: tokens)
     let prompt = promptTokens(tokens)
     let run = {
       try cache.truncate(to: 0)
-      _ = try pass.step([(cache, prompt)], editor: nil)
+      _ = try step([cache], [prompt])
     }
     let seconds = try median(runs: runs, run)
     let work = ModelArithmetic(model.configuration).prefill(tokens: tokens)
@@ -59,7 +64,7 @@ public struct InferenceBenchmark {
       tokensPerSecond: Double(tokens) / seconds,
       flops: work / seconds,
       bytesPerSecond: 0,
-      profile: try pass.profile(run)
+      profile: try profile(run)
     )
   }
 
@@ -78,13 +83,14 @@ public struct InferenceBenchmark {
     sequences: Int = 1,
     runs: Int = 5
   ) throws -> Result {
-    let caches = try (0..<sequences).map { _ in try pass.makeCache(capacity: past + tokens) }
+    let caches = try (0..<sequences).map { _ in try pass.makeSequenceCache(capacity: past + tokens)
+    }
     let prompt = promptTokens(past)
     let rewind = { for cache in caches { try self.rewind(cache, to: prompt) } }
     let run = {
       for index in 0..<tokens {
         let token = prompt[index % prompt.count]
-        _ = try pass.step(caches.map { ($0, [token]) }, editor: nil)
+        _ = try step(caches, [[Int32]](repeating: [token], count: caches.count))
       }
     }
     let seconds = try median(runs: runs, before: rewind, run)
@@ -98,17 +104,17 @@ public struct InferenceBenchmark {
       tokensPerSecond: Double(count) / seconds,
       flops: work * Double(sequences) / seconds,
       bytesPerSecond: Double(model.weightByteCount * tokens) / seconds,
-      profile: try pass.profile(run)
+      profile: try profile(run)
     )
   }
 
   /// Leaves a cache with a prompt alone.
   ///
   /// Blocks with a window may have given back the keys that the prompt's end sees; then it is read again.
-  private func rewind(_ cache: KVCache, to prompt: [Int32]) throws {
+  private func rewind(_ cache: any SequenceCache, to prompt: [Int32]) throws {
     if cache.count > prompt.count + CachePages.tokenCount { try cache.truncate(to: 0) }
     if cache.count > 0 { return try cache.truncate(to: prompt.count) }
-    _ = try pass.step([(cache, prompt)], editor: nil)
+    _ = try step([cache], [prompt])
   }
 
   /// The median seconds of decoded tokens with each of several editors, which take turns.
@@ -126,13 +132,13 @@ public struct InferenceBenchmark {
     runs: Int,
     editors: [(_ position: Int) throws -> any HiddenStateEditor]
   ) throws -> [Double] {
-    let cache = try pass.makeCache(capacity: past + tokens)
+    let cache = try pass.makeSequenceCache(capacity: past + tokens)
     let prompt = promptTokens(past)
     let rewind = { try self.rewind(cache, to: prompt) }
     return try Self.medians(count: editors.count, runs: runs, before: rewind) { place in
       for index in 0..<tokens {
         let editor = try editors[place](past + index)
-        _ = try pass.step([(cache, [prompt[index % prompt.count]])], editor: editor)
+        _ = try step([cache], [[prompt[index % prompt.count]]], editor: editor)
       }
     }.map { $0 / Double(tokens) }
   }
@@ -165,6 +171,19 @@ public struct InferenceBenchmark {
       }
     }
     return times.map { $0.sorted()[$0.count / 2] }
+  }
+
+  private func step(
+    _ caches: [any SequenceCache],
+    _ tokens: [[Int32]],
+    editor: (any HiddenStateEditor)? = nil
+  ) throws -> UnsafeMutableBufferPointer<Float> {
+    let sequences = zip(caches, tokens).map { SequenceStep(cache: $0, tokens: $1) }
+    return try pass.step(sequences: sequences, editor: editor)
+  }
+
+  private func profile(_ body: () throws -> Void) throws -> WorkProfile? {
+    try (pass as? ModelRuntime)?.profile(body)
   }
 
   private func promptTokens(_ count: Int) -> [Int32] {

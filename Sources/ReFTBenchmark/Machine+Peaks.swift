@@ -12,6 +12,11 @@ extension Machine {
     public var flops: Double
     /// Bytes per second that all threads together read from main memory.
     public var bytesPerSecond: Double
+
+    /// Limits measured elsewhere, such as on a card.
+    public init(flops: Double, bytesPerSecond: Double) {
+      (self.flops, self.bytesPerSecond) = (flops, bytesPerSecond)
+    }
   }
 
   /// Measures both limits, best of several short runs; takes about a second.

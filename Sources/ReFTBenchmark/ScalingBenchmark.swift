@@ -66,7 +66,7 @@ public struct ScalingBenchmark {
     var step = options.training
     step.steps = options.runs
     let training = try TrainingBenchmark(model: model, catalog: catalog, pool: pool).run(step)
-    let inference = InferenceBenchmark(model: model.frozen, pool: pool)
+    let inference = try InferenceBenchmark(model: model.frozen, pool: pool)
     let prefill = try inference.prefill(tokens: options.promptTokens, runs: options.runs)
     let decode = { (sequences: Int) in
       try inference.decode(

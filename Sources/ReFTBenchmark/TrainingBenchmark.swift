@@ -25,6 +25,12 @@ public struct TrainingBenchmark {
     public var positions = PositionRule(.ends(first: 7, last: 7))
     /// How many steps are measured.
     public var steps = 3
+    /// Where the model runs; nil for the processor.
+    public var device: (any ComputeDevice)?
+    /// `float32` asks the device for float32 arithmetic.
+    public var precision = DecodePrecision.int16
+    /// Whether the plugin's own functions edit even where the device could.
+    public var editsOnHost = false
 
     /// The defaults: eight sequences of 256 tokens, LoReFT of rank 4 at all layers.
     public init() {}
@@ -46,8 +52,8 @@ public struct TrainingBenchmark {
     public var flops: Double
     /// The part of a step's time that is spent in each plugin.
     public var pluginShare: [String: Double]
-    /// Where the time of one more step went.
-    public var profile: WorkProfile
+    /// Where the time of one more step went; nil where the device does not say.
+    public var profile: WorkProfile?
   }
 
   private let model: LoadedModel
@@ -70,14 +76,21 @@ public struct TrainingBenchmark {
   public func run(_ options: Options = Options()) throws -> Result {
     let adapter = try adapter(options)
     let gradients = adapter.parameters.makeGradients()
-    let pass = ModelRuntime(model: model.frozen, pool: pool)
+    let pass: any DeviceRuntime =
+      try options.device?.makeRuntime(model.frozen, for: .batches, precision: options.precision)
+      ?? ModelRuntime(model: model.frozen, pool: pool)
     let (batch, edits) = batch(options, adapter: adapter)
     let run = { (step: Int) in
       let session = try EditSession(
         edits,
         mode: .training(gradients: gradients, randomKey: 1, randomStep: UInt64(step))
       )
-      _ = try pass.lossAndGradient(batch, editor: session, scale: 1 / Float(batch.labels.count))
+      _ = try pass.lossAndGradient(
+        batch,
+        editor: options.editsOnHost ? HostEdits(session) : session,
+        scale: 1 / Float(batch.labels.count),
+        from: nil
+      )
     }
     var times: [Double] = []
     var before: [String: PluginUsage] = [:]
@@ -106,7 +119,7 @@ public struct TrainingBenchmark {
       tokensPerSecond: Double(batch.tokens.count) / seconds,
       flops: work / seconds,
       pluginShare: Dictionary(uniqueKeysWithValues: share),
-      profile: try pass.profile { try run(times.count + 1) }
+      profile: try (pass as? ModelRuntime)?.profile { try run(times.count + 1) }
     )
   }
 
@@ -196,5 +209,31 @@ public struct TrainingBenchmark {
       batch.append(ids: ids, labels: labels)
     }
     return (batch, edits)
+  }
+}
+
+/// The edits of a session without their device forms.
+private final class HostEdits: HiddenStateEditor {
+  private let session: EditSession
+
+  init(_ session: EditSession) { self.session = session }
+
+  var sites: Set<Site> { session.sites }
+  var needsAllRows: Bool { session.needsAllRows }
+  var sharedPrefixLimit: Int { session.sharedPrefixLimit }
+
+  func edits(at site: Site) -> [any RowEdit] { session.edits(at: site).map { HostEdit($0) } }
+
+  private final class HostEdit: RowEdit {
+    private let edit: any RowEdit
+
+    init(_ edit: any RowEdit) { self.edit = edit }
+
+    var tokens: [Int32] { edit.tokens }
+    var columns: Range<Int>? { edit.columns }
+    var needsSource: Bool { edit.needsSource }
+    var strength: Float { edit.strength }
+    func edit(_ rows: GatheredRows) throws { try edit.edit(rows) }
+    func differentiate(_ gradient: GatheredRows) throws { try edit.differentiate(gradient) }
   }
 }

@@ -12,19 +12,37 @@ public final class TextGenerator {
   /// How long opening it took, for the results' timings.
   public let loadSeconds: Double
 
+  /// Where the model runs.
+  private let device: any ComputeDevice
+
   /// Takes a model that is open.
-  public init(model: LoadedModel, loadSeconds: Double = 0) {
+  public init(
+    model: LoadedModel,
+    loadSeconds: Double = 0,
+    device: any ComputeDevice = ProcessorDevice.shared
+  ) {
     self.model = model
     self.loadSeconds = loadSeconds
+    self.device = device
   }
 
   /// Opens a model and measures how long that takes.
   ///
+  /// - Parameters:
+  ///   - path: the model's file or folder.
+  ///   - device: where it runs.
   /// - Throws: what opening a model file throws.
-  public convenience init(path: String) throws(ReFTError) {
+  public convenience init(
+    path: String,
+    device: any ComputeDevice = ProcessorDevice.shared
+  ) throws(ReFTError) {
     let start = ContinuousClock.now
     let model = try LoadedModel(path: path)
-    self.init(model: model, loadSeconds: (ContinuousClock.now - start).seconds)
+    self.init(
+      model: model,
+      loadSeconds: (ContinuousClock.now - start).seconds,
+      device: device
+    )
   }
 
   /// Generates one text for each request.
@@ -36,7 +54,6 @@ public final class TextGenerator {
   ///   - requests: what to generate.
   ///   - batchSize: how many texts are generated at once; at least 1.
   ///   - precision: of the activations of generated tokens.
-  ///   - device: where the model runs.
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
@@ -46,7 +63,6 @@ public final class TextGenerator {
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
     precision: DecodePrecision = .int16,
-    device: any ComputeDevice = ProcessorDevice.shared,
     onEvent: ((GenerationEvent) throws -> Void)? = nil
   ) throws -> [GenerationResult] {
     let batch = try GenerationBatch(

@@ -103,7 +103,7 @@ struct BenchmarkTests {
   @Test("more decoded tokens than a cache with windows takes back are measured all the same")
   func windowed() throws {
     try withWindowedModel { model in
-      let benchmark = InferenceBenchmark(model: model)
+      let benchmark = try InferenceBenchmark(model: model)
       let tokens = 2 * CachePages.tokenCount + 9
       let result = try benchmark.decode(after: 20, tokens: tokens, sequences: 2, runs: 1)
       #expect(result.tokens == 2 * tokens && result.tokensPerSecond > 0)

@@ -139,7 +139,11 @@ extension CUDADevice {
 
   private func compilerOptions(_ defines: [String: Int]) -> [String] {
     let macros = defines.sorted { $0.key < $1.key }.map { "-D\($0.key)=\($0.value)" }
-    return ["--gpu-architecture=sm_\(capability.major)\(capability.minor)", "--std=c++17"] + macros
+    // The last: older compilers take functions without a word, lambdas among them, for the host's.
+    return [
+      "--gpu-architecture=sm_\(capability.major)\(capability.minor)", "--std=c++17",
+      "--device-as-default-execution-space",
+    ] + macros
   }
 
   private func allow(_ sharedBytes: Int, _ kernel: Kernel) throws(ReFTError) {

@@ -133,6 +133,33 @@ extern "C" __global__ void norm_add(int rows, int d, int kind, const float *x, c
   norm_in_float(rows, d, kind, x, weight, bias, eps, stream, out);
 }
 
+// out = stream + x, and y = norm(out) of the same row; without a weight the sum alone.
+extern "C" __global__ void add_norm(int rows, int d, int kind, const act *x, const float *stream,
+                                    const float *weight, const float *bias, float eps, float *out,
+                                    act *y) {
+  __shared__ float parts[32];
+  int row = blockIdx.x;
+  if (row >= rows) return;
+  size_t at = (size_t)row * d;
+  bool of_eight = d % 8 == 0 && wide(x) && wide(stream) && wide(out) && wide(weight) &&
+                  wide(bias) && wide(y);
+  in_runs(of_eight, [&](auto width) {
+    constexpr int W = decltype(width)::value;
+    // A thread reads below what it has written here.
+    for (int j = (int)threadIdx.x * W; j < d; j += (int)blockDim.x * W) {
+      float values[W], more[W];
+      load<W>(stream + at + j, values);
+      load<W>(x + at + j, more);
+      for (int k = 0; k < W; k++) values[k] += more[k];
+      store<W>(out + at + j, values);
+    }
+    if (weight) {
+      norm_row<W>(by_block{parts}, d, kind, out + at, weight, bias, eps, (const float *)nullptr,
+                  y + at);
+    }
+  });
+}
+
 // gradient += d norm / d x, at row pick[i] for row i of dy; `copy` takes the
 // sum too, at the same rows.
 extern "C" __global__ void norm_backward(int rows, int d, int kind, const float *x, const int *pick,

@@ -144,6 +144,14 @@ extern "C" __global__ void add_act(int rows, int d, const act *dy, float *gradie
   add(rows, d, dy, gradient, copy);
 }
 
+// x ← factor · x.
+extern "C" __global__ void scale_float(int count, float factor, float *x) {
+  for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < (unsigned)count;
+       i += gridDim.x * blockDim.x) {
+    x[i] *= factor;
+  }
+}
+
 // y += bias, in each row.
 template <class T>
 __device__ void add_bias(int rows, int width, const float *bias, T *y) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be wrong with a model file, and with a batch that a model is given.
 
-import ReFTTensor
+package import ReFTTensor
 
 extension ReFTError {
   static func missingMetadata(_ key: String, _ path: String) -> ReFTError {
@@ -119,7 +119,9 @@ extension ReFTError {
     )
   }
 
-  static func columnsOutsideRows(_ columns: Range<Int>, width: Int, _ site: Site) -> ReFTError {
+  package static func columnsOutsideRows(_ columns: Range<Int>, width: Int, _ site: Site)
+    -> ReFTError
+  {
     ReFTError(
       .usage,
       "An edit at \(site) asks for the numbers \(columns.lowerBound) to \(columns.upperBound - 1) of "
@@ -223,7 +225,7 @@ extension ReFTError {
     )
   }
 
-  static func siteWithoutSource(_ site: Site) -> ReFTError {
+  package static func siteWithoutSource(_ site: Site) -> ReFTError {
     ReFTError(
       .usage,
       "An edit asks for what the layer that makes \(site) reads; there is no such row for each token. "
@@ -247,7 +249,7 @@ extension ReFTError {
     )
   }
 
-  static func predictsNoTokens(_ architecture: String, _ path: String) -> ReFTError {
+  package static func predictsNoTokens(_ architecture: String, _ path: String) -> ReFTError {
     ReFTError(
       .usage,
       "Model '\(path)' of the family '\(architecture)' predicts no tokens; this asks for a model that "
@@ -294,7 +296,7 @@ extension ReFTError {
     )
   }
 
-  static func cacheOfOtherDevice() -> ReFTError {
+  package static func cacheOfOtherDevice() -> ReFTError {
     ReFTError(
       .usage,
       "The cache of a sequence belongs to another device than the runtime that steps; expected one "

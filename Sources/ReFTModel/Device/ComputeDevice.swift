@@ -8,6 +8,12 @@ public protocol ComputeDevice: AnyObject, Sendable {
   /// What the device is, for manifests and messages: "cpu", or a card's name.
   var name: String { get }
 
+  /// The arithmetic that results depend on in their last bits, in a word.
+  ///
+  /// - Parameter precision: as for `makeRuntime`.
+  /// - Returns: a name that is the same where the bits are.
+  func kernels(_ precision: DecodePrecision) -> String
+
   /// Prepares passes through a model.
   ///
   /// - Parameters:
@@ -15,6 +21,7 @@ public protocol ComputeDevice: AnyObject, Sendable {
   ///   - purpose: what the runtime is for.
   ///   - precision: of the activations of decoded tokens; `float32` asks the whole runtime for
   ///     float32 arithmetic.
+  /// - Returns: a runtime with memory of its own.
   /// - Throws: what the device reports, for instance that the model does not fit.
   func makeRuntime(
     _ model: FrozenModel,
@@ -24,8 +31,17 @@ public protocol ComputeDevice: AnyObject, Sendable {
 
   /// How many tokens a training pass may have so that what it keeps fits the device.
   ///
-  /// - Parameter block: the lowest block whose backward pass runs.
-  func tokenBudget(_ model: FrozenModel, keptFrom block: Int) throws(ReFTError) -> Int
+  /// - Parameters:
+  ///   - model: the model.
+  ///   - block: the lowest block whose backward pass runs.
+  ///   - precision: as for `makeRuntime`.
+  /// - Returns: at least 1.
+  /// - Throws: what the device reports, for instance that the model does not fit.
+  func tokenBudget(
+    _ model: FrozenModel,
+    keptFrom block: Int,
+    precision: DecodePrecision
+  ) throws(ReFTError) -> Int
 }
 
 /// What a runtime is for.
@@ -46,6 +62,9 @@ public final class ProcessorDevice: ComputeDevice {
 
   private init() {}
 
+  /// The instruction sets of the processor's kernels.
+  public func kernels(_ precision: DecodePrecision) -> String { Machine.kernels }
+
   /// A `ModelRuntime`.
   public func makeRuntime(
     _ model: FrozenModel,
@@ -58,7 +77,8 @@ public final class ProcessorDevice: ComputeDevice {
   /// As `ModelRuntime.tokenBudget`.
   public func tokenBudget(
     _ model: FrozenModel,
-    keptFrom block: Int
+    keptFrom block: Int,
+    precision: DecodePrecision
   ) throws(ReFTError) -> Int {
     ModelRuntime.tokenBudget(model, keptFrom: block)
   }

@@ -33,6 +33,7 @@ public protocol DeviceRuntime: AnyObject {
   ///   - batch: the sequences.
   ///   - editor: edits hidden states; nil for the frozen model.
   ///   - start: where to start instead of at the embeddings.
+  /// - Returns: one number per label.
   /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a start
   ///   or a site that does not fit, what the editor or the device reports.
   func loss(

@@ -18,6 +18,18 @@ public struct GatheredRows {
   /// Numbers of free memory behind the rows, for who wants to see that nobody writes there.
   public static let roomBehind = 16
 
+  /// Rows that a runtime has gathered.
+  package init(
+    places: UnsafeBufferPointer<Int32>,
+    width: Int,
+    rows: UnsafeMutablePointer<Float>,
+    source: UnsafePointer<Float>?,
+    sourceWidth: Int
+  ) {
+    (self.places, self.width, self.rows) = (places, width, rows)
+    (self.source, self.sourceWidth) = (source, sourceWidth)
+  }
+
   /// How many rows there are, at least 1.
   public var count: Int { places.count }
 }

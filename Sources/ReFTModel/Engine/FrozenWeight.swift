@@ -86,7 +86,7 @@ package struct StackedWeight: Sendable {
   /// The weight as decoding wants it; nil when its number format has no int8 products.
   func repacked(pool: ThreadPool) -> RepackedWeight? { repacked.value(of: self, pool: pool) }
 
-  init(_ parts: FrozenWeight...) { self.init(parts: parts) }
+  package init(_ parts: FrozenWeight...) { self.init(parts: parts) }
 
   init(parts: [FrozenWeight]) {
     self.parts = parts

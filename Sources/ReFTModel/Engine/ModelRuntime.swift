@@ -18,6 +18,11 @@ public final class ModelRuntime {
     public var differentiates: Bool
     /// Where the arithmetic is done.
     public var device: String
+
+    /// Describes a runtime.
+    package init(differentiates: Bool, device: String) {
+      (self.differentiates, self.device) = (differentiates, device)
+    }
   }
 
   /// The model.

@@ -80,7 +80,7 @@ package struct PassLayout {
   package var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
 
   /// Lays out a batch for training; the first `sharedPrefix` tokens of all sequences are the same.
-  init(_ batch: PackedBatch, sharedPrefix: Int) {
+  package init(_ batch: PackedBatch, sharedPrefix: Int) {
     prefixCount = sharedPrefix
     var map = [Int32](repeating: -1, count: batch.tokens.count)
     if sharedPrefix > 0, let first = batch.segments.first {
@@ -128,6 +128,21 @@ package struct PassLayout {
       let isDecode = spans[spans.count - 1].isDecodedToken
       RowRun.append(tokens.count, isDecode: isDecode, to: &runs)
       RowRun.append(1, isDecode: isDecode, to: &lastRuns)
+    }
+  }
+
+  /// Lays out the next tokens of sequences whose keys lie wherever the device has them.
+  package init(steps: [SequenceStep]) {
+    for step in steps {
+      spans.append(
+        RowSpan(
+          start: rowCount,
+          count: step.tokens.count,
+          position: step.cache.count,
+          keys: .rows(prefixCount: 0)
+        )
+      )
+      append(step.tokens[...], position: step.cache.count)
     }
   }
 

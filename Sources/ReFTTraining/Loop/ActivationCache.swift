@@ -45,7 +45,11 @@ package final class ActivationCache {
   ///   - pass: computes what is missing.
   /// - Returns: the rows of all tokens of the batch.
   /// - Throws: what the model throws.
-  package func input(keys: [Int], batch: PackedBatch, pass: any DeviceRuntime) throws -> BlockInput {
+  package func input(
+    keys: [Int],
+    batch: PackedBatch,
+    pass: any DeviceRuntime
+  ) throws -> BlockInput {
     let missing = keys.indices.filter { buffers[keys[$0]] == nil && fileOffsets[keys[$0]] == nil }
     if missing.count == keys.count {
       let input = try pass.blockInput(block, of: batch)

@@ -45,7 +45,7 @@ extension Trainer {
       try checkpoints.restore(optimiser, adapter.parameters, step: done.step)
     }
     state.settings = settings
-    state.kernels = Machine.kernels
+    state.kernels = kernels
     guard state.step <= totalSteps else {
       throw ReFTError.otherRun(
         folder.path,
@@ -77,7 +77,11 @@ extension Trainer {
         model: model.frozen,
         adapter: adapter,
         budget: try options.microBatchTokens
-          ?? device.tokenBudget(model.frozen, keptFrom: adapter.frozenDepth),
+          ?? device.tokenBudget(
+            model.frozen,
+            keptFrom: adapter.frozenDepth,
+            precision: precision
+          ),
         cache: cache,
         device: device,
         precision: precision
@@ -211,10 +215,10 @@ extension Trainer {
       guard differences.isEmpty else {
         throw ReFTError.otherRun(folder.path, differences: differences)
       }
-      if let then = state.kernels, then != Machine.kernels {
+      if let then = state.kernels, then != kernels {
         observer(
           .warning(
-            "the kernels were '\(then)' up to step \(last) and are '\(Machine.kernels)' from there "
+            "the kernels were '\(then)' up to step \(last) and are '\(kernels)' from there "
               + "on: the bits may differ from those of a run that was not interrupted"
           )
         )

@@ -113,7 +113,7 @@ extension Trainer {
     var manifest: [String: JSONValue] = [
       "format": .string("reft-run"), "format_version": .int(1), "status": .string(status),
       "files": .array(RunFolder.files.map { .string($0) }),
-      "updated": .string(Date().formatted(.iso8601)), "kernels": .string(Machine.kernels),
+      "updated": .string(Date().formatted(.iso8601)), "kernels": .string(kernels),
       "model": .object([
         "path": .string(model.path), "name": .string(model.configuration.name),
         "fingerprint": .string(model.fingerprint),

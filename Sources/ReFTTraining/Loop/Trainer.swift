@@ -58,6 +58,9 @@ public final class Trainer {
     checkpoints = CheckpointStore(folder: folder)
   }
 
+  /// The arithmetic that the run's bits depend on.
+  var kernels: String { device.kernels(precision) }
+
   /// Trains to the end.
   ///
   /// - Parameters:

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Foundation
 import ReFTBenchmark
+import ReFTCUDA
 import ReFTHost
 import ReFTModel
 import ReFTTensor
@@ -38,11 +39,15 @@ struct BenchCommand: ParsableCommand {
     setenv("REFT_THREADS", String(threads), 1)
   }
 
-  /// The limits of this machine, before the model is opened: reading memory is measured with more of it
+  /// The limits of a device, before the model is opened: reading memory is measured with more of it
   /// than many a model has, which is not to count as the work's.
-  private static func peaks() -> Machine.Peaks {
-    defer { Machine.forgetPeakResidentByteCount() }
-    return Machine.measurePeaks()
+  private static func peaks(of device: any ComputeDevice) throws -> Machine.Peaks {
+    guard let card = device as? CUDAComputeDevice else {
+      defer { Machine.forgetPeakResidentByteCount() }
+      return Machine.measurePeaks()
+    }
+    let peaks = try card.measurePeaks()
+    return Machine.Peaks(flops: peaks.flops, bytesPerSecond: peaks.bytesPerSecond)
   }
 
   /// What every measurement reports.
@@ -68,19 +73,20 @@ struct BenchCommand: ParsableCommand {
   private static func report(
     _ work: String,
     _ model: LoadedModel,
+    _ device: any ComputeDevice,
     _ peaks: Machine.Peaks,
     tokens: Int,
     seconds: Double,
     flops: Double,
     bytes: Double? = nil,
     share: [String: Double]? = nil,
-    profile: WorkProfile,
+    profile: WorkProfile?,
     json: Bool
   ) throws {
     let document = Document(
       work: work,
       model: model.configuration.name,
-      processor: Machine.processorName,
+      processor: device === ProcessorDevice.shared ? Machine.processorName : device.name,
       threads: ThreadPool.shared.threadCount,
       tokens: tokens,
       seconds: seconds,
@@ -94,7 +100,7 @@ struct BenchCommand: ParsableCommand {
       peak_rss_bytes: Machine.peakResidentByteCount,
       plugin_share: share,
       profile: Dictionary(
-        uniqueKeysWithValues: profile.shares.map { ($0.key.rawValue, $0.value) }
+        uniqueKeysWithValues: (profile?.shares ?? [:]).map { ($0.key.rawValue, $0.value) }
       )
     )
     if json { return try Output.json(document) }
@@ -116,7 +122,7 @@ struct BenchCommand: ParsableCommand {
     for (name, part) in (share ?? [:]).sorted(by: { $0.key < $1.key }) {
       rows.append(["in plugin \(name)", percent(part), "of the time"])
     }
-    for (kind, part) in profile.shares.sorted(by: { $0.value > $1.value }) {
+    for (kind, part) in (profile?.shares ?? [:]).sorted(by: { $0.value > $1.value }) {
       rows.append(["  \(kind)", percent(part), "of the time"])
     }
     rows.append(["peak memory", Readable.bytes(document.peak_rss_bytes), ""])
@@ -129,6 +135,13 @@ struct BenchCommand: ParsableCommand {
     )
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var device: DeviceOptions
+    @Flag(help: "Compute in float32, without shortcuts of matrix units.") var exact = false
+    @Flag(
+      name: .customLong("host-edits"),
+      help: "On a card: let the plugin's own functions edit, also where it has kernels."
+    )
+    var hostEdits = false
     @OptionGroup var plugins: PluginOptions
     @OptionGroup var common: CommonOptions
     @Option(name: [.customLong("batch"), .customLong("sequences")], help: "Sequences of a step.")
@@ -173,12 +186,16 @@ struct BenchCommand: ParsableCommand {
       options.plugin = plugin
       options.rank = rank
       options.steps = steps
-      let peaks = BenchCommand.peaks()
+      let device = try device.open()
+      (options.device, options.precision) = (device, exact ? .float32 : .int16)
+      options.editsOnHost = hostEdits
+      let peaks = try BenchCommand.peaks(of: device)
       let loaded = try LoadedModel(path: model.path())
       let result = try TrainingBenchmark(model: loaded, catalog: try plugins.catalog()).run(options)
       try report(
         "train",
         loaded,
+        device,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,
@@ -196,6 +213,7 @@ struct BenchCommand: ParsableCommand {
     )
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var device: DeviceOptions
     @OptionGroup var common: CommonOptions
     @Option(help: "Tokens of the prompt.") var tokens = 512
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 5
@@ -209,15 +227,17 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-      let peaks = BenchCommand.peaks()
+      let device = try device.open()
+      let peaks = try BenchCommand.peaks(of: device)
       let loaded = try LoadedModel(path: model.path())
-      let result = try InferenceBenchmark(model: loaded.frozen).prefill(
+      let result = try InferenceBenchmark(model: loaded.frozen, device: device).prefill(
         tokens: tokens,
         runs: `repeat`
       )
       try report(
         "prefill",
         loaded,
+        device,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,
@@ -234,6 +254,7 @@ struct BenchCommand: ParsableCommand {
     )
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup var device: DeviceOptions
     @OptionGroup var common: CommonOptions
     @Option(
       name: [.customLong("context"), .customLong("after")],
@@ -245,6 +266,8 @@ struct BenchCommand: ParsableCommand {
     var batch = 1
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 3
     @OptionGroup var precision: PrecisionOptions
+    @Flag(help: "On a card: read weights as bfloat16, also where the file's blocks are smaller.")
+    var dense = false
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
@@ -260,9 +283,14 @@ struct BenchCommand: ParsableCommand {
     }
 
     func run() throws {
-      let peaks = BenchCommand.peaks()
+      let device = try device.open(expandsWeights: dense)
+      let peaks = try BenchCommand.peaks(of: device)
       let loaded = try LoadedModel(path: model.path())
-      let result = try InferenceBenchmark(model: loaded.frozen, precision: precision.value).decode(
+      let result = try InferenceBenchmark(
+        model: loaded.frozen,
+        precision: precision.value,
+        device: device
+      ).decode(
         after: context,
         tokens: tokens,
         sequences: batch,
@@ -271,6 +299,7 @@ struct BenchCommand: ParsableCommand {
       try report(
         "decode",
         loaded,
+        device,
         peaks,
         tokens: result.tokens,
         seconds: result.seconds,

@@ -24,6 +24,7 @@ struct ChatCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var device: DeviceOptions
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var precision: PrecisionOptions
   @OptionGroup var plugins: PluginOptions
@@ -36,7 +37,7 @@ struct ChatCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     sampling.tellIgnored()
-    let generator = try TextGenerator(path: model.path())
+    let generator = try TextGenerator(path: model.path(), device: device.open())
     let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
     var messages = opening

@@ -24,6 +24,7 @@ struct EmbedCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var device: DeviceOptions
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
@@ -86,7 +87,12 @@ struct EmbedCommand: ParsableCommand {
     let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     let texts = try texts(loaded)
     for warning in texts.warnings { Output.note("warning: \(warning)") }
-    let embedder = Embedder(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
+    let embedder = Embedder(
+      model: loaded,
+      adapter: adapter,
+      microBatchTokens: microBatchTokens,
+      device: try device.open()
+    )
     let line = ProgressLine()
     let clock = RateClock(total: texts.examples.count)
     defer { line.clear() }

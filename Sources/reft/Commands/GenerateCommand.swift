@@ -27,6 +27,7 @@ struct GenerateCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var device: DeviceOptions
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var precision: PrecisionOptions
   @OptionGroup var plugins: PluginOptions
@@ -82,7 +83,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     sampling.tellIgnored()
-    let generator = try TextGenerator(path: model.path())
+    let generator = try TextGenerator(path: model.path(), device: device.open())
     let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let requests = try prompts(generator.model, adapter).map {
       try sampling.request($0, adapter: adapter)

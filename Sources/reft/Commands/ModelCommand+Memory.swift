@@ -2,6 +2,7 @@
 // `reft model info --memory`: what opening, generating and training take.
 
 import ArgumentParser
+import ReFTCUDA
 import ReFTGeneration
 import ReFTHost
 import ReFTModel
@@ -22,6 +23,8 @@ struct MemoryOptions: ParsableArguments {
     help: "With --memory: the lowest layer that training edits."
   )
   var fromLayer: Int?
+  @OptionGroup var device: DeviceOptions
+  @Flag(help: "With --memory and a card: all arithmetic in float32.") var exact = false
 
   private struct Document: Encodable {
     var context: Int
@@ -41,6 +44,9 @@ struct MemoryOptions: ParsableArguments {
   }
 
   func validate() throws {
+    if device.isCard || exact, !memory {
+      throw ValidationError("--device and --exact belong to --memory")
+    }
     for (name, value, least) in [
       ("--context", context, 1), ("--batch", batch, 1), ("--micro-batch-tokens", passTokens, 1),
       ("--from-layer", fromLayer, 0),
@@ -75,6 +81,7 @@ struct MemoryOptions: ParsableArguments {
       passTokens: passTokens ?? 1024,
       editedBlocks: layers - lowest
     )
+    if device.isCard { return try tellOfCard(loaded, shape, lowest: lowest, json: json) }
     let estimate = try MemoryEstimate(loaded.frozen, shape)
     let generating = estimate.generating.reduce(opened) { $0 + $1.byteCount }
     let training = estimate.training.reduce(opened) { $0 + $1.byteCount }
@@ -100,6 +107,53 @@ struct MemoryOptions: ParsableArguments {
         + estimate.generating.map { ["  " + $0.name, Readable.bytes($0.byteCount)] }
         + [["training, \(shape.passTokens) tokens a pass", Readable.bytes(training)]]
         + estimate.training.map { ["  " + $0.name, Readable.bytes($0.byteCount)] }
+    )
+  }
+
+  /// Prints what of a card's memory a model takes; no card is needed.
+  private func tellOfCard(
+    _ model: LoadedModel,
+    _ shape: MemoryEstimate.Shape,
+    lowest: Int,
+    json: Bool
+  ) throws {
+    let trained = DeviceMemoryEstimate(model.frozen, isExact: exact)
+    let written = DeviceMemoryEstimate(model.frozen, isExact: exact, keepsQuantised: true)
+    let kept = shape.editedBlocks * trained.keptBytesPerToken * shape.passTokens
+    let pass = trained.passBytesPerToken * shape.passTokens
+    let cache = written.cacheBytesPerToken * shape.context * shape.batch
+    let prompt = written.passBytesPerToken * min(shape.context, shape.promptTokens)
+    let train = [
+      Part(name: "weights", bytes: trained.weightBytes),
+      Part(name: "what the way back needs", bytes: kept), Part(name: "a pass", bytes: pass),
+      Part(name: "logits", bytes: trained.logitBytes),
+    ]
+    let generate = [
+      Part(name: "weights", bytes: written.weightBytes),
+      Part(name: "keys and values", bytes: cache), Part(name: "a prompt", bytes: prompt),
+    ]
+    func sum(_ parts: [Part]) -> Int { parts.reduce(0) { $0 + $1.bytes } }
+    guard !json else {
+      return try Output.json(
+        Document(
+          context: shape.context,
+          batch: shape.batch,
+          micro_batch_tokens: shape.passTokens,
+          from_layer: lowest,
+          open_bytes: written.weightBytes,
+          generate_bytes: sum(generate),
+          train_bytes: sum(train),
+          generate: generate,
+          train: train
+        )
+      )
+    }
+    let texts = shape.batch == 1 ? "a text" : "\(shape.batch) texts"
+    Output.table(
+      [["generating, \(texts) of \(shape.context) tokens", Readable.bytes(sum(generate))]]
+        + generate.map { ["  " + $0.name, Readable.bytes($0.bytes)] }
+        + [["training, \(shape.passTokens) tokens a pass", Readable.bytes(sum(train))]]
+        + train.map { ["  " + $0.name, Readable.bytes($0.bytes)] }
     )
   }
 }

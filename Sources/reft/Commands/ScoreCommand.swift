@@ -31,6 +31,7 @@ struct ScoreCommand: ParsableCommand {
 
   @OptionGroup var model: ModelOptions
   @OptionGroup var adapterOptions: AdapterOptions
+  @OptionGroup var device: DeviceOptions
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
@@ -42,6 +43,9 @@ struct ScoreCommand: ParsableCommand {
 
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
   var template: String?
+
+  @Flag(help: "Compute in float32, without shortcuts of matrix units.")
+  var exact = false
 
   @Flag(name: .customLong("no-eos"), help: "Leave the end-of-sequence token out of the loss.")
   var noEos = false
@@ -123,7 +127,13 @@ struct ScoreCommand: ParsableCommand {
       coder: loaded.tokenizer,
       chatTemplate: loaded.text.chatTemplate
     )
-    let scorer = Scorer(model: loaded, adapter: adapter, microBatchTokens: microBatchTokens)
+    let scorer = Scorer(
+      model: loaded,
+      adapter: adapter,
+      microBatchTokens: microBatchTokens,
+      device: try device.open(),
+      precision: exact ? .float32 : .int16
+    )
     for warning in rows.warnings + (try scorer.check(rows, tokenizer: loaded.tokenizer)) {
       Output.note("warning: \(warning)")
     }

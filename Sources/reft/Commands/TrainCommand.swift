@@ -21,6 +21,7 @@ struct TrainCommand: ParsableCommand {
         reft train run.yaml --set train.epochs=1 --set interventions.0.options.rank=8
         reft train run.yaml --output runs/second --json
         reft train run.yaml --resume
+        reft train run.yaml --device cuda
       """
   )
 
@@ -43,6 +44,9 @@ struct TrainCommand: ParsableCommand {
   var otherBuild = false
   @Flag(help: "Remove what the run folder holds, and start.")
   var overwrite = false
+  @OptionGroup var device: DeviceOptions
+  @Flag(help: "Compute in float32, without shortcuts of matrix units.")
+  var exact = false
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
@@ -69,7 +73,13 @@ struct TrainCommand: ParsableCommand {
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try LoadedModel(path: ModelLibrary().resolve(configuration.model))
     let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
-    let trainer = Trainer(configuration: configuration, model: model, catalog: catalog)
+    let trainer = Trainer(
+      configuration: configuration,
+      model: model,
+      catalog: catalog,
+      device: try device.open(),
+      precision: exact ? .float32 : .int16
+    )
     let stop = StopFlag()
     let over = StopFlag()
     // Sendable in effect: another thread saves the run only while its own is held by a plugin.
@@ -130,6 +140,7 @@ struct TrainCommand: ParsableCommand {
     var words = ["reft", "train", config]
     for override in overrides { words += ["--set", override] }
     if let output { words += ["--output", output] }
+    words += device.words + (exact ? ["--exact"] : [])
     return (words + plugins.words + ["--resume"]).map(Readable.word).joined(separator: " ")
   }
 

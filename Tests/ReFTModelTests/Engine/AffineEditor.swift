@@ -2,6 +2,7 @@
 // An editor for tests: scales chosen rows, adds a vector to them, and sums the vector's gradient.
 
 import ReFTModel
+import _ReFTTestSupport
 
 /// h ← factor · h + weight(token) · v(site) at some tokens of some sites.
 final class AffineEditor: HiddenStateEditor {

@@ -2,6 +2,7 @@
 // An editor for tests that changes nothing and writes down what it is shown.
 
 import ReFTModel
+import _ReFTTestSupport
 
 /// Records the rows of every site in the order of the visits.
 final class VisitRecorder: HiddenStateEditor {

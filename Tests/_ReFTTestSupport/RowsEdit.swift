@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // An edit for tests: what is done to its rows is said by closures.
 
-import ReFTModel
+package import ReFTModel
 
 /// An edit of some tokens' rows.
-final class RowsEdit: RowEdit {
-  let tokens: [Int32]
-  var columns: Range<Int>?
-  var needsSource = false
-  var strength: Float = 1
+package final class RowsEdit: RowEdit {
+  package let tokens: [Int32]
+  package var columns: Range<Int>?
+  package var needsSource = false
+  package var strength: Float = 1
   private let forward: (GatheredRows) -> Void
   private let backward: (GatheredRows) -> Void
 
-  init(
+  package init(
     _ tokens: [Int],
     forward: @escaping (GatheredRows) -> Void,
     backward: @escaping (GatheredRows) -> Void
@@ -21,7 +21,7 @@ final class RowsEdit: RowEdit {
     (self.forward, self.backward) = (forward, backward)
   }
 
-  func edit(_ rows: GatheredRows) { forward(rows) }
+  package func edit(_ rows: GatheredRows) { forward(rows) }
 
-  func differentiate(_ gradient: GatheredRows) { backward(gradient) }
+  package func differentiate(_ gradient: GatheredRows) { backward(gradient) }
 }

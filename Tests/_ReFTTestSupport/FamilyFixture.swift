@@ -2,16 +2,15 @@
 // Tiny models of several families with the numbers of the reference library, in Tests/Fixtures/tiny.
 
 import Foundation
-import ReFTModel
-import ReFTTensor
+package import ReFTModel
+package import ReFTTensor
 import Testing
-import _ReFTTestSupport
 
 /// One tiny model in a Hugging Face folder, and what transformers computes with it.
-struct FamilyFixture: Sendable, CustomTestStringConvertible {
+package struct FamilyFixture: Sendable, CustomTestStringConvertible {
   /// What a rank-2 LoReFT edit at one component leads to.
-  struct Component: Decodable {
-    var loss: Float
+  package struct Component: Decodable, Sendable {
+    package var loss: Float
   }
 
   private struct Expected: Decodable {
@@ -24,20 +23,20 @@ struct FamilyFixture: Sendable, CustomTestStringConvertible {
     var components: [String: Component]
   }
 
-  let name: String
-  let ids: [[Int32]]
-  let labels: [[Int32]]
-  let loss: Float
+  package let name: String
+  package let ids: [[Int32]]
+  package let labels: [[Int32]]
+  package let loss: Float
   /// The edited block.
-  let layer: Int
+  package let layer: Int
   /// The edited positions of each sequence.
-  let positions: [[Int]]
-  let components: [String: Component]
+  package let positions: [[Int]]
+  package let components: [String: Component]
 
-  var testDescription: String { name }
-  var folder: String { Fixture.path("tiny/\(name)") }
+  package var testDescription: String { name }
+  package var folder: String { Fixture.path("tiny/\(name)") }
 
-  init(_ name: String) throws {
+  package init(_ name: String) throws {
     let data = try Fixture.data("tiny/\(name)/expected.json")
     let expected = try JSONDecoder().decode(Expected.self, from: data)
     self.name = name
@@ -49,38 +48,38 @@ struct FamilyFixture: Sendable, CustomTestStringConvertible {
     components = expected.components
   }
 
-  static let names = [
+  package static let names = [
     "llama", "llama3-rope", "llama-bias", "mistral-window", "qwen2", "qwen3", "gemma", "gemma2",
     "gemma3", "phi3", "olmo2", "gpt2", "gpt-neox", "gpt-neox-sequential",
   ]
 
   /// How many components the reference has: queries, keys and values of fused projections are none.
-  var componentCount: Int {
+  package var componentCount: Int {
     ["phi3", "gpt2", "gpt-neox", "gpt-neox-sequential"].contains(name) ? 7 : 10
   }
 
   /// Whether GGUF holds its rotated rows in another order.
-  var isReordered: Bool { name.hasPrefix("llama") || name.hasPrefix("mistral") }
+  package var isReordered: Bool { name.hasPrefix("llama") || name.hasPrefix("mistral") }
 
   /// The sequences as one batch.
-  var batch: PackedBatch {
+  package var batch: PackedBatch {
     var batch = PackedBatch()
     for (ids, labels) in zip(ids, labels) { batch.append(ids: ids, labels: labels) }
     return batch
   }
 
   /// Batch indices of the edited tokens.
-  var tokens: [Int] {
+  package var tokens: [Int] {
     zip(batch.segments, positions).flatMap { segment, own in own.map { segment.start + $0 } }
   }
 
   /// The reference library's tensors.
-  func expected() throws -> SafetensorsFile {
+  package func expected() throws -> SafetensorsFile {
     try Safetensors.read(path: folder + "/expected.safetensors")
   }
 
   /// The logits of each token of a sequence.
-  func logits(_ sequence: Int) throws -> [[Float]] {
+  package func logits(_ sequence: Int) throws -> [[Float]] {
     let all = try expected().floats("logits")
     let width = 320
     let longest = ids.map(\.count).max() ?? 0
@@ -92,10 +91,10 @@ struct FamilyFixture: Sendable, CustomTestStringConvertible {
 }
 
 /// h + (h Wᵀ + b − h R) Rᵀ at some tokens of one site, with gradients.
-final class LowRankEditor: HiddenStateEditor {
-  let sites: Set<Site>
-  let needsAllRows = false
-  let sharedPrefixLimit = 0
+package final class LowRankEditor: HiddenStateEditor {
+  package let sites: Set<Site>
+  package let needsAllRows = false
+  package let sharedPrefixLimit = 0
   private let edit: RowsEdit
   private let memory: Memory
 
@@ -105,17 +104,17 @@ final class LowRankEditor: HiddenStateEditor {
   ///   - r: R [d, 2].
   ///   - w: W [2, d].
   ///   - b: b [2].
-  init(_ site: Site, tokens: [Int], r: [Float], w: [Float], b: [Float]) {
+  package init(_ site: Site, tokens: [Int], r: [Float], w: [Float], b: [Float]) {
     sites = [site]
     let memory = Memory(r: r, w: w, b: b)
     edit = RowsEdit(tokens, forward: memory.edit, backward: memory.differentiate)
     self.memory = memory
   }
 
-  func edits(at site: Site) -> [any RowEdit] { [edit] }
+  package func edits(at site: Site) -> [any RowEdit] { [edit] }
 
   /// The gradients of R, W and b.
-  var results: [(name: String, values: [Float])] {
+  package var results: [(name: String, values: [Float])] {
     [("R", memory.gradR), ("W", memory.gradW), ("b", memory.gradB)]
   }
 

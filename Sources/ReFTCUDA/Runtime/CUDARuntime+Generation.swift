@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// One step of generation on the card: new tokens of several sequences, each with its own cache.
+
+package import ReFTModel
+package import ReFTTensor
+
+extension CUDARuntime {
+  /// A cache for one sequence of at most `capacity` tokens; its memory follows the tokens.
+  package func makeSequenceCache(capacity: Int) throws(ReFTError) -> any SequenceCache {
+    DeviceCache(pass, capacity: capacity)
+  }
+
+  /// Runs the new tokens of each sequence and appends them to its cache.
+  package func step(
+    sequences: [SequenceStep],
+    editor: (any HiddenStateEditor)?
+  ) throws -> UnsafeMutableBufferPointer<Float> {
+    guard let head = weights.head else {
+      throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
+    }
+    try model.checkSites(editor?.sites ?? [])
+    _ = try model.check(steps: sequences)
+    let caches = try sequences.map { sequence in
+      guard let cache = sequence.cache as? DeviceCache else {
+        throw ReFTError.cacheOfOtherDevice()
+      }
+      return cache
+    }
+    for (cache, sequence) in zip(caches, sequences) { try cache.reserve(sequence.tokens.count) }
+    let logits: UnsafeMutableBufferPointer<Float>
+    let isDecode = sequences.allSatisfy { $0.tokens.count == 1 && $0.cache.count > 0 }
+    if isDecode, editor == nil, sequences.count <= Operations.mostFewRows {
+      logits = try replay(sequences, caches, head)
+    } else {
+      logits = try run(sequences, caches, editor, head, isDecode: isDecode)
+    }
+    for (cache, sequence) in zip(caches, sequences) {
+      cache.settle(count: cache.count + sequence.tokens.count)
+    }
+    return logits
+  }
+
+  private func run(
+    _ sequences: [SequenceStep],
+    _ caches: [DeviceCache],
+    _ editor: (any HiddenStateEditor)?,
+    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float),
+    isDecode: Bool
+  ) throws -> UnsafeMutableBufferPointer<Float> {
+    let layout = PassLayout(steps: sequences)
+    pass.isFew = isDecode && sequences.count <= Operations.mostFewRows
+    try pass.begin(
+      layout,
+      sites: editor?.sites ?? [],
+      firstKept: model.configuration.layers,
+      needsTiles: !pass.isFew
+    )
+    pass.caches = try DeviceCaches(caches, pass)
+    try forms.begin(editor, pass)
+    pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
+    defer { (pass.taps, pass.caches) = (nil, nil) }
+    try pass.embed()
+    try forward(0..<model.configuration.layers)
+    let pick = try pass.lists.put(layout.lastRows)
+    let logits = try self.logits(sequences.count, pick: pick, head)
+    return try fetch(logits, sequences.count)
+  }
+
+  /// The logits of some rows, on the card.
+  func logits(
+    _ count: Int,
+    pick: DevicePointer,
+    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
+  ) throws(ReFTError) -> DevicePointer {
+    let (d, vocabulary) = (model.configuration.hiddenSize, head.matrix.rows)
+    let last = try pass.stream(model.configuration.layers)
+    let normed = try pass.act(.finalNormed, d, rows: count)
+    if let norm = weights.finalNorm {
+      try operations.norm(rows: count, norm, pick: pick, last, to: normed)
+    } else {
+      try operations.cast(rows: count, width: d, pick: pick, last, to: normed)
+    }
+    let logits = try pass.floats(.logits, vocabulary, rows: count)
+    try operations.multiply(
+      head.matrix,
+      rows: count,
+      normed,
+      to: logits,
+      isFloat: true,
+      isFew: count <= Operations.mostFewRows
+    )
+    if head.bias != nil || head.softCap != 0 {
+      try operations.launch(
+        try operations.kernel("finish_logits", .loss),
+        grid: operations.runs(count * vocabulary),
+        count,
+        vocabulary,
+        head.bias?.pointer,
+        head.softCap,
+        logits
+      )
+    }
+    return logits
+  }
+
+  /// Copies logits here.
+  func fetch(
+    _ logits: DevicePointer,
+    _ count: Int
+  ) throws(ReFTError) -> UnsafeMutableBufferPointer<Float> {
+    let total = count * model.configuration.vocabularySize
+    let memory = try hostRoom(total)
+    try device.copyOut(logits, total * 4, to: memory.base)
+    try device.synchronise()
+    return UnsafeMutableBufferPointer(
+      start: memory.base.assumingMemoryBound(to: Float.self),
+      count: total
+    )
+  }
+
+  private func hostRoom(_ floats: Int) throws(ReFTError) -> PinnedMemory {
+    if let hostLogits, hostLogits.byteCount >= floats * 4 { return hostLogits }
+    let grown = try device.pinned(floats * 4)
+    hostLogits = grown
+    return grown
+  }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention over the rows of a pass, forward and back.
+
+import ReFTModel
+import ReFTTensor
+
+/// Where the tensors of an attention lie on its way back.
+struct AttentionPointers {
+  /// Queries, keys and values, [T, stride], and their gradients, of the same shape.
+  var rows: DevicePointer
+  var stride: Int
+  var spans: DevicePointer
+  var spanCount: Int
+  /// The weighted values and their gradient, [T, outStride].
+  var out: DevicePointer
+  var dOut: DevicePointer
+  var outStride: Int
+  var logSumExp: DevicePointer
+  /// Σ out · dOut of each row and head, [T, heads].
+  var dots: DevicePointer
+  var gradients: DevicePointer
+}
+
+/// What a mask is to the kernels.
+struct MaskArguments {
+  var window = 0
+  var isFull = 0
+
+  init(_ mask: ModelPlan.Mask) {
+    switch mask {
+    case .causal: break
+    case .window(let size): window = size
+    case .full: isFull = 1
+    }
+  }
+}
+
+extension Operations {
+  private func kernel(
+    _ name: String,
+    _ source: KernelSource,
+    head: Int
+  ) throws(ReFTError) -> Kernel {
+    try kernel(name, source, defines: ["REFT_HEAD": head], variant: "/\(head)")
+  }
+
+  /// out [T, heads · head size] = the weighted values of each query.
+  func attention(
+    _ plan: ModelPlan.Attention,
+    queries: DevicePointer,
+    stride: Int,
+    spans: DevicePointer,
+    tiles: DevicePointer,
+    tileCount: Int,
+    to out: DevicePointer,
+    logSumExp: DevicePointer?
+  ) throws(ReFTError) {
+    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
+    try launch(
+      try kernel("attention_forward", .attention, head: head),
+      grid: (tileCount, plan.heads, 1),
+      block: KernelShapes.attentionThreads,
+      sharedBytes: KernelShapes.attentionForwardBytes(
+        head: head,
+        isBFloat16: format == .bfloat16
+      ),
+      queries,
+      stride,
+      spans,
+      tiles,
+      plan.heads,
+      plan.keyValueHeads,
+      plan.headSize,
+      plan.scale,
+      plan.softCap ?? 0,
+      mask.window,
+      mask.isFull,
+      out,
+      plan.heads * plan.headSize,
+      logSumExp
+    )
+  }
+
+  /// The gradients of queries, keys and values.
+  func attentionBackward(
+    _ plan: ModelPlan.Attention,
+    _ places: AttentionPointers,
+    rowCount: Int,
+    queryTiles: (list: DevicePointer, count: Int),
+    keyTiles: (list: DevicePointer, count: Int)
+  ) throws(ReFTError) {
+    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
+    let bytes = KernelShapes.attentionBackwardBytes(
+      head: head,
+      isBFloat16: format == .bfloat16
+    )
+    try launch(
+      try kernel("attention_dots", .attentionBackward, head: head),
+      grid: ((rowCount * plan.heads + 15) / 16, 1, 1),
+      block: KernelShapes.attentionThreads,
+      rowCount,
+      plan.heads,
+      plan.headSize,
+      places.out,
+      places.outStride,
+      places.dOut,
+      places.outStride,
+      places.dots
+    )
+    try launch(
+      try kernel("attention_backward_queries", .attentionBackward, head: head),
+      grid: (queryTiles.count, plan.heads, 1),
+      block: KernelShapes.attentionThreads,
+      sharedBytes: bytes,
+      places.rows,
+      places.stride,
+      places.spans,
+      queryTiles.list,
+      plan.heads,
+      plan.keyValueHeads,
+      plan.headSize,
+      plan.scale,
+      plan.softCap ?? 0,
+      mask.window,
+      mask.isFull,
+      places.dOut,
+      places.outStride,
+      places.logSumExp,
+      places.dots,
+      places.gradients,
+      places.stride
+    )
+    let keys = places.gradients.advanced(byBytes: plan.heads * plan.headSize * actSize)
+    try launch(
+      try kernel("attention_backward_keys", .attentionBackward, head: head),
+      grid: (keyTiles.count, plan.keyValueHeads, 1),
+      block: KernelShapes.attentionThreads,
+      sharedBytes: bytes,
+      places.rows,
+      places.stride,
+      places.spans,
+      places.spanCount,
+      keyTiles.list,
+      plan.heads,
+      plan.keyValueHeads,
+      plan.headSize,
+      plan.scale,
+      plan.softCap ?? 0,
+      mask.window,
+      mask.isFull,
+      places.dOut,
+      places.outStride,
+      places.logSumExp,
+      places.dots,
+      keys,
+      keys.advanced(byBytes: plan.keyValueHeads * plan.headSize * actSize),
+      places.stride
+    )
+  }
+
+  /// out [sequences, heads · head size] = the weighted values of one decoded token of each sequence.
+  func attentionDecode(
+    _ plan: ModelPlan.Attention,
+    sequences: Int,
+    queries: DevicePointer,
+    stride: Int,
+    keys: DevicePointer,
+    values: DevicePointer,
+    positions: DevicePointer,
+    splits: Int,
+    parts: DevicePointer,
+    to out: DevicePointer
+  ) throws(ReFTError) {
+    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
+    try launch(
+      try kernel("attention_decode", .decode, head: head),
+      grid: (splits, plan.keyValueHeads, sequences),
+      block: KernelShapes.attentionThreads,
+      queries,
+      stride,
+      sequences,
+      plan.heads,
+      plan.keyValueHeads,
+      plan.headSize,
+      plan.scale,
+      plan.softCap ?? 0,
+      mask.window,
+      keys,
+      values,
+      positions,
+      splits,
+      parts
+    )
+    try launch(
+      try kernel("attention_decode_join", .decode, head: head),
+      grid: (plan.heads, sequences, 1),
+      block: KernelShapes.attentionThreads,
+      plan.heads,
+      plan.headSize,
+      splits,
+      parts,
+      out,
+      plan.heads * plan.headSize
+    )
+  }
+}
