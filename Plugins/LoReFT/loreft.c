@@ -111,33 +111,59 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
     count = self->ranges[i].last - k;
     edit_project(d, count, self->act, R + k * d, W + k * d, b + k, row->h, a + at, e + at);
   }
-  const float* h = row->h;
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count, h = row->y) {
+  rows_copy(d, row->h, row->y);
+  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
     int64_t k = self->ranges[i].first;
     count = self->ranges[i].last - k;
-    edit_lift(d, count, R + k * d, e + at, h, row->y);
+    const float* lifted = e + at;
+    rows_add_transposed(1, d, d, count, 1, R + k * d, &lifted, &row->y);
   }
 }
 
 static void backward(const reft_instance_t* self, const edit_row_t* row) {
-  const float *R = row->params[P_ROTATE], *W = row->params[P_WEIGHT];
-  const float *a = row->saved, *e = a + edited(self);
+  const float *R = row->params[P_ROTATE], *a = row->saved;
   float *de = row->scratch, *da = de + edited(self);
-  float *dR = edit_gradient(row, P_ROTATE), *dW = edit_gradient(row, P_WEIGHT);
-  float* db = edit_gradient(row, P_BIAS);
   int64_t d = self->d, count;
   for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
     int64_t k = self->ranges[i].first;
     count = self->ranges[i].last - k;
     edit_project_back(d, count, self->act, R + k * d, a + at, row->g, de + at, da + at);
-    edit_accumulate(d, count, row->h, row->g, e + at, de + at, da + at, dR ? dR + k * d : NULL,
-                    dW ? dW + k * d : NULL, db ? db + k : NULL);
   }
-  const float* g = row->g;
-  for (int64_t i = 0, at = 0; row->dx && i < self->n_ranges; i++, at += count, g = row->dx) {
-    int64_t k = self->ranges[i].first;
-    count = self->ranges[i].last - k;
-    edit_lift_back(d, count, R + k * d, W + k * d, de + at, da + at, g, row->dx);
+}
+
+// Directions k...k + count - 1, the first of which is number `at` of those edited.
+static void columns_of_range(const reft_instance_t* self, const edit_group_t* group, int64_t k,
+                             int64_t count, int64_t at) {
+  const float *e[EDIT_GROUP], *de[EDIT_GROUP], *da[EDIT_GROUP];
+  edit_behind(group, group->saved, edited(self) + at, e);
+  edit_behind(group, group->scratch, at, de);
+  edit_behind(group, group->scratch, edited(self) + at, da);
+  float *dR = group->dparams[P_ROTATE], *dW = group->dparams[P_WEIGHT];
+  float* db = group->dparams[P_BIAS];
+  int64_t n = group->n, width = group->count, s = group->stride;
+  if (dR) rows_add_outer(n, width, s, count, 1, e, group->g, -1, de, group->h, dR + k * s);
+  if (dW) rows_add_outer(n, width, s, count, 1, da, group->h, 0, NULL, NULL, dW + k * s);
+  for (int64_t i = 0; db && i < n; i++)
+    for (int64_t l = 0; l < count; l++) db[k + l] += da[i][l];
+}
+
+static void columns(const reft_instance_t* self, const edit_group_t* group) {
+  const float *R = group->params[P_ROTATE], *W = group->params[P_WEIGHT];
+  int64_t d = self->d, count;
+  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
+    count = self->ranges[i].last - self->ranges[i].first;
+    columns_of_range(self, group, self->ranges[i].first, count, at);
+  }
+  if (!group->dx[0]) return;
+  edit_copy_g(group);
+  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
+    const float *de[EDIT_GROUP], *da[EDIT_GROUP];
+    int64_t place = self->ranges[i].first * d + group->first;
+    count = self->ranges[i].last - self->ranges[i].first;
+    edit_behind(group, group->scratch, at, de);
+    edit_behind(group, group->scratch, edited(self) + at, da);
+    rows_add_transposed(group->n, group->count, d, count, 1, W + place, da, group->dx);
+    rows_add_transposed(group->n, group->count, d, count, -1, R + place, de, group->dx);
   }
 }
 
@@ -165,6 +191,7 @@ static const edit_t loreft = {.options = loreft_options,
                               .scratch = scratch,
                               .forward = forward,
                               .backward = backward,
+                              .columns = columns,
                               .cuda = cuda};
 
 EDIT_PLUGIN(loreft, "org.reft.loreft", loreft,

@@ -114,38 +114,51 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
   float *e = row->saved, *a = e + self->r;
   directions(self, row, a, e);
   rows_copy(self->d, row->h, row->y);
-  rows_add_transposed(self->d, self->r, 1, row->params[P_A], e, row->y);
-}
-
-static void add_gradients(const reft_instance_t* self, const edit_row_t* row, const float* e,
-                          const float* de, const float* da) {
-  int64_t d = self->d, r = self->r;
-  float *dA = row->dparams[P_A], *db = row->dparams[P_B];
-  if (dA) rows_add_outer(d, r, 1, e, row->g, dA);
-  if (dA && (self->kind == NOREFT || self->kind == CONSREFT))
-    rows_add_outer(d, r, -1, de, row->h, dA);
-  for (int64_t k = 0; db && k < r; k++) db[k] += da[k];
-  if (!has_source(self)) return;
-  if (row->dparams[P_W]) rows_add_outer(d, r, 1, da, row->h, row->dparams[P_W]);
-  float* dc = has_bias(self) ? row->dparams[P_C] : NULL;
-  for (int64_t k = 0; dc && k < r; k++) dc[k] -= de[k];
+  const float* lifted = e;
+  rows_add_transposed(1, self->d, self->d, self->r, 1, row->params[P_A], &lifted, &row->y);
 }
 
 static void backward(const reft_instance_t* self, const edit_row_t* row) {
-  int64_t d = self->d, r = self->r;
-  const float *e = row->saved, *a = e + r;
-  float *de = row->scratch, *da = de + r;
-  rows_multiply(d, r, row->params[P_A], NULL, row->g, de);
-  for (int64_t k = 0; k < r; k++) {
+  const float *e = row->saved, *a = e + self->r;
+  float *de = row->scratch, *da = de + self->r;
+  rows_multiply(self->d, self->r, row->params[P_A], NULL, row->g, de);
+  for (int64_t k = 0; k < self->r; k++) {
     da[k] = has_source(self) ? de[k] * slope(self->act, a[k]) : de[k];
     if (self->kind == REFT_R1 && e[k] == 0) da[k] = 0;
   }
-  if (row->dparams) add_gradients(self, row, e, de, da);
-  if (!row->dx) return;
-  rows_copy(d, row->g, row->dx);
-  if (has_source(self)) rows_add_transposed(d, r, 1, row->params[P_W], da, row->dx);
-  if (self->kind == NOREFT || self->kind == CONSREFT)
-    rows_add_transposed(d, r, -1, row->params[P_A], de, row->dx);
+}
+
+static int has_readout(const reft_instance_t* self) {
+  return self->kind == NOREFT || self->kind == CONSREFT;
+}
+
+static void add_gradients(const reft_instance_t* self, const edit_group_t* group,
+                          const float* const* da) {
+  int64_t n = group->n, r = self->r, width = group->count, stride = group->stride;
+  const float* const* de = has_readout(self) ? group->scratch : NULL;
+  float *dA = group->dparams[P_A], *db = group->dparams[P_B];
+  float* dW = has_source(self) ? group->dparams[P_W] : NULL;
+  float* dc = has_bias(self) ? group->dparams[P_C] : NULL;
+  if (dA) rows_add_outer(n, width, stride, r, 1, group->saved, group->g, -1, de, group->h, dA);
+  if (dW) rows_add_outer(n, width, stride, r, 1, da, group->h, 0, NULL, NULL, dW);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t k = 0; k < r; k++) {
+      if (db) db[k] += da[i][k];
+      if (dc) dc[k] -= de[i][k];
+    }
+}
+
+static void columns(const reft_instance_t* self, const edit_group_t* group) {
+  int64_t n = group->n, d = self->d, r = self->r, width = group->count, first = group->first;
+  const float* da[EDIT_GROUP];
+  edit_behind(group, group->scratch, r, da);
+  add_gradients(self, group, da);
+  if (!group->dx[0]) return;
+  edit_copy_g(group);
+  if (has_source(self))
+    rows_add_transposed(n, width, d, r, 1, group->params[P_W] + first, da, group->dx);
+  if (has_readout(self))
+    rows_add_transposed(n, width, d, r, -1, group->params[P_A] + first, group->scratch, group->dx);
 }
 
 static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
@@ -167,7 +180,7 @@ static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
   {                                                                                               \
     .kind = kind_of_edit, .options = list, .n_options = count, .setup = read,                     \
     .n_params = n_params, .param = param, .saved = saved, .scratch = scratch, .forward = forward, \
-    .backward = backward, .cuda = cuda                                                            \
+    .backward = backward, .columns = columns, .cuda = cuda                                        \
   }
 
 // LobiReFT has the first two options, ConsReFT the first alone.

@@ -88,28 +88,35 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
   rows_multiply(self->d, self->r, row->params[P_V], NULL, row->h, row->saved);
   change(self, row, row->saved, row->scratch);
   rows_copy(self->d, row->h, row->y);
-  rows_add_transposed(self->d, self->r, 1, row->params[P_V], row->scratch, row->y);
+  const float* e = row->scratch;
+  rows_add_transposed(1, self->d, self->d, self->r, 1, row->params[P_V], &e, &row->y);
 }
 
 static void backward(const reft_instance_t* self, const edit_row_t* row) {
-  int64_t d = self->d, r = self->r;
-  const float* a = row->saved;
-  float *e = row->scratch, *de = e + r, *da = de + r;
-  change(self, row, a, e);
-  rows_multiply(d, r, row->params[P_V], NULL, row->g, de);
-  for (int64_t k = 0; k < r; k++) da[k] = factor(self, row, k) * de[k];
-  float* dV = edit_gradient(row, P_V);
-  float* shift = self->kind == ABLATE ? NULL : edit_gradient(row, P_SHIFT);
-  float* scale = self->kind == AFFINE ? edit_gradient(row, P_SCALE) : NULL;
-  if (dV) {
-    rows_add_outer(d, r, 1, e, row->g, dV);
-    rows_add_outer(d, r, 1, da, row->h, dV);
+  float *e = row->scratch, *de = e + self->r, *da = de + self->r;
+  change(self, row, row->saved, e);
+  rows_multiply(self->d, self->r, row->params[P_V], NULL, row->g, de);
+  for (int64_t k = 0; k < self->r; k++) da[k] = factor(self, row, k) * de[k];
+}
+
+static void columns(const reft_instance_t* self, const edit_group_t* group) {
+  int64_t n = group->n, d = self->d, r = self->r, first = group->first;
+  const float *de[EDIT_GROUP], *da[EDIT_GROUP];
+  edit_behind(group, group->scratch, r, de);
+  edit_behind(group, group->scratch, 2 * r, da);
+  float* dV = group->dparams[P_V];
+  float* shift = self->kind == ABLATE ? NULL : group->dparams[P_SHIFT];
+  float* scale = self->kind == AFFINE ? group->dparams[P_SCALE] : NULL;
+  if (dV)
+    rows_add_outer(n, group->count, group->stride, r, 1, group->scratch, group->g, 1, da, group->h,
+                   dV);
+  for (int64_t i = 0; i < n; i++) {
+    for (int64_t k = 0; shift && k < r; k++) shift[k] += de[i][k];
+    for (int64_t k = 0; scale && k < r; k++) scale[k] += de[i][k] * group->saved[i][k];
   }
-  for (int64_t k = 0; shift && k < r; k++) shift[k] += de[k];
-  for (int64_t k = 0; scale && k < r; k++) scale[k] += de[k] * a[k];
-  if (!row->dx) return;
-  rows_copy(d, row->g, row->dx);
-  rows_add_transposed(d, r, 1, row->params[P_V], da, row->dx);
+  if (!group->dx[0]) return;
+  edit_copy_g(group);
+  rows_add_transposed(n, group->count, d, r, 1, group->params[P_V] + first, da, group->dx);
 }
 
 static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
@@ -124,7 +131,7 @@ static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
   {                                                                                               \
     .kind = kind_of_edit, .options = list, .n_options = count, .setup = setup,                    \
     .n_params = n_params, .param = param, .saved = saved, .scratch = scratch, .forward = forward, \
-    .backward = backward, .cuda = cuda                                                            \
+    .backward = backward, .columns = columns, .cuda = cuda                                        \
   }
 
 // The affine edit has the first two of clamp's options.

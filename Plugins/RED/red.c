@@ -35,12 +35,17 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
   for (int64_t j = 0; j < self->d; j++) row->y[j] = s[j] * row->h[j] + b[j];
 }
 
-static void backward(const reft_instance_t* self, const edit_row_t* row) {
-  const float *s = row->params[P_SCALE], *g = row->g;
-  float *ds = edit_gradient(row, P_SCALE), *db = edit_gradient(row, P_BIAS);
-  for (int64_t j = 0; ds && j < self->d; j++) ds[j] += g[j] * row->h[j];
-  for (int64_t j = 0; db && j < self->d; j++) db[j] += g[j];
-  for (int64_t j = 0; row->dx && j < self->d; j++) row->dx[j] = g[j] * s[j];
+static void columns(const reft_instance_t* self, const edit_group_t* group) {
+  const float* s = group->params[P_SCALE] + group->first;
+  float *ds = group->dparams[P_SCALE], *db = group->dparams[P_BIAS];
+  int64_t n = group->count;
+  (void)self;
+  for (int64_t i = 0; i < group->n; i++) {
+    const float *h = group->h[i], *g = group->g[i];
+    for (int64_t j = 0; ds && j < n; j++) ds[j] += g[j] * h[j];
+    for (int64_t j = 0; db && j < n; j++) db[j] += g[j];
+    for (int64_t j = 0; group->dx[i] && j < n; j++) group->dx[i][j] = g[j] * s[j];
+  }
 }
 
 static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
@@ -56,7 +61,7 @@ static const edit_t red = {.options = red_options,
                            .saved = nothing,
                            .scratch = nothing,
                            .forward = forward,
-                           .backward = backward,
+                           .columns = columns,
                            .cuda = cuda};
 
 EDIT_PLUGIN(red, "org.reft.red", red, "RED: s * h + b, number by number",

@@ -46,9 +46,24 @@ typedef struct edit_row { /* one row of a call; what does not exist is NULL */
   float* scratch; /* `scratch` numbers */
   float* y;       /* forward */
   const float* g; /* backward: d loss / d y */
-  float* dx;
-  float* const* dparams;
 } edit_row_t;
+
+#define EDIT_GROUP 4
+#define EDIT_PARAM_LIMIT 4 /* parameters of an edit */
+
+typedef struct edit_group { /* columns first...first + count - 1 of n rows, on the way back */
+  int64_t n, first, count;
+  const float* const* params;
+  // Gradients from column `first` on, their rows `stride` apart. Those without columns go with
+  // column 0 and are NULL elsewhere, as are those that are not asked for.
+  float* dparams[EDIT_PARAM_LIMIT];
+  int64_t stride;
+  const float* h[EDIT_GROUP]; /* from column `first` on, as are g and dx */
+  const float* g[EDIT_GROUP];
+  float* dx[EDIT_GROUP]; /* all NULL where it is not asked for */
+  const float* saved[EDIT_GROUP];
+  const float* scratch[EDIT_GROUP];
+} edit_group_t;
 
 struct edit {
   int kind;
@@ -64,8 +79,12 @@ struct edit {
   int64_t (*scratch)(const reft_instance_t* self);
   // y may be h.
   void (*forward)(const reft_instance_t* self, const edit_row_t* row);
-  // dx may be g.
+  // Backward in two steps. The first looks at whole rows and leaves in a row's scratch what the
+  // second needs; NULL: nothing.
   void (*backward)(const reft_instance_t* self, const edit_row_t* row);
+  // The second writes these columns of dx and adds to these of the gradients, row after row. dx may
+  // be g.
+  void (*columns)(const reft_instance_t* self, const edit_group_t* group);
   // Fills in the device form, but for dropout, with which there is none; 0: there is none. May be
   // NULL.
   int (*cuda)(const reft_instance_t* self, reft_cuda_program_t* out);
@@ -116,7 +135,8 @@ SHARED int64_t edit_choice(reft_str_t choices, reft_str_t text) {
   for (uint64_t start = 0; start <= choices.len; number++) {
     uint64_t end = start;
     while (end < choices.len && choices.ptr[end] != '|') end++;
-    if (end - start == text.len && memcmp(choices.ptr + start, text.ptr, text.len) == 0)
+    if (end - start == text.len &&
+        (text.len == 0 || memcmp(choices.ptr + start, text.ptr, text.len) == 0))
       return number;
     start = end + 1;
   }
@@ -177,6 +197,29 @@ SHARED const char* edit_common(reft_instance_t* self) {
   if ((o = edit_get(self, "dropout"))) self->dropout = (float)o->f;
   if ((o = edit_get(self, "activation"))) self->act = (activation_t)o->i;
   return self->r <= self->d ? NULL : "rank must lie between 1 and the width of a row";
+}
+
+// What the host is told of a parameter.
+SHARED reft_param_info_t edit_parameter(const reft_instance_t* self, uint32_t index) {
+  double bound = 1 / sqrt((double)self->d);
+  reft_param_info_t info = {.struct_size = sizeof info,
+                            .rank = self->r ? 2 : 1,
+                            .dims = {self->r ? self->r : self->d, self->r ? self->d : 0},
+                            .dtype = REFT_F32,
+                            .flags = REFT_PARAM_TRAINABLE,
+                            .init_kind = REFT_INIT_UNIFORM,
+                            .init_a = -bound,
+                            .init_b = bound,
+                            .learning_rate_scale = 1,
+                            .weight_decay_scale = 1};
+  self->edit->param(self, index, &info);
+  return info;
+}
+
+// How many rows of d numbers a parameter has; 0: it has no columns.
+SHARED int64_t edit_height(const reft_instance_t* self, uint32_t index) {
+  reft_param_info_t info = edit_parameter(self, index);
+  return info.rank == 2 ? info.dims[0] : self->r ? 0 : 1;
 }
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * edit_plugin.h: the ABI as our C plugins speak it, written once. An edit states its options, its
  * parameters, how many numbers it needs, and how one row goes forward and backward; what stands
- * here makes the tables from that, checks what the host passes, walks the rows, and adds dropout of
- * the edited row where an option of that name exists. What an edit states is in edit_options.h, the
- * arithmetic of a row in rows.h.
+ * here makes the tables from that and checks what the host passes. The walk over the rows, with
+ * dropout of the edited row where an option of that name exists, is in edit_walk.h, what an edit
+ * states in edit_options.h, the arithmetic of a row in rows.h.
  *
  * A library defines its edits and, for each, `EDIT_PLUGIN(name, edit, summary, capabilities)`, then
  * once `EDIT_LIBRARY(&plugin_a, &plugin_b)`.
@@ -11,7 +11,7 @@
 #ifndef SHARED_EDIT_PLUGIN_H
 #define SHARED_EDIT_PLUGIN_H
 
-#include "edit_options.h"
+#include "edit_walk.h"
 
 /* ---- Life of an instance ---- */
 
@@ -47,19 +47,8 @@ SHARED void edit_destroy(reft_instance_t* self) {
 SHARED reft_status_t edit_param_info(reft_instance_t* self, uint32_t index,
                                      reft_param_info_t* out) {
   if (index >= self->edit->n_params(self)) return REFT_E_INVALID;
-  double bound = 1 / sqrt((double)self->d);
-  reft_param_info_t info = {
-      .struct_size = out->struct_size < sizeof info ? out->struct_size : (uint32_t)sizeof info,
-      .rank = self->r ? 2 : 1,
-      .dims = {self->r ? self->r : self->d, self->r ? self->d : 0},
-      .dtype = REFT_F32,
-      .flags = REFT_PARAM_TRAINABLE,
-      .init_kind = REFT_INIT_UNIFORM,
-      .init_a = -bound,
-      .init_b = bound,
-      .learning_rate_scale = 1,
-      .weight_decay_scale = 1};
-  self->edit->param(self, index, &info);
+  reft_param_info_t info = edit_parameter(self, index);
+  if (out->struct_size < sizeof info) info.struct_size = out->struct_size;
   memcpy(out, &info, info.struct_size);
   return REFT_OK;
 }
@@ -88,18 +77,13 @@ SHARED void edit_constant(reft_param_info_t* info, double value) {
 
 /* ---- Calls ---- */
 
-// Scratch: what the edit asks for, what is saved in training, two rows for dropout.
-SHARED int64_t edit_scratch(const reft_instance_t* self) {
-  return self->edit->scratch(self) + self->edit->saved(self) + 2 * self->d;
-}
-
 SHARED reft_status_t edit_plan(reft_instance_t* self, const reft_shape_t* shape,
                                reft_workspace_t* out) {
   if (shape->dim != self->d || shape->dtype != REFT_F32) return REFT_E_UNSUPPORTED;
   out->saved_bytes_per_row = (uint64_t)self->edit->saved(self) * sizeof(float);
   out->saved_bytes_fixed = 0;
   out->scratch_bytes_per_row = 0;
-  out->scratch_bytes_fixed = (uint64_t)edit_scratch(self) * sizeof(float);
+  out->scratch_bytes_fixed = (uint64_t)edit_scratch(self, shape->max_rows) * sizeof(float);
   return REFT_OK;
 }
 
@@ -111,7 +95,7 @@ SHARED int edit_is_rows(const reft_instance_t* self, const reft_mat_t* m, int64_
 SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* args,
                                 int needs_saved) {
   uint64_t saved = (uint64_t)(args->x.rows * self->edit->saved(self)) * sizeof(float);
-  uint64_t scratch = (uint64_t)edit_scratch(self) * sizeof(float);
+  uint64_t scratch = (uint64_t)edit_scratch(self, args->x.rows) * sizeof(float);
   if (!REFT_HAS(args, reft_args_t, rng_step) || !args->params ||
       args->n_params != self->edit->n_params(self) || !edit_is_rows(self, &args->x, args->x.rows) ||
       args->scratch_bytes < scratch || (needs_saved && args->saved_bytes < saved))
@@ -123,66 +107,32 @@ SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* 
   return REFT_OK;
 }
 
-// y = dropout(x). The noise is named by the token, so that it does not depend on a batch's split.
-SHARED void edit_drop(const reft_instance_t* self, const reft_args_t* args, int64_t i,
-                      const float* x, float* noise, float* y) {
-  const reft_rows_t* rows = args->rows;
-  uint64_t example = rows && rows->example ? (uint32_t)rows->example[i] : 0;
-  uint64_t position = rows && rows->position ? (uint32_t)rows->position[i] : (uint64_t)i;
-  self->host->rng_uniform(self->host->context, args->rng_key, args->rng_step,
-                          (example << 40) + position * (uint64_t)self->d, noise, self->d);
-  rows_drop(self->d, self->dropout, noise, x, y);
-}
-
 SHARED reft_status_t edit_forward(reft_instance_t* self, const reft_args_t* args) {
-  int training = (args->flags & REFT_CALL_TRAINING) != 0;
-  reft_status_t status = edit_check(self, args, training);
+  reft_status_t status = edit_check(self, args, (args->flags & REFT_CALL_TRAINING) != 0);
   if (status != REFT_OK) return status;
   if (!edit_is_rows(self, &args->y, args->x.rows))
     return edit_fail(self->host, args->call, REFT_E_INVALID, "y does not fit x");
-  int64_t saved = self->edit->saved(self);
-  float* noise = (float*)args->scratch + self->edit->scratch(self) + saved;
-  edit_row_t row = {.params = (const float* const*)args->params, .scratch = args->scratch};
-  for (int64_t i = 0; i < args->x.rows; i++) {
-    row.h = (const float*)args->x.data + i * args->x.row_stride;
-    row.y = (float*)args->y.data + i * args->y.row_stride;
-    row.saved = training ? (float*)args->saved + i * saved : noise - saved;
-    self->edit->forward(self, &row);
-    if (training && self->dropout > 0) edit_drop(self, args, i, row.y, noise, row.y);
-  }
+  edit_walk_t walk = edit_walk(self, args);
+  edit_run(&walk, walk.pieces, edit_forward_piece);
   return REFT_OK;
 }
 
 SHARED reft_status_t edit_backward(reft_instance_t* self, const reft_args_t* args) {
   reft_status_t status = edit_check(self, args, 1);
   if (status != REFT_OK) return status;
-  int64_t n = args->x.rows, saved = self->edit->saved(self);
-  int needs_dx = (args->flags & REFT_CALL_NEED_DX) != 0;
-  int needs_dp = (args->flags & REFT_CALL_NEED_DPARAMS) != 0;
-  if (!edit_is_rows(self, &args->dy, n) || (needs_dx && !edit_is_rows(self, &args->dx, n)) ||
-      (needs_dp && !args->dparams))
+  int64_t n = args->x.rows;
+  if (!edit_is_rows(self, &args->dy, n) ||
+      ((args->flags & REFT_CALL_NEED_DX) && !edit_is_rows(self, &args->dx, n)) ||
+      ((args->flags & REFT_CALL_NEED_DPARAMS) && !args->dparams))
     return edit_fail(self->host, args->call, REFT_E_INVALID, "dy or dx does not fit x");
-  float* noise = (float*)args->scratch + self->edit->scratch(self) + saved;
-  edit_row_t row = {.params = (const float* const*)args->params,
-                    .scratch = args->scratch,
-                    .dparams = needs_dp ? (float* const*)args->dparams : NULL};
-  for (int64_t i = 0; i < n; i++) {
-    row.h = (const float*)args->x.data + i * args->x.row_stride;
-    row.g = (const float*)args->dy.data + i * args->dy.row_stride;
-    row.saved = (float*)args->saved + i * saved;
-    row.dx = needs_dx ? (float*)args->dx.data + i * args->dx.row_stride : NULL;
-    if (self->dropout > 0) {
-      edit_drop(self, args, i, row.g, noise, noise + self->d);
-      row.g = noise + self->d;
-    }
-    self->edit->backward(self, &row);
+  edit_walk_t walk = edit_walk(self, args);
+  if (walk.pieces == 1) {
+    edit_backward_alone(&walk);
+  } else {
+    edit_run(&walk, walk.pieces, edit_rows_piece);
+    edit_run(&walk, edit_column_pieces(&walk), edit_columns_piece);
   }
   return REFT_OK;
-}
-
-// The gradient of a parameter, or NULL where none is asked for.
-SHARED float* edit_gradient(const edit_row_t* row, uint32_t index) {
-  return row->dparams ? row->dparams[index] : NULL;
 }
 
 /* ---- Extensions ---- */
