@@ -5,7 +5,7 @@
 #include "reft_system.h"
 
 #if defined(__x86_64__)
-__attribute__((target_clones("arch=haswell", "default")))
+__attribute__((target_clones("arch=x86-64-v3", "default")))
 #endif
 int reft_system_all_finite(const float* values, int64_t n) {
   // Infinities and NaNs are the numbers whose exponent is all ones.

@@ -11,7 +11,7 @@ static void scale_row(float* c, int64_t n, float beta) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target_clones("arch=haswell", "default")))
+__attribute__((target_clones("arch=x86-64-v3", "default")))
 #endif
 void reft_system_gemm(uint32_t transpose_a, uint32_t transpose_b, int64_t m, int64_t n, int64_t k,
                       float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
