@@ -131,6 +131,8 @@ struct OptionTests {
     // curl's.
     "connect-timeout", "continue-at", "fail", "head", "header", "location", "progress-bar", "retry",
     "show-error", "silent", "write-out",
+    // NVRTC's.
+    "device-as-default-execution-space", "gpu-architecture", "std",
   ]
 
   @Test("and commands that messages name exist")

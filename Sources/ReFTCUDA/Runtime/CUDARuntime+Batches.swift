@@ -157,6 +157,7 @@ extension CUDARuntime {
     (pass.caches, pass.isFew) = (nil, false)
     try pass.begin(request.layout, sites: request.sites, firstKept: request.firstKept)
     try forms.begin(editor, pass)
+    note(editor)
     pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
     defer { pass.taps = nil }
     try begin(start)

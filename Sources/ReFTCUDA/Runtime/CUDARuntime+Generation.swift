@@ -57,6 +57,7 @@ extension CUDARuntime {
     )
     pass.caches = try DeviceCaches(caches, pass)
     try forms.begin(editor, pass)
+    note(editor)
     pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
     defer { (pass.taps, pass.caches) = (nil, nil) }
     try pass.embed()

@@ -48,6 +48,16 @@ package final class CUDARuntime: DeviceRuntime {
     forms = DeviceForms(device)
   }
 
+  /// How many edits of the last pass had a device form, and how many had not.
+  package private(set) var editPlaces: EditPlaces?
+
+  /// Notes where the edits of a pass run.
+  func note(_ editor: (any HiddenStateEditor)?) {
+    guard let editor else { return }
+    let all = editor.sites.reduce(0) { $0 + editor.edits(at: $1).count }
+    editPlaces = EditPlaces(onDevice: forms.count, onHost: all - forms.count)
+  }
+
   /// What this runtime can do.
   package var capabilities: ModelRuntime.Capabilities {
     ModelRuntime.Capabilities(differentiates: true, device: device.name)

@@ -87,7 +87,8 @@ public final class ProcessorDevice: ComputeDevice {
 /// A runtime that is made when it is first needed, since making it may fail.
 package final class LazyRuntime {
   private let make: () throws(ReFTError) -> any DeviceRuntime
-  private var made: (any DeviceRuntime)?
+  /// The runtime, once it is there.
+  package private(set) var made: (any DeviceRuntime)?
 
   /// Describes a runtime of a device.
   package init(_ device: any ComputeDevice, _ model: FrozenModel, precision: DecodePrecision) {

@@ -27,6 +27,9 @@ public protocol DeviceRuntime: AnyObject {
   /// What this runtime can do.
   var capabilities: ModelRuntime.Capabilities { get }
 
+  /// Where the edits of the last pass ran; nil where there is one place alone.
+  var editPlaces: EditPlaces? { get }
+
   /// Negative log likelihood in nats of each label, in the order of `batch.labels`.
   ///
   /// - Parameters:
@@ -91,6 +94,18 @@ public protocol DeviceRuntime: AnyObject {
   func releaseUnusedMemory()
 }
 
+/// How many edits of a pass ran where the model does, by kernels of their plugins, and how many in this
+/// process.
+public struct EditPlaces: Sendable, Equatable {
+  /// On the device.
+  public var onDevice: Int
+  /// Here, by the plugins' own functions.
+  public var onHost: Int
+
+  /// Counts them.
+  package init(onDevice: Int, onHost: Int) { (self.onDevice, self.onHost) = (onDevice, onHost) }
+}
+
 /// The next tokens of one sequence.
 public struct SequenceStep {
   /// Its keys and values.
@@ -107,6 +122,9 @@ public struct SequenceStep {
 extension KVCache: SequenceCache {}
 
 extension ModelRuntime: DeviceRuntime {
+  /// Nil: the model runs here, as edits do.
+  public var editPlaces: EditPlaces? { nil }
+
   /// `makeCache`.
   public func makeSequenceCache(capacity: Int) throws(ReFTError) -> any SequenceCache {
     try makeCache(capacity: capacity)

@@ -43,6 +43,9 @@ final class BatchRunner {
     objective = model.objective(with: adapter)
   }
 
+  /// Where the edits of the last pass ran; nil where there is one place alone.
+  var editPlaces: EditPlaces? { pass.made?.editPlaces }
+
   /// The loss of each example, with dropout off.
   ///
   /// - Parameters:

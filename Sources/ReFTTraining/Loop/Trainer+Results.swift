@@ -92,7 +92,8 @@ extension Trainer {
       peakRssBytes: ProcessMemory.peak(),
       adapter: folder.adapter,
       trainableParameters: run.plan.trainableParameters,
-      pluginShares: run.ownSeconds > 0 ? run.adapter.pluginShares(seconds: run.ownSeconds) : [:]
+      pluginShares: run.ownSeconds > 0 ? run.adapter.pluginShares(seconds: run.ownSeconds) : [:],
+      editPlaces: run.runner.editPlaces
     )
   }
 

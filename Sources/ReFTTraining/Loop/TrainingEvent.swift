@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run tells while it runs, and at its end.
 
+public import ReFTModel
+
 /// Something that happened in a run; the command line turns it into lines.
 public enum TrainingEvent: Sendable {
   /// Data, adapter and folder are ready.
@@ -62,4 +64,6 @@ public struct TrainingSummary: Sendable {
   public var trainableParameters: Int
   /// The part of the steps' wall time that each plugin took, by name.
   public var pluginShares: [String: Double]
+  /// Where the edits of the last pass ran; nil on the processor.
+  public var editPlaces: EditPlaces?
 }

@@ -61,6 +61,8 @@ struct TrainCommand: ParsableCommand {
     var adapter: String
     var trainable_parameters: Int
     var plugin_shares: [String: Double]
+    var edits_on_device: OrNull<Int>
+    var edits_on_host: OrNull<Int>
   }
 
   func validate() throws {
@@ -155,7 +157,9 @@ struct TrainCommand: ParsableCommand {
       peak_rss_bytes: summary.peakRssBytes,
       adapter: summary.adapter,
       trainable_parameters: summary.trainableParameters,
-      plugin_shares: summary.pluginShares
+      plugin_shares: summary.pluginShares,
+      edits_on_device: OrNull(summary.editPlaces?.onDevice),
+      edits_on_host: OrNull(summary.editPlaces?.onHost)
     )
   }
 
@@ -175,6 +179,9 @@ struct TrainCommand: ParsableCommand {
       ["peak memory", Readable.bytes(summary.peakRssBytes)],
     ])
     for line in Readable.shares(summary.pluginShares) { Output.line(line) }
+    if let places = summary.editPlaces {
+      Output.line("edits of a pass: \(places.onDevice) on the card, \(places.onHost) here")
+    }
   }
 }
 
