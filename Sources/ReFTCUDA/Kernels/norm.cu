@@ -141,8 +141,8 @@ extern "C" __global__ void add_norm(int rows, int d, int kind, const act *x, con
   int row = blockIdx.x;
   if (row >= rows) return;
   size_t at = (size_t)row * d;
-  bool of_eight = d % 8 == 0 && wide(x) && wide(stream) && wide(out) && wide(weight) &&
-                  wide(bias) && wide(y);
+  bool of_eight =
+      d % 8 == 0 && wide(x) && wide(stream) && wide(out) && wide(weight) && wide(bias) && wide(y);
   in_runs(of_eight, [&](auto width) {
     constexpr int W = decltype(width)::value;
     // A thread reads below what it has written here.

@@ -23,11 +23,9 @@ final class SiteEdit: RowEdit {
   private let workspace: PluginWorkspace
   let context: Context
   private let randomKey: UInt64
-  /// The input of the forward call, kept for the backward call when training.
-  private let x: FloatBuffer?
-  /// What the layer read, kept likewise: on the way back its place holds something else.
-  private let source: FloatBuffer?
-  private let saved: FloatBuffer?
+  /// What the backward call needs of the forward call when training; nil until that, and where the
+  /// edit runs in its device form.
+  private var kept: Kept?
   /// The row metadata of the present rows, list after list, where some are missing.
   private var packed: [Int32] = []
 
@@ -45,24 +43,36 @@ final class SiteEdit: RowEdit {
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     let group = UInt64(PositionGroup.allCases.firstIndex(of: unit.group) ?? 0)
     self.randomKey = path.bits(offset: UInt64(unit.site.block) << 2 | group)
-    if context.gradients != nil {
-      let purpose = MemoryPurpose(
-        "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
-        remedy: "edit fewer positions, or use fewer tokens in a pass"
-      )
-      x = try FloatBuffer(reserving: rows.count * unit.dim, for: purpose)
-      source =
-        unit.needsSource
-        ? try FloatBuffer(reserving: rows.count * unit.dim, for: purpose) : nil
-      saved = try FloatBuffer(
+  }
+
+  /// Memory for the backward call.
+  private struct Kept {
+    /// The input of the forward call.
+    let x: FloatBuffer
+    /// What the layer read: on the way back its place holds something else.
+    let source: FloatBuffer?
+    let saved: FloatBuffer
+  }
+
+  /// The memory for the backward call; nil in inference.
+  private func keep() throws(ReFTError) -> Kept? {
+    guard context.gradients != nil else { return nil }
+    if let kept { return kept }
+    let purpose = MemoryPurpose(
+      "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
+      remedy: "edit fewer positions, or use fewer tokens in a pass"
+    )
+    let made = Kept(
+      x: try FloatBuffer(reserving: rows.count * unit.dim, for: purpose),
+      source: unit.needsSource
+        ? try FloatBuffer(reserving: rows.count * unit.dim, for: purpose) : nil,
+      saved: try FloatBuffer(
         reserving: workspace.savedByteCount(rows: rows.count) / 4 + 1,
         for: purpose
       )
-    } else {
-      x = nil
-      source = nil
-      saved = nil
-    }
+    )
+    kept = made
+    return made
   }
 
   var rowCount: Int { rows.count }
@@ -77,9 +87,9 @@ final class SiteEdit: RowEdit {
     try checkWidth(gathered)
     let count = gathered.count * gathered.width
     var (input, output) = (gathered.rows, gathered.rows)
-    if let x {
-      x.base.update(from: gathered.rows, count: count)
-      input = x.base
+    if let kept = try keep() {
+      kept.x.base.update(from: gathered.rows, count: count)
+      input = kept.x.base
     } else if !unit.plugin.capabilities.contains(.inPlace) {
       output = memory.y.base
     }
@@ -94,12 +104,12 @@ final class SiteEdit: RowEdit {
   /// Turns the gradient of the edited rows into that of the rows before, in place.
   func differentiate(_ gradient: GatheredRows) throws {
     try checkWidth(gradient)
-    guard let x, let gradients = context.gradients else { throw ReFTError.notTraining() }
-    var call = makeCall(rows: gradient.count, x: x.base)
+    guard let kept, let gradients = context.gradients else { throw ReFTError.notTraining() }
+    var call = makeCall(rows: gradient.count, x: kept.x.base)
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
     (call.dx, call.dxStride) = (memory.x.base, gradient.width)
     call.parameterGradients = gradients.base + unit.parameters.lowerBound
-    if let source { (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim) }
+    if let source = kept.source { (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim) }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
     gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
@@ -110,7 +120,7 @@ final class SiteEdit: RowEdit {
     guard let rows = gathered.source, gathered.sourceWidth == unit.dim else {
       throw .sourceMismatch(site: unit.site, found: gathered.sourceWidth, expected: unit.dim)
     }
-    guard let source else { return rows }
+    guard let source = kept?.source else { return rows }
     source.base.update(from: rows, count: gathered.count * unit.dim)
     return UnsafePointer(source.base)
   }
@@ -137,7 +147,7 @@ final class SiteEdit: RowEdit {
     call.isTraining = context.gradients != nil
     // Outputs lie in `memory` or in gathered rows, gradients in the layout of the parameter store.
     call.ownsBehindOutput = true
-    if let saved {
+    if let saved = kept?.saved {
       call.saved = UnsafeMutableRawPointer(saved.base)
       call.savedByteCount = workspace.savedByteCount(rows: count)
     }

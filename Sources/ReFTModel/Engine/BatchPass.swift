@@ -163,6 +163,9 @@ extension FrozenModel {
 }
 
 extension PackedBatch {
+  /// Fewer tokens than these are not worth sharing.
+  private static let leastShared = 8
+
   /// How many leading tokens all sequences share, so that their rows need computing only once.
   ///
   /// - Parameters:
@@ -173,10 +176,13 @@ extension PackedBatch {
     guard segments.count > 1, let first = segments.first else { return 0 }
     var limit = limit
     for segment in segments { limit = min(limit, segment.count - 1) }
+    guard limit >= Self.leastShared else { return 0 }
+    // Both lists ascend.
+    var place = 0
     for token in outputs {
       // Such a row belongs to its own sequence.
-      guard let segment = segments.last(where: { $0.start <= Int(token) }) else { continue }
-      limit = min(limit, Int(token) - segment.start)
+      while place + 1 < segments.count, segments[place + 1].start <= Int(token) { place += 1 }
+      limit = min(limit, Int(token) - segments[place].start)
     }
     var count = 0
     while count < limit {
@@ -188,6 +194,6 @@ extension PackedBatch {
       }
       count += 1
     }
-    return count < 8 ? 0 : count
+    return count < Self.leastShared ? 0 : count
   }
 }
