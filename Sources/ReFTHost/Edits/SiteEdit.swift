@@ -109,7 +109,9 @@ final class SiteEdit: RowEdit {
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
     (call.dx, call.dxStride) = (memory.x.base, gradient.width)
     call.parameterGradients = gradients.base + unit.parameters.lowerBound
-    if let source = kept.source { (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim) }
+    if let source = kept.source {
+      (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim)
+    }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
     gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
