@@ -96,8 +96,10 @@ import _ReFTTestSupport
     try batch.submit(good()[0])
     _ = batch.step()
     let pages = try #require(batch.pages)
-    #expect(pages.heldCount == 1)
-    return pages.heldByteCount
+    return withExtendedLifetime(batch) {
+      #expect(pages.heldCount == 1)
+      return pages.heldByteCount
+    }
   }
 
   /// A text whose second page does not come: with its prompt, and in its midst.

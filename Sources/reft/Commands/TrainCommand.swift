@@ -61,8 +61,9 @@ struct TrainCommand: ParsableCommand {
     var adapter: String
     var trainable_parameters: Int
     var plugin_shares: [String: Double]
-    var edits_on_device: OrNull<Int>
-    var edits_on_host: OrNull<Int>
+    /// There for a card alone.
+    var edits_on_device: Int?
+    var edits_on_host: Int?
   }
 
   func validate() throws {
@@ -158,8 +159,8 @@ struct TrainCommand: ParsableCommand {
       adapter: summary.adapter,
       trainable_parameters: summary.trainableParameters,
       plugin_shares: summary.pluginShares,
-      edits_on_device: OrNull(summary.editPlaces?.onDevice),
-      edits_on_host: OrNull(summary.editPlaces?.onHost)
+      edits_on_device: summary.editPlaces?.onDevice,
+      edits_on_host: summary.editPlaces?.onHost
     )
   }
 

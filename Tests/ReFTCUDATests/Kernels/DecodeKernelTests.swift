@@ -97,5 +97,7 @@ struct DecodeKernelTests {
       tolerance: 3e-6,
       relative: activations.rounding
     )
+    // Kernels know them by address alone.
+    withExtendedLifetime(caches) {}
   }
 }

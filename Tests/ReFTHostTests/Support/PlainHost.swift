@@ -187,6 +187,9 @@ final class PlainHost: Sendable {
     for (index, count) in counts.enumerated() {
       result.numbers["gradient \(index)"] = all(gradients[index], count)
     }
+    // The plugin knows them by address alone.
+    withExtendedLifetime((parameters, gradients, x, y)) {}
+    withExtendedLifetime((dx, dy, saved, scratch)) {}
     return result
   }
 }
