@@ -145,7 +145,7 @@ extension DevicePass {
       if end.branch == .mlp { try device.copy(gradient, to: other, rows * d * 4) }
       received = end.branch == .attention ? other : gradient
     }
-    if let norm = end.post {
+    if let norm = end.post ?? end.sum {
       try operations.normBackwardFloat(
         rows: rows,
         norm,
@@ -153,15 +153,8 @@ extension DevicePass {
         received,
         to: slopes
       )
-    } else if let norm = end.sum {
-      try operations.normBackwardFloat(
-        rows: rows,
-        norm,
-        of: try product(end),
-        received,
-        to: slopes
-      )
-      try device.copy(slopes, to: gradient, rows * d * 4)
+      // A norm of the sum is the stream's own way back too.
+      if end.post == nil { try device.copy(slopes, to: gradient, rows * d * 4) }
     } else {
       try device.copy(received, to: slopes, rows * d * 4)
     }

@@ -163,19 +163,12 @@ extension CUDARuntime {
     try begin(start)
     try forward((start?.block ?? 0)..<model.configuration.layers)
 
-    let (d, layers) = (model.configuration.hiddenSize, model.configuration.layers)
-    let last = try pass.stream(layers)
     let pick = try pass.lists.put(request.rows)
-    let count = tokens.count
-    let normed = try pass.act(.finalNormed, d, rows: count)
-    if let norm = weights.finalNorm {
-      try operations.norm(rows: count, norm, pick: pick, last, to: normed)
-    } else {
-      try operations.cast(rows: count, width: d, pick: pick, last, to: normed)
-    }
+    let normed = try finalStates(tokens.count, pick: pick)
     try end(request, normed)
     guard request.goesBack else { return }
-    try finishBackward(normed, pick, count, last)
+    let layers = model.configuration.layers
+    try finishBackward(normed, pick, tokens.count, try pass.stream(layers))
     try backward(from: layers - 1, to: request.firstKept)
     try forms.end()
   }

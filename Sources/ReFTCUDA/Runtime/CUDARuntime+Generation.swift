@@ -44,7 +44,7 @@ extension CUDARuntime {
     _ sequences: [SequenceStep],
     _ caches: [DeviceCache],
     _ editor: (any HiddenStateEditor)?,
-    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float),
+    _ head: DeviceHead,
     isDecode: Bool
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let layout = PassLayout(steps: sequences)
@@ -71,16 +71,10 @@ extension CUDARuntime {
   func logits(
     _ count: Int,
     pick: DevicePointer,
-    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
+    _ head: DeviceHead
   ) throws(ReFTError) -> DevicePointer {
-    let (d, vocabulary) = (model.configuration.hiddenSize, head.matrix.rows)
-    let last = try pass.stream(model.configuration.layers)
-    let normed = try pass.act(.finalNormed, d, rows: count)
-    if let norm = weights.finalNorm {
-      try operations.norm(rows: count, norm, pick: pick, last, to: normed)
-    } else {
-      try operations.cast(rows: count, width: d, pick: pick, last, to: normed)
-    }
+    let vocabulary = head.matrix.rows
+    let normed = try finalStates(count, pick: pick)
     let logits = try pass.floats(.logits, vocabulary, rows: count)
     try operations.multiply(
       head.matrix,

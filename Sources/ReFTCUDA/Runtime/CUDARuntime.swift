@@ -113,6 +113,21 @@ package final class CUDARuntime: DeviceRuntime {
     try pass.tapBackward(.blockOutput, block, try pass.streamGradient())
   }
 
+  /// The final states of some rows after the final norm, activations [count, d].
+  ///
+  /// - Throws: what the card reports.
+  func finalStates(_ count: Int, pick: DevicePointer) throws(ReFTError) -> DevicePointer {
+    let d = model.configuration.hiddenSize
+    let last = try pass.stream(model.configuration.layers)
+    let normed = try pass.act(.finalNormed, d, rows: count)
+    if let norm = weights.finalNorm {
+      try operations.norm(rows: count, norm, pick: pick, last, to: normed)
+    } else {
+      try operations.cast(rows: count, width: d, pick: pick, last, to: normed)
+    }
+    return normed
+  }
+
   func roundGradient() throws(ReFTError) {
     try operations.cast(
       rows: pass.rows,

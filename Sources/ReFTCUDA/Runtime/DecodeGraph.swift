@@ -44,7 +44,7 @@ extension CUDARuntime {
   func replay(
     _ sequences: [SequenceStep],
     _ caches: [DeviceCache],
-    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
+    _ head: DeviceHead
   ) throws(ReFTError) -> UnsafeMutableBufferPointer<Float> {
     let count = sequences.count
     let layers = model.configuration.layers
@@ -96,7 +96,7 @@ extension CUDARuntime {
   private func decode(
     _ count: Int,
     _ inputs: DecodeGraph.Inputs,
-    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
+    _ head: DeviceHead
   ) throws(ReFTError) -> DevicePointer {
     do {
       try pass.embed()

@@ -14,8 +14,6 @@ final class DeviceCache: SequenceCache {
   private var memory: DeviceMemory?
   /// For how many tokens there is room.
   private var room = 0
-  /// Grows when the memory moves.
-  private(set) var moves = 0
 
   private static let smallestRoom = 256
 
@@ -50,7 +48,6 @@ final class DeviceCache: SequenceCache {
       }
     }
     (memory, room) = (next, grown)
-    moves += 1
   }
 
   func settle(count: Int) { self.count = count }

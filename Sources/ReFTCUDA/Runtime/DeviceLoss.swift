@@ -8,15 +8,12 @@ import ReFTTensor
 /// The language head of a pass.
 struct DeviceLoss {
   private let pass: DevicePass
-  private let head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
+  private let head: DeviceHead
 
   /// The most bytes of float32 logits at once.
   static let logitBytes = 512 << 20
 
-  init(
-    _ pass: DevicePass,
-    _ head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)
-  ) {
+  init(_ pass: DevicePass, _ head: DeviceHead) {
     (self.pass, self.head) = (pass, head)
   }
 

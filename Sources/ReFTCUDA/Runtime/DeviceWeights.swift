@@ -107,13 +107,20 @@ struct DeviceBlock {
   let mlpSumNorm: DeviceNorm?
 }
 
+/// What predicts tokens; a soft cap of 0 is none.
+struct DeviceHead {
+  let matrix: DeviceMatrix
+  let bias: DeviceFloats?
+  let softCap: Float
+}
+
 /// All weights of a model on a card.
 final class DeviceWeights {
   let embedding: DeviceEmbedding
   let blocks: [DeviceBlock]
   let finalNorm: DeviceNorm?
   /// Nil where the model predicts no tokens.
-  let head: (matrix: DeviceMatrix, bias: DeviceFloats?, softCap: Float)?
+  let head: DeviceHead?
   let rotations: [DeviceRotation]
   /// Whether in every block the MLP follows the attention.
   let isSequential: Bool
@@ -176,12 +183,12 @@ final class DeviceWeights {
       return
     }
     let isShared = model.plan.isTied && !loader.keepsQuantised
-    head = (
-      isShared ? embedding.table : try loader.matrix(own.weight),
-      try own.bias.map { values throws(ReFTError) in
+    head = DeviceHead(
+      matrix: isShared ? embedding.table : try loader.matrix(own.weight),
+      bias: try own.bias.map { values throws(ReFTError) in
         try DeviceFloats(values, device, for: "the head's bias")
       },
-      own.softCap ?? 0
+      softCap: own.softCap ?? 0
     )
   }
 
