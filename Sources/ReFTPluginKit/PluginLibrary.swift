@@ -275,14 +275,11 @@ private func makeTable(_ type: any Intervention.Type, _ slot: Slot) -> reft_plug
   table.plan = { pointer, _, out in
     guard let out, let instance = Instance.of(pointer) else { return REFT_E_INVALID }
     let sizes = instance.intervention.workspace
-    let workspace = reft_workspace_t(
-      struct_size: out.pointee.struct_size,
-      reserved0: 0,
-      saved_bytes_per_row: UInt64(4 * sizes.savedPerRow),
-      saved_bytes_fixed: UInt64(4 * sizes.savedFixed),
-      scratch_bytes_per_row: UInt64(4 * sizes.scratchPerRow),
-      scratch_bytes_fixed: UInt64(4 * sizes.scratchFixed)
-    )
+    var workspace = reft_workspace_t()
+    workspace.saved_bytes_per_row = UInt64(4 * sizes.savedPerRow)
+    workspace.saved_bytes_fixed = UInt64(4 * sizes.savedFixed)
+    workspace.scratch_bytes_per_row = UInt64(4 * sizes.scratchPerRow)
+    workspace.scratch_bytes_fixed = UInt64(4 * sizes.scratchFixed)
     copy(workspace, to: out, room: out.pointee.struct_size)
     return REFT_OK
   }

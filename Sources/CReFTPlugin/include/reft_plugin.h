@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * reft_plugin.h: the plugin ABI of reft, version 1.0 (LP64, little-endian, ELF).
+ * reft_plugin.h: the plugin ABI of reft, version 1.1 (LP64, little-endian, ELF).
  *
  * This one header is all that a plugin needs; copy it into any project. It compiles as C11 and as
  * C++17 with gcc and clang, and depends on <stdint.h> and <stddef.h> alone.
@@ -15,6 +15,8 @@
  *    reft_str_t and reft_mat_t are embedded by value and reft_option_t stands in arrays; these never
  *    grow.
  *  - Strings are pointer + length, UTF-8, not NUL-terminated unless said so.
+ *  - What came with 1.1 says so. Look for it with REFT_HAS: an older host does not have it, and a
+ *    host gives a library that states abi_minor 0 nothing that would change what it computes.
  *  - No function may let an exception, a longjmp or a signal leave it, change the floating-point
  *    control word, start a thread, or keep a pointer past the time stated.
  *  - The tag line that ends each function's comment says which thread may call it
@@ -47,7 +49,7 @@ extern "C" {
 #define REFT_EXPORT __attribute__((visibility("default")))
 
 #define REFT_ABI_MAJOR 1u
-#define REFT_ABI_MINOR 0u
+#define REFT_ABI_MINOR 1u
 #define REFT_ENTRY_SYMBOL "reft_plugin_entry_v1"
 
 /* True when the sender's struct `p` is long enough to hold `field`. */
@@ -71,6 +73,7 @@ typedef uint32_t reft_dtype_t;
 #define REFT_BF16 3u
 #define REFT_F16 4u
 #define REFT_I32 5u
+#define REFT_U8 6u /* bytes, of files alone; since 1.1 */
 
 /* Log levels. The last two say whose fault something is. */
 #define REFT_LOG_DEBUG 0
@@ -90,6 +93,10 @@ typedef uint32_t reft_dtype_t;
 #define REFT_CAP_AFFINE_IN_X (1ull << 6)   /* y is an affine function of x */
 #define REFT_CAP_STRIDED (1ull << 7)       /* accepts col_stride != 1 */
 #define REFT_CAP_NO_BACKWARD (1ull << 8)   /* inference only: backward is null */
+/* Since 1.1: */
+#define REFT_CAP_SOURCE_GRADIENT (1ull << 9)    /* backward writes args.dsource */
+#define REFT_CAP_NEEDS_COUNTERPART (1ull << 10) /* reads args.counterpart */
+#define REFT_CAP_AUXILIARY_LOSS (1ull << 11)    /* forward adds to *args.auxiliary */
 
 /* Flags of reft_param_info_t. */
 #define REFT_PARAM_TRAINABLE (1u << 0)
@@ -103,6 +110,7 @@ typedef uint32_t reft_dtype_t;
 #define REFT_INIT_NORMAL 3u     /* mean a, standard deviation b */
 #define REFT_INIT_ORTHOGONAL 4u /* orthonormal rows (or columns when there are more rows) */
 #define REFT_INIT_COPY 5u       /* equal to the parameter with index a, which comes before it */
+#define REFT_INIT_INPUT 6u      /* the numbers of input a, which has its shape; frozen; since 1.1 */
 
 /* What the host keeps true of a parameter after each optimiser step. */
 #define REFT_CONSTRAINT_NONE 0u
@@ -116,12 +124,18 @@ typedef uint32_t reft_dtype_t;
 #define REFT_OPTION_FLOAT 2u
 #define REFT_OPTION_STRING 3u
 #define REFT_OPTION_FLAG 4u /* 0 or 1 in i */
+/* Since 1.1. The user names a file, or a tensor of a safetensors file as "FILE#TENSOR"; the host
+ * opens it. In create, i is the index of the input for input_info and REFT_INIT_INPUT, or -1 where
+ * the user names none, and s is what the user wrote. */
+#define REFT_OPTION_TENSOR 5u
+#define REFT_OPTION_FILE 6u
 
 /* Flags of a call. Bits 0-15 may be ignored when unknown; an unknown bit of 16-31 must be refused
  * with REFT_E_UNSUPPORTED. */
 #define REFT_CALL_TRAINING (1u << 0)     /* dropout is on, values for backward must be saved */
 #define REFT_CALL_NEED_DX (1u << 1)      /* backward: dx must be written */
 #define REFT_CALL_NEED_DPARAMS (1u << 2) /* backward: dparams must be accumulated */
+#define REFT_CALL_NEED_DSOURCE (1u << 3) /* backward: dsource must be written; since 1.1 */
 
 /* ---- Values ---- */
 
@@ -139,6 +153,15 @@ typedef struct reft_mat { /* a [rows, cols] view, strides in elements; frozen */
   int64_t row_stride;
   int64_t col_stride;
 } reft_mat_t;
+
+typedef struct reft_tensor { /* numbers that the host read for the plugin; since 1.1 */
+  uint32_t struct_size;
+  reft_dtype_t dtype; /* REFT_F32, whatever the file holds; of a file REFT_U8 */
+  uint32_t rank;      /* number of dimensions, 0...4; of a file 1 */
+  uint32_t reserved0;
+  int64_t dims[4];  /* row-major; unused ones are 0 */
+  const void *data; /* read-only, dense, valid until destroy; other instances may share it */
+} reft_tensor_t;
 
 typedef struct reft_option_info { /* one option that a plugin understands */
   uint32_t struct_size;
@@ -186,6 +209,8 @@ typedef struct reft_shape { /* what the host promises for all calls until the ne
   int64_t dim;        /* d, the width of a row */
   int64_t layer;      /* block index, 0-based */
   reft_str_t component; /* e.g. "block_output" */
+  int64_t source_dim;   /* width of a row of source, 0 where there is none; since 1.1 */
+  int64_t n_locations;  /* locations that the position rule lists, 0 = no fixed list; since 1.1 */
 } reft_shape_t;
 
 typedef struct reft_workspace { /* memory that the host shall provide; 64-byte aligned */
@@ -195,18 +220,22 @@ typedef struct reft_workspace { /* memory that the host shall provide; 64-byte a
   uint64_t saved_bytes_fixed;
   uint64_t scratch_bytes_per_row; /* contents are undefined at the start of each call */
   uint64_t scratch_bytes_fixed;
+  uint64_t state_bytes_per_sequence; /* kept from a sequence's prompt to its end; since 1.1 */
+  uint64_t collected_per_row;        /* floats of a row of args.collected; since 1.1 */
 } reft_workspace_t;
 
 typedef struct reft_rows { /* where the rows come from; any pointer may be NULL */
   uint32_t struct_size;
   uint32_t reserved0;
   int64_t n;
-  const int32_t *example;  /* which sequence of the batch */
+  const int32_t *example;  /* which sequence of the batch, from 0 */
   const int32_t *position; /* token position in it */
   const int32_t *length;   /* its prompt length */
-  const int32_t *location; /* index of the edited location (f1, f2, ..., l1) */
+  const int32_t *location; /* which of the rule's locations (f1, f2, ..., l1), -1 = none */
   const int32_t *subspace; /* subspace id, -1 = all */
   const int32_t *adapter;  /* which adapter of the batch */
+  const int32_t *decoded;  /* 1 = a generated token (training: of the completion); since 1.1 */
+  const int64_t *key;      /* names the sequence in any batch, for dropout; since 1.1 */
 } reft_rows_t;
 
 typedef struct reft_call reft_call_t; /* opaque, host owned, valid during one call */
@@ -231,6 +260,17 @@ typedef struct reft_args { /* of one forward or backward call; all pointers vali
   uint64_t scratch_bytes;
   uint64_t rng_key; /* counter-based randomness: the same (key, step) gives the same numbers */
   uint64_t rng_step;
+  /* Since 1.1: */
+  reft_mat_t dsource;     /* backward: out, [n, source_dim], OVERWRITTEN */
+  reft_mat_t counterpart; /* in, [n, d]: the same rows in a run over another prompt */
+  reft_mat_t collected;   /* forward: out, [n, collected_per_row]; data is NULL when nobody asks */
+  void *const *states;    /* forward: one pointer per row, that of its sequence's state, zero at the
+                           * start of a sequence; NULL unless plan asked for it. Rows of a sequence
+                           * come in the order of their positions, its whole prompt in one call. */
+  double *auxiliary;      /* forward: the sum over the call's rows, ADDED; NULL when nobody asks */
+  double auxiliary_gradient; /* backward: d loss / d auxiliary */
+  int64_t step;              /* optimiser steps done so far */
+  int64_t total_steps;       /* of the run; 0 outside training */
 } reft_args_t;
 
 /* ---- Host ---- */
@@ -282,6 +322,10 @@ typedef struct reft_host { /* services; valid as long as the instance that recei
   // A table of further services by id ("reft.<name>/<revision>", NUL-terminated), or NULL.
   // [any-thread, created]
   const void *(*extension)(void *context, const char *id) REFT_NOEXCEPT;
+  // Describes an input that an option named; REFT_E_INVALID for an index that no option had. Since
+  // 1.1.
+  // [main-thread, created, also within create, no-allocate]
+  reft_status_t (*input_info)(void *context, int64_t index, reft_tensor_t *out) REFT_NOEXCEPT;
 } reft_host_t;
 
 /* ---- Plugin ---- */
@@ -362,19 +406,20 @@ typedef struct reft_entry_args {
 REFT_EXPORT const reft_library_t *reft_plugin_entry_v1(const reft_entry_args_t *args) REFT_NOEXCEPT
     REFT_SWIFT_NAME(reftPluginEntryV1(_:));
 
-/* ---- Layout of ABI 1.0, asserted wherever the header is compiled ---- */
+/* ---- Layout of ABI 1.1, asserted wherever the header is compiled ---- */
 
 REFT_STATIC_ASSERT(sizeof(void *) == 8 && sizeof(int) == 4, "LP64 only");
 REFT_STATIC_ASSERT(sizeof(reft_str_t) == 16, "reft_str_t");
 REFT_STATIC_ASSERT(sizeof(reft_mat_t) == 48 && offsetof(reft_mat_t, col_stride) == 40, "reft_mat_t");
+REFT_STATIC_ASSERT(sizeof(reft_tensor_t) == 56, "reft_tensor_t");
 REFT_STATIC_ASSERT(sizeof(reft_option_info_t) == 104, "reft_option_info_t");
 REFT_STATIC_ASSERT(sizeof(reft_option_t) == 56, "reft_option_t");
 REFT_STATIC_ASSERT(sizeof(reft_param_info_t) == 120, "reft_param_info_t");
-REFT_STATIC_ASSERT(sizeof(reft_shape_t) == 48, "reft_shape_t");
-REFT_STATIC_ASSERT(sizeof(reft_workspace_t) == 40, "reft_workspace_t");
-REFT_STATIC_ASSERT(sizeof(reft_rows_t) == 64, "reft_rows_t");
-REFT_STATIC_ASSERT(sizeof(reft_args_t) == 336 && offsetof(reft_args_t, params) == 256, "reft_args_t");
-REFT_STATIC_ASSERT(sizeof(reft_host_t) == 136, "reft_host_t");
+REFT_STATIC_ASSERT(sizeof(reft_shape_t) == 64, "reft_shape_t");
+REFT_STATIC_ASSERT(sizeof(reft_workspace_t) == 56, "reft_workspace_t");
+REFT_STATIC_ASSERT(sizeof(reft_rows_t) == 80, "reft_rows_t");
+REFT_STATIC_ASSERT(sizeof(reft_args_t) == 520 && offsetof(reft_args_t, params) == 256, "reft_args_t");
+REFT_STATIC_ASSERT(sizeof(reft_host_t) == 144, "reft_host_t");
 REFT_STATIC_ASSERT(sizeof(reft_plugin_t) == 160, "reft_plugin_t");
 REFT_STATIC_ASSERT(sizeof(reft_library_t) == 24, "reft_library_t");
 REFT_STATIC_ASSERT(sizeof(reft_entry_args_t) == 48, "reft_entry_args_t");

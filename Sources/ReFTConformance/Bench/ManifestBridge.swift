@@ -180,14 +180,13 @@ private let plan:
     guard let self = BridgedInstance.of(pointer), let shape, let out else { return REFT_E_INVALID }
     do {
       let workspace = try self.instance.plan(maxRows: Int(shape.pointee.max_rows))
-      out.pointee = reft_workspace_t(
-        struct_size: UInt32(MemoryLayout<reft_workspace_t>.size),
-        reserved0: 0,
-        saved_bytes_per_row: UInt64(workspace.savedPerRow),
-        saved_bytes_fixed: UInt64(workspace.savedFixed),
-        scratch_bytes_per_row: UInt64(workspace.scratchPerRow),
-        scratch_bytes_fixed: UInt64(workspace.scratchFixed)
-      )
+      var answer = reft_workspace_t()
+      answer.struct_size = UInt32(MemoryLayout<reft_workspace_t>.size)
+      answer.saved_bytes_per_row = UInt64(workspace.savedPerRow)
+      answer.saved_bytes_fixed = UInt64(workspace.savedFixed)
+      answer.scratch_bytes_per_row = UInt64(workspace.scratchPerRow)
+      answer.scratch_bytes_fixed = UInt64(workspace.scratchFixed)
+      out.pointee = answer
       return REFT_OK
     } catch {
       return self.fail(error, nil)
