@@ -152,14 +152,12 @@ final class DiReFT: Intervention {
     from source: UnsafePointer<Float>,
     to target: UnsafeMutablePointer<Float>
   ) {
-    let rows = context.rows?.pointee
-    let example = UInt64(UInt32(bitPattern: rows?.example?[row] ?? 0))
     let position = UInt64(
-      UInt32(bitPattern: rows?.position?[row] ?? Int32(truncatingIfNeeded: row))
+      UInt32(bitPattern: context.rows?.pointee.position?[row] ?? Int32(truncatingIfNeeded: row))
     )
     context.fillUniform(
       UnsafeMutableBufferPointer(start: noise, count: edit.width),
-      offset: example << 40 &+ position &* UInt64(edit.width)
+      offset: context.key(of: row) << 40 &+ position &* UInt64(edit.width)
     )
     let scale = 1 / (1 - dropout)
     for j in 0..<edit.width { target[j] = noise[j] >= dropout ? source[j] * scale : 0 }

@@ -92,7 +92,9 @@ SHARED void edit_run(edit_walk_t* walk, int64_t pieces, void (*step)(const edit_
 SHARED void edit_drop(const reft_instance_t* self, const reft_args_t* args, int64_t i,
                       const float* x, float* noise, float* y) {
   const reft_rows_t* rows = args->rows;
-  uint64_t example = rows && rows->example ? (uint32_t)rows->example[i] : 0;
+  uint64_t example = rows && REFT_HAS(rows, reft_rows_t, key) && rows->key ? (uint64_t)rows->key[i]
+                     : rows && rows->example ? (uint32_t)rows->example[i]
+                                             : 0;
   uint64_t position = rows && rows->position ? (uint32_t)rows->position[i] : (uint64_t)i;
   self->host->rng_uniform(self->host->context, args->rng_key, args->rng_step,
                           (example << 40) + position * (uint64_t)self->d, noise, self->d);

@@ -85,7 +85,8 @@ final class GeneratingSequence {
       count: count,
       promptLength: promptIds.count,
       promptTokens: promptIds[...],
-      position: readCount
+      position: readCount,
+      key: Int64(number)
     )
   }
 

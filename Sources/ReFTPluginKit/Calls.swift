@@ -51,6 +51,12 @@ public struct OutputRows {
   }
 }
 
+/// Whether a struct of a size is long enough to hold a field: that of an older host is not.
+func holds<Table, Field>(_ size: UInt32, _ field: KeyPath<Table, Field>) -> Bool {
+  guard let offset = MemoryLayout<Table>.offset(of: field) else { return false }
+  return Int(size) >= offset + MemoryLayout<Field>.size
+}
+
 /// What forward and backward calls have in common.
 public struct CallContext {
   let arguments: UnsafePointer<reft_args_t>
@@ -66,6 +72,16 @@ public struct CallContext {
 
   /// Where the rows come from, when the host says so.
   public var rows: UnsafePointer<reft_rows_t>? { arguments.pointee.rows }
+
+  /// What names the sequence of a row in any batch, for numbers that depend on it; 0 when the host does
+  /// not say.
+  public func key(of row: Int) -> UInt64 {
+    guard let rows else { return 0 }
+    if holds(rows.pointee.struct_size, \reft_rows_t.key), let keys = rows.pointee.key {
+      return UInt64(bitPattern: keys[row])
+    }
+    return UInt64(UInt32(bitPattern: rows.pointee.example?[row] ?? 0))
+  }
 
   /// Memory that forward writes and the backward of the same rows reads.
   public var saved: UnsafeMutablePointer<Float>? {

@@ -48,12 +48,14 @@ typedef struct reft_channel {
   uint64_t example, position, length, location, adapter;
   uint64_t random_key, random_step;
   uint64_t source;
-  uint64_t reserved[8];
-  char message[65536 - 256];
+  uint64_t depends_on_sequence; /* of a new instance */
+  uint64_t decoded, key;
+  uint64_t reserved[37];
+  char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4
 #define REFT_CHANNEL_CANCELLED 8
-#define REFT_CHANNEL_MESSAGE 256
+#define REFT_CHANNEL_MESSAGE 512
 _Static_assert(sizeof(reft_channel_t) == 65536, "reft_channel_t");
 _Static_assert(offsetof(reft_channel_t, reply) == REFT_CHANNEL_REPLY &&
                    offsetof(reft_channel_t, cancelled) == REFT_CHANNEL_CANCELLED &&

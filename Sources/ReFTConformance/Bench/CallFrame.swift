@@ -14,6 +14,7 @@ final class CallFrame {
   private let source: MatrixMemory?
   private let call: GuardedBuffer
   private let rowMemory: [GuardedBuffer]
+  private let rowKeys: GuardedBuffer?
   private let rowStruct: GuardedBuffer?
   private let style: CallStyle
 
@@ -68,6 +69,7 @@ final class CallFrame {
       source = nil
     }
     var lists: [GuardedBuffer] = []
+    var keys: GuardedBuffer?
     if style.withRows && !style.emptyRows {
       for (name, value) in RowPlaces.lists {
         let buffer = try GuardedBuffer(name, byteCount: rows * 4)
@@ -76,8 +78,10 @@ final class CallFrame {
         buffer.makeReadOnly()
         lists.append(buffer)
       }
+      keys = try Self.keys(rows: rows)
     }
     rowMemory = lists
+    rowKeys = keys
     if style.withRows {
       let tail = style.future ? 64 : 0
       let size = MemoryLayout<reft_rows_t>.size
@@ -85,9 +89,13 @@ final class CallFrame {
       var description = reft_rows_t()
       description.struct_size = UInt32(size + tail)
       description.n = Int64(rows)
-      if !lists.isEmpty {
+      if let keys {
         let pointers = lists.map { UnsafePointer($0.base.assumingMemoryBound(to: Int32.self)) }
-        RowPlaces.set(pointers, in: &description)
+        RowPlaces.set(
+          pointers,
+          keys: UnsafePointer(keys.base.assumingMemoryBound(to: Int64.self)),
+          in: &description
+        )
       }
       memory.base.bindMemory(to: reft_rows_t.self, capacity: 1).initialize(to: description)
       memory.makeReadOnly()
@@ -123,6 +131,14 @@ final class CallFrame {
     args.y = absent
     args.dy = absent
     args.dx = absent
+  }
+
+  private static func keys(rows: Int) throws -> GuardedBuffer {
+    let buffer = try GuardedBuffer("rows.key", byteCount: rows * 8, alignment: 8)
+    let list = buffer.base.bindMemory(to: Int64.self, capacity: rows)
+    for row in 0..<rows { list[row] = RowPlaces.key(row) }
+    buffer.makeReadOnly()
+    return buffer
   }
 
   /// The rows of `source` in calls that say nothing of it; the backward of a call has the same.

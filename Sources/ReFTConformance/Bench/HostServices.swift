@@ -30,7 +30,7 @@ final class HostServices {
     var host = reft_host_t()
     host.struct_size = UInt32(size + tail)
     host.abi_major = 1
-    host.abi_minor = isFuture ? 7 : 0
+    host.abi_minor = isFuture ? 7 : REFT_ABI_MINOR
     host.context = Unmanaged.passUnretained(state).toOpaque()
     let text = UnsafePointer(names.base.assumingMemoryBound(to: CChar.self))
     host.name = reft_str_t(ptr: text, len: 4)
@@ -78,6 +78,7 @@ final class HostServices {
     }
     host.cancelled = { _, _ in 0 }
     host.extension = { _, _ in nil }
+    host.input_info = { _, _, _ in REFT_E_INVALID }
     table.initialize(to: host)
     memory.makeReadOnly()
     names.makeReadOnly()

@@ -40,7 +40,10 @@ final class LoadedLibrary {
   }
 
   /// Calls the entry; `tail` bytes of a future version follow the arguments.
-  func callEntry(tail: Int = 0, minor: UInt32 = 0) throws -> UnsafePointer<reft_library_t> {
+  func callEntry(
+    tail: Int = 0,
+    minor: UInt32 = REFT_ABI_MINOR
+  ) throws -> UnsafePointer<reft_library_t> {
     let size = MemoryLayout<reft_entry_args_t>.size
     let memory = try GuardedBuffer(
       "entry arguments",

@@ -56,7 +56,7 @@ enum ManifestBridge {
       to: reft_library_t(
         struct_size: UInt32(MemoryLayout<reft_library_t>.size),
         abi_major: 1,
-        abi_minor: 0,
+        abi_minor: REFT_ABI_MINOR,
         n_plugins: 1,
         plugins: UnsafePointer(list)
       )
@@ -150,7 +150,8 @@ private let create:
       let site = PluginSite(
         dim: Int(shape.pointee.dim),
         layer: Int(shape.pointee.layer),
-        component: "block_output"
+        component: "block_output",
+        locations: Int(shape.pointee.n_locations)
       )
       let instance = BridgedInstance(
         try plugin.makeInstance(at: site, options: values),

@@ -103,6 +103,7 @@ struct Creation {
       dtype: dtype,
       maxRows: Int64(maxRows),
       layer: Int64(layer),
+      sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
       future: future
     )
     let call = try GuardedBuffer("call", byteCount: 0)
@@ -134,7 +135,14 @@ final class ShapeMemory {
   private let memory: GuardedBuffer
   private let component: GuardedBuffer
 
-  init(dim: Int64, dtype: UInt32, maxRows: Int64, layer: Int64, future: Bool = false) throws {
+  init(
+    dim: Int64,
+    dtype: UInt32,
+    maxRows: Int64,
+    layer: Int64,
+    sourceDim: Int64 = 0,
+    future: Bool = false
+  ) throws {
     let size = MemoryLayout<reft_shape_t>.size
     let tail = future ? 64 : 0
     memory = try GuardedBuffer("shape", byteCount: size + tail, alignment: 8, fill: 0xFF)
@@ -146,6 +154,8 @@ final class ShapeMemory {
     shape.dim = dim
     shape.layer = layer
     shape.component = component.string
+    shape.source_dim = sourceDim
+    shape.n_locations = Int64(RowPlaces.locationCount)
     memory.base.bindMemory(to: reft_shape_t.self, capacity: 1).initialize(to: shape)
     memory.makeReadOnly()
   }

@@ -4,23 +4,57 @@
 import CReFTPlugin
 import ReFTHost
 
-/// Four tokens of each sequence, at the positions 2 to 5 of a prompt of nine.
+/// Five tokens of each sequence: at the positions 2 to 5 of a prompt of nine, which the rule lists,
+/// and the first decoded one.
 enum RowPlaces {
+  /// How many locations the rule lists.
+  static let locationCount = 4
+  private static let perSequence = 5
+  private static let promptLength: Int32 = 9
+
+  /// The sequence of a row.
+  static func sequence(_ row: Int) -> Int { row / perSequence }
+
+  private static func isDecoded(_ row: Int) -> Bool { row % perSequence == locationCount }
+
   /// The lists by name, in the order of `reft_rows_t`, with the value of each row.
   static let lists: [(name: String, value: @Sendable (Int) -> Int32)] = [
-    ("rows.example", { Int32($0 / 4) }), ("rows.position", { Int32($0 % 4 + 2) }),
-    ("rows.length", { _ in 9 }), ("rows.location", { Int32($0 % 4) }),
+    ("rows.example", { Int32(sequence($0)) }),
+    ("rows.position", { isDecoded($0) ? promptLength : Int32($0 % perSequence + 2) }),
+    ("rows.length", { _ in promptLength }),
+    ("rows.location", { isDecoded($0) ? -1 : Int32($0 % perSequence) }),
     ("rows.subspace", { _ in -1 }), ("rows.adapter", { _ in 0 }),
+    ("rows.decoded", { isDecoded($0) ? 1 : 0 }),
   ]
 
+  /// What names the sequence of a row in any batch; no index.
+  static func key(_ row: Int) -> Int64 { 1 << 40 + Int64(sequence(row)) }
+
   /// Sets the lists of a table of rows.
-  static func set(_ pointers: [UnsafePointer<Int32>], in table: inout reft_rows_t) {
+  static func set(
+    _ pointers: [UnsafePointer<Int32>],
+    keys: UnsafePointer<Int64>,
+    in table: inout reft_rows_t
+  ) {
     table.example = pointers[0]
     table.position = pointers[1]
     table.length = pointers[2]
     table.location = pointers[3]
     table.subspace = pointers[4]
     table.adapter = pointers[5]
+    table.decoded = pointers[6]
+    table.key = keys
+  }
+
+  /// The site of an instance of the host's, the same as the checker's own instances get.
+  static func site(dim: Int, readsSource: Bool) -> PluginSite {
+    PluginSite(
+      dim: dim,
+      layer: 3,
+      component: "block_output",
+      sourceDim: readsSource ? dim : 0,
+      locations: locationCount
+    )
   }
 
   /// Hands out the lists as the host's instances take them; valid until the closure returns.
@@ -28,7 +62,7 @@ enum RowPlaces {
     rows: Int,
     _ body: (PluginRows) throws -> Result
   ) rethrows -> Result {
-    try withOrigins(rows: rows, replacing: reft_rows_t(), value: { list, row in list(row) }, body)
+    try withOrigins(rows: rows, replacing: reft_rows_t(), isOneSequence: false, body)
   }
 
   /// The same for the lists of a table.
@@ -38,21 +72,27 @@ enum RowPlaces {
   static func withOrigins<Result>(
     rows: Int,
     replacing table: reft_rows_t,
-    value: (_ list: (Int) -> Int32, _ row: Int) -> Int32 = { list, _ in list(0) },
+    isOneSequence: Bool = true,
     _ body: (PluginRows) throws -> Result
   ) rethrows -> Result {
-    let own = lists.flatMap { list in (0..<rows).map { value(list.value, $0) } }
+    let places = (0..<rows).map { isOneSequence ? 0 : $0 }
+    let own = lists.flatMap { list in places.map(list.value) }
+    let keys = places.map(key)
     return try own.withUnsafeBufferPointer { own in
-      func list(_ index: Int, _ given: UnsafePointer<Int32>?) -> UnsafePointer<Int32>? {
-        given ?? own.baseAddress.map { $0 + index * rows }
+      try keys.withUnsafeBufferPointer { keys in
+        func list(_ index: Int, _ given: UnsafePointer<Int32>?) -> UnsafePointer<Int32>? {
+          given ?? own.baseAddress.map { $0 + index * rows }
+        }
+        var origins = PluginRows()
+        origins.example = list(0, table.example)
+        origins.position = list(1, table.position)
+        origins.length = list(2, table.length)
+        origins.location = list(3, table.location)
+        origins.adapter = list(5, table.adapter)
+        origins.decoded = list(6, table.decoded)
+        origins.key = table.key ?? keys.baseAddress
+        return try body(origins)
       }
-      var origins = PluginRows()
-      origins.example = list(0, table.example)
-      origins.position = list(1, table.position)
-      origins.length = list(2, table.length)
-      origins.location = list(3, table.location)
-      origins.adapter = list(5, table.adapter)
-      return try body(origins)
     }
   }
 }

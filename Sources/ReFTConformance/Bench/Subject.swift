@@ -173,6 +173,7 @@ final class Subject {
       dtype: REFT_F32,
       maxRows: Int64(maxRows),
       layer: Int64(layer),
+      sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
       future: future
     )
     let memory = try GuardedBuffer(

@@ -75,7 +75,7 @@ private func hostPlugins(_ bench: Bench) throws -> [Plugin] {
 private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) throws -> [Float] {
   let rows = x.count / subject.dim
   let instance = try plugin.makeInstance(
-    at: PluginSite(dim: subject.dim, layer: 3, component: "block_output"),
+    at: RowPlaces.site(dim: subject.dim, readsSource: plugin.capabilities.contains(.needsSource)),
     options: Dictionary(
       uniqueKeysWithValues: subject.options.map { ($0.name, hostValue($0.value)) }
     )

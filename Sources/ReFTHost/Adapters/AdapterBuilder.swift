@@ -106,7 +106,14 @@ struct AdapterBuilder {
       try checkSource(spec, index: index, plugin: plugin)
     }
     for layer in spec.layers {
-      let place = PluginSite(dim: dim, layer: layer, component: spec.component.rawValue)
+      let place = PluginSite(
+        dim: dim,
+        layer: layer,
+        component: spec.component.rawValue,
+        sourceDim: plugin.capabilities.contains(.needsSource)
+          ? base.configuration.sourceWidth(of: spec.component) ?? 0 : 0,
+        locations: spec.positions.locationCount
+      )
       for group in spec.groups {
         drafts.append(
           AdapterUnit.Draft(

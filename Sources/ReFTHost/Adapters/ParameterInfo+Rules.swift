@@ -86,6 +86,8 @@ extension PluginWorkspace {
       ("saved_bytes_per_row", savedPerRow, max(1, rows)), ("saved_bytes_fixed", savedFixed, 1),
       ("scratch_bytes_per_row", scratchPerRow, max(1, rows)),
       ("scratch_bytes_fixed", scratchFixed, 1),
+      ("state_bytes_per_sequence", statePerSequence, 1),
+      ("collected_per_row", collectedPerRow, 4 * max(1, rows)),
     ] where value < 0 || value > limit / factor {
       return "\(name) \(value) for \(rows) rows; this machine has \(limit) bytes"
     }

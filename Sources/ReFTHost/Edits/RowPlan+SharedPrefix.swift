@@ -14,21 +14,28 @@ extension RowPlan {
   /// The first position that is not edited alike in all sequences; `Int.max` where there is none.
   ///
   /// An edit depends on its sequence when the plugin mixes rows, or when training may draw random
-  /// numbers: wherever the plugin's instance does not promise otherwise.
+  /// numbers: wherever the plugin's instance does not promise otherwise. Where it does not, an edit
+  /// depends on the row's location and its prompt's length in inference too.
   func sharedPrefixLimit(isTraining: Bool) -> Int {
     guard sequenceCount > 1 else { return Int.max }
-    var edits: [[Int32: Set<Int>]] = Array(repeating: [:], count: sequenceCount)
+    var edits: [[Int32: Set<Edit>]] = Array(repeating: [:], count: sequenceCount)
     let ordered = rows.sorted { left, right in
       (left.key.adapter, left.key.intervention, left.key.group.rawValue, left.key.sequence)
         < (right.key.adapter, right.key.intervention, right.key.group.rawValue, right.key.sequence)
     }
     for (number, (key, set)) in ordered.enumerated() {
-      let draws = isTraining && mayDraw(key)
-      let dependsOnSequence = key.sequence >= 0 || draws
+      let draws = mayDraw(key)
+      let dependsOnSequence = key.sequence >= 0 || isTraining && draws
       for index in 0..<set.count {
         let sequence = set.sequences[index]
-        let name = dependsOnSequence ? -1 - sequence : number
-        edits[sequence][set.positions[index], default: []].insert(name)
+        edits[sequence][set.positions[index], default: []].insert(
+          Edit(
+            number: number,
+            sequence: dependsOnSequence ? sequence : -1,
+            location: draws ? set.runningLocations[index] : -1,
+            length: draws ? set.lengths[index] : -1
+          )
+        )
       }
     }
     var limit = Int.max
@@ -39,6 +46,12 @@ extension RowPlan {
       }
     }
     return limit
+  }
+
+  /// What decides about an edit of a row, beside the row.
+  private struct Edit: Hashable {
+    var number, sequence: Int
+    var location, length: Int32
   }
 
   /// Whether training may give a row other numbers in another sequence.

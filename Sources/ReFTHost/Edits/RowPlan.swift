@@ -57,7 +57,13 @@ struct RowPlan {
       )
       let set = rows[key] ?? RowSet()
       rows[key] = set
-      set.append(edited, of: sequence, index: index, adapter: adapter)
+      set.append(
+        edited,
+        of: sequence,
+        index: index,
+        adapter: adapter,
+        locationCount: spec.positions.locationCount
+      )
     }
   }
 

@@ -18,6 +18,8 @@ public struct SequenceEdit: Sendable {
   /// Names the sequence for dropout, whose mask then does not depend on how a batch is split; nil:
   /// its index.
   public var example: Int32?
+  /// Names the sequence in any batch, where `example` has not the room; nil: what `example` says.
+  public var key: Int64?
 
   /// Describes a sequence.
   public init(
@@ -27,7 +29,8 @@ public struct SequenceEdit: Sendable {
     promptLength: Int,
     promptTokens: ArraySlice<Int32> = [],
     position: Int = 0,
-    example: Int32? = nil
+    example: Int32? = nil,
+    key: Int64? = nil
   ) {
     self.adapter = adapter
     self.start = start
@@ -36,5 +39,6 @@ public struct SequenceEdit: Sendable {
     self.promptTokens = promptTokens
     self.position = position
     self.example = example
+    self.key = key
   }
 }

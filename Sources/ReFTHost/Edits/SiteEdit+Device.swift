@@ -20,10 +20,10 @@ extension SiteEdit: DeviceRowEdit {
 
   var origins: DeviceOrigins {
     DeviceOrigins(
-      examples: rows.examples,
+      examples: (0..<rows.count).map { rows.example($0, minor: minor) },
       positions: rows.positions,
       lengths: rows.lengths,
-      locations: rows.locations,
+      locations: minor == 0 ? rows.runningLocations : rows.locations,
       adapters: rows.adapters
     )
   }

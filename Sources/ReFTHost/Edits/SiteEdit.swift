@@ -21,13 +21,15 @@ final class SiteEdit: RowEdit {
   private let memory: EditMemory
   let rows: RowSet
   private let workspace: PluginWorkspace
+  /// The minor version of the ABI that the plugin speaks.
+  let minor: Int
   let context: Context
   private let randomKey: UInt64
   /// What the backward call needs of the forward call when training; nil until that, and where the
   /// edit runs in its device form.
   private var kept: Kept?
-  /// The row metadata of the present rows, list after list, where some are missing.
-  private var packed: [Int32] = []
+  /// The row metadata of the present rows, where some are missing.
+  private var packed: RowLists?
 
   init(
     unit: AdapterUnit,
@@ -39,6 +41,7 @@ final class SiteEdit: RowEdit {
     self.unit = unit
     self.rows = rows
     self.context = context
+    minor = unit.plugin.description.abiMinor
     workspace = try unit.instance.plan(maxRows: rows.count)
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     let group = UInt64(PositionGroup.allCases.firstIndex(of: unit.group) ?? 0)
@@ -135,11 +138,7 @@ final class SiteEdit: RowEdit {
 
   /// Packs the metadata of the rows that are present, where some are missing.
   private func pack(_ places: UnsafeBufferPointer<Int32>) {
-    packed.removeAll(keepingCapacity: true)
-    guard places.count < rows.count else { return }
-    for list in [rows.examples, rows.positions, rows.lengths, rows.locations, rows.adapters] {
-      for index in places { packed.append(list[Int(index)]) }
-    }
+    packed = places.count < rows.count ? RowLists(of: rows, places: places) : nil
   }
 
   private func makeCall(rows count: Int, x: UnsafeMutablePointer<Float>) -> PluginCall {
@@ -166,22 +165,7 @@ final class SiteEdit: RowEdit {
     _ body: (PluginCall) throws(ReFTError) -> Void
   ) throws(ReFTError) {
     var call = call
-    let count = call.rows
-    if count < rows.count {
-      try packed.withUnsafeBufferPointer { lists throws(ReFTError) in
-        guard let base = lists.baseAddress else { return }
-        call.origins.example = base
-        call.origins.position = base + count
-        call.origins.length = base + 2 * count
-        call.origins.location = base + 3 * count
-        call.origins.adapter = base + 4 * count
-        try body(call)
-      }
-    } else {
-      try rows.withPointers { origins throws(ReFTError) in
-        call.origins = origins
-        try body(call)
-      }
-    }
+    call.origins = (packed ?? rows.lists).origins(minor: minor)
+    try body(call)
   }
 }

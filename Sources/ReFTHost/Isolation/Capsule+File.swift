@@ -15,6 +15,9 @@ extension Capsule {
     var isTraining, wantsInputGradient, wantsParameterGradients: Bool
     var randomKey, randomStep: UInt64
     var origins: [String: [Int32]]
+    // Since ABI 1.1.
+    var sourceDim, locations: Int?
+    var keys: [Int64]?
   }
   private static let key = "reft_capsule"
 
@@ -37,7 +40,10 @@ extension Capsule {
       wantsParameterGradients: wantsParameterGradients,
       randomKey: randomKey,
       randomStep: randomStep,
-      origins: origins
+      origins: origins,
+      sourceDim: site.sourceDim,
+      locations: site.locations,
+      keys: keys
     )
   }
 
@@ -86,9 +92,17 @@ extension Capsule {
     guard (0..<1 << 24).contains(facts.rows), facts.rows > 0 || !hasRows,
       (1..<1 << 24).contains(facts.dim),
       (0..<1 << 40).contains(facts.savedByteCount), (0..<1 << 40).contains(facts.scratchByteCount),
-      facts.origins.values.allSatisfy({ $0.count == facts.rows })
+      facts.origins.values.allSatisfy({ $0.count == facts.rows }),
+      facts.keys.map({ $0.count == facts.rows }) ?? true,
+      [facts.sourceDim ?? 0, facts.locations ?? 0].allSatisfy({ (0..<1 << 31).contains($0) })
     else { throw .badCapsule(file, reason: "its sizes cannot be") }
-    site = PluginSite(dim: facts.dim, layer: facts.layer, component: facts.component)
+    site = PluginSite(
+      dim: facts.dim,
+      layer: facts.layer,
+      component: facts.component,
+      sourceDim: facts.sourceDim ?? 0,
+      locations: facts.locations ?? 0
+    )
     options = facts.options.mapValues(\.value)
     isTraining = facts.isTraining
     wantsInputGradient = facts.wantsInputGradient
@@ -96,6 +110,7 @@ extension Capsule {
     (randomKey, randomStep, rows) = (facts.randomKey, facts.randomStep, facts.rows)
     (savedByteCount, scratchByteCount) = (facts.savedByteCount, facts.scratchByteCount)
     origins = facts.origins
+    keys = facts.keys
     for tensor in contents.tensors {
       guard tensor.type == .f32 else {
         throw .badCapsule(file, reason: "tensor '\(tensor.name)' is \(tensor.type.rawValue)")

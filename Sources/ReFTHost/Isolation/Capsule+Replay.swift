@@ -114,6 +114,10 @@ extension Capsule {
     rows.length = UnsafePointer(buffers["length"]?.baseAddress)
     rows.location = UnsafePointer(buffers["location"]?.baseAddress)
     rows.adapter = UnsafePointer(buffers["adapter"]?.baseAddress)
-    return body(rows)
+    rows.decoded = UnsafePointer(buffers["decoded"]?.baseAddress)
+    return (keys ?? []).withUnsafeBufferPointer { list in
+      rows.key = keys == nil ? nil : list.baseAddress
+      return body(rows)
+    }
   }
 }

@@ -47,6 +47,7 @@ public struct Capsule: Sendable {
   var savedByteCount = 0
   var scratchByteCount = 0
   var origins: [String: [Int32]] = [:]
+  var keys: [Int64]?
   var tensors: [String: NamedTensor] = [:]
 
   /// Whether there are rows to be edited.
@@ -93,10 +94,11 @@ public struct Capsule: Sendable {
     for (name, values) in [
       ("example", call.origins.example), ("position", call.origins.position),
       ("length", call.origins.length), ("location", call.origins.location),
-      ("adapter", call.origins.adapter),
+      ("adapter", call.origins.adapter), ("decoded", call.origins.decoded),
     ] {
       if let values { origins[name] = Array(UnsafeBufferPointer(start: values, count: call.rows)) }
     }
+    keys = call.origins.key.map { Array(UnsafeBufferPointer(start: $0, count: call.rows)) }
     keep("x", [rows, site.dim], Self.rows(call.x, call.xStride, rows, site.dim))
     if let source = call.source {
       keep("source", [rows, site.dim], Self.rows(source, call.sourceStride, rows, site.dim))

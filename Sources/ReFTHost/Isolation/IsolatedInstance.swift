@@ -53,7 +53,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
         Capsule(.create, of: description, at: site, options: options, reason: reason)
       },
       write: { $0.message = request },
-      read: { ($0.message, $0.channel.pointee.reserved.0 != 0) }
+      read: { ($0.message, $0.channel.pointee.depends_on_sequence != 0) }
     )
     guard let infos = try? WorkerJSON.decode([WorkerParameter].self, answer) else {
       throw .workerNonsense(description.name, "parameters that cannot be read")

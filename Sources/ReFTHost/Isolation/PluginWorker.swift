@@ -202,7 +202,7 @@ public final class PluginWorker {
       gradients: .allocate(capacity: max(1, counts.count))
     )
     instances[memory.channel.pointee.instance] = served
-    memory.channel.pointee.reserved.0 = instance.dependsOnSequence ? 1 : 0
+    memory.channel.pointee.depends_on_sequence = instance.dependsOnSequence ? 1 : 0
     try reply(instance.parameters.map(WorkerParameter.init))
   }
 
@@ -255,6 +255,10 @@ public final class PluginWorker {
     call.origins.length = integers(channel.length)
     call.origins.location = integers(channel.location)
     call.origins.adapter = integers(channel.adapter)
+    call.origins.decoded = integers(channel.decoded)
+    call.origins.key = memory.pointer(channel.key).map {
+      UnsafePointer($0.assumingMemoryBound(to: Int64.self))
+    }
     call.randomKey = channel.random_key
     call.randomStep = channel.random_step
     let scratch = scratchMemory(Int(channel.scratch_bytes))

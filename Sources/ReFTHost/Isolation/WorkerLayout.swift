@@ -27,6 +27,7 @@ struct WorkerCall {
   private let layout: WorkerLayout
   private let x, source, y, dy, dx, parameters, gradients, saved: UInt64
   private let origins: [UInt64]
+  private let key: UInt64
 
   /// Bytes of shared memory that it needs.
   var byteCount: Int { layout.end }
@@ -55,13 +56,14 @@ struct WorkerCall {
       (dy, dx, gradients) = (0, 0, 0)
     }
     origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
+    key = call.origins.key == nil ? 0 : layout.place(8 * call.rows)
     self.layout = layout
   }
 
   private static func origins(_ call: PluginCall) -> [UnsafePointer<Int32>?] {
     [
       call.origins.example, call.origins.position, call.origins.length, call.origins.location,
-      call.origins.adapter,
+      call.origins.adapter, call.origins.decoded,
     ]
   }
 
@@ -82,6 +84,8 @@ struct WorkerCall {
     channel.pointee.length = origins[2]
     channel.pointee.location = origins[3]
     channel.pointee.adapter = origins[4]
+    channel.pointee.decoded = origins[5]
+    channel.pointee.key = key
     channel.pointee.random_key = call.randomKey
     channel.pointee.random_step = call.randomStep
     copyRows(call.x, call.xStride, to: memory.base + Int(x))
@@ -97,6 +101,7 @@ struct WorkerCall {
     for (offset, list) in zip(origins, Self.origins(call)) {
       if let list { memcpy(memory.base + Int(offset), list, 4 * call.rows) }
     }
+    if let list = call.origins.key { memcpy(memory.base + Int(key), list, 8 * call.rows) }
   }
 
   /// Copies everything that the plugin wrote.

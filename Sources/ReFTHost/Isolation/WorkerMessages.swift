@@ -127,7 +127,7 @@ struct WorkerValue: Codable {
 /// What an instance is made from.
 struct WorkerCreate: Codable {
   var plugin: String
-  var dim, layer: Int
+  var dim, layer, sourceDim, locations: Int
   var component: String
   var options: [String: WorkerValue]
 
@@ -136,10 +136,20 @@ struct WorkerCreate: Codable {
     dim = site.dim
     layer = site.layer
     component = site.component
+    sourceDim = site.sourceDim
+    locations = site.locations
     self.options = options.mapValues(WorkerValue.init)
   }
 
-  var site: PluginSite { PluginSite(dim: dim, layer: layer, component: component) }
+  var site: PluginSite {
+    PluginSite(
+      dim: dim,
+      layer: layer,
+      component: component,
+      sourceDim: sourceDim,
+      locations: locations
+    )
+  }
 }
 
 /// A `ParameterInfo` on its way.
@@ -212,12 +222,15 @@ struct WorkerParameter: Codable {
 /// A `PluginWorkspace` on its way.
 struct WorkerWorkspace: Codable {
   var savedPerRow, savedFixed, scratchPerRow, scratchFixed: Int
+  var statePerSequence, collectedPerRow: Int?
 
   init(_ workspace: PluginWorkspace) {
     savedPerRow = workspace.savedPerRow
     savedFixed = workspace.savedFixed
     scratchPerRow = workspace.scratchPerRow
     scratchFixed = workspace.scratchFixed
+    statePerSequence = workspace.statePerSequence
+    collectedPerRow = workspace.collectedPerRow
   }
 
   var workspace: PluginWorkspace {
@@ -225,7 +238,9 @@ struct WorkerWorkspace: Codable {
       savedPerRow: savedPerRow,
       savedFixed: savedFixed,
       scratchPerRow: scratchPerRow,
-      scratchFixed: scratchFixed
+      scratchFixed: scratchFixed,
+      statePerSequence: statePerSequence ?? 0,
+      collectedPerRow: collectedPerRow ?? 0
     )
   }
 }

@@ -67,7 +67,7 @@ final class ForeignFunction: @unchecked Sendable {
     case .u64: REFT_FFI_U64
     case .f32: REFT_FFI_F32
     case .f64: REFT_FFI_F64
-    case .f32Pointer, .i32Pointer: REFT_FFI_POINTER
+    case .f32Pointer, .i32Pointer, .i64Pointer: REFT_FFI_POINTER
     }
   }
 }

@@ -38,7 +38,9 @@ struct Manifest: Sendable {
     if let randomOptions {
       return randomOptions.contains { values[$0]?.isZero == false }
     }
-    let telling: Set<ManifestSource> = [.randomKey, .randomStep, .example, .length, .location]
+    let telling: Set<ManifestSource> = [
+      .randomKey, .randomStep, .example, .length, .location, .decoded, .key,
+    ]
     return [forward, backward].compactMap(\.self).contains { function in
       function.arguments.contains { telling.contains($0.source) }
     }

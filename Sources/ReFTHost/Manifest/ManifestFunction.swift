@@ -8,8 +8,9 @@ enum ManifestType: String, Sendable, CaseIterable {
   case i32, i64, u32, u64, f32, f64
   case f32Pointer = "f32*"
   case i32Pointer = "i32*"
+  case i64Pointer = "i64*"
 
-  var isPointer: Bool { self == .f32Pointer || self == .i32Pointer }
+  var isPointer: Bool { self == .f32Pointer || self == .i32Pointer || self == .i64Pointer }
 
   /// Whether the value of an option can be passed as it without becoming another one.
   func holds(_ value: OptionValue) -> Bool {
@@ -31,7 +32,7 @@ enum ManifestSource: Sendable, Hashable {
   case xStride, yStride, dyStride, dxStride
   case rows, dim, layer, isTraining, randomKey, randomStep
   case saved, scratch
-  case example, position, length, location, adapter
+  case example, position, length, location, adapter, decoded, key
   case option(String)
   case parameter(Int)
   case gradient(Int)
@@ -42,14 +43,15 @@ enum ManifestSource: Sendable, Hashable {
     ("dim", .dim), ("layer", .layer), ("training", .isTraining), ("random.key", .randomKey),
     ("random.step", .randomStep), ("saved", .saved), ("scratch", .scratch),
     ("example", .example), ("position", .position), ("length", .length),
-    ("location", .location), ("adapter", .adapter),
+    ("location", .location), ("adapter", .adapter), ("decoded", .decoded), ("key", .key),
   ]
 
   /// The types that make sense for it.
   func allows(_ type: ManifestType, options: [PluginOption]) -> Bool {
     switch self {
     case .x, .y, .dy, .dx, .saved, .scratch, .parameter, .gradient: type == .f32Pointer
-    case .example, .position, .length, .location, .adapter: type == .i32Pointer
+    case .example, .position, .length, .location, .adapter, .decoded: type == .i32Pointer
+    case .key: type == .i64Pointer
     case .randomKey, .randomStep: type == .u64
     case .option(let name):
       switch options.first(where: { $0.name == name })?.kind {

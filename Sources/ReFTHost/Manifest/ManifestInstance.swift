@@ -226,6 +226,8 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     case .length: Self.word(call.origins.length)
     case .location: Self.word(call.origins.location)
     case .adapter: Self.word(call.origins.adapter)
+    case .decoded: Self.word(call.origins.decoded)
+    case .key: Self.word(call.origins.key)
     case .parameter(let index): Self.word(call.parameters?[index])
     case .option(let name): word(options[name], as: argument.type)
     case .x, .y, .dy, .dx, .xStride, .yStride, .dyStride, .dxStride, .gradient: 0

@@ -40,7 +40,7 @@ package final class HostServices: @unchecked Sendable {
   private func fill() {
     table.pointee.struct_size = UInt32(MemoryLayout<reft_host_t>.size)
     table.pointee.abi_major = 1
-    table.pointee.abi_minor = 0
+    table.pointee.abi_minor = UInt32(PluginDescription.hostMinor)
     table.pointee.context = Unmanaged.passUnretained(self).toOpaque()
     table.pointee.name = Self.fixed("reft")
     table.pointee.version = Self.fixed(ProgramVersion.text)
@@ -60,6 +60,7 @@ package final class HostServices: @unchecked Sendable {
       CallRecord.of(call)?.isCancelled == true ? 1 : 0
     }
     table.pointee.extension = { _, _ in nil }
+    table.pointee.input_info = { _, _, _ in REFT_E_INVALID }
   }
 
   private func fillWork() {

@@ -51,6 +51,8 @@ extension InProcessInstance {
       shape.dim = Int64(site.dim)
       shape.layer = Int64(site.layer)
       shape.component = component
+      shape.source_dim = Int64(site.sourceDim)
+      shape.n_locations = Int64(site.locations)
       return body(&shape)
     }
   }

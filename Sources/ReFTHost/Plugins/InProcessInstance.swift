@@ -149,7 +149,9 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
       savedPerRow: Int(clamping: answer.saved_bytes_per_row),
       savedFixed: Int(clamping: answer.saved_bytes_fixed),
       scratchPerRow: Int(clamping: answer.scratch_bytes_per_row),
-      scratchFixed: Int(clamping: answer.scratch_bytes_fixed)
+      scratchFixed: Int(clamping: answer.scratch_bytes_fixed),
+      statePerSequence: Int(clamping: answer.state_bytes_per_sequence),
+      collectedPerRow: Int(clamping: answer.collected_per_row)
     )
     if let fault = workspace.fault(rows: rows) {
       throw .pluginMisbehaved(plugin.name, "plan states \(fault)")
@@ -188,6 +190,9 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     if let dx = call.dx { try checkFinite(dx, call.dxStride, call, name: "backward") }
   }
 
+  /// A plugin that reads what the layer read and was made without its width has rows as wide as x.
+  private var sourceDim: Int { site.sourceDim > 0 ? site.sourceDim : site.dim }
+
   private typealias Function =
     @convention(c) (OpaquePointer?, UnsafePointer<reft_args_t>?) -> reft_status_t
 
@@ -214,7 +219,7 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     let record = CallRecord()
     let what: StaticString = call.dy == nil ? "forward" : "backward"
     let status = withExtendedLifetime(record) {
-      call.withForeign(dim: site.dim, record: record) { arguments in
+      call.withForeign(dim: site.dim, sourceDim: sourceDim, record: record) { arguments in
         if isReentrant {
           return plugin.guarded(what) { function(instance, arguments) }
         }

@@ -112,7 +112,7 @@ package enum InProcessLoader {
         var arguments = reft_entry_args_t()
         arguments.struct_size = UInt32(MemoryLayout<reft_entry_args_t>.size)
         arguments.host_abi_major = 1
-        arguments.host_abi_minor = 0
+        arguments.host_abi_minor = UInt32(PluginDescription.hostMinor)
         arguments.library_path = path
         arguments.error = buffer.baseAddress
         arguments.error_capacity = UInt64(buffer.count)

@@ -51,6 +51,15 @@ public struct PluginDescription: Sendable, Hashable {
     self.warnings = warnings
   }
 
+  /// The minor version of the ABI that the plugin speaks; manifests speak this host's.
+  public var abiMinor: Int {
+    guard abi.hasPrefix("1.") else { return Self.hostMinor }
+    return Int(abi.dropFirst(2)) ?? 0
+  }
+
+  /// The minor version of the ABI that this host speaks.
+  static let hostMinor = 1
+
   /// The last part of the id: how configurations name the plugin.
   public var name: String { id.split(separator: ".").last.map(String.init) ?? id }
 
@@ -71,12 +80,18 @@ public struct PluginSite: Sendable, Hashable {
   public var layer: Int
   /// The hidden tensor's name.
   public var component: String
+  /// Floats in a row of the source; 0 for plugins that read none.
+  public var sourceDim: Int
+  /// How many locations the position rule lists; 0 where it has no list.
+  public var locations: Int
 
   /// Names a place.
-  public init(dim: Int, layer: Int, component: String) {
+  public init(dim: Int, layer: Int, component: String, sourceDim: Int = 0, locations: Int = 0) {
     self.dim = dim
     self.layer = layer
     self.component = component
+    self.sourceDim = sourceDim
+    self.locations = locations
   }
 }
 

@@ -7,6 +7,7 @@ extension PluginCall {
   /// Hands out the call; valid until the closure returns.
   func withForeign(
     dim: Int,
+    sourceDim: Int,
     record: CallRecord,
     _ body: (UnsafePointer<reft_args_t>) -> reft_status_t
   ) -> reft_status_t {
@@ -18,12 +19,14 @@ extension PluginCall {
     rowTable.length = origins.length
     rowTable.location = origins.location
     rowTable.adapter = origins.adapter
+    rowTable.decoded = origins.decoded
+    rowTable.key = origins.key
     var arguments = reft_args_t()
     arguments.struct_size = UInt32(MemoryLayout<reft_args_t>.size)
     arguments.flags = flags
     arguments.call = record.handle
     arguments.x = matrix(x, xStride, dim)
-    arguments.source = matrix(source.map { .init(mutating: $0) }, sourceStride, dim)
+    arguments.source = matrix(source.map { .init(mutating: $0) }, sourceStride, sourceDim)
     arguments.y = matrix(y, yStride, dim)
     arguments.dy = matrix(dy, dyStride, dim)
     arguments.dx = matrix(dx, dxStride, dim)
@@ -36,16 +39,34 @@ extension PluginCall {
     arguments.scratch_bytes = UInt64(scratchByteCount)
     arguments.rng_key = randomKey
     arguments.rng_step = randomStep
+    addLaterFields(to: &arguments, dim: dim, sourceDim: sourceDim)
     return withUnsafePointer(to: &rowTable) { rows in
       arguments.rows = rows
       return body(&arguments)
     }
   }
 
+  /// What came with ABI 1.1.
+  private func addLaterFields(to arguments: inout reft_args_t, dim: Int, sourceDim: Int) {
+    arguments.dsource = matrix(dsource, dsourceStride, sourceDim)
+    arguments.counterpart = matrix(
+      counterpart.map { .init(mutating: $0) },
+      counterpartStride,
+      dim
+    )
+    arguments.collected = matrix(collected, collectedWidth, collectedWidth)
+    arguments.states = states
+    arguments.auxiliary = auxiliary
+    arguments.auxiliary_gradient = auxiliaryGradient
+    arguments.step = Int64(step)
+    arguments.total_steps = Int64(totalSteps)
+  }
+
   private var flags: UInt32 {
     var flags: UInt32 = isTraining ? REFT_CALL_TRAINING : 0
     if dx != nil { flags |= REFT_CALL_NEED_DX }
     if parameterGradients != nil { flags |= REFT_CALL_NEED_DPARAMS }
+    if dsource != nil { flags |= REFT_CALL_NEED_DSOURCE }
     return flags
   }
 

@@ -14,18 +14,26 @@ public struct PluginWorkspace: Sendable, Hashable {
   public var scratchPerRow: Int
   /// The same, once for a call.
   public var scratchFixed: Int
+  /// Kept for each sequence from its prompt to its end; since ABI 1.1.
+  public var statePerSequence: Int
+  /// Numbers that a row may write to `collected`; since ABI 1.1.
+  public var collectedPerRow: Int
 
   /// Describes the need of an instance.
   public init(
     savedPerRow: Int = 0,
     savedFixed: Int = 0,
     scratchPerRow: Int = 0,
-    scratchFixed: Int = 0
+    scratchFixed: Int = 0,
+    statePerSequence: Int = 0,
+    collectedPerRow: Int = 0
   ) {
     self.savedPerRow = savedPerRow
     self.savedFixed = savedFixed
     self.scratchPerRow = scratchPerRow
     self.scratchFixed = scratchFixed
+    self.statePerSequence = statePerSequence
+    self.collectedPerRow = collectedPerRow
   }
 
   /// Bytes to be kept from the forward to the backward call over some rows.
@@ -37,16 +45,21 @@ public struct PluginWorkspace: Sendable, Hashable {
 
 /// Where the rows of a call come from; any pointer may be nil, each has one value per row.
 public struct PluginRows {
-  /// Which sequence of the batch.
+  /// Which sequence of the batch; for plugins of ABI 1.0 its key.
   public var example: UnsafePointer<Int32>?
   /// The token's position in it.
   public var position: UnsafePointer<Int32>?
   /// The length of its prompt.
   public var length: UnsafePointer<Int32>?
-  /// The index of the edited location in the rule.
+  /// Which of the rule's locations, −1 where the rule has no list; for plugins of ABI 1.0 a running
+  /// number.
   public var location: UnsafePointer<Int32>?
   /// Which adapter of the batch.
   public var adapter: UnsafePointer<Int32>?
+  /// 1 for a generated token, in training for one of the completion; since ABI 1.1.
+  public var decoded: UnsafePointer<Int32>?
+  /// Names the sequence in any batch; since ABI 1.1.
+  public var key: UnsafePointer<Int64>?
 
   /// Rows of which nothing is known.
   public init() {}
@@ -54,7 +67,7 @@ public struct PluginRows {
 
 /// The arguments of one forward or backward call; all pointers are valid until it returns.
 ///
-/// Matrices are `[rows, dim]` float32 with a column stride of 1.
+/// Matrices are `[rows, dim]` float32 with a column stride of 1 unless said otherwise.
 public struct PluginCall {
   /// The number of rows, at least 1.
   public var rows: Int
@@ -104,6 +117,30 @@ public struct PluginCall {
   public var randomKey: UInt64 = 0
   /// The step of the random stream.
   public var randomStep: UInt64 = 0
+  /// Backward: d loss / d source, overwritten; nil: not wanted.
+  public var dsource: UnsafeMutablePointer<Float>?
+  /// Floats from one row of `dsource` to the next.
+  public var dsourceStride = 0
+  /// The same rows in a run over another prompt, for plugins that need it.
+  public var counterpart: UnsafePointer<Float>?
+  /// Floats from one row of `counterpart` to the next.
+  public var counterpartStride = 0
+  /// Forward: what the plugin tells of each row, `[rows, collectedWidth]`; nil when nobody asks.
+  public var collected: UnsafeMutablePointer<Float>?
+  /// Numbers of a row of `collected`.
+  public var collectedWidth = 0
+  /// Forward: one pointer per row, to the state of its sequence; nil for plugins without a state.
+  public var states: UnsafePointer<UnsafeMutableRawPointer?>?
+  /// Bytes of a state.
+  public var stateByteCount = 0
+  /// Forward: a number that the sum over the rows is added to; nil when nobody asks.
+  public var auxiliary: UnsafeMutablePointer<Double>?
+  /// Backward: d loss / d auxiliary.
+  public var auxiliaryGradient = 0.0
+  /// Optimiser steps done so far.
+  public var step = 0
+  /// Optimiser steps of the run; 0 outside training.
+  public var totalSteps = 0
 
   /// A call over rows, with everything else absent.
   public init(rows: Int, x: UnsafeMutablePointer<Float>, xStride: Int) {

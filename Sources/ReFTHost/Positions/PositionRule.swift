@@ -75,6 +75,15 @@ public struct PositionRule: Sendable, Hashable, CustomStringConvertible {
     return false
   }
 
+  /// How many locations the rule lists, the same for every prompt; 0 where it has no list.
+  public var locationCount: Int {
+    switch selection {
+    case .none, .all, .every, .after: 0
+    case .ends(let first, let last): first + last
+    case .indices(let indices): indices.count
+    }
+  }
+
   /// The canonical text of the rule; reading it gives an equal rule.
   public var description: String {
     let prompt =

@@ -82,7 +82,7 @@ enum TroublePlugin {
     """
      static const char text[] = \(answer.debugDescription);
      char *channel = mmap(0, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0);
-     memcpy(channel + 256, text, sizeof text - 1);
+     memcpy(channel + 512, text, sizeof text - 1);
      *(uint64_t *)(channel + 40) = sizeof text - 1;
      *(int32_t *)(channel + 20) = 0;
      __atomic_store_n((uint32_t *)(channel + 4), *(uint32_t *)channel, __ATOMIC_RELEASE);
