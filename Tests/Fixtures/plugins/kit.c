@@ -154,7 +154,8 @@ static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
                             const reft_option_t* options, uint32_t n_options, reft_call_t* call,
                             reft_instance_t** out) {
   *out = NULL;
-  if (FAULTY(STRICT_HOST) && (host->abi_minor != REFT_ABI_MINOR || host->struct_size != sizeof *host))
+  if (FAULTY(STRICT_HOST) &&
+      (host->abi_minor != REFT_ABI_MINOR || host->struct_size != sizeof *host))
     return fail(host, call, REFT_E_UNSUPPORTED, "another host version");
   if (FAULTY(ALLOCATES_BY_WIDTH)) free(memset(calloc((size_t)shape->dim * 4, 1), 0, 4));
   if (shape->dim < 1 || shape->dim > 1 << 20 || shape->dtype != REFT_F32)
