@@ -30,6 +30,17 @@ void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activati
   reft_rows16_dot_ref(layout, groups, x, rows, y, stride);
 }
 
+void reft_rows16_values(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                        float* out) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2()) {
+    reft_rows16_values_avx2(layout, group, block, count, out);
+    return;
+  }
+#endif
+  reft_rows16_values_ref(layout, group, block, count, out);
+}
+
 void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float* x,
                          size_t x_stride, float* y, size_t y_stride, int accumulate) {
 #if defined(__x86_64__)

@@ -57,6 +57,8 @@ void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activation
                             size_t first, size_t count);
 void reft_rows16_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
+void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                            float* out);
 void reft_plain_rows_dot_ref(const reft_plain_rows_t* weights, size_t n, const float* x,
                              size_t x_stride, float* y, size_t y_stride, int accumulate);
 void reft_cache_store_ref(uint32_t format, size_t head_size, size_t first, size_t count,

@@ -296,6 +296,26 @@ static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
   return (int8_t)q[c * 64 + r * 4 + t];
 }
 
+void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                            float* out) {
+  int has_minima = layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+  int halves = layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
+  for (size_t b = block; b < block + count; b++) {
+    const uint8_t* at = group + b * reft_rows16_block_bytes(layout);
+    const uint16_t* scales = (const uint16_t*)at;
+    for (int j = 0; j < 32; j++) {
+      int half = halves ? j / 16 : 0;
+      const uint16_t* d = scales + half * REFT_DECODE_ROWS;
+      const uint16_t* m = scales + (halves ? 2 + half : 1) * REFT_DECODE_ROWS;
+      for (int r = 0; r < REFT_DECODE_ROWS; r++) {
+        float q = (float)column_value(layout, at + head_bytes(layout), r, j);
+        float minimum = has_minima ? reft_float_of_half(m[r]) : 0;
+        *out++ = reft_float_of_half(d[r]) * q + minimum;
+      }
+    }
+  }
+}
+
 /* The code of a row of activations at a column. */
 static int32_t code_at(const reft_activations_t* x, size_t i, size_t column) {
   const int8_t* q = x->q + i * x->digits * x->columns + column;

@@ -25,19 +25,21 @@
 #define LOAD_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
 // Rows of activations, times digits, whose sums share a load of weights.
 #define MOST_ROWS 8
+// A group fills two registers, and that is all that there are.
+#define GROUPS 1
 
 // A nibble times an int8 and its neighbour stay within 3,840, so eight such sums fit 16 bits.
 #define NIBBLE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                 \
   {                                                                                \
     const __m256i low = _mm256_set1_epi8(15);                                      \
-    __m256i s[2][16];                                                              \
+    __m256i s[PARTS][16];                                                              \
     UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {    \
       s[p][i] = _mm256_setzero_si256();                                            \
     }                                                                              \
     UNROLL for (int c = 0; c < 4; c++) {                                           \
-      __m256i first[2], second[2];                                                 \
+      __m256i first[PARTS], second[PARTS];                                                 \
       UNROLL for (int p = 0; p < N; p++) {                                         \
-        __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * 32));   \
+        __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step));   \
         first[p] = _mm256_and_si256(v, low);                                       \
         second[p] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                \
       }                                                                            \
@@ -63,7 +65,7 @@
       FIRST[p][i] = SECOND[p][i] = _mm256_setzero_si256();                                      \
     }                                                                                           \
     UNROLL for (int c = 0; c < 4; c++) UNROLL for (int p = 0; p < N; p++) {                     \
-      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * 32));                  \
+      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step));                  \
       __m256i v0 = _mm256_and_si256(v, low);                                                    \
       __m256i v1 = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                              \
       UNROLL for (int i = 0; i < COUNT; i++) {                                                  \
@@ -79,14 +81,14 @@
   }
 
 // |w| times a with w's sign: pairs stay within 32,512.
-#define BYTE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                 \
+#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                                 \
   {                                                                              \
     UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {  \
       DOTS[p][i] = _mm256_setzero_si256();                                       \
     }                                                                            \
-    UNROLL for (int c = 0; c < 4; c++) {                                         \
+    UNROLL for (int c = 0; c < WORDS; c++) {                                         \
       UNROLL for (int p = 0; p < N; p++) {                                       \
-        __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * 32)); \
+        __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step)); \
         __m256i size = _mm256_abs_epi8(w);                                       \
         UNROLL for (int i = 0; i < COUNT; i++) {                                 \
           __m256i a = four((A) + (size_t)i * (COLUMNS) + 4 * c);                 \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
- * including file defines TARGET, NAME(x), LANES, the types FLOATS and INTS, their arithmetic, and
- * the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
+ * including file defines TARGET, NAME(x), LANES, GROUPS, the types FLOATS and INTS, their arithmetic,
+ * and the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
  *
  * A lane is a row, so there are no sums across lanes. */
 
@@ -12,10 +12,16 @@ typedef struct matrix {
   const float* sum;
   const int32_t* counts;
   size_t blocks;
+  size_t bytes; /* of a group */
 } matrix_t;
 
-/* Registers that a number of each row of a group fills. */
-#define PARTS (REFT_DECODE_ROWS / LANES)
+/* Registers that a number of each row of the groups that are worked on together fills: the parts of
+ * a group, or a group each. `step` bytes lie between the codes of two parts. */
+#define PARTS (GROUPS * REFT_DECODE_ROWS / LANES)
+#define STEP(g) (GROUPS > 1 ? (g)->bytes : 4 * LANES)
+/* The scales of a part. */
+#define SCALES(g, at, lane, part) \
+  (GROUPS > 1 ? (at) + (size_t)(part) * (g)->bytes : (at) + 2 * ((lane) + LANES * (part)))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define ANY TARGET static inline __attribute__((always_inline))
 
@@ -45,10 +51,11 @@ ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, 
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 320;
     if (lane == 0) ahead(at, 320);
+    const size_t step = STEP(g);
     INTS dots[PARTS][16];
     NIBBLE_DOTS(parts, count * digits, at + 64 + 4 * lane, g->q + b * 32, columns, dots)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = at + 2 * (lane + LANES * part);
+      const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), m = LOAD_HALVES(scales + 32);
       UNROLL for (int i = 0; i < count; i++) {
         FLOATS s = FMUL(d, FSET(g->scale[(size_t)i * g->blocks + b]));
@@ -66,11 +73,12 @@ ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 384;
     if (lane == 0) ahead(at, 384);
+    const size_t step = STEP(g);
     INTS first[PARTS][16], second[PARTS][16];
     const int8_t* a = g->q + b * 32;
     PAIR_DOTS(parts, count * digits, at + 128 + 4 * lane, a, columns, first, second)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = at + 2 * (lane + LANES * part);
+      const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), e = LOAD_HALVES(scales + 32);
       FLOATS m = LOAD_HALVES(scales + 64), n = LOAD_HALVES(scales + 96);
       UNROLL for (int i = 0; i < count; i++) {
@@ -88,31 +96,48 @@ ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t
 }
 
 ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
-                   FLOATS (*out)[8], int has_minimum, int has_halves) {
-  size_t head = has_minimum || has_halves ? 64 : 32;
+                   FLOATS (*out)[8], int has_minimum) {
+  size_t head = has_minimum ? 64 : 32;
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * (512 + head);
     if (lane == 0) ahead(at, 512 + head);
-    const uint8_t* q = at + head + 4 * lane;
-    INTS halves[2][PARTS][16];
-    BYTE_DOTS(parts, count * digits, q, g->q + b * 32, columns, halves[0])
-    BYTE_DOTS(parts, count * digits, q + 256, g->q + b * 32 + 16, columns, halves[1])
+    const size_t step = STEP(g);
+    INTS dots[PARTS][16];
+    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32, columns, dots)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = at + 2 * (lane + LANES * part);
-      FLOATS d = LOAD_HALVES(scales), m = head == 64 ? LOAD_HALVES(scales + 32) : FZERO();
+      const uint8_t* scales = SCALES(g, at, lane, part);
+      FLOATS d = LOAD_HALVES(scales), m = has_minimum ? LOAD_HALVES(scales + 32) : FZERO();
       UNROLL for (int i = 0; i < count; i++) {
-        const int32_t* counts = g->counts + 2 * ((size_t)i * g->blocks + b);
-        INTS first = whole(joined(halves[0][part] + i * digits, digits), counts[0]);
-        INTS second = whole(joined(halves[1][part] + i * digits, digits), counts[1]);
-        FLOATS x = FSET(g->scale[(size_t)i * g->blocks + b]), s = FMUL(d, x), sum = out[part][i];
-        if (has_halves) {
-          sum = FMA(FLOATS_OF(first), s, sum);
-          sum = FMA(FLOATS_OF(second), FMUL(m, x), sum);
-        } else {
-          sum = FMA(FLOATS_OF(IADD(first, second)), s, sum);
+        size_t place = (size_t)i * g->blocks + b;
+        const int32_t* counts = g->counts + 2 * place;
+        INTS dot = whole(joined(dots[part] + i * digits, digits), counts[0] + counts[1]);
+        FLOATS s = FMUL(d, FSET(g->scale[place]));
+        out[part][i] = FMA(FLOATS_OF(dot), s, out[part][i]);
+        if (has_minimum) out[part][i] = FMA(m, FSET(g->sum[place]), out[part][i]);
+      }
+    }
+  }
+}
+
+/* The same where the halves of a block have scales of their own. */
+ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+                     FLOATS (*out)[8]) {
+  for (size_t b = 0; b < g->blocks; b++) {
+    const uint8_t* at = g->group + b * 576;
+    if (lane == 0) ahead(at, 576);
+    const size_t step = STEP(g);
+    UNROLL for (int half = 0; half < 2; half++) {
+      INTS dots[PARTS][16];
+      const uint8_t* q = at + 64 + 4 * lane + 256 * half;
+      BYTE_DOTS(4, parts, count * digits, q, g->q + b * 32 + 16 * half, columns, dots)
+      UNROLL for (int part = 0; part < parts; part++) {
+        FLOATS d = LOAD_HALVES(SCALES(g, at, lane, part) + 32 * half);
+        UNROLL for (int i = 0; i < count; i++) {
+          size_t place = (size_t)i * g->blocks + b;
+          INTS dot = whole(joined(dots[part] + i * digits, digits), g->counts[2 * place + half]);
+          FLOATS s = FMUL(d, FSET(g->scale[place]));
+          out[part][i] = FMA(FLOATS_OF(dot), s, out[part][i]);
         }
-        if (has_minimum) sum = FMA(m, FSET(g->sum[(size_t)i * g->blocks + b]), sum);
-        out[part][i] = sum;
       }
     }
   }
@@ -125,9 +150,9 @@ ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, c
     sums[part][i] = FZERO();
   }
   if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, parts, g, columns, sums);
-  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 0);
-  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, columns, sums, 1, 0);
-  if (layout == REFT_ROWS16_HALVES) bytes_any(count, digits, lane, parts, g, columns, sums, 0, 1);
+  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, columns, sums, 0);
+  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, columns, sums, 1);
+  if (layout == REFT_ROWS16_HALVES) byte_halves(count, digits, lane, parts, g, columns, sums);
   if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, lane, parts, g, columns, sums);
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
     size_t first = (size_t)(lane + part * LANES);
@@ -146,7 +171,7 @@ ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, c
  * lanes at once, for chains enough; many would not fit and go over the group again. */
 ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t columns,
                    size_t rows, float* y, size_t stride) {
-  if (count * digits <= 4) {
+  if (GROUPS == 1 && count * digits <= 4) {
     dot_some(layout, count, digits, 0, PARTS, g, columns, rows, y, stride);
     return;
   }
@@ -160,7 +185,17 @@ ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, si
       const matrix_t* g, size_t columns, size_t rows, float* y, size_t stride) { \
     dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, columns, rows, y, stride); \
   }
+/* All groups that are worked on together, times as many rows as fit. */
+#define DEFINE_WIDE(LAYOUT, DIGITS)                                                           \
+  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(                                      \
+      const matrix_t* g, size_t columns, size_t rows, float* y, size_t stride) {              \
+    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, columns, rows, y, \
+             stride);                                                                         \
+  }
+#define WIDE_COUNT(DIGITS) (MOST_ROWS / GROUPS / (DIGITS))
 #define DEFINE_LAYOUT(LAYOUT) \
+  DEFINE_WIDE(LAYOUT, 1)      \
+  DEFINE_WIDE(LAYOUT, 2)      \
   DEFINE(LAYOUT, 1, 1)        \
   DEFINE(LAYOUT, 2, 1)        \
   DEFINE(LAYOUT, 4, 1)        \
@@ -176,18 +211,26 @@ DEFINE_LAYOUT(HALVES)
 DEFINE_LAYOUT(PAIRS)
 
 typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
-/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8. */
+/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8, and
+ * as many as meet several groups. */
 #define DIGITS_OF(LAYOUT, D)                                                            \
   {                                                                                     \
     NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_4_##D), \
-        NAME(dot_##LAYOUT##_8_##D)                                                      \
+        NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D)                       \
   }
 #define LAYOUT_DOTS(LAYOUT) \
   { DIGITS_OF(LAYOUT, 1), DIGITS_OF(LAYOUT, 2) }
-static const dot_t dots_by_layout[6][2][4] = {
+static const dot_t dots_by_layout[6][2][5] = {
     {{0}, {0}},          LAYOUT_DOTS(NIBBLES), LAYOUT_DOTS(BYTES),
     LAYOUT_DOTS(OFFSET), LAYOUT_DOTS(HALVES),  LAYOUT_DOTS(PAIRS),
 };
+
+/* The largest kind of the first four that `left` rows fill. */
+static size_t kind_of(size_t left, size_t digits) {
+  size_t kind = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+  while (((size_t)1 << kind) * digits > MOST_ROWS) kind--;
+  return kind;
+}
 
 TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
                                   const reft_activations_t* x, size_t rows, float* y,
@@ -195,19 +238,29 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
   size_t blocks = x->columns / REFT_DECODE_BLOCK;
   size_t group_bytes = blocks * reft_rows16_block_bytes(layout);
   const dot_t* dots = dots_by_layout[layout][x->digits - 1];
-  for (size_t r = 0; r < rows; r += REFT_DECODE_ROWS, groups += group_bytes) {
+  size_t wide = WIDE_COUNT(x->digits), step = 0;
+  for (size_t r = 0; r < rows; r += step, groups += step / REFT_DECODE_ROWS * group_bytes) {
+    int is_wide = GROUPS > 1 && x->n >= wide && r + GROUPS * REFT_DECODE_ROWS <= rows;
+    step = is_wide ? GROUPS * REFT_DECODE_ROWS : REFT_DECODE_ROWS;
     for (size_t i = 0, count = 0; i < x->n; i += count) {
-      size_t left = x->n - i, kind = left >= 4 ? 2 : left >= 2 ? 1 : 0;
-      if (left >= 8) kind = 3;
-      while (((size_t)1 << kind) * x->digits > MOST_ROWS) kind--;
-      count = (size_t)1 << kind;
       matrix_t g = {groups,
                     x->q + i * x->digits * x->columns,
                     x->scale + i * blocks,
                     x->sum + i * blocks,
                     x->counts + 2 * i * blocks,
-                    blocks};
-      dots[kind](&g, x->columns, rows - r, y + i * stride + r, stride);
+                    blocks,
+                    group_bytes};
+      float* out = y + i * stride + r;
+      if (is_wide && x->n - i >= wide) {
+        count = wide;
+        dots[4](&g, x->columns, rows - r, out, stride);
+        continue;
+      }
+      size_t kind = kind_of(x->n - i, x->digits);
+      count = (size_t)1 << kind;
+      for (size_t at = 0; at < step; at += REFT_DECODE_ROWS, g.group += group_bytes) {
+        dots[kind](&g, x->columns, rows - r - at, out + at, stride);
+      }
     }
   }
 }

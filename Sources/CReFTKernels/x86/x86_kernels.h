@@ -63,6 +63,8 @@ void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_act
                           size_t rows, float* y, size_t stride);
 void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
+void reft_rows16_values_avx2(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                             float* out);
 void reft_plain_rows_dot_avx2(const reft_plain_rows_t* weights, size_t n, const float* x,
                               size_t x_stride, float* y, size_t y_stride, int accumulate);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,

@@ -139,7 +139,7 @@ extension ClassifierWeights {
     _ pool: ThreadPool
   ) {
     MatrixProduct.backward(
-      weight,
+      weight.panels(repacks: false, pool: pool),
       rows: count,
       dy: dy,
       dyStride: weight.rows,

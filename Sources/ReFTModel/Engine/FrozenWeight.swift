@@ -83,8 +83,15 @@ package struct StackedWeight: Sendable {
   package let columns: Int
   private let repacked = LazyRepackedWeight()
 
-  /// The weight as decoding wants it; nil when its number format has no int8 products.
+  /// The weight in the layouts of int8 products; nil when its number format has none.
   func repacked(pool: ThreadPool) -> RepackedWeight? { repacked.value(of: self, pool: pool) }
+
+  /// Whence panels of the weight are expanded: from where it is read in any case; `repacks` tells that
+  /// it will be read repacked, so that it may as well be made so now.
+  func panels(repacks: Bool, pool: ThreadPool) -> WeightPanels {
+    let made = repacks ? repacked(pool: pool) : repacked.known
+    return WeightPanels(weight: self, repacked: made?.servesPanels == true ? made : nil)
+  }
 
   package init(_ parts: FrozenWeight...) { self.init(parts: parts) }
 
@@ -115,46 +122,5 @@ package struct StackedWeight: Sendable {
       rest -= part.rows
     }
     preconditionFailure("row \(row) of \(rows)")
-  }
-
-  /// Packs Wᵀ[k..<k + run, row..<row + count] for y = x Wᵀ; `scratch` holds 16 × run floats.
-  func packTransposed(
-    row: Int,
-    count: Int,
-    k: Int,
-    run: Int,
-    into panels: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>
-  ) {
-    for first in stride(from: 0, to: count, by: 16) {
-      let width = min(16, count - first)
-      for j in 0..<width {
-        let (part, partRow) = locate(row + first + j)
-        part.expand(row: partRow, column: k, count: run, into: scratch + j * run)
-      }
-      reft_pack_transposed_f32(run, width, scratch, run, panels + first * run)
-    }
-  }
-
-  /// Packs W[k..<k + run, column..<column + count] for dx = dy W; `scratch` holds `count` floats.
-  ///
-  /// - Precondition: `column` and `count` are multiples of the block size, or the row's end.
-  func pack(
-    k: Int,
-    run: Int,
-    column: Int,
-    count: Int,
-    into panels: UnsafeMutablePointer<Float>,
-    scratch: UnsafeMutablePointer<Float>
-  ) {
-    let padded = (count + 15) / 16 * 16
-    for j in count..<max(count, padded) { scratch[j] = 0 }
-    for offset in 0..<run {
-      let (part, row) = locate(k + offset)
-      part.expand(row: row, column: column, count: count, into: scratch)
-      for panel in 0..<padded / 16 {
-        (panels + panel * run * 16 + offset * 16).update(from: scratch + panel * 16, count: 16)
-      }
-    }
   }
 }

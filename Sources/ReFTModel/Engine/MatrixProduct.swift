@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products with frozen weights: y = x Wᵀ forward, dx = dy W backward. Weights are expanded panel by
-// panel from the file's format; a panel is packed once per product, by the thread that uses it.
+// panel; a panel is packed once per product, by the thread that uses it.
 
 import CReFTKernels
 import ReFTTensor
@@ -13,7 +13,7 @@ enum MatrixProduct {
 
   /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ; a row's bits depend on no other row.
   static func forward(
-    _ weight: StackedWeight,
+    _ source: WeightPanels,
     rows m: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
@@ -22,6 +22,7 @@ enum MatrixProduct {
     accumulate: Bool,
     pool: ThreadPool
   ) {
+    let weight = source.weight
     let run = StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
     pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
@@ -30,7 +31,7 @@ enum MatrixProduct {
       let scratch = ThreadScratch.floats(16 * run, .unpackedRows)
       for k in stride(from: 0, to: weight.columns, by: run) {
         let length = min(run, weight.columns - k)
-        weight.packTransposed(
+        source.packTransposed(
           row: first,
           count: width,
           k: k,
@@ -55,7 +56,7 @@ enum MatrixProduct {
 
   /// dx[m, W.columns] = dy[m, W.rows] W.
   static func backward(
-    _ weight: StackedWeight,
+    _ source: WeightPanels,
     rows m: Int,
     dy: UnsafePointer<Float>,
     dyStride: Int,
@@ -63,16 +64,17 @@ enum MatrixProduct {
     dxStride: Int,
     pool: ThreadPool
   ) {
+    let weight = source.weight
     let taskWidth = max(taskWidth, weight.blockSize)
     let run = StackedWeight.run(extent: weight.rows, blockSize: 1)
     pool.run((weight.columns + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
       let width = min(taskWidth, weight.columns - first)
       let panels = ThreadScratch.floats((taskWidth + 16) * run, .weightPanels)
-      let scratch = ThreadScratch.floats(taskWidth + 16, .unpackedRows)
+      let scratch = ThreadScratch.floats(16 * taskWidth, .unpackedRows)
       for k in stride(from: 0, to: weight.rows, by: run) {
         let length = min(run, weight.rows - k)
-        weight.pack(
+        source.pack(
           k: k,
           run: length,
           column: first,

@@ -33,18 +33,38 @@ extension Pass {
     y: UnsafeMutablePointer<Float>,
     accumulate: Bool
   ) {
+    let x = x + run.start * weight.columns
+    let y = y + run.start * weight.rows
+    if roundsPrompts, let digits = decodePrecision.digits,
+      let repacked = weight.repacked(pool: pool), repacked.servesPrompts
+    {
+      repacked.multiplyMany(
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        digits: digits,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+      return
+    }
+    let panels = weight.panels(repacks: willDecode, pool: pool)
     let product = splits(weight) ? SplitProduct.forward : MatrixProduct.forward
-    product(
-      weight,
-      run.count,
-      x + run.start * weight.columns,
-      weight.columns,
-      y + run.start * weight.rows,
-      weight.rows,
-      accumulate,
-      pool
-    )
+    product(panels, run.count, x, weight.columns, y, weight.rows, accumulate, pool)
   }
+
+  /// Whether rows of prompts are rounded to int8 digits as those of decoded tokens are.
+  ///
+  /// So they are where a processor multiplies bytes in one instruction, and has no matrix tiles. Losses
+  /// and gradients never are (docs/decisions/0017).
+  private var roundsPrompts: Bool {
+    layout.fillsCaches && reft_kernels_use_vnni() != 0 && reft_kernels_use_tiles() == 0
+  }
+
+  /// Whether tokens will be decoded after these: then weights are repacked in any case.
+  private var willDecode: Bool { decodePrecision.digits != nil && layout.fillsCaches }
 
   /// Whether products with a weight go to matrix tiles, on numbers that are split in two.
   private func splits(_ weight: StackedWeight) -> Bool {
@@ -98,8 +118,9 @@ extension Pass {
     dy: UnsafePointer<Float>,
     dx: UnsafeMutablePointer<Float>
   ) {
+    let panels = weight.panels(repacks: false, pool: pool)
     let product = splits(weight) ? SplitProduct.backward : MatrixProduct.backward
-    product(weight, n, dy, weight.rows, dx, weight.columns, pool)
+    product(panels, n, dy, weight.rows, dx, weight.columns, pool)
     clock?.lap(.projections)
   }
 }

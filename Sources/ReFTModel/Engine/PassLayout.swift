@@ -79,6 +79,11 @@ package struct PassLayout {
   /// Whether all rows are decoded tokens, one of its sequence each.
   package var isDecode: Bool { runs.count == 1 && runs[0].isDecode }
 
+  /// Whether the rows go into caches, from which tokens will be decoded.
+  var fillsCaches: Bool {
+    if case .cache = spans.first?.keys { true } else { false }
+  }
+
   /// Lays out a batch for training; the first `sharedPrefix` tokens of all sequences are the same.
   package init(_ batch: PackedBatch, sharedPrefix: Int) {
     prefixCount = sharedPrefix

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights for decoding: sixteen rows interleaved, products with int8 activations. Made once, when the
-// first token is decoded.
+// Weights with sixteen rows interleaved, for products with int8 activations. Made once, before the
+// first token is decoded; what else reads the weight then reads it here.
 
 import CReFTKernels
 import Foundation
@@ -19,8 +19,22 @@ final class RepackedWeight: @unchecked Sendable {
     var data: UnsafePointer<UInt8>
   }
 
+  /// One of the stacked weights.
+  private struct Part {
+    var rows: Int
+    var layout: UInt32
+    var groupBytes: Int
+    var data: UnsafePointer<UInt8>
+  }
+
+  /// Whether panels of floats out of this layout are those out of the file: every number is the same,
+  /// and sixteen rows of the stack are one group.
+  let servesPanels: Bool
+  /// Whether many rows at once pay: not where halves of a block have scales and minima of their own.
+  let servesPrompts: Bool
   private let columns: Int
   private let storage: FloatBuffer
+  private let parts: [Part]
   private let tasks: UnsafeMutablePointer<Task>
   private let taskCount: Int
 
@@ -35,6 +49,18 @@ final class RepackedWeight: @unchecked Sendable {
     guard let (plan, byteCount) = Self.plan(weight) else { return nil }
     storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
+    servesPrompts = plan.allSatisfy { $0.layout != REFT_ROWS16_PAIRS }
+    servesPanels = weight.parts.allSatisfy {
+      $0.type.blockSize == Int(REFT_DECODE_BLOCK) && $0.rows % Self.groupRows == 0
+    }
+    parts = zip(weight.parts, plan).map { part, plan in
+      Part(
+        rows: part.rows,
+        layout: plan.layout,
+        groupBytes: plan.groupBytes,
+        data: base + plan.offset
+      )
+    }
     var tasks: [Task] = []
     var firstRow = 0
     for (part, plan) in zip(weight.parts, plan) {
@@ -129,6 +155,66 @@ final class RepackedWeight: @unchecked Sendable {
     }
   }
 
+  /// out[count, 16] = the columns from `column` on, multiples of 32, of sixteen rows of the stack.
+  ///
+  /// - Precondition: `servesPanels`, and `row` is a multiple of 16.
+  func values(row: Int, column: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+    var rest = row
+    for part in parts {
+      if rest < part.rows {
+        let group = part.data + rest / Self.groupRows * part.groupBytes
+        let block = Int(REFT_DECODE_BLOCK)
+        reft_rows16_values(part.layout, group, column / block, count / block, out)
+        return
+      }
+      rest -= part.rows
+    }
+    preconditionFailure("row \(row) of a repacked weight")
+  }
+
+  /// Rows of activations that are rounded at once.
+  private static let slabRows = 1024
+  /// Rows of activations that stay in the second-level cache while a task goes over its weights.
+  private static let blockRows = 96
+
+  /// The same for the many rows of a prompt.
+  func multiplyMany(
+    rows n: Int,
+    x: UnsafePointer<Float>,
+    xStride: Int,
+    digits: Int,
+    y: UnsafeMutablePointer<Float>,
+    yStride: Int,
+    accumulate: Bool,
+    pool: ThreadPool
+  ) {
+    let tasks = UnsafePointer(tasks)
+    for first in stride(from: 0, to: n, by: Self.slabRows) {
+      let count = min(Self.slabRows, n - first)
+      let rounded = activations(rows: count, digits: digits)
+      let prepare = { (row: Int) in
+        var rounded = rounded
+        reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
+      }
+      pool.run(preparing: count, prepare, then: taskCount) { index in
+        let task = tasks[index]
+        for row in stride(from: 0, to: count, by: Self.blockRows) {
+          var some = rounded.rows(row..<min(count, row + Self.blockRows))
+          let target = y + (first + row) * yStride + task.firstRow
+          guard accumulate else {
+            reft_rows16_dot(task.layout, task.data, &some, task.rows, target, yStride)
+            continue
+          }
+          let sums = ThreadScratch.floats(some.n * task.rows, .productSums)
+          reft_rows16_dot(task.layout, task.data, &some, task.rows, sums, task.rows)
+          for i in 0..<some.n {
+            reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride)
+          }
+        }
+      }
+    }
+  }
+
   /// Memory for rounded rows: the calling thread's, valid until its next call.
   private func activations(rows n: Int, digits: Int) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
@@ -156,6 +242,11 @@ final class LazyRepackedWeight: Sendable {
   }
   private let state = Mutex<State>(.unknown)
 
+  /// The weight where it has been made.
+  var known: RepackedWeight? {
+    state.withLock { if case .known(let value) = $0 { value } else { nil } }
+  }
+
   func value(of weight: StackedWeight, pool: ThreadPool) -> RepackedWeight? {
     state.withLock { state in
       if case .known(let value) = state { return value }
@@ -163,5 +254,22 @@ final class LazyRepackedWeight: Sendable {
       state = .known(value)
       return value
     }
+  }
+}
+
+extension reft_activations_t {
+  /// Some of the rows.
+  func rows(_ range: Range<Int>) -> reft_activations_t {
+    let blocks = columns / Int(REFT_DECODE_BLOCK)
+    let first = range.lowerBound
+    return reft_activations_t(
+      n: range.count,
+      digits: digits,
+      columns: columns,
+      q: q + first * digits * columns,
+      scale: scale + first * blocks,
+      sum: sum + first * blocks,
+      counts: counts + 2 * first * blocks
+    )
   }
 }

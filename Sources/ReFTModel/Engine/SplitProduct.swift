@@ -129,7 +129,7 @@ enum SplitProduct {
 
   /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ.
   static func forward(
-    _ weight: StackedWeight,
+    _ source: WeightPanels,
     rows m: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
@@ -138,6 +138,7 @@ enum SplitProduct {
     accumulate: Bool,
     pool: ThreadPool
   ) {
+    let weight = source.weight
     let shape = Shape(
       rows: m,
       extent: weight.columns,
@@ -148,25 +149,26 @@ enum SplitProduct {
     multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
       let unpacked = ThreadScratch.floats(side * shape.run, .unpackedRows)
       for column in stride(from: 0, to: columns.count, by: side) {
-        let count = min(side, columns.count - column)
-        for row in 0..<count {
-          let (part, partRow) = weight.locate(columns.lowerBound + column + row)
-          part.expand(
-            row: partRow,
-            column: k.lowerBound,
-            count: k.count,
-            into: unpacked + row * k.count
-          )
-        }
         let panel = panels + column / side * (k.count / tileRun * tileBytes)
-        reft_split_columns(k.count, count, unpacked, k.count, panel)
+        let first = columns.lowerBound + column
+        if let repacked = source.repacked {
+          repacked.values(row: first, column: k.lowerBound, count: k.count, into: unpacked)
+          for row in stride(from: 0, to: k.count, by: 2) {
+            let pair = unpacked + row * side
+            reft_split_pair(side, pair, pair + side, panel + pairOffset(row), 0)
+          }
+        } else {
+          let count = min(side, columns.count - column)
+          source.expand(rows: first, count: count, columns: k, into: unpacked)
+          reft_split_columns(k.count, count, unpacked, k.count, panel)
+        }
       }
     }
   }
 
   /// dx[m, W.columns] = dy[m, W.rows] W.
   static func backward(
-    _ weight: StackedWeight,
+    _ source: WeightPanels,
     rows m: Int,
     dy: UnsafePointer<Float>,
     dyStride: Int,
@@ -174,6 +176,7 @@ enum SplitProduct {
     dxStride: Int,
     pool: ThreadPool
   ) {
+    let weight = source.weight
     let shape = Shape(
       rows: m,
       extent: weight.rows,
@@ -182,23 +185,22 @@ enum SplitProduct {
       run: StackedWeight.run(extent: weight.rows, blockSize: 1)
     )
     multiply(shape, dy, dyStride, dx, dxStride, accumulate: false, pool) { columns, k, panels in
-      let even = ThreadScratch.floats(2 * shape.taskWidth, .unpackedRows)
-      let odd = even + shape.taskWidth
+      let unpacked = ThreadScratch.floats(side * shape.taskWidth, .unpackedRows)
       let panelBytes = k.count / tileRun * tileBytes
-      for row in stride(from: 0, to: k.count, by: 2) {
-        for (offset, target) in [even, odd].enumerated() {
-          let (part, partRow) = weight.locate(k.lowerBound + row + offset)
-          part.expand(
-            row: partRow,
-            column: columns.lowerBound,
-            count: columns.count,
-            into: target
-          )
+      for first in stride(from: 0, to: k.count, by: side) {
+        source.expand(rows: k.lowerBound + first, count: side, columns: columns, into: unpacked)
+        for row in stride(from: 0, to: side, by: 2) {
+          let pair = unpacked + row * columns.count
+          let place = panels + pairOffset(first + row)
+          reft_split_pair(columns.count, pair, pair + columns.count, place, panelBytes)
         }
-        let place = row / tileRun * tileBytes + row % tileRun / 2 * 64
-        reft_split_pair(columns.count, even, odd, panels + place, panelBytes)
       }
     }
+  }
+
+  /// Where a panel has row `row` of its columns, which is even, and the one after it.
+  private static func pairOffset(_ row: Int) -> Int {
+    row / tileRun * tileBytes + row % tileRun / 2 * 64
   }
 
   /// The sizes of a product C[rows, width] = A[rows, extent] B.

@@ -17,6 +17,8 @@ enum ThreadScratch {
     static let weightPanels = Use(slot: 0)
     /// Rows of a weight on their way into panels.
     static let unpackedRows = Use(slot: 1)
+    /// Columns of a weight on their way into rows.
+    static let weightColumns = Use(slot: 2)
     /// Sums of a product that is added afterwards.
     static let productSums = Use(slot: 0)
     /// Rounded activations of decoded rows.

@@ -41,6 +41,26 @@ struct DecodeKernelTests {
     #expect(error <= Double(x.map { abs($0) }.max() ?? 0) / 127 / 2 * 1.001)
   }
 
+  @Test(
+    "repacked rows hold the numbers of the file, those of blocks of 256 to eleven bits of a scale",
+    arguments: DecodeWeights.types
+  )
+  func values(type: TensorType) {
+    var random = SeededGenerator(seed: 6)
+    let (rows, columns) = (16, 512)
+    let weights = DecodeWeights(type, columns: columns, rows: rows, &random)
+    var columnwise = [Float](repeating: .nan, count: rows * columns)
+    reft_rows16_values(weights.layout, weights.groups, 0, columns / 32, &columnwise)
+    for row in 0..<rows {
+      let found = (0..<columns).map { columnwise[$0 * rows + row] }
+      if type.blockSize == 32 {
+        #expect(found == weights.expanded[row], "\(type)")
+      } else {
+        expectCloseNorm(found, weights.expanded[row], relative: 1.5e-3, "\(type)")
+      }
+    }
+  }
+
   @Test("formats without a layout say so")
   func withoutLayout() {
     for type in TensorType.allCases where !DecodeWeights.types.contains(type) {

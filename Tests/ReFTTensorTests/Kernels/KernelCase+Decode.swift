@@ -39,7 +39,7 @@ extension KernelCase {
         family: .decode,
         sizes: combinations(
           Array(0...9) + [19],
-          [1, 5, 8, 9, 16, 21, 32],
+          [1, 5, 8, 9, 16, 21, 32, 37],
           type.blockSize == 256 ? [256, 512] : [32, 64, 224],
           [1, 2]
         ),
@@ -64,6 +64,22 @@ extension KernelCase {
         return y.contents
       }
     }
+
+  /// Repacked rows as floats.
+  static let values: [KernelCase] = DecodeWeights.types.map { type in
+    KernelCase(
+      name: "rows16_values of \(type)",
+      family: .decode,
+      sizes: combinations([0, 3, 7], [1, 2, 5]).filter { $0[0] + $0[1] <= 8 },
+      warn: 0,
+      fail: 0
+    ) { size, offset, random in
+      let weights = DecodeWeights(type, columns: 256, rows: 16, &random)
+      let out = KernelMemory(16 * 32 * size[1], offset: offset, &random)
+      reft_rows16_values(weights.layout, weights.groups, size[0], size[1], out.base)
+      return out.contents
+    }
+  }
 
   /// Floating-point weights at odd addresses, times few rows.
   static let plainRows: [KernelCase] = [TensorType.f32, .f16, .bf16].map { type in
