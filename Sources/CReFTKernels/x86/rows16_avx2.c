@@ -32,14 +32,14 @@
 #define NIBBLE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                 \
   {                                                                                \
     const __m256i low = _mm256_set1_epi8(15);                                      \
-    __m256i s[PARTS][16];                                                              \
+    __m256i s[PARTS][16];                                                          \
     UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {    \
       s[p][i] = _mm256_setzero_si256();                                            \
     }                                                                              \
     UNROLL for (int c = 0; c < 4; c++) {                                           \
-      __m256i first[PARTS], second[PARTS];                                                 \
+      __m256i first[PARTS], second[PARTS];                                         \
       UNROLL for (int p = 0; p < N; p++) {                                         \
-        __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step));   \
+        __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step)); \
         first[p] = _mm256_and_si256(v, low);                                       \
         second[p] = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                \
       }                                                                            \
@@ -65,7 +65,7 @@
       FIRST[p][i] = SECOND[p][i] = _mm256_setzero_si256();                                      \
     }                                                                                           \
     UNROLL for (int c = 0; c < 4; c++) UNROLL for (int p = 0; p < N; p++) {                     \
-      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step));                  \
+      __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step));                \
       __m256i v0 = _mm256_and_si256(v, low);                                                    \
       __m256i v1 = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);                              \
       UNROLL for (int i = 0; i < COUNT; i++) {                                                  \
@@ -81,23 +81,23 @@
   }
 
 // |w| times a with w's sign: pairs stay within 32,512.
-#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                                 \
-  {                                                                              \
-    UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {  \
-      DOTS[p][i] = _mm256_setzero_si256();                                       \
-    }                                                                            \
-    UNROLL for (int c = 0; c < WORDS; c++) {                                         \
-      UNROLL for (int p = 0; p < N; p++) {                                       \
+#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                            \
+  {                                                                                \
+    UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {    \
+      DOTS[p][i] = _mm256_setzero_si256();                                         \
+    }                                                                              \
+    UNROLL for (int c = 0; c < WORDS; c++) {                                       \
+      UNROLL for (int p = 0; p < N; p++) {                                         \
         __m256i w = _mm256_loadu_si256((const __m256i*)((Q) + c * 64 + p * step)); \
-        __m256i size = _mm256_abs_epi8(w);                                       \
-        UNROLL for (int i = 0; i < COUNT; i++) {                                 \
-          __m256i a = four((A) + (size_t)i * (COLUMNS) + 4 * c);                 \
-          __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(a, w));    \
-          __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));         \
-          DOTS[p][i] = _mm256_add_epi32(DOTS[p][i], sums);                       \
-        }                                                                        \
-      }                                                                          \
-    }                                                                            \
+        __m256i size = _mm256_abs_epi8(w);                                         \
+        UNROLL for (int i = 0; i < COUNT; i++) {                                   \
+          __m256i a = four((A) + (size_t)i * (COLUMNS) + 4 * c);                   \
+          __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(a, w));      \
+          __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));           \
+          DOTS[p][i] = _mm256_add_epi32(DOTS[p][i], sums);                         \
+        }                                                                          \
+      }                                                                            \
+    }                                                                              \
   }
 
 TARGET static inline __m256i whole(__m256i dots, int32_t sum) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
- * including file defines TARGET, NAME(x), LANES, GROUPS, the types FLOATS and INTS, their arithmetic,
- * and the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
+ * including file defines TARGET, NAME(x), LANES, GROUPS, the types FLOATS and INTS, their
+ * arithmetic, and the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
  *
  * A lane is a row, so there are no sums across lanes. */
 
@@ -186,11 +186,11 @@ ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, si
     dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, columns, rows, y, stride); \
   }
 /* All groups that are worked on together, times as many rows as fit. */
-#define DEFINE_WIDE(LAYOUT, DIGITS)                                                           \
-  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(                                      \
-      const matrix_t* g, size_t columns, size_t rows, float* y, size_t stride) {              \
-    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, columns, rows, y, \
-             stride);                                                                         \
+#define DEFINE_WIDE(LAYOUT, DIGITS)                                                             \
+  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t columns,      \
+                                                        size_t rows, float* y, size_t stride) { \
+    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, columns, rows, y,   \
+             stride);                                                                           \
   }
 #define WIDE_COUNT(DIGITS) (MOST_ROWS / GROUPS / (DIGITS))
 #define DEFINE_LAYOUT(LAYOUT) \

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sixteen interleaved rows as floats, a column at a time: a lane is a row, so nothing is transposed.
+// Sixteen interleaved rows as floats, a column at a time: a lane is a row, so nothing is
+// transposed.
 #if defined(__x86_64__)
 #include <immintrin.h>
 

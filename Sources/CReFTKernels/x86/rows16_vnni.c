@@ -34,69 +34,69 @@
 
 // Two chains of sums for each row of activations where they are few: one alone would wait for
 // itself.
-#define NIBBLE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                  \
-  {                                                                                 \
-    INTS others[4];                                                                 \
-    int is_double = N == 1 && COUNT <= 4;                                           \
-    ZERO_DOTS(N, COUNT, DOTS)                                                       \
-    if (is_double) UNROLL for (int i = 0; i < COUNT; i++) others[i] = ZERO;         \
-    const __m512i low = _mm512_set1_epi8(15);                                       \
-    UNROLL for (int c = 0; c < 4; c++) {                                            \
-      __m512i first[PARTS], second[PARTS];                                          \
-      UNROLL for (int p = 0; p < N; p++) {                                          \
-        __m512i v = _mm512_loadu_si512((Q) + c * 64 + p * step);                    \
-        first[p] = _mm512_and_si512(v, low);                                        \
-        second[p] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);                 \
-      }                                                                             \
-      UNROLL for (int i = 0; i < COUNT; i++) {                                      \
-        const int8_t* at = (A) + (size_t)i * (COLUMNS) + 4 * c;                     \
-        __m512i a = four(at), b = four(at + 16);                                    \
-        UNROLL for (int p = 0; p < N; p++) {                                        \
-          DOTS[p][i] = _mm512_dpbusd_epi32(DOTS[p][i], first[p], a);                \
-          INTS* other = is_double ? others + i : DOTS[p] + i;                       \
-          *other = _mm512_dpbusd_epi32(*other, second[p], b);                       \
-        }                                                                           \
-      }                                                                             \
-    }                                                                               \
-    if (is_double)                                                                  \
+#define NIBBLE_DOTS(N, COUNT, Q, A, COLUMNS, DOTS)                                     \
+  {                                                                                    \
+    INTS others[4];                                                                    \
+    int is_double = N == 1 && COUNT <= 4;                                              \
+    ZERO_DOTS(N, COUNT, DOTS)                                                          \
+    if (is_double) UNROLL for (int i = 0; i < COUNT; i++) others[i] = ZERO;            \
+    const __m512i low = _mm512_set1_epi8(15);                                          \
+    UNROLL for (int c = 0; c < 4; c++) {                                               \
+      __m512i first[PARTS], second[PARTS];                                             \
+      UNROLL for (int p = 0; p < N; p++) {                                             \
+        __m512i v = _mm512_loadu_si512((Q) + c * 64 + p * step);                       \
+        first[p] = _mm512_and_si512(v, low);                                           \
+        second[p] = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);                    \
+      }                                                                                \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                         \
+        const int8_t* at = (A) + (size_t)i * (COLUMNS) + 4 * c;                        \
+        __m512i a = four(at), b = four(at + 16);                                       \
+        UNROLL for (int p = 0; p < N; p++) {                                           \
+          DOTS[p][i] = _mm512_dpbusd_epi32(DOTS[p][i], first[p], a);                   \
+          INTS* other = is_double ? others + i : DOTS[p] + i;                          \
+          *other = _mm512_dpbusd_epi32(*other, second[p], b);                          \
+        }                                                                              \
+      }                                                                                \
+    }                                                                                  \
+    if (is_double)                                                                     \
       UNROLL for (int i = 0; i < COUNT; i++) DOTS[0][i] = IADD(DOTS[0][i], others[i]); \
   }
 
 // The sums of the low nibbles and those of the high ones, which are the halves of a block.
-#define PAIR_DOTS(N, COUNT, Q, A, COLUMNS, FIRST, SECOND)              \
-  {                                                                    \
-    const __m512i low = _mm512_set1_epi8(15);                          \
-    ZERO_DOTS(N, COUNT, FIRST)                                         \
-    ZERO_DOTS(N, COUNT, SECOND)                                        \
-    UNROLL for (int c = 0; c < 4; c++) UNROLL for (int p = 0; p < N; p++) { \
-      __m512i v = _mm512_loadu_si512((Q) + c * 64 + p * step);         \
-      __m512i v0 = _mm512_and_si512(v, low);                           \
-      __m512i v1 = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);     \
-      UNROLL for (int i = 0; i < COUNT; i++) {                         \
-        const int8_t* from = (A) + (size_t)i * (COLUMNS) + 4 * c;      \
-        FIRST[p][i] = _mm512_dpbusd_epi32(FIRST[p][i], v0, four(from)); \
+#define PAIR_DOTS(N, COUNT, Q, A, COLUMNS, FIRST, SECOND)                      \
+  {                                                                            \
+    const __m512i low = _mm512_set1_epi8(15);                                  \
+    ZERO_DOTS(N, COUNT, FIRST)                                                 \
+    ZERO_DOTS(N, COUNT, SECOND)                                                \
+    UNROLL for (int c = 0; c < 4; c++) UNROLL for (int p = 0; p < N; p++) {    \
+      __m512i v = _mm512_loadu_si512((Q) + c * 64 + p * step);                 \
+      __m512i v0 = _mm512_and_si512(v, low);                                   \
+      __m512i v1 = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);             \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                 \
+        const int8_t* from = (A) + (size_t)i * (COLUMNS) + 4 * c;              \
+        FIRST[p][i] = _mm512_dpbusd_epi32(FIRST[p][i], v0, four(from));        \
         SECOND[p][i] = _mm512_dpbusd_epi32(SECOND[p][i], v1, four(from + 16)); \
-      }                                                                \
-    }                                                                  \
+      }                                                                        \
+    }                                                                          \
   }
 
 // Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
-#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                                  \
-  {                                                                               \
-    const __m512i offset = _mm512_set1_epi8((char)0x80);                          \
-    ZERO_DOTS(N, COUNT, DOTS)                                                     \
+#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                               \
+  {                                                                                   \
+    const __m512i offset = _mm512_set1_epi8((char)0x80);                              \
+    ZERO_DOTS(N, COUNT, DOTS)                                                         \
     UNROLL for (int c = 0; c < WORDS; c++) {                                          \
-      __m512i w[PARTS];                                                           \
-      UNROLL for (int p = 0; p < N; p++) {                                        \
+      __m512i w[PARTS];                                                               \
+      UNROLL for (int p = 0; p < N; p++) {                                            \
         w[p] = _mm512_xor_si512(_mm512_loadu_si512((Q) + c * 64 + p * step), offset); \
-      }                                                                           \
-      UNROLL for (int i = 0; i < COUNT; i++) {                                    \
-        __m512i a = four((A) + (size_t)i * (COLUMNS) + 4 * c);                    \
-        UNROLL for (int p = 0; p < N; p++) {                                      \
-          DOTS[p][i] = _mm512_dpbusd_epi32(DOTS[p][i], w[p], a);                  \
-        }                                                                         \
-      }                                                                           \
-    }                                                                             \
+      }                                                                               \
+      UNROLL for (int i = 0; i < COUNT; i++) {                                        \
+        __m512i a = four((A) + (size_t)i * (COLUMNS) + 4 * c);                        \
+        UNROLL for (int p = 0; p < N; p++) {                                          \
+          DOTS[p][i] = _mm512_dpbusd_epi32(DOTS[p][i], w[p], a);                      \
+        }                                                                             \
+      }                                                                               \
+    }                                                                                 \
   }
 
 TARGET static inline __m512i whole(__m512i dots, int32_t sum) {
