@@ -28,6 +28,7 @@ let package = Package(
     .library(name: "LowRankFamily", type: .dynamic, targets: ["LowRankFamily"]),
     .library(name: "ProjectionFamily", type: .dynamic, targets: ["ProjectionFamily"]),
     .library(name: "RED", type: .dynamic, targets: ["RED"]),
+    .library(name: "GatedSteering", type: .dynamic, targets: ["GatedSteering"]),
     // A card for tests, on the processor; opened at run time like a card's own libraries.
     .library(name: "CUDAEmulator", type: .dynamic, targets: ["CUDAEmulator"]),
   ],
@@ -171,6 +172,13 @@ let package = Package(
       name: "RED",
       dependencies: ["CReFTPlugin"],
       path: "Plugins/RED",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "GatedSteering",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/GatedSteering",
       exclude: ["README.md"],
       linkerSettings: [.linkedLibrary("m")]
     ),

@@ -14,6 +14,8 @@ final class GeneratingSequence {
   let promptIds: [Int32]
   /// Keys and values; nil until the first step.
   private var cache: (any SequenceCache)?
+  /// What plugins keep of the text.
+  let state = SequenceState()
   private let runtime: any DeviceRuntime
   private let stopIds: Set<Int32>
 
@@ -86,7 +88,8 @@ final class GeneratingSequence {
       promptLength: promptIds.count,
       promptTokens: promptIds[...],
       position: readCount,
-      key: Int64(number)
+      key: Int64(number),
+      state: state
     )
   }
 

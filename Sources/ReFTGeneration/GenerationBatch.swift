@@ -145,6 +145,7 @@ public final class GenerationBatch {
     } catch {
       // The session has gone on already; the same step again needs a new one.
       if isDecode { decoding = nil }
+      for turn in turns { turn.sequence.state.restore() }
       guard turns.count == 1 else {
         return turns.flatMap { advance([$0], isDecode: isDecode) }
       }
@@ -155,7 +156,8 @@ public final class GenerationBatch {
     }
   }
 
-  /// The logits of some requests' last tokens; on an error their caches are as they were.
+  /// The logits of some requests' last tokens; on an error their caches are as they were, and
+  /// what plugins keep of them can be restored.
   private func run(
     _ turns: [Turn],
     isDecode: Bool
@@ -172,6 +174,7 @@ public final class GenerationBatch {
       )
       offset += count
     }
+    for turn in turns { turn.sequence.state.save() }
     let session = try self.session(of: turns.map(\.sequence), edits, isDecode: isDecode)
     let logits = try runtime.step(
       sequences: sequences,

@@ -83,6 +83,26 @@ public struct CallContext {
     return UInt64(UInt32(bitPattern: rows.pointee.example?[row] ?? 0))
   }
 
+  /// The state of a row's sequence, `statePerSequence` numbers that are zero at its start; nil in
+  /// backward.
+  public func state(of row: Int) -> UnsafeMutablePointer<Float>? {
+    guard holds(arguments.pointee.struct_size, \reft_args_t.states) else { return nil }
+    return arguments.pointee.states?[row]?.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Which of the rule's locations a row is, from 0; nil where the rule lists none, and for generated
+  /// tokens.
+  public func location(of row: Int) -> Int? {
+    guard let place = rows?.pointee.location?[row], place >= 0 else { return nil }
+    return Int(place)
+  }
+
+  /// Whether a row is a generated token, or in training one of the completion.
+  public func isDecoded(_ row: Int) -> Bool {
+    guard let rows, holds(rows.pointee.struct_size, \reft_rows_t.decoded) else { return false }
+    return rows.pointee.decoded?[row] == 1
+  }
+
   /// Memory that forward writes and the backward of the same rows reads.
   public var saved: UnsafeMutablePointer<Float>? {
     arguments.pointee.saved?.assumingMemoryBound(to: Float.self)

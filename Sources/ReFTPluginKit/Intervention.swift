@@ -103,6 +103,10 @@ public struct Shape: Sendable {
   public let layer: Int
   /// The hidden tensor, such as "block_output".
   public let component: String
+  /// The width of a row of the source; 0 where there is none.
+  public let sourceWidth: Int
+  /// How many locations the position rule lists, the same for every prompt; 0 where it has no list.
+  public let locations: Int
 }
 
 /// One parameter tensor of float32 numbers, row-major.
@@ -182,18 +186,28 @@ public struct Workspace: Sendable {
   public var scratchPerRow: Int
   /// The same, once per call.
   public var scratchFixed: Int
+  /// Kept for each sequence from its prompt to its last token.
+  ///
+  /// It is zero at the start, and excludes the capability `rowwise`.
+  public var statePerSequence: Int
+  /// What a row may write to `collected`.
+  public var collectedPerRow: Int
 
   /// States sizes; what is not named is zero.
   public init(
     savedPerRow: Int = 0,
     savedFixed: Int = 0,
     scratchPerRow: Int = 0,
-    scratchFixed: Int = 0
+    scratchFixed: Int = 0,
+    statePerSequence: Int = 0,
+    collectedPerRow: Int = 0
   ) {
     self.savedPerRow = savedPerRow
     self.savedFixed = savedFixed
     self.scratchPerRow = scratchPerRow
     self.scratchFixed = scratchFixed
+    self.statePerSequence = statePerSequence
+    self.collectedPerRow = collectedPerRow
   }
 }
 

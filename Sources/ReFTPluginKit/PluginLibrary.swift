@@ -143,24 +143,34 @@ private func make(
   _ call: OpaquePointer?,
   _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> reft_status_t {
-  guard let host, let shape = shape?.pointee, let out else { return REFT_E_INVALID }
+  guard let host, let shape, let out else { return REFT_E_INVALID }
   out.pointee = nil
   do {
+    // An older host has neither of them.
+    let sourceWidth =
+      holds(shape.pointee.struct_size, \reft_shape_t.source_dim)
+      ? Int(shape.pointee.source_dim) : 0
+    let locations =
+      holds(shape.pointee.struct_size, \reft_shape_t.n_locations)
+      ? Int(shape.pointee.n_locations) : 0
     let type = registered[slot]
-    guard shape.dtype == REFT_F32 else {
-      throw PluginError.unsupported("rows have dtype \(shape.dtype), expected float32")
+    let (dtype, width) = (shape.pointee.dtype, shape.pointee.dim)
+    guard dtype == REFT_F32 else {
+      throw PluginError.unsupported("rows have dtype \(dtype), expected float32")
     }
-    guard shape.dim > 0, shape.max_rows >= 0 else {
-      throw PluginError.invalid("rows of width \(shape.dim), expected at least 1")
+    guard width > 0, shape.pointee.max_rows >= 0 else {
+      throw PluginError.invalid("rows of width \(width), expected at least 1")
     }
     let values = OptionValues(options, count: count)
     try values.check(against: type.options)
     let intervention = try type.init(
       shape: Shape(
-        width: Int(shape.dim),
-        maximumRows: Int(shape.max_rows),
-        layer: Int(shape.layer),
-        component: String(shape.component)
+        width: Int(width),
+        maximumRows: Int(shape.pointee.max_rows),
+        layer: Int(shape.pointee.layer),
+        component: String(shape.pointee.component),
+        sourceWidth: sourceWidth,
+        locations: locations
       ),
       options: values
     )
@@ -280,6 +290,8 @@ private func makeTable(_ type: any Intervention.Type, _ slot: Slot) -> reft_plug
     workspace.saved_bytes_fixed = UInt64(4 * sizes.savedFixed)
     workspace.scratch_bytes_per_row = UInt64(4 * sizes.scratchPerRow)
     workspace.scratch_bytes_fixed = UInt64(4 * sizes.scratchFixed)
+    workspace.state_bytes_per_sequence = UInt64(4 * sizes.statePerSequence)
+    workspace.collected_per_row = UInt64(sizes.collectedPerRow)
     copy(workspace, to: out, room: out.pointee.struct_size)
     return REFT_OK
   }

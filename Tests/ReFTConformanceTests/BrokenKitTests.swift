@@ -56,7 +56,10 @@ struct BrokenKitTests {
     }
   }
 
-  @Test("passes the same plugins without a fault at every level", arguments: ["kit", "source"])
+  @Test(
+    "passes the same plugins without a fault at every level",
+    arguments: ["kit", "source", "positions", "state"]
+  )
   func correct(plugin: String) throws {
     try withTemporaryDirectory { folder in
       let report = try Kit.check(try Kit.build(nil, of: plugin, in: folder), level: 5)

@@ -73,9 +73,12 @@ struct StabilityTests {
       let hosts = try Self.headers(folder).map { try Self.host($0.path, as: $0.name, in: folder) }
       for file in try ShippedPluginTests.shipped() {
         let results = try hosts.map { try Kit.run($0, [file]) }
-        for result in results {
+        // What needs ABI 1.1 says so to a host that has it not.
+        let served = results.filter { !$0.output.contains("hosts of ABI 1.1") }
+        #expect(served.count >= results.count - 1, "\(file): \(results[0].output)")
+        for result in served {
           #expect(result.status == 0, "\(file): \(result.output)")
-          #expect(result.output == results[0].output, "\(file)")
+          #expect(result.output == served[0].output, "\(file)")
         }
       }
     }

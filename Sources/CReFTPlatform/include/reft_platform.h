@@ -50,7 +50,8 @@ typedef struct reft_channel {
   uint64_t source;
   uint64_t depends_on_sequence; /* of a new instance */
   uint64_t decoded, key;
-  uint64_t reserved[37];
+  uint64_t states, state_index, state_bytes; /* each at the next multiple of 64; one index per row */
+  uint64_t reserved[34];
   char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

@@ -95,6 +95,7 @@ final class Bench {
     layer: Int = 3,
     host: HostServices? = nil,
     randomised: Bool = true,
+    locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws -> Subject {
     doing("create of \(plugin.id) at width \(dim)\(options.isEmpty ? "" : " with \(options)")")
@@ -106,6 +107,7 @@ final class Bench {
       layer: layer,
       host: host ?? self.host(),
       bench: self,
+      locations: locations,
       future: future
     )
     try subject.initialise(seed: seed)

@@ -17,6 +17,8 @@ final class CallFrame {
   private let rowKeys: GuardedBuffer?
   private let rowStruct: GuardedBuffer?
   private let style: CallStyle
+  private let states: StateMemory?
+  private let stateTable: GuardedBuffer?
 
   init(
     _ subject: Subject,
@@ -68,17 +70,27 @@ final class CallFrame {
     } else {
       source = nil
     }
+    let places = style.places ?? Array(0..<rows)
+    states = try style.states ?? StateMemory(subject, places: places, side: style.side)
+    stateTable = try states?.table(places: places)
     var lists: [GuardedBuffer] = []
     var keys: GuardedBuffer?
     if style.withRows && !style.emptyRows {
       for (name, value) in RowPlaces.lists {
         let buffer = try GuardedBuffer(name, byteCount: rows * 4)
         let list = buffer.base.bindMemory(to: Int32.self, capacity: rows)
-        for row in 0..<rows { list[row] = value(row) }
+        for row in 0..<rows {
+          let value = value(places[row])
+          switch name {
+          case "rows.location" where subject.locations == 0: list[row] = -1
+          case "rows.example": list[row] = value + style.exampleShift
+          default: list[row] = value
+          }
+        }
         buffer.makeReadOnly()
         lists.append(buffer)
       }
-      keys = try Self.keys(rows: rows)
+      keys = try Self.keys(places)
     }
     rowMemory = lists
     rowKeys = keys
@@ -131,12 +143,15 @@ final class CallFrame {
     args.y = absent
     args.dy = absent
     args.dx = absent
+    args.dsource = absent
+    args.counterpart = absent
+    args.collected = absent
   }
 
-  private static func keys(rows: Int) throws -> GuardedBuffer {
-    let buffer = try GuardedBuffer("rows.key", byteCount: rows * 8, alignment: 8)
-    let list = buffer.base.bindMemory(to: Int64.self, capacity: rows)
-    for row in 0..<rows { list[row] = RowPlaces.key(row) }
+  private static func keys(_ places: [Int]) throws -> GuardedBuffer {
+    let buffer = try GuardedBuffer("rows.key", byteCount: places.count * 8, alignment: 8)
+    let list = buffer.base.bindMemory(to: Int64.self, capacity: places.count)
+    for (row, place) in places.enumerated() { list[row] = RowPlaces.key(place) }
     buffer.makeReadOnly()
     return buffer
   }
@@ -170,6 +185,14 @@ final class CallFrame {
         list.append(.stray(buffer: buffer.name, offset: offset))
       }
     }
-    return list
+    return list + (states?.findings ?? [])
+  }
+
+  /// Gives a forward call the states of its rows' sequences.
+  func addStates() {
+    guard let stateTable else { return }
+    args.states = UnsafePointer(
+      stateTable.base.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+    )
   }
 }

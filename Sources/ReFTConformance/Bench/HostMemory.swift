@@ -11,6 +11,12 @@ final class HostMemory {
     return block
   }
 
+  func zeros(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let start = block(byteCount)
+    start.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    return start
+  }
+
   func floats(_ values: [Float]) -> UnsafeMutablePointer<Float> {
     let start = block(values.count * 4).bindMemory(to: Float.self, capacity: max(1, values.count))
     start.initialize(from: values, count: values.count)

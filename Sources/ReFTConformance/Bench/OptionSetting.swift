@@ -95,6 +95,7 @@ struct Creation {
     host: HostServices,
     layer: Int,
     maxRows: Int = 64,
+    locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws {
     let settings = try OptionMemory(options)
@@ -104,6 +105,7 @@ struct Creation {
       maxRows: Int64(maxRows),
       layer: Int64(layer),
       sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
+      locations: locations,
       future: future
     )
     let call = try GuardedBuffer("call", byteCount: 0)
@@ -141,6 +143,7 @@ final class ShapeMemory {
     maxRows: Int64,
     layer: Int64,
     sourceDim: Int64 = 0,
+    locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws {
     let size = MemoryLayout<reft_shape_t>.size
@@ -155,7 +158,7 @@ final class ShapeMemory {
     shape.layer = layer
     shape.component = component.string
     shape.source_dim = sourceDim
-    shape.n_locations = Int64(RowPlaces.locationCount)
+    shape.n_locations = Int64(locations)
     memory.base.bindMemory(to: reft_shape_t.self, capacity: 1).initialize(to: shape)
     memory.makeReadOnly()
   }

@@ -4,13 +4,14 @@
 import CReFTPlugin
 import ReFTHost
 
-/// Five tokens of each sequence: at the positions 2 to 5 of a prompt of nine, which the rule lists,
-/// and the first decoded one.
+/// Five tokens of each sequence: the last four of a prompt of six, which the rule lists, and the
+/// first decoded one.
 enum RowPlaces {
   /// How many locations the rule lists.
   static let locationCount = 4
-  private static let perSequence = 5
-  private static let promptLength: Int32 = 9
+  /// How many rows of a sequence follow each other.
+  static let perSequence = 5
+  private static let promptLength: Int32 = 6
 
   /// The sequence of a row.
   static func sequence(_ row: Int) -> Int { row / perSequence }

@@ -27,6 +27,12 @@ struct CallStyle {
   var gradientFill: Float = 0
   var dxFill: UInt32 = unwrittenPattern
   var reuseParameters = true
+  /// Which of the rows of `RowPlaces` these are; nil: the first ones.
+  var places: [Int]?
+  /// Added to the index of each row's sequence in the batch.
+  var exampleShift: Int32 = 0
+  /// The states of the rows' sequences; nil: each call begins its sequences.
+  var states: StateMemory?
   /// The rows of `source` for plugins that read it; nil: some that are always the same.
   var source: [Float]?
 }
@@ -74,6 +80,7 @@ extension Subject {
     if !style.inPlace { input.buffer.makeReadOnly() }
     frame.args.x = input.view
     frame.args.y = output.view
+    frame.addStates()
     bench.doing("forward of \(describe(frame.rows, style))")
     let status = try frame.call(plugin.table.pointee.forward, "forward", instance)
     var findings = output.findings(checkUnwritten: !style.inPlace)

@@ -26,6 +26,8 @@ final class Subject {
   let plugin: Intervention
   let dim: Int
   let maxRows: Int
+  /// How many locations the position rule lists.
+  let locations: Int
   let options: [OptionSetting]
   let host: HostServices
   let bench: Bench
@@ -45,9 +47,11 @@ final class Subject {
     layer: Int,
     host: HostServices,
     bench: Bench,
+    locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws {
     self.plugin = plugin
+    self.locations = locations
     self.dim = dim
     self.maxRows = maxRows
     self.options = options
@@ -61,6 +65,7 @@ final class Subject {
       host: host,
       layer: layer,
       maxRows: maxRows,
+      locations: locations,
       future: future
     )
     guard let made = creation.instance else {
@@ -74,6 +79,7 @@ final class Subject {
       dim: dim,
       maxRows: maxRows,
       layer: layer,
+      locations: locations,
       future: future
     )
     values = parameters.map { [Float](repeating: 0, count: $0.count) }
@@ -166,6 +172,7 @@ final class Subject {
     dim: Int,
     maxRows: Int,
     layer: Int = 3,
+    locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws -> reft_workspace_t {
     let shape = try ShapeMemory(
@@ -174,6 +181,7 @@ final class Subject {
       maxRows: Int64(maxRows),
       layer: Int64(layer),
       sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
+      locations: locations,
       future: future
     )
     let memory = try GuardedBuffer(
@@ -193,12 +201,13 @@ final class Subject {
     let answer = out.pointee
     let sizes = [
       answer.saved_bytes_per_row, answer.saved_bytes_fixed, answer.scratch_bytes_per_row,
-      answer.scratch_bytes_fixed,
+      answer.scratch_bytes_fixed, answer.state_bytes_per_sequence, answer.collected_per_row,
     ]
     guard sizes.allSatisfy({ $0 < 1 << 32 }) else {
       throw Breach(
         "`plan` asks for \(sizes[0]) + \(sizes[1]) saved and \(sizes[2]) + \(sizes[3]) scratch "
-          + "bytes (per row + fixed) at width \(dim): more than 4 GiB is not served."
+          + "bytes (per row + fixed), \(sizes[4]) of state and \(sizes[5]) collected numbers at width "
+          + "\(dim): more than 4 GiB is not served."
       )
     }
     return answer

@@ -231,7 +231,7 @@ private func requireSame(
 
 /// Values of an option that are not its default and may switch something on: dropout is off by default,
 /// and the middle of its range switches it on.
-private func otherSettings(_ option: OptionSchema) -> [OptionSetting] {
+func otherSettings(_ option: OptionSchema) -> [OptionSetting] {
   switch option.type {
   case REFT_OPTION_FLOAT:
     let low = option.hasRange ? max(option.minimum, -4) : 0

@@ -101,6 +101,14 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
   call.scratch = memory.block(call.scratchByteCount)
   call.randomKey = CallStyle().rngKey
   call.randomStep = CallStyle().rngStep
+  if workspace.statePerSequence > 0 {
+    let states = (0...RowPlaces.sequence(rows)).map { _ in
+      UnsafeRawPointer(memory.zeros(workspace.statePerSequence))
+    }
+    let table = memory.pointers((0..<rows).map { states[RowPlaces.sequence($0)] })
+    call.states = UnsafeRawPointer(table).assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
+    call.stateByteCount = workspace.statePerSequence
+  }
   try RowPlaces.withOrigins(rows: rows) { origins in
     call.origins = origins
     try instance.forward(call)

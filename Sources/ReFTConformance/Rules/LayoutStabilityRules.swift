@@ -153,7 +153,7 @@ let layoutStabilityRules: [Rule] = [
         guard sizes(one) == sizes(two) else {
           throw Breach(
             "plan for \(rows) rows of \(subject.label) said \(sizes(one)) and then \(sizes(two)) "
-              + "(saved per row, fixed, scratch per row, fixed)."
+              + "(saved per row, fixed, scratch per row, fixed, state, collected)."
           )
         }
         let saved = one.saved_bytes_per_row * UInt64(rows) + one.saved_bytes_fixed
@@ -214,7 +214,7 @@ let layoutStabilityRules: [Rule] = [
 private func sizes(_ workspace: reft_workspace_t) -> [UInt64] {
   [
     workspace.saved_bytes_per_row, workspace.saved_bytes_fixed, workspace.scratch_bytes_per_row,
-    workspace.scratch_bytes_fixed,
+    workspace.scratch_bytes_fixed, workspace.state_bytes_per_sequence, workspace.collected_per_row,
   ]
 }
 

@@ -35,7 +35,7 @@ public struct Rule: Sendable {
     loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
     + flagRules + gradientRules + contractRules + claimRules + hostCallRules + determinismRules
-    + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
+    + stateRules + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {

@@ -53,9 +53,10 @@ public final class EditSession: HiddenStateEditor {
     var edits: [Site: [SiteEdit]] = [:]
     for (number, adapter) in plan.adapters.enumerated() {
       for unit in adapter.units {
-        for (_, rows) in plan.sets(adapter: number, unit: unit) {
+        for (key, rows) in plan.sets(adapter: number, unit: unit) {
+          let state = key.sequence >= 0 ? sequences[key.sequence].state : nil
           edits[unit.site, default: []].append(
-            try SiteEdit(unit: unit, rows: rows, context, memory: memory)
+            try SiteEdit(unit: unit, rows: rows, context, memory: memory, state: state)
           )
         }
       }

@@ -20,6 +20,8 @@ public struct SequenceEdit: Sendable {
   public var example: Int32?
   /// Names the sequence in any batch, where `example` has not the room; nil: what `example` says.
   public var key: Int64?
+  /// What plugins keep of the sequence from pass to pass; nil: this pass is all of it.
+  public var state: SequenceState?
 
   /// Describes a sequence.
   public init(
@@ -30,7 +32,8 @@ public struct SequenceEdit: Sendable {
     promptTokens: ArraySlice<Int32> = [],
     position: Int = 0,
     example: Int32? = nil,
-    key: Int64? = nil
+    key: Int64? = nil,
+    state: SequenceState? = nil
   ) {
     self.adapter = adapter
     self.start = start
@@ -40,5 +43,6 @@ public struct SequenceEdit: Sendable {
     self.position = position
     self.example = example
     self.key = key
+    self.state = state
   }
 }

@@ -24,6 +24,8 @@ final class SiteEdit: RowEdit {
   /// The minor version of the ABI that the plugin speaks.
   let minor: Int
   let context: Context
+  /// For plugins that keep a state of the rows' sequence.
+  private let state: EditState?
   private let randomKey: UInt64
   /// What the backward call needs of the forward call when training; nil until that, and where the
   /// edit runs in its device form.
@@ -35,7 +37,8 @@ final class SiteEdit: RowEdit {
     unit: AdapterUnit,
     rows: RowSet,
     _ context: Context,
-    memory: EditMemory
+    memory: EditMemory,
+    state: SequenceState? = nil
   ) throws(ReFTError) {
     self.memory = memory
     self.unit = unit
@@ -43,6 +46,19 @@ final class SiteEdit: RowEdit {
     self.context = context
     minor = unit.plugin.description.abiMinor
     workspace = try unit.instance.plan(maxRows: rows.count)
+    if workspace.statePerSequence > 0 {
+      guard !unit.plugin.capabilities.contains(.rowwise) else {
+        throw .stateOfRowwisePlugin(unit.plugin.name)
+      }
+      self.state = EditState(
+        of: unit,
+        rows: rows.count,
+        byteCount: workspace.statePerSequence,
+        in: context.gradients == nil ? state : nil
+      )
+    } else {
+      self.state = nil
+    }
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     let group = UInt64(PositionGroup.allCases.firstIndex(of: unit.group) ?? 0)
     self.randomKey = path.bits(offset: UInt64(unit.site.block) << 2 | group)
@@ -99,6 +115,7 @@ final class SiteEdit: RowEdit {
     var call = makeCall(rows: gathered.count, x: input)
     (call.y, call.yStride) = (output, gathered.width)
     if needsSource { (call.source, call.sourceStride) = (try read(gathered), unit.dim) }
+    state?.add(to: &call)
     pack(gathered.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.forward(call) }
     if output != gathered.rows { gathered.rows.update(from: output, count: count) }

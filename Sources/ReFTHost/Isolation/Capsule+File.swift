@@ -18,6 +18,7 @@ extension Capsule {
     // Since ABI 1.1.
     var sourceDim, locations: Int?
     var keys: [Int64]?
+    var stateByteCount: Int?
   }
   private static let key = "reft_capsule"
 
@@ -43,7 +44,8 @@ extension Capsule {
       origins: origins,
       sourceDim: site.sourceDim,
       locations: site.locations,
-      keys: keys
+      keys: keys,
+      stateByteCount: stateByteCount
     )
   }
 
@@ -94,7 +96,8 @@ extension Capsule {
       (0..<1 << 40).contains(facts.savedByteCount), (0..<1 << 40).contains(facts.scratchByteCount),
       facts.origins.values.allSatisfy({ $0.count == facts.rows }),
       facts.keys.map({ $0.count == facts.rows }) ?? true,
-      [facts.sourceDim ?? 0, facts.locations ?? 0].allSatisfy({ (0..<1 << 31).contains($0) })
+      [facts.sourceDim, facts.locations, facts.stateByteCount]
+        .allSatisfy({ (0..<1 << 31).contains($0 ?? 0) })
     else { throw .badCapsule(file, reason: "its sizes cannot be") }
     site = PluginSite(
       dim: facts.dim,
@@ -111,6 +114,7 @@ extension Capsule {
     (savedByteCount, scratchByteCount) = (facts.savedByteCount, facts.scratchByteCount)
     origins = facts.origins
     keys = facts.keys
+    stateByteCount = facts.stateByteCount ?? 0
     for tensor in contents.tensors {
       guard tensor.type == .f32 else {
         throw .badCapsule(file, reason: "tensor '\(tensor.name)' is \(tensor.type.rawValue)")
@@ -119,6 +123,12 @@ extension Capsule {
       tensors[tensor.name] = NamedTensor(name: tensor.name, shape: tensor.shape, values: values)
     }
     guard hasRows else { return }
+    let words = (stateByteCount + 3) / 4
+    guard
+      (origins["state"] ?? []).allSatisfy({ index in
+        index >= 0 && (Int(index) + 1) * words <= tensors["states"]?.values.count ?? 0
+      })
+    else { throw .badCapsule(file, reason: "its states are not those of its rows") }
     let size = facts.rows * facts.dim
     guard tensors["x"]?.values.count == size,
       call == .forward || tensors["dy"]?.values.count == size,

@@ -77,20 +77,29 @@ extension Capsule {
       (call.scratch, call.scratchByteCount) = (.init(scratch.base), scratchByteCount)
     }
     (call.randomKey, call.randomStep) = (randomKey, randomStep)
+    let states = FloatBuffer(tensors["states"]?.values ?? [])
+    let words = (stateByteCount + 3) / 4
+    let places = (origins["state"] ?? []).map {
+      UnsafeMutableRawPointer(states.base + Int($0) * words)
+    }
+    call.stateByteCount = stateByteCount
     let result = withPointers(values.map { UnsafeRawPointer($0.base) }) { parameters in
       withPointers(gradients.map { UnsafeMutableRawPointer($0.base) }) { targets in
-        withOrigins { origins in
-          call.origins = origins
-          call.parameters = parameters
-          call.parameterGradients = wantsParameterGradients ? targets : nil
-          call.parameterCount = names.count
-          return Result { () throws(ReFTError) in
-            if isBackward { try instance.backward(call) } else { try instance.forward(call) }
+        withPointers(places) { states in
+          withOrigins { origins in
+            call.origins = origins
+            call.parameters = parameters
+            call.parameterGradients = wantsParameterGradients ? targets : nil
+            call.parameterCount = names.count
+            call.states = places.isEmpty ? nil : states
+            return Result { () throws(ReFTError) in
+              if isBackward { try instance.backward(call) } else { try instance.forward(call) }
+            }
           }
         }
       }
     }
-    withExtendedLifetime((x, dy, source, out, saved, scratch, values, gradients)) {}
+    withExtendedLifetime((x, dy, source, out, saved, scratch, values, gradients, states)) {}
     try result.get()
   }
 

@@ -48,6 +48,7 @@ public struct Capsule: Sendable {
   var scratchByteCount = 0
   var origins: [String: [Int32]] = [:]
   var keys: [Int64]?
+  var stateByteCount = 0
   var tensors: [String: NamedTensor] = [:]
 
   /// Whether there are rows to be edited.
@@ -99,6 +100,11 @@ public struct Capsule: Sendable {
       if let values { origins[name] = Array(UnsafeBufferPointer(start: values, count: call.rows)) }
     }
     keys = call.origins.key.map { Array(UnsafeBufferPointer(start: $0, count: call.rows)) }
+    stateByteCount = call.stateByteCount
+    if let states = request.states {
+      origins["state"] = states.index
+      keep("states", [states.floats.count], states.floats)
+    }
     keep("x", [rows, site.dim], Self.rows(call.x, call.xStride, rows, site.dim))
     if let source = call.source {
       keep("source", [rows, site.dim], Self.rows(source, call.sourceStride, rows, site.dim))

@@ -261,6 +261,8 @@ public final class PluginWorker {
     }
     call.randomKey = channel.random_key
     call.randomStep = channel.random_step
+    call.stateByteCount = Int(channel.state_bytes)
+    call.states = states(channel)
     let scratch = scratchMemory(Int(channel.scratch_bytes))
     call.scratch = scratch
     call.scratchByteCount = Int(channel.scratch_bytes)
@@ -272,6 +274,23 @@ public final class PluginWorker {
   }
 
   private var scratch = FloatBuffer(count: 0)
+
+  private var stateTable = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
+
+  /// One pointer per row into the states in the shared memory; valid until the next call.
+  private func states(
+    _ channel: reft_channel_t
+  ) -> UnsafePointer<UnsafeMutableRawPointer?>? {
+    guard let index = integers(channel.state_index) else { return nil }
+    let stride = UInt64(WorkerLayout.rounded(Int(channel.state_bytes)))
+    stateTable.deallocate()
+    stateTable = .allocate(capacity: Int(channel.rows))
+    for row in 0..<Int(channel.rows) {
+      let place = index[row] < 0 ? 0 : channel.states + stride * UInt64(index[row])
+      (stateTable + row).initialize(to: memory.pointer(place))
+    }
+    return UnsafePointer(stateTable)
+  }
 
   private func scratchMemory(_ byteCount: Int) -> UnsafeMutableRawPointer? {
     guard byteCount > 0 else { return nil }

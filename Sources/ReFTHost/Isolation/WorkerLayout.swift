@@ -28,6 +28,9 @@ struct WorkerCall {
   private let x, source, y, dy, dx, parameters, gradients, saved: UInt64
   private let origins: [UInt64]
   private let key: UInt64
+  /// The states of the rows' sequences, each once, and which of them each row has.
+  let states: WorkerStates?
+  private let statePlace, stateIndex: UInt64
 
   /// Bytes of shared memory that it needs.
   var byteCount: Int { layout.end }
@@ -57,6 +60,9 @@ struct WorkerCall {
     }
     origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
     key = call.origins.key == nil ? 0 : layout.place(8 * call.rows)
+    states = WorkerStates(call)
+    statePlace = states.map { layout.place($0.byteCount) } ?? 0
+    stateIndex = states == nil ? 0 : layout.place(4 * call.rows)
     self.layout = layout
   }
 
@@ -96,6 +102,11 @@ struct WorkerCall {
     if isBackward, let saved = call.saved {
       memcpy(memory.base + Int(self.saved), saved, call.savedByteCount)
     }
+    channel.pointee.states = statePlace
+    channel.pointee.state_index = stateIndex
+    channel.pointee.state_bytes = UInt64(call.stateByteCount)
+    states?.write(to: memory.base + Int(statePlace))
+    if let states { memcpy(memory.base + Int(stateIndex), states.index, 4 * call.rows) }
     copyTensors(at: parameters, in: memory) { call.parameters?[$0] }
     copyTensors(at: gradients, in: memory) { call.parameterGradients?[$0].map { .init($0) } }
     for (offset, list) in zip(origins, Self.origins(call)) {
@@ -118,6 +129,7 @@ struct WorkerCall {
       }
     } else {
       if let y = call.y { copyRows(from: memory.base + Int(self.y), to: y, call.yStride) }
+      states?.read(from: memory.base + Int(statePlace))
       if let saved = call.saved {
         memcpy(saved, memory.base + Int(self.saved), call.savedByteCount)
       }

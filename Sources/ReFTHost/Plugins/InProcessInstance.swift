@@ -145,13 +145,15 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     _ answer: reft_workspace_t,
     rows: Int
   ) throws(ReFTError) -> PluginWorkspace {
+    // A library of ABI 1.0 asked for none of what came later.
+    let knows = plugin.description.abiMinor >= 1
     let workspace = PluginWorkspace(
       savedPerRow: Int(clamping: answer.saved_bytes_per_row),
       savedFixed: Int(clamping: answer.saved_bytes_fixed),
       scratchPerRow: Int(clamping: answer.scratch_bytes_per_row),
       scratchFixed: Int(clamping: answer.scratch_bytes_fixed),
-      statePerSequence: Int(clamping: answer.state_bytes_per_sequence),
-      collectedPerRow: Int(clamping: answer.collected_per_row)
+      statePerSequence: knows ? Int(clamping: answer.state_bytes_per_sequence) : 0,
+      collectedPerRow: knows ? Int(clamping: answer.collected_per_row) : 0
     )
     if let fault = workspace.fault(rows: rows) {
       throw .pluginMisbehaved(plugin.name, "plan states \(fault)")

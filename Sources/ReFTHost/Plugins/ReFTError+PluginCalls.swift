@@ -49,6 +49,14 @@ extension ReFTError {
     )
   }
 
+  static func stateOfRowwisePlugin(_ plugin: String) -> ReFTError {
+    pluginMisbehaved(
+      plugin,
+      "plan asks for a state of each sequence (state_bytes_per_sequence), which carries what one row "
+        + "says to others, and REFT_CAP_ROWWISE promises that no row depends on others"
+    )
+  }
+
   static func callWithoutSource(_ plugin: String, call: String) -> ReFTError {
     ReFTError(
       .internalFault,

@@ -34,7 +34,9 @@ static void set_error(void* c, reft_call_t* call, reft_status_t code, const char
 static void* alloc(void* c, uint64_t bytes) {
   return (void)c, aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
-static void release(void* c, void* memory) { (void)c, free(memory); }
+static void release(void* c, void* memory) {
+  (void)c, free(memory);
+}
 static void parallel_for(void* c, reft_call_t* call, int64_t n, int64_t grain, reft_body_t body,
                          void* arg) {
   (void)c, (void)call;
@@ -56,8 +58,17 @@ static void numbers(void* c, uint64_t key, uint64_t step, uint64_t offset, float
   (void)c, (void)key, (void)step, (void)offset;
   for (int64_t i = 0; i < n; i++) out[i] = 0.5f;
 }
-static uint32_t cancelled(void* c, reft_call_t* call) { return (void)c, (void)call, 0; }
-static const void* extension(void* c, const char* id) { return (void)c, (void)id, NULL; }
+static uint32_t cancelled(void* c, reft_call_t* call) {
+  return (void)c, (void)call, 0;
+}
+static const void* extension(void* c, const char* id) {
+  return (void)c, (void)id, NULL;
+}
+#if REFT_ABI_MINOR >= 1
+static reft_status_t input_info(void* c, int64_t index, reft_tensor_t* out) {
+  return (void)c, (void)index, (void)out, REFT_E_INVALID;
+}
+#endif
 
 static reft_mat_t view(float* data) {
   reft_mat_t m = {sizeof m, REFT_F32, data, ROWS, DIM, DIM, 1};
@@ -114,6 +125,9 @@ int main(int argc, char** argv) {
   host.rng_uniform = numbers;
   host.cancelled = cancelled;
   host.extension = extension;
+#if REFT_ABI_MINOR >= 1
+  host.input_info = input_info;
+#endif
 
   reft_shape_t shape;
   memset(&shape, 0xFF, sizeof shape);
@@ -124,6 +138,10 @@ int main(int argc, char** argv) {
   shape.layer = 0;
   shape.component.ptr = "block_output";
   shape.component.len = 12;
+#if REFT_ABI_MINOR >= 1
+  shape.source_dim = 0;
+  shape.n_locations = 0;
+#endif
   reft_instance_t* self = NULL;
   if (plugin->create(&host, &shape, NULL, 0, NULL, &self) != REFT_OK) fail("create");
 
@@ -170,6 +188,13 @@ int main(int argc, char** argv) {
   args.scratch = alloc(NULL, args.scratch_bytes + 64);
   args.rng_key = 1;
   args.rng_step = 2;
+#if REFT_ABI_MINOR >= 1
+  args.dsource = args.counterpart = args.collected = view(NULL);
+  args.states = NULL;
+  args.auxiliary = NULL;
+  args.auxiliary_gradient = 0;
+  args.step = args.total_steps = 0;
+#endif
   if (plugin->forward(self, &args) != REFT_OK) fail("forward");
   print("y", y, ROWS * DIM);
   args.flags = REFT_CALL_TRAINING | REFT_CALL_NEED_DX | REFT_CALL_NEED_DPARAMS;

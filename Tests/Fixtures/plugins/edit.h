@@ -66,11 +66,12 @@ static float* at(const reft_mat_t* m, int64_t row, int64_t column) {
 static float masked(const reft_instance_t* self, const reft_args_t* a, int64_t row, int64_t i) {
   if (!(a->flags & REFT_CALL_TRAINING) || self->dropout == 0) return 1;
   float u;
+  const int64_t shift = FAULTY(NOISE_BY_INDEX) && a->rows ? 100 * a->rows->example[row] : 0;
   if (FAULTY(OWN_RANDOM))
     u = (float)rand() / (float)RAND_MAX;
   else
     self->host->rng_uniform(self->host->context, a->rng_key, a->rng_step,
-                            (uint64_t)(row * self->r + i), &u, 1);
+                            (uint64_t)((row + shift) * self->r + i), &u, 1);
   return u < self->dropout ? 0 : 1 / (1 - self->dropout);
 }
 

@@ -45,7 +45,9 @@ enum Kit {
   static func build(_ fault: String?, of plugin: String = "kit", in folder: String) throws -> String
   {
     let output = folder + "/" + (fault ?? "CORRECT_\(plugin)") + ".so"
-    let plugin = fault?.hasPrefix("SOURCE_") == true ? "source" : plugin
+    let own = fault.map { $0.prefix { $0 != "_" }.lowercased() } ?? ""
+    let hasOwn = FileManager.default.fileExists(atPath: Fixture.path("plugins/\(own).c"))
+    let plugin = hasOwn ? own : plugin
     var arguments = [
       "-shared", "-fPIC", "-O1", "-std=gnu17", "-w", "-fvisibility=hidden",
       "-I", repository + "/Sources/CReFTPlugin/include", Fixture.path("plugins/\(plugin).c"),
