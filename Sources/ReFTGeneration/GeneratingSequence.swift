@@ -79,7 +79,7 @@ final class GeneratingSequence {
   /// What the edits of the next step must know, with `count` tokens at `start` of the batch.
   func edit(at start: Int, count: Int) -> SequenceEdit {
     let isEdited =
-      unreadPromptCount > 0
+      unreadPromptCount > 0 || request.adapter?.lora != nil
       || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
     return SequenceEdit(
       adapter: isEdited ? request.adapter : nil,

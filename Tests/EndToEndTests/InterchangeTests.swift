@@ -69,7 +69,7 @@ struct InterchangeTests {
         ["adapter", "import", "--format", "peft", source, "--model", "tiny.gguf", "--output", "a"],
         folder: folder
       )
-      #expect(lora.status == 64 && lora.errors.contains("LoRA"))
+      #expect(lora.status == 66 && lora.errors.contains("a folder of PEFT"))
       // A file that would run a command, in the place of the parameters.
       let hostile = folder + "/hostile"
       let name = "intkey_layer_1_comp_block_output_unit_pos_nunit_1#0.bin"

@@ -87,8 +87,10 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
   public func tokenBudget(
     _ model: FrozenModel,
     keptFrom block: Int,
+    updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int {
+    guard updates == 0 else { throw .updatesOnDevice(name) }
     let estimate = DeviceMemoryEstimate(model, isExact: precision == .float32)
     let room = try card.freeMemory() - estimate.weightBytes
     let kept = max(1, model.configuration.layers - block) * estimate.keptBytesPerToken

@@ -22,7 +22,13 @@ extension Adapter {
     var warnings = file.warnings
     warnings += try check(file.base, against: base, path: path)
     let built = try AdapterBuilder(base: base, catalog: catalog)
-      .build(file.specs, head: file.head, ids: file.provenance.map(\.id), of: path)
+      .build(
+        file.specs,
+        lora: file.lora,
+        head: file.head,
+        ids: file.provenance.map(\.id),
+        of: path
+      )
     for (provenance, plugin) in zip(file.provenance, built.plugins) {
       warnings += provenance.differences(from: plugin)
     }
@@ -42,6 +48,7 @@ extension Adapter {
       base: BaseModelReference(base),
       provenance: built.plugins.map(PluginProvenance.init),
       units: built.units,
+      lora: built.lora,
       head: built.head,
       tokenizer: base.tokenizer,
       template: file.template,

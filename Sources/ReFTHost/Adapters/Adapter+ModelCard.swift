@@ -19,7 +19,7 @@ extension Adapter {
       ---
       # An adapter for \(baseModel.name)
 
-      \(specs.isEmpty ? "" : editsPart)\(headPart)It has \(count) parameters.
+      \(specs.isEmpty ? "" : editsPart)\(loraPart)\(headPart)It has \(count) parameters.
 
       Base model: \(baseModel.architecture), \(baseModel.layers) blocks, width \
       \(baseModel.hiddenSize), fingerprint `\(baseModel.fingerprint ?? "unknown")`.
@@ -43,6 +43,18 @@ extension Adapter {
 
 
     """
+  }
+
+  private var loraPart: String {
+    guard let spec = lora?.spec else { return "" }
+    let layers = spec.layers.map(String.init).joined(separator: " ")
+    return """
+      It updates matrices of the model (LoRA, [arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) of \
+      rank \(spec.rank), alpha \(spec.alpha)\(spec.isRankStabilized ? ", rank-stabilised" : ""): \
+      \(spec.targets.map(\.rawValue).joined(separator: ", ")) of the layers \(layers).
+
+
+      """
   }
 
   private var headPart: String {

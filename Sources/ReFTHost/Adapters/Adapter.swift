@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What training makes: interventions, where they work, a head beside them, and their parameters.
+// What training makes: interventions, where they work, a LoRA and a head beside them, and their
+// parameters.
 
 import Foundation
 import ReFTModel
@@ -7,13 +8,16 @@ public import ReFTTensor
 package import ReFTText
 import Synchronization
 
-/// A set of interventions, a head, or both, with one store of parameters, for one frozen model.
+/// A set of interventions, a LoRA, a head, or several of these, with one store of parameters, for one
+/// frozen model.
 ///
 /// Several edit sessions may use one adapter at a time, as long as nobody writes its parameters
 /// meanwhile.
 public final class Adapter: Sendable {
   /// The interventions, in the order in which they apply at a common site.
   public let specs: [InterventionSpec]
+  /// What updates matrices of the model; nil where nothing does.
+  public let lora: LoRA?
   /// What classifies texts, or gives them a number; nil where there is none.
   public let head: Head?
   /// The parameters of all of them.
@@ -41,6 +45,7 @@ public final class Adapter: Sendable {
     base: BaseModelReference,
     provenance: [PluginProvenance],
     units: [AdapterUnit],
+    lora: LoRA? = nil,
     head: Head? = nil,
     tokenizer: Tokenizer?,
     template: String? = nil,
@@ -52,6 +57,7 @@ public final class Adapter: Sendable {
     baseModel = base
     self.provenance = provenance
     self.units = units
+    self.lora = lora
     self.head = head
     self.tokenizer = tokenizer
     self.warnings = warnings
@@ -70,15 +76,18 @@ public final class Adapter: Sendable {
     set { notes.withLock { $0.training = newValue } }
   }
 
-  /// The lowest block that is edited, or the number of blocks where none is; everything below it
-  /// computes what the frozen model does.
-  public var lowestBlock: Int { units.map(\.site.block).min() ?? baseModel.layers }
+  /// The lowest block that is edited or updated, or the number of blocks where none is; everything below
+  /// it computes what the frozen model does.
+  public var lowestBlock: Int {
+    let edited = units.map(\.site.block) + (lora?.spec.layers ?? [])
+    return edited.min() ?? baseModel.layers
+  }
 
   /// How many blocks from the bottom compute what the frozen model does, edits of the output of the
   /// last of them aside.
   public var frozenDepth: Int {
-    guard !units.isEmpty else { return baseModel.layers }
     let lowest = lowestBlock
+    guard lowest < baseModel.layers, lora?.spec.layers.first != lowest else { return lowest }
     let isOutput = units.allSatisfy {
       $0.site.block > lowest || $0.site.component == .blockOutput && !$0.needsSource
     }
@@ -90,8 +99,10 @@ public final class Adapter: Sendable {
   /// The ABI has no place for d loss / d (what a layer reads), so an edit below a plugin that reads it
   /// is told of its influence through the edited rows alone.
   public var gradientNotes: [String] {
+    let updated = lora?.spec.layers.first ?? baseModel.layers
     let readers = units.filter(\.needsSource).filter { unit in
-      units.contains { $0.site.block < unit.site.block && !$0.parameters.isEmpty }
+      updated <= unit.site.block
+        || units.contains { $0.site.block < unit.site.block && !$0.parameters.isEmpty }
     }
     return Set(readers.map(\.plugin.name)).sorted().map { name in
       "plugin '\(name)' reads the input of its layer, which ABI 1.0 takes for a constant: gradients of "

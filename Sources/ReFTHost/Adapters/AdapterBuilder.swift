@@ -13,6 +13,7 @@ struct AdapterBuilder {
     var specs: [InterventionSpec] = []
     var plugins: [Plugin] = []
     var units: [AdapterUnit] = []
+    var lora: LoRA?
     var head: Head?
     var store = ParameterStore([])
   }
@@ -21,6 +22,7 @@ struct AdapterBuilder {
   ///
   /// - Parameters:
   ///   - specs: the interventions.
+  ///   - lora: what updates matrices beside them.
   ///   - head: what is trained beside them.
   ///   - ids: the ids of the plugins that made an adapter, where it states them.
   ///   - path: that adapter's folder.
@@ -28,11 +30,15 @@ struct AdapterBuilder {
   /// - Throws: as creating and loading an adapter do.
   func build(
     _ specs: [InterventionSpec],
+    lora: LoRASpec? = nil,
     head: HeadSpec? = nil,
     ids: [String?] = [],
     of path: String = ""
   ) throws(ReFTError) -> Result {
-    guard !specs.isEmpty || head != nil else { throw .noInterventions() }
+    guard !specs.isEmpty || lora != nil || head != nil else { throw .noInterventions() }
+    var lora = lora
+    try lora?.check(base.configuration)
+    lora?.heads = LoRASpec.Heads(base.configuration)
     var result = Result()
     var drafts: [AdapterUnit.Draft] = []
     for (index, spec) in specs.enumerated() {
@@ -47,7 +53,9 @@ struct AdapterBuilder {
     }
     let width = base.configuration.hiddenSize
     let headInfos = head.map { Head.infos($0, width: width) } ?? []
-    result.store = try Self.layOut(drafts.flatMap(\.infos) + headInfos)
+    let loraInfos = lora.map { LoRA.infos($0, base.configuration) } ?? []
+    result.store = try Self.layOut(drafts.flatMap(\.infos) + loraInfos + headInfos)
+    result.lora = lora.flatMap { LoRA($0, base.configuration, in: result.store) }
     result.head = head.flatMap { Head($0, width: width, in: result.store) }
     var next = 0
     for draft in drafts {

@@ -10,6 +10,7 @@ extension AdapterFile {
   init(_ adapter: Adapter) {
     base = adapter.baseModel
     specs = adapter.specs
+    lora = adapter.lora?.spec
     head = adapter.head?.spec
     provenance = adapter.provenance
     template = adapter.template
@@ -24,6 +25,7 @@ extension AdapterFile {
       "interventions": .array(zip(specs, provenance).map { .object(Self.members($0, $1)) }),
       "training": .object(training),
     ]
+    if let lora { root["lora"] = .object(lora.members) }
     if let head { root["head"] = .object(head.members) }
     if let template { root["template"] = .string(template) }
     let encoder = JSONEncoder()

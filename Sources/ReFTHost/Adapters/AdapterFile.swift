@@ -16,6 +16,7 @@ struct AdapterFile {
   var base: BaseModelReference
   var specs: [InterventionSpec]
   var provenance: [PluginProvenance]
+  var lora: LoRASpec?
   var head: HeadSpec?
   var template: String?
   var training: [String: JSONValue]
@@ -44,6 +45,7 @@ struct AdapterFile {
       specs.append(try Self.spec(item))
       provenance.append(try Self.provenance(item))
     }
+    lora = try root.optional("lora").map { reader throws(ReFTError) in try LoRASpec(reader) }
     head = try root.optional("head").map { reader throws(ReFTError) in try HeadSpec(reader) }
     template = try root.optional("template")?.string()
     training = [:]
@@ -52,7 +54,7 @@ struct AdapterFile {
       training = members
     }
     let known = [
-      "format", "format_version", "base_model", "interventions", "head", "template",
+      "format", "format_version", "base_model", "interventions", "lora", "head", "template",
       "training",
     ]
     for member in root.members where !known.contains(member.key) {

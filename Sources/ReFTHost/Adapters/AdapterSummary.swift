@@ -19,6 +19,8 @@ public struct AdapterSummary: Sendable {
   public let specs: [InterventionSpec]
   /// Which build of each intervention's plugin made the parameters.
   public let provenance: [PluginProvenance]
+  /// What updates matrices; nil where nothing does.
+  public let lora: LoRASpec?
   /// What classifies texts; nil where there is none.
   public let head: HeadSpec?
   /// The template of its training.
@@ -40,6 +42,7 @@ public struct AdapterSummary: Sendable {
     base = file.base
     specs = file.specs
     provenance = file.provenance
+    lora = file.lora
     head = file.head
     template = file.template
     training = file.training

@@ -8,6 +8,8 @@
 public enum ParameterOwner: Sendable, Hashable {
   /// An intervention at a block, for one end of the prompt where both have parameters of their own.
   case intervention(index: Int, block: Int, end: String?)
+  /// A low-rank update of a matrix of a block, by the matrix's name.
+  case lora(block: Int, projection: String)
   /// A head that is trained beside the frozen model, such as a classifier's.
   case head
 
@@ -16,6 +18,7 @@ public enum ParameterOwner: Sendable, Hashable {
     switch self {
     case .intervention(let index, let block, let end):
       "interventions.\(index).layers.\(block)" + (end.map { ".\($0)" } ?? "")
+    case .lora(let block, let projection): "lora.layers.\(block).\(projection)"
     case .head: "head"
     }
   }

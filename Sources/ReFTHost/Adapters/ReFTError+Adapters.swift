@@ -8,7 +8,8 @@ extension ReFTError {
   static func noInterventions() -> ReFTError {
     ReFTError(
       .badConfiguration,
-      "there are no interventions and no head; name at least one plugin, or write a head"
+      "there are no interventions, no lora and no head; name at least one plugin, or write a lora or a "
+        + "head"
     )
   }
 

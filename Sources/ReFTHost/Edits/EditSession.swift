@@ -8,7 +8,7 @@ public import ReFTTensor
 ///
 /// A session serves one pass at a time, from one thread: an inference step, or a forward pass with
 /// its backward pass. Rows of row-wise plugins have the same bits whatever else is in the batch.
-public final class EditSession: HiddenStateEditor {
+public final class EditSession: ProductEditor {
   /// What the pass is for.
   public enum Mode {
     /// Edits alone; dropout is off.
@@ -24,6 +24,8 @@ public final class EditSession: HiddenStateEditor {
   public let needsAllRows: Bool
   /// How many leading tokens are edited alike in all sequences.
   public let sharedPrefixLimit: Int
+  /// What the adapters' LoRAs add to products; nil for nothing.
+  package let updates: LowRankUpdates?
 
   /// The edits of each block, in the order of the configuration: a decode step looks here at every
   /// block, and hashing a site would be a part of what an edit costs.
@@ -35,9 +37,14 @@ public final class EditSession: HiddenStateEditor {
   /// - Parameters:
   ///   - sequences: the sequences of the batch, in any order.
   ///   - mode: inference or training.
+  ///   - dropsUpdates: whether dropout of LoRAs is on in training.
   /// - Throws: `.usage` for positions that a prompt does not have, for training with several
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
-  public init(_ sequences: [SequenceEdit], mode: Mode = .inference) throws(ReFTError) {
+  public init(
+    _ sequences: [SequenceEdit],
+    mode: Mode = .inference,
+    dropsUpdates: Bool = true
+  ) throws(ReFTError) {
     let plan = try RowPlan(sequences)
     let context: SiteEdit.Context
     switch mode {
@@ -75,11 +82,21 @@ public final class EditSession: HiddenStateEditor {
     self.edits = byBlock
     sites = Set(edits.keys)
     needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
-    sharedPrefixLimit = plan.sharedPrefixLimit(isTraining: context.gradients != nil)
+    let isTraining = context.gradients != nil
+    let loras = LoRAPlan(sequences)
+    sharedPrefixLimit = min(
+      plan.sharedPrefixLimit(isTraining: isTraining),
+      loras.sharedPrefixLimit(drops: isTraining && dropsUpdates)
+    )
+    updates = loras.updates(
+      gradients: context.gradients?.buffer,
+      random: isTraining && dropsUpdates
+        ? LoRA.Random(key: context.randomKey, step: context.step) : nil
+    )
   }
 
-  /// Whether the batch has no row to edit.
-  public var isEmpty: Bool { edits.isEmpty }
+  /// Whether the batch has no row to edit and no product to update.
+  public var isEmpty: Bool { edits.isEmpty && updates == nil }
 
   /// Goes on to the next decoded token of each sequence, for a session whose batch has one decoded
   /// token of each: cheaper than a new session.

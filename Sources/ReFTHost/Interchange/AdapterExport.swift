@@ -23,6 +23,7 @@ public struct AdapterExport: Sendable {
     file = try AdapterFile(folder: adapter)
     weights = try Safetensors.read(path: adapter + "/" + AdapterFile.tensorName)
     if file.head != nil { throw .exportWithHead(adapter) }
+    if file.lora != nil, format != .peft { throw .exportWithLoRA(adapter, format: format) }
   }
 
   /// Writes the other program's file or folder.
@@ -35,7 +36,7 @@ public struct AdapterExport: Sendable {
     case .pyreft: try PyreftExport(self).write(to: path)
     case .controlVector: try ControlVectorExport(self).write(to: path)
     case .adapterHub: throw .exportUnknown(format)
-    case .peft: throw .noLoRA()
+    case .peft: try PEFTExport(self).write(to: path)
     }
   }
 
@@ -45,11 +46,13 @@ public struct AdapterExport: Sendable {
     block: Int,
     end: PositionGroup
   ) throws(ReFTError) -> [String: ImportedTensor] {
-    let owner = ParameterOwner.intervention(
-      index: index,
-      block: block,
-      end: end == .all ? nil : end.rawValue
+    try parameters(
+      of: .intervention(index: index, block: block, end: end == .all ? nil : end.rawValue)
     )
+  }
+
+  /// The parameters of an owner, by their own names.
+  func parameters(of owner: ParameterOwner) throws(ReFTError) -> [String: ImportedTensor] {
     let prefix = owner.prefix + "."
     var result: [String: ImportedTensor] = [:]
     for tensor in weights.tensors where tensor.name.hasPrefix(prefix) {

@@ -9,7 +9,7 @@ public enum AdapterFormat: String, Sendable, CaseIterable {
   case adapterHub = "adapter-hub"
   /// A GGUF file with one vector for each layer, as llama.cpp and repeng have them.
   case controlVector = "control-vector"
-  /// A folder of PEFT; known by name, so that the error can tell.
+  /// A folder of PEFT with a LoRA.
   case peft
 }
 

@@ -77,7 +77,7 @@ struct AdapterHubImport {
       )
     }
     let root = try JSONReader(file: path)
-    if try root.optional("peft_type") != nil { throw .noLoRA() }
+    if try root.optional("peft_type") != nil { throw .importIsPEFT(request.source) }
     let config = try root.required("config")
     let architecture = try config.required("architecture")
     guard try architecture.string() == "reft" else {

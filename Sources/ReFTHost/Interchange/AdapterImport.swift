@@ -14,6 +14,8 @@ struct ImportedTensor {
 struct ImportedAdapter {
   /// The interventions, by plugins' names.
   var specs: [InterventionSpec] = []
+  /// The LoRA; nil where there is none.
+  var lora: LoRASpec?
   /// The parameters, as adapter files name them.
   var tensors: [String: ImportedTensor] = [:]
   /// The template of its training, where the folder says it.
@@ -74,11 +76,11 @@ public struct AdapterImport: Sendable {
     case .pyreft: found = try PyreftImport(self).read()
     case .adapterHub: found = try AdapterHubImport(self, base: base).read()
     case .controlVector: found = try ControlVectorImport(self, base: base).read()
-    case .peft: throw .noLoRA()
+    case .peft: found = try PEFTImport(self, base: base).read()
     }
     found.facts["format"] = .string(format.rawValue)
     found.facts["source"] = .string(PathParts.name(of: source))
-    let built = try AdapterBuilder(base: base, catalog: catalog).build(found.specs)
+    let built = try AdapterBuilder(base: base, catalog: catalog).build(found.specs, lora: found.lora)
     let more = try fill(built.store, found.tensors, base: base)
     return Adapter(
       specs: built.specs,
@@ -86,6 +88,7 @@ public struct AdapterImport: Sendable {
       base: BaseModelReference(base),
       provenance: built.plugins.map(PluginProvenance.init),
       units: built.units,
+      lora: built.lora,
       tokenizer: base.tokenizer,
       template: found.template,
       training: ["imported": .object(found.facts)],

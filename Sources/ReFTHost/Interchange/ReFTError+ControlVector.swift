@@ -83,6 +83,14 @@ extension ReFTError {
     )
   }
 
+  static func exportWithLoRA(_ path: String, format: AdapterFormat) -> ReFTError {
+    ReFTError(
+      .usage,
+      "the adapter '\(path)' has a LoRA, which the format \(format.rawValue) has no place for; export it "
+        + "with --format peft"
+    )
+  }
+
   static func exportPlugin(_ path: String, _ plugin: String, format: AdapterFormat) -> ReFTError {
     let known =
       format == .pyreft

@@ -5,12 +5,8 @@ import ReFTModel
 import ReFTTensor
 
 extension ReFTError {
-  static func noLoRA() -> ReFTError {
-    ReFTError(
-      .usage,
-      "LoRA adapters change weights and not representations; this version neither reads nor writes "
-        + "PEFT's LoRA; merge it into the model's weights with PEFT, and use the merged model"
-    )
+  static func importIsPEFT(_ path: String) -> ReFTError {
+    ReFTError(.usage, "'\(path)' is a folder of PEFT; take it over with --format peft")
   }
 
   static func importMissing(_ path: String, _ expected: String) -> ReFTError {

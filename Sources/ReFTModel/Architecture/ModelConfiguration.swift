@@ -21,6 +21,11 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var headSize: Int
   /// The width of the MLP.
   public var feedForwardSize: Int
+  /// Whether its MLPs have a gate.
+  public var hasGate: Bool
+  /// Whether the rows of queries and keys lie as GGUF has Llama's: numbers that turn together are
+  /// neighbours, where Hugging Face has each in its half of the head.
+  public var hasReorderedHeads: Bool
   /// How many tokens the model knows.
   public var vocabularySize: Int
   /// The longest sequence the model was made for, in tokens.
@@ -48,6 +53,8 @@ public struct ModelConfiguration: Sendable, Equatable {
     keyValueHeads = block.attention.keyValueHeads
     headSize = block.attention.headSize
     feedForwardSize = block.mlp.down.columns
+    hasGate = block.mlp.gate != nil
+    hasReorderedHeads = block.attention.rotation?.pairs == .neighbours
     vocabularySize = plan.embedding.weight.rows
     contextLength = plan.contextLength
     isEncoder = plan.isEncoder

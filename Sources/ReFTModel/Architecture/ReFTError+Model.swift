@@ -217,6 +217,37 @@ extension ReFTError {
     )
   }
 
+  static func startAboveUpdate(block: Int, start: Int) -> ReFTError {
+    ReFTError(
+      .usage,
+      "A product of block \(block) is updated, but the pass starts at block \(start). Start at block "
+        + "\(block) or below."
+    )
+  }
+
+  static func updateOfOtherModel(
+    _ projection: BlockProjection,
+    block: Int,
+    found: (inputs: Int, outputs: Int),
+    expected: (inputs: Int, outputs: Int)
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "An update of \(projection.rawValue) of block \(block) takes \(found.inputs) numbers to "
+        + "\(found.outputs); the model's own takes \(expected.inputs) to \(expected.outputs). Use the "
+        + "adapter with the model that it was made for."
+    )
+  }
+
+  /// What devices say that have no form of such updates.
+  package static func updatesOnDevice(_ device: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "the adapter has a LoRA, which runs on the processor alone, and the model runs on '\(device)'; "
+        + "leave --device out, or use an adapter without lora"
+    )
+  }
+
   static func startBehindSource(_ site: Site, start: Int) -> ReFTError {
     ReFTError(
       .usage,

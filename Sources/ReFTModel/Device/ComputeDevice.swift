@@ -34,12 +34,14 @@ public protocol ComputeDevice: AnyObject, Sendable {
   /// - Parameters:
   ///   - model: the model.
   ///   - block: the lowest block whose backward pass runs.
+  ///   - updates: floats that updates of products keep of a row.
   ///   - precision: as for `makeRuntime`.
   /// - Returns: at least 1.
   /// - Throws: what the device reports, for instance that the model does not fit.
   func tokenBudget(
     _ model: FrozenModel,
     keptFrom block: Int,
+    updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int
 }
@@ -78,9 +80,10 @@ public final class ProcessorDevice: ComputeDevice {
   public func tokenBudget(
     _ model: FrozenModel,
     keptFrom block: Int,
+    updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int {
-    ModelRuntime.tokenBudget(model, keptFrom: block)
+    ModelRuntime.tokenBudget(model, keptFrom: block, updates: updates)
   }
 }
 

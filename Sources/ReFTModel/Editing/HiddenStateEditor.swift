@@ -87,3 +87,14 @@ public protocol HiddenStateEditor: AnyObject {
   /// The edits of one of `sites`, in the order in which they apply.
   func edits(at site: Site) -> [any RowEdit]
 }
+
+/// An editor that also updates products of the model by matrices of low rank.
+package protocol ProductEditor: HiddenStateEditor {
+  /// The updates of the batch; nil for none.
+  var updates: LowRankUpdates? { get }
+}
+
+extension HiddenStateEditor {
+  /// The updates of products that come with the edits.
+  package var productUpdates: LowRankUpdates? { (self as? any ProductEditor)?.updates }
+}

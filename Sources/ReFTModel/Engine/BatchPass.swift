@@ -13,7 +13,7 @@ package struct BatchPass {
   package let rows: [Int32]
   /// The rows that the end of the last block still computes; nil for all.
   package let tail: TailRows?
-  /// Whether the way back runs; without sites there is none.
+  /// Whether the way back runs; without edits and updates there is none.
   package let goesBack: Bool
   /// The first block that keeps what its way back needs.
   package let firstKept: Int
@@ -45,9 +45,11 @@ package struct BatchPass {
     let isWhole = editor?.needsAllRows == true
     (self.sites, self.layout, self.rows) = (sites, layout, rows)
     tail = isWhole ? nil : TailRows(rows: rows, layout: layout, tokenCount: batch.tokens.count)
-    goesBack = differentiates && !sites.isEmpty
+    let updates = editor?.productUpdates
+    goesBack = differentiates && !(sites.isEmpty && updates == nil)
     let layers = model.configuration.layers
-    firstKept = goesBack ? Self.firstKept(sites, layers: layers) : layers
+    let firstEdited = min(Self.firstKept(sites, layers: layers), updates?.lowestBlock ?? layers)
+    firstKept = goesBack ? firstEdited : layers
   }
 
   /// The first block whose way back is needed: that above the lowest edit, if it is an output.
@@ -99,6 +101,8 @@ extension FrozenModel {
   ) throws(ReFTError) {
     let sites = editor?.sites ?? []
     try checkSites(sites)
+    let updates = editor?.productUpdates
+    try check(updates)
     guard let start else { return }
     try checkBlock(start.block)
     let expected = batch.tokens.count * configuration.hiddenSize
@@ -108,6 +112,9 @@ extension FrozenModel {
     let earliest = Site(block: start.block - 1, component: .blockOutput)
     if let site = sites.first(where: { $0.block < start.block && $0 != earliest }) {
       throw .startAboveEdit(site, start: start.block)
+    }
+    if let lowest = updates?.lowestBlock, lowest < start.block {
+      throw .startAboveUpdate(block: lowest, start: start.block)
     }
     if editor?.edits(at: earliest).contains(where: \.needsSource) == true {
       throw .startBehindSource(earliest, start: start.block)

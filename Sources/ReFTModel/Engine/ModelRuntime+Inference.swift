@@ -29,6 +29,7 @@ extension ModelRuntime {
   ) throws -> UnsafeMutableBufferPointer<Float> {
     let head = try model.languageHead()
     try model.checkSites(editor?.sites ?? [])
+    try model.check(editor?.productUpdates)
     let tokenCount = try model.check(
       steps: sequences.map { SequenceStep(cache: $0.cache, tokens: $0.tokens) }
     )

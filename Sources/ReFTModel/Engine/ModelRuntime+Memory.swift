@@ -7,8 +7,8 @@ import ReFTTensor
 struct LargestPasses {
   /// Rows and sequences of a step of generation.
   var step = (rows: 0, sequences: 0)
-  /// Rows, labels and kept blocks of a pass of training.
-  var training = (rows: 0, labels: 0, kept: 0)
+  /// Rows, labels, kept blocks of a pass of training, and floats that updates keep of a row.
+  var training = (rows: 0, labels: 0, kept: 0, updates: 0)
 }
 
 extension FrozenModel {
@@ -63,18 +63,23 @@ extension ModelRuntime {
   /// Makes sure of the memory of a pass of training that is larger than those before.
   ///
   /// - Throws: `inputOutput` when the system has no such memory.
-  func checkRoom(rows: Int, labels: Int, kept: Int) throws(ReFTError) {
+  func checkRoom(rows: Int, labels: Int, kept: Int, updates: Int = 0) throws(ReFTError) {
     let known = largest.training
-    guard rows > known.rows || labels > known.labels || kept > known.kept else { return }
+    guard
+      rows > known.rows || labels > known.labels || kept > known.kept || updates > known.updates
+    else { return }
     let purpose = MemoryPurpose(
       "a pass of \(rows) tokens",
       remedy: "use fewer tokens in a pass (--micro-batch-tokens, 'train.micro_batch_tokens') or "
         + "shorter rows ('data.max_length')"
     )
-    let row = model.trainingFloatsPerRow(kept: kept)
+    let row = model.trainingFloatsPerRow(kept: kept) + updates
     let floats = try MemoryRoom.product(rows, row, for: purpose)
     let head = try MemoryRoom.product(labels, model.headFloatsPerLabel(kept: kept), for: purpose)
     try MemoryRoom.check(byteCount: 4 * (floats + head), for: purpose)
-    largest.training = (max(rows, known.rows), max(labels, known.labels), max(kept, known.kept))
+    largest.training = (
+      max(rows, known.rows), max(labels, known.labels), max(kept, known.kept),
+      max(updates, known.updates)
+    )
   }
 }

@@ -24,6 +24,7 @@ extension ModelRuntime {
   /// - Parameters:
   ///   - model: the model.
   ///   - block: the lowest block whose backward pass runs.
+  ///   - updates: floats that updates of products keep of a row.
   ///   - byteCount: the budget; 640 MiB by default, about 1,000 tokens of a model of 135 million
   ///     weights with edits in all blocks.
   /// - Returns: from 256 to 8192, so that short passes are not all packing and long ones share what
@@ -31,10 +32,11 @@ extension ModelRuntime {
   public static func tokenBudget(
     _ model: FrozenModel,
     keptFrom block: Int,
+    updates: Int = 0,
     byteCount: Int = 640 << 20
   ) -> Int {
-    let shape = model.configuration
-    let kept = max(1, shape.layers - block) * model.keptFloatsPerRow * MemoryLayout<Float>.size
+    let blocks = max(1, model.configuration.layers - block)
+    let kept = (blocks * model.keptFloatsPerRow + updates) * MemoryLayout<Float>.size
     return min(8192, max(256, byteCount / kept))
   }
 
@@ -164,7 +166,8 @@ extension ModelRuntime {
     try checkRoom(
       rows: request.layout.rowCount,
       labels: tokens.count,
-      kept: max(0, model.configuration.layers - request.firstKept)
+      kept: max(0, model.configuration.layers - request.firstKept),
+      updates: request.goesBack ? editor?.productUpdates?.keptFloatsPerRow ?? 0 : 0
     )
     pass.begin(
       request.layout,

@@ -109,13 +109,13 @@ public final class ModelRuntime {
     if let last { pass.settle(pending, inTail: last.inTail, last.kind) }
   }
 
-  /// Runs steps backward, until every tap among them has been visited.
+  /// Runs steps backward, until every tap and every updated product among them has been visited.
   ///
   /// - Throws: what an editor throws.
   func backward(_ steps: ArraySlice<any Step>) throws {
-    pass.tapsLeft = steps.reduce(0) { $0 + ($1 is TapStep ? 1 : 0) }
+    pass.goalsLeft = steps.count { $0.isGoal(pass) }
     for step in steps.reversed() {
-      if pass.tapsLeft == 0 { return }
+      if pass.goalsLeft == 0 { return }
       try step.backward(pass)
     }
   }

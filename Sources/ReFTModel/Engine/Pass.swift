@@ -43,6 +43,8 @@ final class BlockMemory {
   var activation = GrowingBuffer()
   /// The MLP's output before its own norm, or its sum with the stream, [R, d].
   var mlpProduct = GrowingBuffer()
+  /// What each product read, [T or R, its width]; only of those that have updates.
+  var sources = [GrowingBuffer](repeating: GrowingBuffer(), count: BlockProduct.allCases.count)
 }
 
 /// What steps hand each other within a block; on the way back the gradients of the same.
@@ -89,8 +91,13 @@ final class Pass {
   private(set) var editor: (any HiddenStateEditor)?
   /// The first block that keeps what its way back needs.
   private(set) var firstKept = 0
-  /// How many taps the way back has still to visit; at 0 it ends.
-  var tapsLeft = 0
+  /// The updates of products.
+  private(set) var updates: LowRankUpdates?
+  /// Their rows, of all and of the tail, once looked for.
+  var updatedRows: [ObjectIdentifier: UpdatedRows] = [:]
+  var tailRows: [ObjectIdentifier: UpdatedRows] = [:]
+  /// How many taps and updated products the way back has still to visit; at 0 it ends.
+  var goalsLeft = 0
   var memory = PassMemory()
   private var kept: [BlockMemory] = []
   private let passing = BlockMemory()
@@ -115,6 +122,9 @@ final class Pass {
   ) {
     (self.layout, self.tail, self.editor) = (layout, tail, editor)
     self.firstKept = firstKept
+    updates = editor?.productUpdates
+    updatedRows.removeAll(keepingCapacity: true)
+    tailRows.removeAll(keepingCapacity: true)
     while kept.count < shape.layers { kept.append(BlockMemory()) }
   }
 

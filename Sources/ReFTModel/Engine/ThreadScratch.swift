@@ -24,6 +24,11 @@ enum ThreadScratch {
     /// Rounded activations of decoded rows.
     static let activations = Use(slot: 6)
 
+    /// Rows that an update of low rank reads, without what dropout leaves out.
+    static let updateRows = Use(slot: 2)
+    /// Sums of such an update.
+    static let updateSums = Use(slot: 3)
+
     /// Keys of one head, one after the other.
     static let keys = Use(slot: 0)
     /// Values of one head, one after the other.

@@ -130,7 +130,7 @@ final class BatchRunner {
         )
       } ?? .inference
     do {
-      let session = try EditSession(edits, mode: mode)
+      let session = try EditSession(edits, mode: mode, dropsUpdates: request?.random != nil)
       return try objective.losses(batch, try pass.get(), session, request: request)
     } catch let error as ReFTError where error.code == .misbehaved {
       // A plugin that gets numbers that are none cannot make any of them.

@@ -48,6 +48,7 @@ extension RunConfiguration {
     let model = try reader.string("model")
     let data = reader.node("data")
     let interventions = reader.node("interventions")
+    let lora = reader.node("lora")
     let head = reader.node("head")
     let train = reader.node("train")
     let output = try reader.string("output")
@@ -60,7 +61,7 @@ extension RunConfiguration {
     guard let data else {
       throw .missingKey("data", at: origin, purpose: "write data: {train: rows.jsonl}")
     }
-    guard interventions != nil || head != nil else {
+    guard interventions != nil || lora != nil || head != nil else {
       throw .missingKey(
         "interventions",
         at: origin,
@@ -71,8 +72,11 @@ extension RunConfiguration {
       model: modelPath(model, in: folder),
       data: try DataOptions(ConfigurationReader(data, path: "data"), folder: folder),
       interventions: try interventions.map { node throws(ReFTError) in
-        try Self.interventions(node, mayBeEmpty: head != nil)
+        try Self.interventions(node, mayBeEmpty: lora != nil || head != nil)
       } ?? [],
+      lora: try lora.map { node throws(ReFTError) in
+        try LoRAOptions(ConfigurationReader(node, path: "lora"))
+      },
       head: try head.map { node throws(ReFTError) in
         try HeadOptions(ConfigurationReader(node, path: "head"))
       },
@@ -298,7 +302,7 @@ extension InterventionOptions {
     self.init(plugin: plugin)
     place = reader.origin.description
     if let node = reader.node("layers") {
-      layers = try Self.layers(node, key: reader.name("layers"))
+      layers = try node.layers(key: reader.name("layers"))
     }
     component = try reader.choice("component") ?? component
     if let node = reader.node("positions") {
@@ -319,35 +323,6 @@ extension InterventionOptions {
       }
     }
     try reader.finish()
-  }
-
-  /// `all`, one number, a list of numbers, or numbers separated by semicolons.
-  private static func layers(_ node: ConfigurationNode, key: String) throws(ReFTError) -> [Int]? {
-    let expected = "'all', block numbers from 0 such as [2, 10], or \"2;10\""
-    var numbers: [Int] = []
-    if case .scalar(let text, _) = node.content {
-      if text == "all" { return nil }
-      for part in text.split(separator: ";", omittingEmptySubsequences: false) {
-        guard let number = Int(part.trimmingCharacters(in: .whitespaces)),
-          (0...1_000_000).contains(number)
-        else {
-          throw .wrongType(node, key: key, expected: expected)
-        }
-        numbers.append(number)
-      }
-    } else {
-      guard case .sequence(let items) = node.content, !items.isEmpty else {
-        throw .wrongType(node, key: key, expected: expected)
-      }
-      for (index, item) in items.enumerated() {
-        numbers.append(try item.integer(key: "\(key).\(index)", in: 0...1_000_000))
-      }
-    }
-    var seen: Set<Int> = []
-    if let twice = numbers.first(where: { !seen.insert($0).inserted }) {
-      throw .configuration(node.origin, "'\(key)' names block \(twice) twice; name it once")
-    }
-    return numbers.sorted()
   }
 
   private static func positions(

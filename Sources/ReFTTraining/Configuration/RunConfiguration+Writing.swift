@@ -20,6 +20,7 @@ extension RunConfiguration {
       ("model", .text(model)), ("data", .mapping(data.settings)),
       ("interventions", .list(interventions.map { .mapping($0.settings) })),
     ]
+    if let lora { top.append(("lora", .mapping(lora.settings))) }
     if let head { top.append(("head", .mapping(head.settings))) }
     top += [
       ("train", .mapping(train.settings)), ("output", .text(output)),
@@ -47,6 +48,19 @@ extension DataOptions {
     if let limit { result.append(("limit", .plain("\(limit)"))) }
     if let validationLimit { result.append(("validation_limit", .plain("\(validationLimit)"))) }
     return result + [("shuffle", .plain("\(shuffles)"))]
+  }
+}
+
+extension LoRAOptions {
+  fileprivate var settings: [(String, SettingTree)] {
+    var result: [(String, SettingTree)] = [
+      ("rank", .plain("\(rank)")), ("alpha", .plain("\(alpha)")),
+      ("dropout", .plain("\(dropout)")), ("targets", .list(targets.map { .plain($0.rawValue) })),
+      ("layers", layers.map { .list($0.map { .plain("\($0)") }) } ?? .plain("all")),
+      ("rank_stabilized", .plain("\(isRankStabilized)")),
+    ]
+    if let learningRate { result.append(("learning_rate", .plain("\(learningRate)"))) }
+    return result
   }
 }
 

@@ -12,8 +12,10 @@ public struct RunConfiguration: Sendable, Equatable {
   public var model: String
   /// `data`: what to learn from.
   public var data: DataOptions
-  /// `interventions`: which plugins edit what; at least one, unless there is a head.
+  /// `interventions`: which plugins edit what; at least one, unless there is a LoRA or a head.
   public var interventions: [InterventionOptions]
+  /// `lora`: which matrices are updated by others of low rank; none by default.
+  public var lora: LoRAOptions?
   /// `head`: what is trained to classify texts; none by default, and tokens are learnt.
   public var head: HeadOptions?
   /// `train`: how to learn.
@@ -30,6 +32,7 @@ public struct RunConfiguration: Sendable, Equatable {
     model: String,
     data: DataOptions,
     interventions: [InterventionOptions],
+    lora: LoRAOptions? = nil,
     head: HeadOptions? = nil,
     train: TrainOptions = TrainOptions(),
     output: String
@@ -37,6 +40,7 @@ public struct RunConfiguration: Sendable, Equatable {
     self.model = model
     self.data = data
     self.interventions = interventions
+    self.lora = lora
     self.head = head
     self.train = train
     self.output = output

@@ -80,6 +80,7 @@ extension Trainer {
           ?? device.tokenBudget(
             model.frozen,
             keptFrom: adapter.frozenDepth,
+            updates: adapter.lora?.spec.keptFloatsPerRow(model.configuration) ?? 0,
             precision: precision
           ),
         cache: cache,
@@ -121,6 +122,7 @@ extension Trainer {
     }
     let adapter = try Adapter.create(
       specs: specs,
+      lora: configuration.lora?.spec(model.configuration),
       head: head,
       model: model,
       catalog: catalog,

@@ -6,12 +6,7 @@ public import ReFTHost
 import ReFTModel
 import ReFTTensor
 
-extension AdapterFormat: ExpressibleByArgument {
-  /// The formats that help names; peft is known only so that an error can tell.
-  public static var allValueStrings: [String] {
-    allCases.filter { $0 != .peft }.map(\.rawValue)
-  }
-}
+extension AdapterFormat: ExpressibleByArgument {}
 extension LayerConvention: ExpressibleByArgument {}
 
 extension AdapterCommand {
@@ -23,6 +18,7 @@ extension AdapterCommand {
           pyreft          a folder that reft_model.save of pyreft wrote
           adapter-hub     a folder with a ReFT of AdapterHub's adapters library
           control-vector  a GGUF control vector of llama.cpp or repeng
+          peft            a folder with a LoRA that save_pretrained of PEFT wrote
 
         Nothing in the source is run: its pickles are read as data, and refused where they ask for more
         than tensors. What a source does not say is asked for.
@@ -30,6 +26,7 @@ extension AdapterCommand {
         EXAMPLES
           reft adapter import --format pyreft saved --model M --output runs/a --positions f7+l7
           reft adapter import --format control-vector calm.gguf --model M --output calm
+          reft adapter import --format peft lora --model M --output runs/lora
         """
     )
 
@@ -67,6 +64,7 @@ extension AdapterCommand {
       var adapter: String
       var format: String
       var interventions: [InterventionSpec]
+      var lora: JSONValue?
       var parameters: Int
       var notes: [String]
     }
@@ -96,6 +94,7 @@ extension AdapterCommand {
             adapter: output,
             format: format.rawValue,
             interventions: adapter.specs,
+            lora: adapter.lora.map { .object($0.spec.members) },
             parameters: adapter.parameters.parameterCount,
             notes: adapter.warnings
           )
@@ -105,6 +104,12 @@ extension AdapterCommand {
         Output.line(
           "\(spec.plugin) at the \(spec.component.rawValue) of layers "
             + spec.layers.map(String.init).joined(separator: ", ") + ", positions \(spec.positions)"
+        )
+      }
+      if let lora = adapter.lora?.spec {
+        Output.line(
+          "a LoRA of rank \(lora.rank) of \(lora.targets.map(\.rawValue).joined(separator: ", ")) of layers "
+            + lora.layers.map(String.init).joined(separator: ", ")
         )
       }
       Output.line("\(Readable.count(adapter.parameters.parameterCount)) parameters in \(output)")
@@ -149,14 +154,16 @@ extension AdapterCommand {
         FORMATS
           pyreft          a folder for ReftModel.load of pyreft 0.1.0
           control-vector  a GGUF file for llama.cpp and repeng, of additive steering at all+decode
+          peft            a folder for PeftModel.from_pretrained of PEFT, of a LoRA
 
         EXAMPLES
           reft adapter export --format pyreft runs/a/adapter --output for-pyreft
           reft adapter export --format control-vector calm --output calm.gguf
+          reft adapter export --format peft runs/lora/adapter --output for-peft
         """
     )
 
-    @Option(help: "The program: pyreft or control-vector.")
+    @Option(help: "The program: pyreft, control-vector or peft.")
     var format: AdapterFormat
     @Argument(help: "An adapter folder.")
     var adapter: String

@@ -41,6 +41,7 @@ struct AdapterCommand: ParsableCommand {
     private struct Document: Encodable {
       var base_model: Base
       var interventions: [InterventionSpec]
+      var lora: JSONValue?
       var head: JSONValue?
       var template: OrNull<String>
       var training: [String: JSONValue]
@@ -62,6 +63,15 @@ struct AdapterCommand: ParsableCommand {
           "\(Readable.count(summary.parameterCount)) in \(summary.tensors.count) tensors",
         ],
       ])
+      if let lora = summary.lora {
+        Output.line("\nlora: rank \(lora.rank)")
+        Output.table([
+          ["  alpha", "\(lora.alpha)" + (lora.isRankStabilized ? ", rank-stabilised" : "")],
+          ["  dropout", "\(lora.dropout)"],
+          ["  targets", lora.targets.map(\.rawValue).joined(separator: ", ")],
+          ["  layers", lora.layers.map(String.init).joined(separator: ", ")],
+        ])
+      }
       if let head = summary.head {
         let hidden = head.hidden == .dense ? "dense, \(head.activation.rawValue)" : "none"
         Output.line("\nhead: \(head.task.rawValue)")
@@ -99,6 +109,7 @@ struct AdapterCommand: ParsableCommand {
           fingerprint: summary.base.fingerprint
         ),
         interventions: summary.specs,
+        lora: summary.lora.map { .object($0.members) },
         head: summary.head.map { .object($0.members) },
         template: OrNull(summary.template),
         training: summary.training,

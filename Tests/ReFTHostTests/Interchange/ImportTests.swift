@@ -124,7 +124,6 @@ struct ImportTests {
         message { try load(.pyreft, "pyreft-direft", base, positions: "l1", plugin: "direft") }
           .contains("--plugin direft has no meaning for the format pyreft")
       )
-      #expect(message { try load(.peft, "pyreft-old", base) }.contains("LoRA"))
     }
   }
 

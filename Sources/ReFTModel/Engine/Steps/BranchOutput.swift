@@ -20,6 +20,12 @@ struct BranchPlaces: Sendable {
   /// Whether the block's branches stand side by side.
   var isParallel = false
 
+  /// The product that ends the branch.
+  var product: ProductPlace {
+    let product = branch == .attention ? BlockProduct.attentionOutput : .down
+    return ProductPlace(block: block, product: product, inTail: inTail)
+  }
+
   /// What the output projection reads; on the way back its gradient.
   func input(_ pass: Pass) -> UnsafeMutablePointer<Float> {
     branch == .attention ? pass.mixed(inTail: inTail) : pass.hidden(inTail: inTail)
@@ -68,6 +74,8 @@ struct AddedProductStep: Step {
   var inTail: Bool { places.inTail }
   var kind: WorkKind { .projections }
 
+  func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(places.product) }
+
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
     let d = pass.shape.hiddenSize
     let (stream, out) = (places.stream(pass), places.output(pass))
@@ -86,16 +94,15 @@ struct AddedProductStep: Step {
       y: out,
       accumulate: true
     )
+    pass.addUpdates(places.product, x: places.input(pass), y: out)
     return nil
   }
 
   func backward(_ pass: Pass) {
-    pass.multiplyBack(
-      weight,
-      rows: pass.rowCount(inTail: inTail),
-      dy: pass.gradient(inTail: inTail),
-      dx: places.input(pass)
-    )
+    let (dy, dx) = (pass.gradient(inTail: inTail), places.input(pass))
+    pass.goBack(places.product, dy: dy, dx: dx) {
+      pass.multiplyBack(weight, rows: pass.rowCount(inTail: inTail), dy: dy, dx: dx)
+    }
   }
 }
 
@@ -106,26 +113,27 @@ struct OutputProductStep: Step {
   var inTail: Bool { places.inTail }
   var kind: WorkKind { .projections }
 
+  func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(places.product) }
+
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
-    let product = places.product(pass)
+    let (x, product) = (places.input(pass), places.product(pass))
     pass.multiply(
       projection.weight,
       runs: pass.runs(inTail: inTail),
-      x: places.input(pass),
+      x: x,
       making: pending,
       y: product,
       accumulate: false
     )
+    pass.addUpdates(places.product, x: x, y: product)
     return projection.bias.map { addition(of: $0, to: product) }
   }
 
   func backward(_ pass: Pass) {
-    pass.multiplyBack(
-      projection.weight,
-      rows: pass.rowCount(inTail: inTail),
-      dy: places.productGradient(pass),
-      dx: places.input(pass)
-    )
+    let (dy, dx) = (places.productGradient(pass), places.input(pass))
+    pass.goBack(places.product, dy: dy, dx: dx) {
+      pass.multiplyBack(projection.weight, rows: pass.rowCount(inTail: inTail), dy: dy, dx: dx)
+    }
   }
 }
 

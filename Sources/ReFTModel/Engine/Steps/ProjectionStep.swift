@@ -15,28 +15,34 @@ struct ProjectionStep: Step {
   let inTail: Bool
   var kind: WorkKind { .projections }
 
+  private var place: ProductPlace {
+    let product = target == .mlpInput ? BlockProduct.mlpInput : .queryKeyValue
+    return ProductPlace(block: block, product: product, inTail: inTail)
+  }
+
+  func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(place) }
+
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
-    let y = output(pass)
+    let (x, y) = (pass.normed(inTail: inTail), output(pass))
     pass.multiply(
       projection.weight,
       runs: pass.runs(inTail: inTail),
-      x: pass.normed(inTail: inTail),
+      x: x,
       making: pending,
       y: y,
       accumulate: false
     )
+    pass.addUpdates(place, x: x, y: y)
     return projection.bias.map { bias in addition(of: bias, to: y) }
   }
 
   func backward(_ pass: Pass) {
     // Gradients of gate and up take their place; those of the heads have a place of their own.
     let dy = target == .mlpInput ? output(pass) : pass.headGradients()
-    pass.multiplyBack(
-      projection.weight,
-      rows: pass.rowCount(inTail: inTail),
-      dy: dy,
-      dx: pass.normed(inTail: inTail)
-    )
+    let dx = pass.normed(inTail: inTail)
+    pass.goBack(place, dy: dy, dx: dx) {
+      pass.multiplyBack(projection.weight, rows: pass.rowCount(inTail: inTail), dy: dy, dx: dx)
+    }
   }
 
   private func output(_ pass: Pass) -> UnsafeMutablePointer<Float> {

@@ -20,10 +20,18 @@ protocol Step: Sendable {
   /// - Throws: what an editor throws.
   func forward(_ pass: Pass, after pending: RowWork?) throws -> RowWork?
 
+  /// Whether the way back has something to do here besides going further.
+  func isGoal(_ pass: Pass) -> Bool
+
   /// Turns d loss / d (what it made) into d loss / d (what it read).
   ///
   /// - Throws: what an editor throws.
   func backward(_ pass: Pass) throws
+}
+
+extension Step {
+  /// It leads further alone.
+  func isGoal(_ pass: Pass) -> Bool { false }
 }
 
 /// One piece of work on a row after another.

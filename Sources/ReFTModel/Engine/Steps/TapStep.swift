@@ -15,6 +15,8 @@ struct TapStep: Step {
 
   private var site: Site { Site(block: block, component: component) }
 
+  func isGoal(_ pass: Pass) -> Bool { true }
+
   func forward(_ pass: Pass, after pending: RowWork?) throws -> RowWork? {
     pass.settle(pending, inTail: inTail, kind)
     guard let editor = pass.editor else { return nil }
@@ -37,7 +39,7 @@ struct TapStep: Step {
     try pass.withRowMap(inTail: inTail) { map in
       try pass.exchange.differentiate(gradients(pass, map), at: site, by: editor)
     }
-    pass.tapsLeft -= 1
+    pass.goalsLeft -= 1
     pass.clock?.lap(.edits)
   }
 
