@@ -35,7 +35,8 @@ package struct ModuleNames: Sendable {
     }
     modules[.attentionOutput] = names.parts["attn_output"]
     modules[isGated ? .gateUp : .up] = names.parts["ffn_up"]
-    if !isGated { modules[.gate] = names.parts["ffn_gate"] }
+    // Families that call it otherwise have no gate.
+    if names.parts["ffn_up"] == "mlp.up_proj" { modules[.gate] = names.parts["ffn_gate"] }
     modules[.down] = names.parts["ffn_down"]
     (self.modules, root, blocks) = (modules, names.root, names.blocks)
     isByHead = family == GPTNeoX.self

@@ -112,7 +112,7 @@ struct LoRABitTests {
     #expect(try EditSession(batch.edits).sharedPrefixLimit == Int.max)
     // Along the gradient itself, the slope is its square.
     let squares = gradients.values.reduce(0.0) { $0 + Double($1) * Double($1) }
-    let step = 0.01 / squares.squareRoot()
+    let step = 0.002 / squares.squareRoot()
     func moved(_ factor: Double) throws -> Double {
       for (index, value) in gradients.values.enumerated() {
         adapter.parameters.values.base[index] += Float(factor) * value

@@ -34,8 +34,13 @@ struct LoRAFixture: Decodable, Sendable, CustomTestStringConvertible {
 
   /// The LoRA as an adapter for a model; with `gradients`, those in place of the parameters.
   func adapter(_ model: LoadedModel, gradients: Bool = false) throws -> Adapter {
+    try adapter(BaseModel(model), gradients: gradients)
+  }
+
+  /// The same for a model without a tokenizer.
+  func adapter(_ base: BaseModel, gradients: Bool = false) throws -> Adapter {
     try AdapterImport(format: .peft, source: folder + (gradients ? "-gradients" : ""))
-      .adapter(base: BaseModel(model), catalog: BuiltPlugins.catalog())
+      .adapter(base: base, catalog: BuiltPlugins.catalog())
   }
 
   private struct Rows: Decodable {

@@ -93,8 +93,8 @@ struct LoRATrainingTests {
 
   /// Configurations that are refused.
   static let faults: [(lora: String, says: String)] = [
-    ("{rank: 0}", "'lora.rank' is 0"),
-    ("{dropout: 1}", "'lora.dropout' is 1"),
+    ("{rank: 0}", "'lora.rank' is '0'"),
+    ("{dropout: 1}", "'lora.dropout' is '1'"),
     ("{targets: [q]}", "'lora.targets.0'"),
     ("{targets: [q_proj, qkv_proj]}", "of which it is a part"),
     ("{layers: [3]}", "the model has 3 blocks"),
