@@ -248,6 +248,14 @@ extension ReFTError {
     )
   }
 
+  static func weighsAlike(_ device: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "what is learnt from preferences is computed on the processor alone, and the model runs on "
+        + "'\(device)'; leave --device out, or train without 'train.objective'"
+    )
+  }
+
   static func startBehindSource(_ site: Site, start: Int) -> ReFTError {
     ReFTError(
       .usage,

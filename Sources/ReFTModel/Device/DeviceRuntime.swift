@@ -53,6 +53,22 @@ public protocol DeviceRuntime: AnyObject {
     from start: BlockInput?
   ) throws -> [Float]
 
+  /// The same, and the backward pass of Σ slope × nll, whose slopes are known once all losses are.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - start: where to start instead of at the embeddings.
+  ///   - slopes: the derivative of the whole by each label's loss, given all of them.
+  /// - Returns: one number per label.
+  /// - Throws: as `loss`; `usage` on a device that weighs all labels alike.
+  func lossAndGradient(
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    from start: BlockInput?,
+    slopes: (_ losses: [Float]) -> [Float]
+  ) throws -> [Float]
+
   /// The unedited residual stream entering `block`, to be kept across epochs.
   func blockInput(_ block: Int, of batch: PackedBatch) throws -> BlockInput
 
@@ -92,6 +108,18 @@ public protocol DeviceRuntime: AnyObject {
 
   /// Gives back memory of caches that nobody uses now.
   func releaseUnusedMemory()
+}
+
+extension DeviceRuntime {
+  /// Refused: a device has this where it can.
+  public func lossAndGradient(
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    from start: BlockInput?,
+    slopes: (_ losses: [Float]) -> [Float]
+  ) throws -> [Float] {
+    throw ReFTError.weighsAlike(capabilities.device)
+  }
 }
 
 /// How many edits of a pass ran where the model does, by kernels of their plugins, and how many in this

@@ -76,6 +76,25 @@ extension ModelRuntime {
     try run(batch, editor: editor, scale: scale, from: start)
   }
 
+  /// The same, where what each label's loss counts is known once all losses are.
+  ///
+  /// - Parameters:
+  ///   - batch: the sequences.
+  ///   - editor: edits hidden states, and takes their gradients.
+  ///   - start: where to start instead of at the embeddings.
+  ///   - slopes: the derivative of the whole by each label's loss, given all of them.
+  /// - Returns: as `loss`.
+  /// - Throws: as `loss`.
+  /// - Precondition: there are as many slopes as labels.
+  public func lossAndGradient(
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    from start: BlockInput? = nil,
+    slopes: (_ losses: [Float]) -> [Float]
+  ) throws -> [Float] {
+    try run(batch, editor: editor, scale: 1, slopes: slopes, from: start)
+  }
+
   /// The unedited residual stream entering `block`, to be kept across epochs.
   ///
   /// - Throws: `badData` for tokens or lengths that the model does not allow, `usage` for a block
@@ -109,6 +128,7 @@ extension ModelRuntime {
     _ batch: PackedBatch,
     editor: (any HiddenStateEditor)?,
     scale: Float?,
+    slopes: (_ losses: [Float]) -> [Float]? = { _ in nil },
     from start: BlockInput?
   ) throws -> [Float] {
     guard let lossHead else {
@@ -128,6 +148,10 @@ extension ModelRuntime {
         scale: scale ?? 1,
         gradient: gradient
       )
+      guard let gradient, let slopes = slopes(losses) else { return }
+      precondition(slopes.count == losses.count)
+      let d = model.configuration.hiddenSize
+      for (row, slope) in slopes.enumerated() { reft_scale_f32(d, slope, gradient + row * d) }
     }
     return losses
   }

@@ -2,9 +2,9 @@
 // Runs examples through model and adapter: as many passes as the token budget asks for, with results
 // in the order of the examples.
 
-import ReFTHost
-import ReFTModel
-import ReFTTensor
+package import ReFTHost
+package import ReFTModel
+package import ReFTTensor
 
 /// Thrown between two passes when somebody asked to end; what the passes did is to be dropped.
 struct EndedEarly: Error {}
@@ -12,7 +12,7 @@ struct EndedEarly: Error {}
 /// Runs batches of examples through a frozen model and, where there is one, an adapter.
 ///
 /// What their losses are is said by the adapter: those of its head, or of tokens to predict.
-final class BatchRunner {
+package final class BatchRunner {
   private let model: FrozenModel
   private let adapter: Adapter?
   private let budget: Int
@@ -24,13 +24,15 @@ final class BatchRunner {
   ///   - model: the frozen model.
   ///   - adapter: its edits; nil for none.
   ///   - budget: the most tokens of a pass.
+  ///   - preference: what is asked of pairs of answers; nil where rows are no pairs.
   ///   - cache: keeps what the blocks below the lowest edit compute; nil for none.
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
-  init(
+  package init(
     model: FrozenModel,
     adapter: Adapter?,
     budget: Int,
+    preference: PreferenceOptions? = nil,
     cache: ActivationCache? = nil,
     device: any ComputeDevice = ProcessorDevice.shared,
     precision: DecodePrecision = .int16
@@ -40,7 +42,8 @@ final class BatchRunner {
     self.budget = budget
     self.cache = cache
     pass = LazyRuntime(device, model, precision: precision)
-    objective = model.objective(with: adapter)
+    objective =
+      preference.map { PreferenceObjective($0) } ?? model.objective(with: adapter)
   }
 
   /// Where the edits of the last pass ran; nil where there is one place alone.
@@ -53,7 +56,7 @@ final class BatchRunner {
   ///   - keys: names them in the cache.
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: what model and plugins throw.
-  func losses(_ examples: [Example], keys: [Int]) throws -> [ExampleLoss] {
+  package func losses(_ examples: [Example], keys: [Int]) throws -> [ExampleLoss] {
     try run(examples, keys: keys, request: nil)
   }
 
@@ -68,7 +71,7 @@ final class BatchRunner {
   ///   - stop: asked before each pass.
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: `EndedEarly` when `stop` is set, or what model and plugins throw.
-  func lossesAndGradients(
+  package func lossesAndGradients(
     _ examples: [Example],
     keys: [Int],
     gradients: FloatBuffer,
@@ -87,26 +90,30 @@ final class BatchRunner {
     stop: StopFlag? = nil
   ) throws -> [ExampleLoss] {
     var result = [ExampleLoss](repeating: ExampleLoss(sum: 0, labels: 0), count: examples.count)
-    for indices in MicroBatches.split(lengths: examples.map(\.ids.count), budget: budget) {
+    for indices in passes(examples) {
       var batch = MicroBatch(examples: indices.map { examples[$0] })
       var edits: [SequenceEdit] = []
       for index in indices {
-        let (example, key) = (examples[index], Int32(truncatingIfNeeded: keys[index]))
-        edits.append(
-          SequenceEdit(
-            adapter: adapter,
-            start: batch.packed.tokens.count,
-            count: example.ids.count,
-            promptLength: example.promptLength,
-            promptTokens: example.ids.prefix(example.promptLength),
-            example: key
+        let example = examples[index]
+        batch.keys.append(Int32(truncatingIfNeeded: keys[index]))
+        for part in example.parts {
+          edits.append(
+            SequenceEdit(
+              adapter: adapter,
+              start: batch.packed.tokens.count,
+              count: part.ids.count,
+              promptLength: example.promptLength,
+              promptTokens: part.ids.prefix(example.promptLength),
+              example: Int32(truncatingIfNeeded: keys[index])
+            )
           )
-        )
-        batch.packed.append(example)
-        batch.keys.append(key)
+          batch.packed.append(part)
+        }
       }
       batch.start = try cache?.input(
-        keys: indices.map { keys[$0] },
+        keys: indices.flatMap { index in
+          examples[index].parts.indices.map { keys[index] * examples[index].parts.count + $0 }
+        },
         batch: batch.packed,
         pass: pass.get()
       )
@@ -114,6 +121,22 @@ final class BatchRunner {
       for (index, loss) in zip(indices, try losses(batch, edits, request)) { result[index] = loss }
     }
     return result
+  }
+
+  /// Tokens of a prompt that are worth computing once for both answers of a pair.
+  private static let longPrompt = 256
+
+  /// Which examples run together; a pair with a long prompt runs alone, so that its answers share it.
+  private func passes(_ examples: [Example]) -> [[Int]] {
+    func isAlone(_ index: Int) -> Bool {
+      examples[index].rejected != nil && examples[index].promptLength >= Self.longPrompt
+    }
+    let others = examples.indices.filter { !isAlone($0) }
+    let lengths = others.map { examples[$0].tokenCount }
+    let shared = MicroBatches.split(lengths: lengths, budget: budget).map { pass in
+      pass.map { others[$0] }
+    }
+    return (examples.indices.filter(isAlone).map { [$0] } + shared).sorted { $0[0] < $1[0] }
   }
 
   private func losses(
@@ -136,6 +159,17 @@ final class BatchRunner {
       // A plugin that gets numbers that are none cannot make any of them.
       throw model.explainNotFinite() ?? error
     }
+  }
+}
+
+extension Example {
+  /// Its sequences: itself, or each answer of a pair.
+  fileprivate var parts: [Example] {
+    guard let rejected else { return [self] }
+    return [
+      Example(ids: ids, labels: labels, promptLength: promptLength),
+      Example(ids: rejected.ids, labels: rejected.labels, promptLength: promptLength),
+    ]
   }
 }
 

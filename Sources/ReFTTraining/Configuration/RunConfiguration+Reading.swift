@@ -102,21 +102,33 @@ extension RunConfiguration {
           + "'last'"
       )
     }
+    try configuration.checkPreference(at: train?.origin ?? origin)
     try configuration.checkMetric(at: train?.origin ?? origin)
     configuration.path = path
     return configuration
   }
 
+  /// Makes sure that what is learnt from preferences is tokens.
+  private func checkPreference(at origin: ConfigurationNode.Origin) throws(ReFTError) {
+    guard let kind = train.preference?.kind, head != nil else { return }
+    throw .configuration(
+      origin,
+      "'train.objective' is '\(kind.rawValue)', which compares texts, and there is a 'head'; leave one out"
+    )
+  }
+
   /// Makes sure that the measure is one of the task's.
   private func checkMetric(at origin: ConfigurationNode.Origin) throws(ReFTError) {
     guard let metric = train.metric, metric != .loss else { return }
-    let known = head.map { Metric.metrics(of: $0.task) } ?? []
+    let ofTokens = train.preference == nil ? [] : Metric.ofPreferences
+    let known = head.map { Metric.metrics(of: $0.task) } ?? ofTokens
     guard !known.contains(metric) else { return }
     let valid = ([.loss] + known).map(\.rawValue).joined(separator: ", ")
     throw .configuration(
       origin,
       "'train.metric' is '\(metric.rawValue)', which "
-        + (head.map { "a head for \($0.task.rawValue) does not have" } ?? "needs a 'head'")
+        + (head.map { "a head for \($0.task.rawValue) does not have" }
+          ?? (known.isEmpty ? "needs a 'head'" : "preferences do not have"))
         + "; expected \(valid)"
     )
   }
@@ -196,6 +208,7 @@ extension TrainOptions {
   fileprivate init(_ reader: consuming ConfigurationReader, folder: URL) throws(ReFTError) {
     var reader = reader
     self.init()
+    preference = try Self.preference(&reader)
     epochs = try reader.integer("epochs", in: 1...1_000_000) ?? epochs
     maxSteps = try reader.integer("max_steps", in: 1...1_000_000_000)
     batchSize = try reader.integer("batch_size", in: 1...65_536) ?? batchSize
@@ -225,6 +238,34 @@ extension TrainOptions {
     cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes
     try reader.finish()
   }
+
+  private static func preference(
+    _ reader: inout ConfigurationReader
+  ) throws(ReFTError) -> PreferenceOptions? {
+    let objective: Objective = try reader.choice("objective") ?? .likelihood
+    guard let kind = PreferenceOptions.Kind(rawValue: objective.rawValue) else {
+      for key in ["beta", "margin", "length_normalized"] {
+        guard let node = reader.node(key) else { continue }
+        throw .configuration(
+          node.origin,
+          "'train.\(key)' is of an objective for preferences; set 'train.objective' to dpo or margin"
+        )
+      }
+      return nil
+    }
+    var options = PreferenceOptions(kind)
+    let expected = "a number above 0"
+    if kind == .dpo {
+      options.beta = try reader.number("beta", expected: expected) { $0 > 0 } ?? options.beta
+    } else {
+      options.margin = try reader.number("margin", expected: expected) { $0 > 0 } ?? options.margin
+    }
+    options.isLengthNormalized = try reader.flag("length_normalized") ?? false
+    return options
+  }
+
+  /// The words for what is made small.
+  private enum Objective: String, CaseIterable { case likelihood, dpo, margin }
 
   private static func warmUp(_ node: ConfigurationNode) throws(ReFTError) -> WarmUp {
     let expected = "a number of steps (10) or a fraction of all steps from 0 and below 1 (0.1)"

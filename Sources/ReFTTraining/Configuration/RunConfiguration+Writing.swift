@@ -99,7 +99,8 @@ extension InterventionOptions {
 
 extension TrainOptions {
   fileprivate var settings: [(String, SettingTree)] {
-    var result: [(String, SettingTree)] = [("epochs", .plain("\(epochs)"))]
+    var result: [(String, SettingTree)] = preference.map(Self.settings) ?? []
+    result.append(("epochs", .plain("\(epochs)")))
     if let maxSteps { result.append(("max_steps", .plain("\(maxSteps)"))) }
     let rise =
       switch warmUp {
@@ -121,6 +122,18 @@ extension TrainOptions {
     if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
     if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
     return result + [("cache_megabytes", .plain("\(cacheMegabytes)"))]
+  }
+}
+
+extension TrainOptions {
+  fileprivate static func settings(_ options: PreferenceOptions) -> [(String, SettingTree)] {
+    let number: (String, SettingTree) =
+      options.kind == .dpo
+      ? ("beta", .plain("\(options.beta)")) : ("margin", .plain("\(options.margin)"))
+    return [
+      ("objective", .plain(options.kind.rawValue)), number,
+      ("length_normalized", .plain("\(options.isLengthNormalized)")),
+    ]
   }
 }
 

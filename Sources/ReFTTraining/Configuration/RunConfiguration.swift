@@ -191,6 +191,9 @@ public struct TrainOptions: Sendable, Equatable {
     }
   }
 
+  /// `objective`: `likelihood` (nil here, default), or `dpo` or `margin` for rows with two answers; with
+  /// `beta`, `margin` and `length_normalized`.
+  public var preference: PreferenceOptions?
   /// `epochs`: how often the rows are seen; 3 by default.
   public var epochs = 3
   /// `max_steps`: end after so many optimiser steps, and plan the schedule for them; not set.

@@ -16,6 +16,8 @@ enum DataRow: Equatable {
   case text(String)
   /// Tokens as they are; a label of −100 is none.
   case tokens(ids: [Int32], labels: [Int32])
+  /// A prompt with two answers, of which the first was preferred.
+  case preference(prompt: Prompt, chosen: String, rejected: String)
   /// A text, or two, with a head's label; without one where none is looked for.
   case labelled(text: String, pair: String?, label: LabelValue?)
   /// The same of tokens as they are.
@@ -29,6 +31,8 @@ enum DataRow: Equatable {
     case prompting
     /// To teach a head, or to score it: it has a label.
     case labelling
+    /// To teach which of two answers is preferred.
+    case comparing
     /// To be embedded: a label that stands there too is not looked at.
     case embedding
 
@@ -44,6 +48,8 @@ enum DataRow: Equatable {
       case .prompting:
         "{\"prompt\"}, {\"instruction\",\"input\"}, {\"messages\"}, {\"chat\"}, {\"question\"} or "
           + "{\"ids\"}"
+      case .comparing:
+        "{\"prompt\",\"chosen\",\"rejected\"} or {\"instruction\",\"input\",\"chosen\",\"rejected\"}"
       case .labelling:
         "{\"text\",\"label\"}, {\"text\",\"text_pair\",\"label\"} or {\"ids\",\"label\"}"
       case .embedding: "{\"text\"}, {\"text\",\"text_pair\"} or {\"ids\"}"
@@ -82,6 +88,17 @@ enum DataRow: Equatable {
     var fields = RowFields(members: members, path: path, place: place)
     if purpose.takesLabels {
       guard let row = try fields.labelled(withLabel: purpose == .labelling) else {
+        throw .wrongRow(
+          place,
+          "expected \(purpose.formats), found \(Self.listed(members.map(\.key)))"
+        )
+      }
+      self = row
+      try fields.finish(&unread)
+      return
+    }
+    if purpose == .comparing {
+      guard let row = try fields.preference() else {
         throw .wrongRow(
           place,
           "expected \(purpose.formats), found \(Self.listed(members.map(\.key)))"

@@ -32,13 +32,16 @@ public struct DataSet: Sendable {
     public var head: HeadSpec?
     /// Whether the rows are texts to be looked at, without anything to learn; false by default.
     public var isUnlabelled = false
+    /// Whether the rows are pairs of answers, of which one was preferred; false by default.
+    public var hasPreferences = false
 
     /// The defaults.
     public init() {}
 
     /// What the rows are read for.
     var purpose: DataRow.Purpose {
-      isUnlabelled ? .embedding : head == nil ? .learning : .labelling
+      if hasPreferences { return .comparing }
+      return isUnlabelled ? .embedding : head == nil ? .learning : .labelling
     }
 
     /// The most tokens of a row.
@@ -136,7 +139,7 @@ public struct DataSet: Sendable {
   private mutating func add(_ example: Example, line: Int) throws(ReFTError) {
     var example = example
     let needsWork = !options.isUnlabelled
-    if example.isCut || example.ids.count > options.longest {
+    if example.isCut || example.longestCount > options.longest {
       switch options.overlong {
       case .cut:
         account.cut += 1
@@ -155,7 +158,7 @@ public struct DataSet: Sendable {
       account.skipped += 1
       return
     }
-    account.tokens += example.ids.count
+    account.tokens += example.tokenCount
     account.labels += example.labelCount
     examples.append(example)
     lines.append(line)
@@ -207,7 +210,7 @@ public struct DataSet: Sendable {
     copy.examples = indices.map { examples[$0] }
     copy.lines = indices.map { lines[$0] }
     copy.rowNumbers = indices.map { rowNumbers[$0] }
-    copy.account.tokens = copy.examples.reduce(0) { $0 + $1.ids.count }
+    copy.account.tokens = copy.examples.reduce(0) { $0 + $1.tokenCount }
     copy.account.labels = copy.examples.reduce(0) { $0 + $1.labelCount }
     return copy
   }

@@ -22,6 +22,24 @@ public struct Example: Sendable, Equatable {
   public var target: Target?
   /// How many tokens from the first count as prompt: position rules speak of these.
   public var promptLength: Int
+  /// The answer that was not preferred, after the same prompt; nil where there is none.
+  public var rejected: Answer?
+
+  /// Tokens and labels of another answer to a prompt, the prompt's own included.
+  public struct Answer: Sendable, Equatable {
+    /// The tokens.
+    public var ids: [Int32]
+    /// One per token, as those of the row.
+    public var labels: [Int32]
+
+    /// Describes an answer.
+    ///
+    /// - Precondition: as many labels as ids.
+    public init(ids: [Int32], labels: [Int32]) {
+      precondition(ids.count == labels.count)
+      (self.ids, self.labels) = (ids, labels)
+    }
+  }
 
   /// Describes a row.
   ///
@@ -45,11 +63,28 @@ public struct Example: Sendable, Equatable {
     self.init(ids: text.ids, labels: text.labels, promptLength: text.promptLength)
   }
 
-  /// How much there is to learn: one target, or so many tokens, of which the first is never predicted.
-  public var labelCount: Int { target == nil ? labels.dropFirst().count { $0 >= 0 } : 1 }
+  /// How much there is to learn: one target or pair, or so many tokens, of which the first is never
+  /// predicted.
+  public var labelCount: Int {
+    func count(_ labels: [Int32]) -> Int { labels.dropFirst().count { $0 >= 0 } }
+    if let rejected { return min(1, count(labels), count(rejected.labels)) }
+    return target == nil ? count(labels) : 1
+  }
+
+  /// How many tokens the model reads of it.
+  public var tokenCount: Int { ids.count + (rejected?.ids.count ?? 0) }
+
+  /// How many tokens its longest sequence has.
+  var longestCount: Int { max(ids.count, rejected?.ids.count ?? 0) }
 
   /// The first tokens, when there are more than a number of them.
   mutating func cut(to count: Int) {
+    if let other = rejected {
+      rejected = Answer(
+        ids: Array(other.ids.prefix(count)),
+        labels: Array(other.labels.prefix(count))
+      )
+    }
     guard ids.count > count else { return }
     ids.removeSubrange(count...)
     if !types.isEmpty { types.removeSubrange(count...) }

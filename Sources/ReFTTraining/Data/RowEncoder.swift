@@ -21,6 +21,8 @@ struct RowEncoder {
     case .labelledTokens(let ids, let label):
       try check(ids, "ids", place: place)
       return Example(ids: ids, target: try target(label, place: place))
+    case .preference(let prompt, let chosen, let rejected):
+      return try preference(prompt, chosen, rejected, place: place)
     case .labelled(let text, let pair, let label):
       return try framed(text, pair, target: try target(label, place: place), place: place)
     default: break
@@ -39,6 +41,23 @@ struct RowEncoder {
       throw error.at(place)
     }
     return Example(encoded)
+  }
+
+  /// A prompt with each of two answers.
+  private func preference(
+    _ prompt: Prompt,
+    _ chosen: String,
+    _ rejected: String,
+    place: String
+  ) throws(ReFTError) -> Example {
+    do throws(ReFTError) {
+      var example = Example(try words.encode(prompt, answer: chosen))
+      let other = try words.encode(prompt, answer: rejected)
+      example.rejected = Example.Answer(ids: other.ids, labels: other.labels)
+      return example
+    } catch {
+      throw error.at(place)
+    }
   }
 
   /// What a head must answer; nil where no labels are read.
@@ -101,6 +120,7 @@ extension DataRow {
     case .messages(let messages):
       .chat(messages.last?.role == "assistant" ? messages.dropLast() : messages)
     case .text(let text): .text(text)
+    case .preference(let prompt, _, _): prompt
     case .tokens(let ids, _), .labelledTokens(let ids, _): .ids(ids)
     case .labelled(let text, _, _): .text(text)
     }
@@ -113,6 +133,7 @@ extension DataRow {
     case .instruction(_, _, let output): output
     case .messages(let messages):
       messages.last?.role == "assistant" ? messages.last?.content ?? "" : ""
+    case .preference(_, let chosen, _): chosen
     case .text, .tokens, .labelled, .labelledTokens: ""
     }
   }

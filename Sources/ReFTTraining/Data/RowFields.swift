@@ -94,6 +94,27 @@ struct RowFields {
     return result
   }
 
+  // MARK: Preferences
+
+  /// A prompt or an instruction with two answers; nil for a row that has neither, or lacks one of these.
+  mutating func preference() throws(ReFTError) -> DataRow? {
+    let has = { [members] (key: String) in members.contains { $0.key == key } }
+    guard has("chosen"), has("rejected"), has("prompt") || has("instruction") else { return nil }
+    let prompt: Prompt
+    if has("prompt") {
+      prompt = .text(try text("prompt"))
+    } else {
+      prompt = .instruction(try text("instruction"), input: try optionalText("input"))
+    }
+    // Some files keep the answer that one of the two was made of.
+    skip(["completion", "output", "answer"])
+    return .preference(
+      prompt: prompt,
+      chosen: try text("chosen"),
+      rejected: try text("rejected")
+    )
+  }
+
   // MARK: Labels
 
   /// A text or tokens with the label of a head; nil for a row that has neither.

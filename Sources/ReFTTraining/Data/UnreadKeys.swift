@@ -32,6 +32,8 @@ public struct UnreadKeys: Sendable, Equatable {
   }
 
   private static let asMessages = "write the row as {\"messages\"}, or take the template 'chat'"
+  private static let asPreference =
+    "set 'train.objective' to dpo or margin to learn from preferences, or remove it"
   private static let noTools = "this program knows no tools; remove it"
   private static let noMedia = "this program reads text alone; remove it"
 
@@ -44,8 +46,7 @@ public struct UnreadKeys: Sendable, Equatable {
     "function_call": noTools, "tool_choice": noTools,
     "image": noMedia, "images": noMedia, "audio": noMedia, "audios": noMedia, "video": noMedia,
     "videos": noMedia,
-    "chosen": "this program does not learn from preferences; remove it",
-    "rejected": "this program does not learn from preferences; remove it",
+    "chosen": asPreference, "rejected": asPreference,
     "weight": "all rows weigh the same; remove it",
   ]
 

@@ -16,6 +16,8 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var gradNorm: Double
   /// The learning rate of the step.
   public var learningRate: Double
+  /// What else is measured of the batch: of pairs of answers, accuracy and margin.
+  public var metrics: MetricValues?
   /// Tokens of the batch.
   public var tokens: Int
   /// Tokens of the batch that were learnt.
@@ -32,7 +34,7 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var validationMetrics: MetricValues?
 
   enum CodingKeys: String, CodingKey {
-    case step, epoch, loss, tokens, seconds
+    case step, epoch, loss, metrics, tokens, seconds
     case gradNorm = "grad_norm"
     case learningRate = "learning_rate"
     case labelTokens = "label_tokens"
@@ -50,6 +52,7 @@ public struct StepRecord: Codable, Sendable, Equatable {
       "\"label_tokens\":\(labelTokens)", "\"seconds\":\(seconds)",
       "\"tokens_per_second\":\(tokensPerSecond)", "\"peak_rss_bytes\":\(peakRssBytes)",
     ]
+    if let metrics { fields.append("\"metrics\":\(metrics.json)") }
     if let validationLoss { fields.append("\"validation_loss\":\(validationLoss)") }
     if let validationMetrics {
       fields.append("\"validation_metrics\":\(validationMetrics.json)")

@@ -83,6 +83,7 @@ extension Trainer {
             updates: adapter.lora?.spec.keptFloatsPerRow(model.configuration) ?? 0,
             precision: precision
           ),
+        preference: options.preference,
         cache: cache,
         device: device,
         precision: precision

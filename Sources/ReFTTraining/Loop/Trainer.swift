@@ -130,7 +130,7 @@ public final class Trainer {
     let keys = run.batch(step: index)
     let batch = keys.map { run.data.training.examples[$0] }
     let labels = batch.reduce(0) { $0 + $1.labelCount }
-    let tokens = batch.reduce(0) { $0 + $1.ids.count }
+    let tokens = batch.reduce(0) { $0 + $1.tokenCount }
     let rate = run.rate.rate(step: index)
 
     run.gradients.values.update(repeating: 0)
@@ -172,6 +172,10 @@ public final class Trainer {
       tokensPerSecond: Double(tokens) / seconds,
       peakRssBytes: ProcessMemory.peak()
     )
+
+    if configuration.train.preference != nil {
+      record.metrics = MetricValues(PreferenceTally(losses).metrics)
+    }
 
     let isLast = run.state.step == run.plan.totalSteps
     let isBest =
@@ -224,7 +228,10 @@ public final class Trainer {
     }
     record.validationLoss = loss
     let head = run.adapter.head?.spec ?? model.ownHead
-    let metrics = head.map { MetricTally($0, data, losses).metrics } ?? []
+    let metrics =
+      configuration.train.preference == nil
+      ? head.map { MetricTally($0, data, losses).metrics } ?? []
+      : PreferenceTally(losses).metrics
     if !metrics.isEmpty { record.validationMetrics = MetricValues(metrics) }
     let now = CheckpointState.Best(
       step: run.state.step,

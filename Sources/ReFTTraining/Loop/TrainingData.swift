@@ -24,6 +24,7 @@ struct TrainingData {
     reading.appendsEndOfSequence = options.appendsEndOfSequence
     reading.limit = options.limit
     reading.format = options.format
+    reading.hasPreferences = configuration.train.preference != nil
     head = try Self.head(configuration, model: model)
     reading.head = head ?? model.ownHead
     let all = try DataSet(

@@ -18,6 +18,8 @@ public enum Metric: String, Sendable, CaseIterable, Codable {
   case pearson
   /// Spearman's correlation: Pearson's of the ranks, equal numbers sharing the mean of theirs.
   case spearman
+  /// The mean by which the chosen answer's reward exceeds the rejected one's.
+  case rewardMargin = "reward_margin"
 
   /// The measures of a task, the usual one first.
   public static func metrics(of task: HeadSpec.Task) -> [Metric] {
@@ -27,6 +29,10 @@ public enum Metric: String, Sendable, CaseIterable, Codable {
     case .regression: [.pearson, .spearman]
     }
   }
+
+  /// The measures of pairs of answers; the accuracy is the part of them whose chosen answer has the
+  /// larger reward.
+  public static let ofPreferences: [Metric] = [.accuracy, .rewardMargin]
 
   /// Whether a value is better than another; a value that is not there is worse than any.
   func isBetter(_ value: Double?, than other: Double?) -> Bool {

@@ -60,7 +60,7 @@ public struct MetricTally: Sendable {
   public func value(of metric: Metric) -> Double? {
     guard texts > 0, Metric.metrics(of: task).contains(metric) else { return nil }
     return switch metric {
-    case .loss: nil
+    case .loss, .rewardMargin: nil
     case .accuracy: Double(right) / Double(texts)
     case .f1: f1
     case .matthews: matthews

@@ -29,13 +29,13 @@ struct GradientRequest {
 }
 
 /// The loss of one example.
-struct ExampleLoss: Equatable {
+package struct ExampleLoss: Equatable {
   /// The sum over its labels.
-  var sum: Double
+  package var sum: Double
   /// The number of its labels.
-  var labels: Int
-  /// What a head answered; nothing where the model predicts tokens.
-  var outputs: [Float] = []
+  package var labels: Int
+  /// What a head answered, or the rewards of a pair; nothing where the model predicts tokens.
+  package var outputs: [Float] = []
 }
 
 /// What is asked of the end of a pass.
