@@ -153,7 +153,9 @@ extension CUDARuntime {
       differentiates: differentiates,
       from: start
     )
-    guard editor?.productUpdates == nil else { throw ReFTError.updatesOnDevice(capabilities.device) }
+    guard editor?.productUpdates == nil else {
+      throw ReFTError.updatesOnDevice(capabilities.device)
+    }
     guard !tokens.isEmpty else { return }
     (pass.caches, pass.isFew) = (nil, false)
     try pass.begin(request.layout, sites: request.sites, firstKept: request.firstKept)

@@ -18,7 +18,9 @@ extension CUDARuntime {
     guard let head = weights.head else {
       throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
     }
-    guard editor?.productUpdates == nil else { throw ReFTError.updatesOnDevice(capabilities.device) }
+    guard editor?.productUpdates == nil else {
+      throw ReFTError.updatesOnDevice(capabilities.device)
+    }
     try model.checkSites(editor?.sites ?? [])
     _ = try model.check(steps: sequences)
     let caches = try sequences.map { sequence in

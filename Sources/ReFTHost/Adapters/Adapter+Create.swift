@@ -25,7 +25,11 @@ extension Adapter {
     catalog: PluginCatalog,
     seed: UInt64
   ) throws(ReFTError) -> Adapter {
-    let built = try AdapterBuilder(base: base, catalog: catalog).build(specs, lora: lora, head: head)
+    let built = try AdapterBuilder(base: base, catalog: catalog).build(
+      specs,
+      lora: lora,
+      head: head
+    )
     for unit in built.units {
       try ParameterStart.fill(built.store, of: unit, seed: seed)
     }

@@ -80,7 +80,10 @@ public struct AdapterImport: Sendable {
     }
     found.facts["format"] = .string(format.rawValue)
     found.facts["source"] = .string(PathParts.name(of: source))
-    let built = try AdapterBuilder(base: base, catalog: catalog).build(found.specs, lora: found.lora)
+    let built = try AdapterBuilder(base: base, catalog: catalog).build(
+      found.specs,
+      lora: found.lora
+    )
     let more = try fill(built.store, found.tensors, base: base)
     return Adapter(
       specs: built.specs,

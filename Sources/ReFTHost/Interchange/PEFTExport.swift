@@ -28,7 +28,11 @@ struct PEFTExport {
         }
       }
     }
-    let document = try configuration(spec, modules: modules.sorted(), isConv1D: architecture == "gpt2")
+    let document = try configuration(
+      spec,
+      modules: modules.sorted(),
+      isConv1D: architecture == "gpt2"
+    )
     try NewFolder.write(path, option: "--output") { folder throws(ReFTError) in
       try AtomicFile.write(document, to: folder + "/adapter_config.json")
       try Safetensors.write(

@@ -14,7 +14,9 @@ struct PEFTImport {
   static let prefix = "base_model.model."
 
   /// The end of a matrix's name, and what it is here.
-  static let matrices = [(ending: ".lora_A.weight", name: "A"), (ending: ".lora_B.weight", name: "B")]
+  static let matrices = [
+    (ending: ".lora_A.weight", name: "A"), (ending: ".lora_B.weight", name: "B"),
+  ]
 
   init(_ request: AdapterImport, base: BaseModel) { (self.request, self.base) = (request, base) }
 

@@ -44,7 +44,9 @@ struct LoRAPlan {
   func updates(gradients: FloatBuffer?, random: LoRA.Random?) -> LowRankUpdates? {
     LowRankUpdates(
       groups.flatMap { group -> [LowRankUpdate] in
-        let tokens = UpdatedTokens(group.runs.sorted { $0.tokens.lowerBound < $1.tokens.lowerBound })
+        let tokens = UpdatedTokens(
+          group.runs.sorted { $0.tokens.lowerBound < $1.tokens.lowerBound }
+        )
         return group.adapter.lora?.updates(
           of: tokens,
           strength: 1,

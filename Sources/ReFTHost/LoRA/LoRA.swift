@@ -14,8 +14,9 @@ public struct LoRA: Sendable {
     var projection: BlockProjection
     /// Numbers in a row that the projection reads, and makes.
     var widths: (inputs: Int, outputs: Int)
-    /// For each number of a row that the projection makes, the row of B; nil: the same. B lies in the
-    /// order of Hugging Face whatever the model's file has, so that an adapter fits both.
+    /// For each number of a row that the projection makes, the row of B; nil: the same.
+    ///
+    /// B lies in the order of Hugging Face whatever the model's file has, so that an adapter fits both.
     var rowOrder: [Int32]?
     /// The indices of A and B in the store.
     var a: Int

@@ -49,7 +49,9 @@ extension LoRASpec {
     var targets: [BlockProjection] = []
     for item in try reader.required("targets").items() {
       guard let target = BlockProjection(rawValue: try item.string()) else {
-        throw item.fault("one of " + BlockProjection.allCases.map(\.rawValue).joined(separator: ", "))
+        throw item.fault(
+          "one of " + BlockProjection.allCases.map(\.rawValue).joined(separator: ", ")
+        )
       }
       targets.append(target)
     }
@@ -85,7 +87,9 @@ extension LoRASpec {
   /// - Throws: `.badConfiguration` naming the key.
   func check(_ model: ModelConfiguration) throws(ReFTError) {
     guard !targets.isEmpty else { throw .loraNothing("targets", "name a matrix, such as q_proj") }
-    guard !layers.isEmpty else { throw .loraNothing("layers", "write all, or blocks such as [2, 10]") }
+    guard !layers.isEmpty else {
+      throw .loraNothing("layers", "write all, or blocks such as [2, 10]")
+    }
     if let target = targets.first(where: { !model.projections.contains($0) }) {
       throw .loraTarget(target, known: model.projections, model.architecture)
     }

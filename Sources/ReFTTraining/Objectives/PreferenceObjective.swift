@@ -101,7 +101,9 @@ final class PreferenceObjective: Objective {
 
   /// Asks the frozen model, where one of the pairs is new.
   private func findReferences(_ batch: MicroBatch, _ runtime: any DeviceRuntime) throws {
-    guard options.kind == .dpo, batch.keys.contains(where: { references[$0] == nil }) else { return }
+    guard options.kind == .dpo, batch.keys.contains(where: { references[$0] == nil }) else {
+      return
+    }
     let losses = try runtime.loss(batch.packed, editor: nil, from: batch.start)
     for (key, own) in zip(batch.keys, logProbabilities(batch, losses)) { references[key] = own }
   }

@@ -12,10 +12,13 @@ import _ReFTTestSupport
 @Suite("Training a LoRA")
 struct LoRATrainingTests {
   private static let beside = [
-    "lora.rank=2", "lora.dropout=0.2", "lora.layers=[2]", "lora.targets=[q_proj, up_proj, down_proj]",
+    "lora.rank=2", "lora.dropout=0.2", "lora.layers=[2]",
+    "lora.targets=[q_proj, up_proj, down_proj]",
   ]
 
-  @Test("beside an intervention goes on bit for bit after an interruption, with a cache and without")
+  @Test(
+    "beside an intervention goes on bit for bit after an interruption, with a cache and without"
+  )
   func resume() throws {
     try withTinyRun { run in
       try run.train("whole", Self.beside)
@@ -87,7 +90,9 @@ struct LoRATrainingTests {
       let (score, gradients) = try Scorer(model: run.model, adapter: adapter)
         .scoreWithGradients(data)
       #expect(gradients.tensors.count == 12)
-      #expect(try abs(score.loss - Scorer(model: run.model, adapter: adapter).score(data).loss) < 1e-6)
+      #expect(
+        try abs(score.loss - Scorer(model: run.model, adapter: adapter).score(data).loss) < 1e-6
+      )
     }
   }
 

@@ -60,7 +60,10 @@ private struct PreferenceFile: Decodable {
 
 @Suite("Preferences")
 struct PreferenceTests {
-  @Test("have the losses, rewards and gradients of PyTorch", arguments: try PreferenceFile.read().cases)
+  @Test(
+    "have the losses, rewards and gradients of PyTorch",
+    arguments: try PreferenceFile.read().cases
+  )
   func match(_ example: PreferenceCase) throws {
     let examples = try PreferenceFile.read().pairs.map(\.example)
     let model = try LoadedModel(path: Fixture.path("tiny/llama"))
