@@ -50,13 +50,15 @@ package struct KernelSource: Hashable, Sendable {
     own: "matvec_quantised",
     PackageResources.matvec_quantised_cu
   )
+  /// Dropout of low-rank updates.
+  package static let lora = KernelSource(own: "lora", PackageResources.lora_cu)
   /// From a file's blocks to activations.
   package static let expand = KernelSource(own: "expand", PackageResources.expand_cu)
 
   /// All of ours.
   package static let all: [KernelSource] = [
     rows, norm, rotary, gate, attention, attentionBackward, loss, cache, decode, matvec,
-    matvecQuantised, expand,
+    matvecQuantised, lora, expand,
   ]
 
   /// Our headers by name.

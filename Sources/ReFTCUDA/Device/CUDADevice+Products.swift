@@ -29,7 +29,7 @@ extension CUDADevice {
         libraries.products.cublasGemmEx(
           products,
           product.transposesWeight ? CuBLASConstant.transposed : CuBLASConstant.plain,
-          CuBLASConstant.plain,
+          product.transposesInput ? CuBLASConstant.transposed : CuBLASConstant.plain,
           m,
           n,
           k,

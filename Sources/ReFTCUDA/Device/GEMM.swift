@@ -26,6 +26,7 @@ package enum NumberFormat: Sendable, Hashable {
 ///
 /// Forward, `y[rows, n] (+)= x[rows, k] · Wᵀ`; backward (`transposesWeight` false),
 /// `y[rows, k] (+)= x[rows, n] · W`, where x is the gradient of the outputs and y that of the inputs.
+/// With `transposesInput`, `y[rows, k] (+)= xᵀ · W` for x of [n, rows]: the sum of outer products of rows.
 /// The sums are float32.
 package struct GEMM: Sendable {
   /// Rows of x and y.
@@ -48,6 +49,8 @@ package struct GEMM: Sendable {
   package var yStride: Int
   /// Forward (true) or backward.
   package var transposesWeight: Bool
+  /// Whether x is [n, rows]; only where the weight is not transposed.
+  package var transposesInput: Bool
   /// The format of x and the weight.
   package var input: NumberFormat
   /// The format of y: float32, or that of the input.
@@ -69,6 +72,7 @@ package struct GEMM: Sendable {
     y: DevicePointer,
     yStride: Int? = nil,
     transposesWeight: Bool = true,
+    transposesInput: Bool = false,
     input: NumberFormat,
     output: NumberFormat,
     accumulates: Bool = false,
@@ -76,10 +80,11 @@ package struct GEMM: Sendable {
   ) {
     (self.rows, self.n, self.k) = (rows, n, k)
     (self.x, self.weight, self.y) = (x, weight, y)
-    self.xStride = xStride ?? (transposesWeight ? k : n)
+    self.xStride = xStride ?? (transposesInput ? rows : transposesWeight ? k : n)
     self.weightStride = weightStride ?? k
     self.yStride = yStride ?? (transposesWeight ? n : k)
     self.transposesWeight = transposesWeight
+    self.transposesInput = transposesInput
     (self.input, self.output) = (input, output)
     (self.accumulates, self.exact) = (accumulates, exact)
   }

@@ -56,6 +56,20 @@ extern "C" __global__ void gather_act(int n, int width, const int *rows, const a
   gather(n, width, rows, x, stride, offset, out);
 }
 
+// x[i] *= factors[i].
+extern "C" __global__ void scale_rows(int n, int width, const float *factors, act *x) {
+  auto body = [&](auto width_of_run) {
+    constexpr int W = decltype(width_of_run)::value;
+    each_run<W>(n, width, [&](int i, int column) {
+      float values[W];
+      load<W>(x + (size_t)i * width + column, values);
+      for (int j = 0; j < W; j++) values[j] *= factors[i];
+      store<W>(x + (size_t)i * width + column, values);
+    });
+  };
+  in_runs(width % 8 == 0 && wide(x), body);
+}
+
 // x[rows[i]] = in[i], or old[i] + strength · (in[i] − old[i]). No row may be
 // there twice.
 template <class T>

@@ -28,6 +28,7 @@ extension DevicePass {
       isFew: isFew
     )
     try operations.addBias(rows: self.rows, projection.bias, to: rows, isFloat: false)
+    try updates?.add(.queryKeyValue, block, self, x: normed, y: rows, isFloat: false)
     for component in [Component.queryOutput, .keyOutput, .valueOutput] {
       try tap(component, block, heads(component, rows), source: activations(normed, d))
     }
@@ -167,6 +168,7 @@ extension DevicePass {
     for component in [Component.valueOutput, .keyOutput, .queryOutput] {
       try tapBackward(component, block, heads(component, gradients))
     }
+    try updates?.differentiate(.queryKeyValue, block, self, dy: gradients)
     if taps?.isDone == true { return }
     let normed = try act(.normed, d)
     try operations.multiplyBack(
@@ -175,6 +177,7 @@ extension DevicePass {
       gradients,
       to: normed
     )
+    try updates?.addInputGradient(.queryKeyValue, block, to: normed)
     try tapBackward(.attentionInput, block, activations(normed, d))
     try readBackward(weights.attentionNorm, try stream(block), normed)
     try tapBackward(.blockInput, block, try streamGradient())

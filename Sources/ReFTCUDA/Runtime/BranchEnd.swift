@@ -28,6 +28,7 @@ struct BranchEnd {
     }
   }
 
+  var product: BlockProduct { branch == .attention ? .attentionOutput : .down }
   var component: Component { branch == .attention ? .attentionOutput : .mlpOutput }
   var keepsProduct: Bool { post != nil || sum != nil }
 }
@@ -70,6 +71,7 @@ extension DevicePass {
       isFew: isFew
     )
     try operations.addBias(rows: rows, end.projection.bias, to: product, isFloat: true)
+    try updates?.add(end.product, end.block, self, x: x, y: product, isFloat: true)
     let width = end.branch == .attention ? shape.queryWidth : shape.feedForwardSize
     try tap(end.component, end.block, float(product), source: activations(x, width))
     if let norm = end.post {
@@ -94,7 +96,7 @@ extension DevicePass {
     let matrix = end.projection.matrix
     if isFew {
       if stream != out { try device.copy(stream, to: out, rows * d * 4) }
-      return try operations.multiply(
+      try operations.multiply(
         matrix,
         rows: rows,
         x,
@@ -103,9 +105,12 @@ extension DevicePass {
         accumulates: true,
         isFew: true
       )
+      try updates?.add(end.product, end.block, self, x: x, y: out, isFloat: true)
+      return
     }
     let product = try act(.product, d)
     try operations.multiply(matrix, rows: rows, x, to: product, isFloat: false)
+    try updates?.add(end.product, end.block, self, x: x, y: product, isFloat: false)
     let norm = nextNorm(end)
     let normed = norm == nil ? nil : try act(.normed, d)
     try operations.addNorm(rows: rows, width: d, norm, product, stream: stream, to: out, normed)
@@ -128,15 +133,7 @@ extension DevicePass {
     let d = shape.hiddenSize
     let width = end.branch == .attention ? shape.queryWidth : shape.feedForwardSize
     let target = try act(end.branch == .attention ? .mixedEdited : .hidden, width)
-    if isFused(end) {
-      try operations.multiplyBack(
-        end.projection.matrix,
-        rows: rows,
-        try roundedGradient(),
-        to: target
-      )
-      return target
-    }
+    if isFused(end) { return try goBack(end, try roundedGradient(), to: target) }
     let gradient = try gradient()
     let slopes = try floats(.product, d)
     var received = gradient
@@ -161,7 +158,18 @@ extension DevicePass {
     try tapBackward(end.component, end.block, float(slopes))
     let rounded = try act(.normed, d)
     try operations.cast(rows: rows, width: d, slopes, to: rounded)
-    try operations.multiplyBack(end.projection.matrix, rows: rows, rounded, to: target)
+    return try goBack(end, rounded, to: target)
+  }
+
+  /// Back through the output product and its updates, from activations.
+  private func goBack(
+    _ end: BranchEnd,
+    _ slopes: DevicePointer,
+    to target: DevicePointer
+  ) throws(ReFTError) -> DevicePointer {
+    try updates?.differentiate(end.product, end.block, self, dy: slopes)
+    try operations.multiplyBack(end.projection.matrix, rows: rows, slopes, to: target)
+    try updates?.addInputGradient(end.product, end.block, to: target)
     return target
   }
 }

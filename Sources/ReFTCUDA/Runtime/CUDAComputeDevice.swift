@@ -90,10 +90,11 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int {
-    guard updates == 0 else { throw .updatesOnDevice(name) }
     let estimate = DeviceMemoryEstimate(model, isExact: precision == .float32)
     let room = try card.freeMemory() - estimate.weightBytes
-    let kept = max(1, model.configuration.layers - block) * estimate.keptBytesPerToken
+    let blocks = max(1, model.configuration.layers - block)
+    let kept =
+      blocks * estimate.keptBytesPerToken + updates * (precision == .float32 ? 4 : 2)
     let whole = kept + estimate.passBytesPerToken
     let bytes = min(Self.mostKeptBytes, room / 10 * 8)
     guard bytes / whole >= 1 else {

@@ -25,11 +25,22 @@ extension CUDARuntime {
     try losses(batch, editor: editor, scale: scale, from: start)
   }
 
+  /// The same, where what each label's loss counts is known once all losses are.
+  package func lossAndGradient(
+    _ batch: PackedBatch,
+    editor: any HiddenStateEditor,
+    from start: BlockInput?,
+    slopes: (_ losses: [Float]) -> [Float]
+  ) throws -> [Float] {
+    try losses(batch, editor: editor, scale: 1, from: start, slopes: slopes)
+  }
+
   private func losses(
     _ batch: PackedBatch,
     editor: (any HiddenStateEditor)?,
     scale: Float?,
-    from start: BlockInput?
+    from start: BlockInput?,
+    slopes: (_ losses: [Float]) -> [Float]? = { _ in nil }
   ) throws -> [Float] {
     guard let head = weights.head else {
       throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
@@ -48,6 +59,13 @@ extension CUDARuntime {
         scale: scale ?? 1,
         differentiates: request.goesBack,
         into: &losses
+      )
+      guard request.goesBack, let slopes = slopes(losses) else { return }
+      try operations.scaleRows(
+        rows: slopes.count,
+        width: model.configuration.hiddenSize,
+        try pass.lists.put(slopes),
+        normed
       )
     }
     return losses
@@ -153,16 +171,11 @@ extension CUDARuntime {
       differentiates: differentiates,
       from: start
     )
-    guard editor?.productUpdates == nil else {
-      throw ReFTError.updatesOnDevice(capabilities.device)
-    }
     guard !tokens.isEmpty else { return }
     (pass.caches, pass.isFew) = (nil, false)
     try pass.begin(request.layout, sites: request.sites, firstKept: request.firstKept)
-    try forms.begin(editor, pass)
-    note(editor)
-    pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
-    defer { pass.taps = nil }
+    try begin(editor)
+    defer { (pass.taps, pass.updates) = (nil, nil) }
     try begin(start)
     try forward((start?.block ?? 0)..<model.configuration.layers)
 
@@ -174,6 +187,7 @@ extension CUDARuntime {
     try finishBackward(normed, pick, tokens.count, try pass.stream(layers))
     try backward(from: layers - 1, to: request.firstKept)
     try forms.end()
+    try updates.end()
   }
 
   /// From the gradient of the final states to that of the last block's output.

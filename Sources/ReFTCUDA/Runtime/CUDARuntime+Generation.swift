@@ -18,9 +18,7 @@ extension CUDARuntime {
     guard let head = weights.head else {
       throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
     }
-    guard editor?.productUpdates == nil else {
-      throw ReFTError.updatesOnDevice(capabilities.device)
-    }
+    try model.check(editor?.productUpdates)
     try model.checkSites(editor?.sites ?? [])
     _ = try model.check(steps: sequences)
     let caches = try sequences.map { sequence in
@@ -59,10 +57,8 @@ extension CUDARuntime {
       needsTiles: !pass.isFew
     )
     pass.caches = try DeviceCaches(caches, pass)
-    try forms.begin(editor, pass)
-    note(editor)
-    pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
-    defer { (pass.taps, pass.caches) = (nil, nil) }
+    try begin(editor)
+    defer { (pass.taps, pass.updates, pass.caches) = (nil, nil, nil) }
     try pass.embed()
     try forward(0..<model.configuration.layers)
     let pick = try pass.lists.put(layout.lastRows)

@@ -19,6 +19,7 @@ package final class CUDARuntime: DeviceRuntime {
   let pass: DevicePass
   let exchange: PinnedExchange
   let forms: DeviceForms
+  let updates: DeviceUpdates
   var hostLogits: PinnedMemory?
   var graphs: [Int: DecodeGraph] = [:]
 
@@ -46,6 +47,7 @@ package final class CUDARuntime: DeviceRuntime {
     pass = DevicePass(operations, weights, model.configuration)
     exchange = PinnedExchange(device)
     forms = DeviceForms(device)
+    updates = DeviceUpdates(operations)
   }
 
   /// How many edits of the last pass had a device form, and how many had not.
@@ -56,6 +58,19 @@ package final class CUDARuntime: DeviceRuntime {
     guard let editor else { return }
     let all = editor.sites.reduce(0) { $0 + editor.edits(at: $1).count }
     editPlaces = EditPlaces(onDevice: forms.count, onHost: all - forms.count)
+  }
+
+  /// Brings edits and updates of a pass to the card.
+  ///
+  /// - Throws: what a plugin or the card reports.
+  func begin(_ editor: (any HiddenStateEditor)?) throws {
+    try forms.begin(editor, pass)
+    note(editor)
+    try updates.begin(editor?.productUpdates, pass)
+    pass.updates = updates.productCount > 0 ? updates : nil
+    pass.taps = editor.map { editor in
+      DeviceTaps(editor, pass, exchange, forms: forms, products: updates.productCount)
+    }
   }
 
   /// What this runtime can do.

@@ -39,6 +39,8 @@ final class DevicePass {
   /// The caches that keys and values go to; nil where they lie in the pass's rows.
   var caches: DeviceCaches?
   var taps: DeviceTaps?
+  /// The low-rank updates of products; nil for none.
+  var updates: DeviceUpdates?
 
   // Lists of the pass on the card.
   private(set) var ids = DevicePointer(address: 0)
@@ -108,6 +110,7 @@ final class DevicePass {
   ) throws(ReFTError) -> [UInt64] {
     (self.layout, sites, firstKept) = (layout, [], shape.layers)
     (isFew, types, taps, isNormed) = (true, nil, nil, false)
+    updates = nil
     isInPlace = weights.isSequential
     (ids, positions) = (inputs.place(0), inputs.place(1))
     self.caches = DeviceCaches(

@@ -11,7 +11,7 @@ final class DeviceTaps {
   private let editor: any HiddenStateEditor
   private let pass: DevicePass
   private let exchange: PinnedExchange
-  /// How many sites the way back has still to visit.
+  /// How many sites and updated products the way back has still to visit.
   private var left: Int
   private let forms: DeviceForms?
   /// The list of rows that was put last, since neighbouring sites edit the same tokens.
@@ -30,15 +30,19 @@ final class DeviceTaps {
     _ editor: any HiddenStateEditor,
     _ pass: DevicePass,
     _ exchange: PinnedExchange,
-    forms: DeviceForms?
+    forms: DeviceForms?,
+    products: Int
   ) {
     (self.editor, self.pass, self.exchange) = (editor, pass, exchange)
     self.forms = forms
-    left = editor.sites.count
+    left = editor.sites.count + products
   }
 
-  /// Whether the way back has visited every site.
+  /// Whether the way back has visited every site and every updated product.
   var isDone: Bool { left == 0 }
+
+  /// Notes that the way back has visited an updated product.
+  func visitProduct() { left -= 1 }
 
   /// Lets the edits of a site at its rows.
   ///

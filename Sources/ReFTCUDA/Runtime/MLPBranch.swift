@@ -40,6 +40,7 @@ extension DevicePass {
       isFew: isFew
     )
     try operations.addBias(rows: rows, weights.mlpInput.bias, to: input, isFloat: false)
+    try updates?.add(.mlpInput, block, self, x: normed, y: input, isFloat: false)
 
     let hidden = try act(.hidden, f)
     let kind = plan.activation.kind
@@ -92,8 +93,11 @@ extension DevicePass {
         slopes
       )
     }
+    try updates?.differentiate(.mlpInput, block, self, dy: input)
+    if taps?.isDone == true { return }
     let normed = try act(.normed, d)
     try operations.multiplyBack(weights.mlpInput.matrix, rows: rows, input, to: normed)
+    try updates?.addInputGradient(.mlpInput, block, to: normed)
     try tapBackward(.mlpInput, block, activations(normed, d))
     try readBackward(weights.mlpNorm, try mlpSource(block), normed)
   }

@@ -213,6 +213,16 @@ final class Operations {
     try stride("widen_rows", .rows, over: rows * width, rows, width, x, width, 0, y)
   }
 
+  /// Multiplies each row of activations by a factor of its own.
+  func scaleRows(
+    rows: Int,
+    width: Int,
+    _ factors: DevicePointer,
+    _ x: DevicePointer
+  ) throws(ReFTError) {
+    try stride("scale_rows", .rows, over: rows * width, rows, width, factors, x)
+  }
+
   func copyColumns(
     rows: Int,
     width: Int,

@@ -74,6 +74,8 @@ enum KeptSlot: Int, CaseIterable {
   case activation
   /// The MLP's output before its own norm, or its sum with the stream, [T, d], float32.
   case mlpProduct
+  /// What each product read, [T, its width]; only of those that have updates.
+  case queryKeyValueSource, attentionOutputSource, mlpInputSource, downSource
 }
 
 /// Memory by what it holds.

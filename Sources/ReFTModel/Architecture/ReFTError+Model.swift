@@ -239,23 +239,6 @@ extension ReFTError {
     )
   }
 
-  /// What devices say that have no form of such updates.
-  package static func updatesOnDevice(_ device: String) -> ReFTError {
-    ReFTError(
-      .usage,
-      "the adapter has a LoRA, which runs on the processor alone, and the model runs on '\(device)'; "
-        + "leave --device out, or use an adapter without lora"
-    )
-  }
-
-  static func weighsAlike(_ device: String) -> ReFTError {
-    ReFTError(
-      .usage,
-      "what is learnt from preferences is computed on the processor alone, and the model runs on "
-        + "'\(device)'; leave --device out, or train without 'train.objective'"
-    )
-  }
-
   static func startBehindSource(_ site: Site, start: Int) -> ReFTError {
     ReFTError(
       .usage,

@@ -61,7 +61,7 @@ public protocol DeviceRuntime: AnyObject {
   ///   - start: where to start instead of at the embeddings.
   ///   - slopes: the derivative of the whole by each label's loss, given all of them.
   /// - Returns: one number per label.
-  /// - Throws: as `loss`; `usage` on a device that weighs all labels alike.
+  /// - Throws: as `loss`.
   func lossAndGradient(
     _ batch: PackedBatch,
     editor: any HiddenStateEditor,
@@ -108,18 +108,6 @@ public protocol DeviceRuntime: AnyObject {
 
   /// Gives back memory of caches that nobody uses now.
   func releaseUnusedMemory()
-}
-
-extension DeviceRuntime {
-  /// Refused: a device has this where it can.
-  public func lossAndGradient(
-    _ batch: PackedBatch,
-    editor: any HiddenStateEditor,
-    from start: BlockInput?,
-    slopes: (_ losses: [Float]) -> [Float]
-  ) throws -> [Float] {
-    throw ReFTError.weighsAlike(capabilities.device)
-  }
 }
 
 /// How many edits of a pass ran where the model does, by kernels of their plugins, and how many in this

@@ -74,7 +74,8 @@ package final class LowRankUpdate {
   /// For each number of a row of y the row of B that makes it; nil: the same.
   let rowOrder: [Int32]?
   let gradients: Gradients?
-  let dropout: Dropout?
+  /// What training leaves out; nil for nothing.
+  package let dropout: Dropout?
 
   /// A and B in panels for the way forward, made when they are first multiplied.
   lazy var forwardPanels = makeForwardPanels()
@@ -141,7 +142,7 @@ package final class LowRankUpdates {
   }
 
   /// The updates of a product.
-  func of(_ product: BlockProduct, block: Int) -> [LowRankUpdate] {
+  package func of(_ product: BlockProduct, block: Int) -> [LowRankUpdate] {
     let place = block * BlockProduct.allCases.count + product.rawValue
     return place < lists.count ? lists[place] : []
   }
@@ -153,6 +154,9 @@ package final class LowRankUpdates {
     }
   }
 
+  /// How many products have some.
+  package var productCount: Int { lists.count { !$0.isEmpty } }
+
   /// All of them.
-  var all: some Sequence<LowRankUpdate> { lists.lazy.joined() }
+  package var all: some Sequence<LowRankUpdate> { lists.lazy.joined() }
 }
