@@ -69,7 +69,8 @@ extension WrongInput {
     config(
       "unknown key",
       "$T/run.yaml:13:3: unknown key 'batchsize' in 'train'; did you mean "
-        + "'batch_size'? Valid keys: epochs, max_steps, batch_size, "
+        + "'batch_size'? Valid keys: objective, beta, margin, "
+        + "length_normalized, epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
         + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",
@@ -195,7 +196,8 @@ extension WrongInput {
     train(
       "config: override of an unknown key",
       "--set train.epoch=2: unknown key 'epoch' in 'train'; did you mean "
-        + "'epochs'? Valid keys: epochs, max_steps, batch_size, "
+        + "'epochs'? Valid keys: objective, beta, margin, "
+        + "length_normalized, epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
         + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",

@@ -176,7 +176,8 @@ struct RunConfigurationTests {
       "unknown key",
       minimal + "\ntrain:\n  learning_rat: 1",
       "/srv/runs/a.yaml:7:3: unknown key 'learning_rat' in 'train'; did you mean "
-        + "'learning_rate'? Valid keys: epochs, max_steps, batch_size, micro_batch_tokens, "
+        + "'learning_rate'? Valid keys: objective, beta, margin, length_normalized, "
+        + "epochs, max_steps, batch_size, micro_batch_tokens, "
         + "learning_rate, schedule, warmup, weight_decay, clip_norm, betas, epsilon, seed, "
         + "save_every, eval_every, keep_checkpoints, metric, result, init_adapter, cache_megabytes"
     ),
@@ -184,7 +185,7 @@ struct RunConfigurationTests {
       "unknown key at the top",
       minimal + "\nbanana: 1",
       "/srv/runs/a.yaml:6:1: unknown key 'banana' at the top level. Valid keys: model, "
-        + "data, interventions, head, train, output, plugin_path"
+        + "data, interventions, lora, head, train, output, plugin_path"
     ),
     Mistake(
       "wrong type",
@@ -380,7 +381,8 @@ struct RunConfigurationTests {
       minimal,
       ["train.epoch=2"],
       "--set train.epoch=2: unknown key 'epoch' in 'train'; did you mean 'epochs'? Valid "
-        + "keys: epochs, max_steps, batch_size, micro_batch_tokens, learning_rate, schedule, "
+        + "keys: objective, beta, margin, length_normalized, "
+        + "epochs, max_steps, batch_size, micro_batch_tokens, learning_rate, schedule, "
         + "warmup, weight_decay, clip_norm, betas, epsilon, seed, save_every, eval_every, "
         + "keep_checkpoints, metric, result, init_adapter, cache_megabytes"
     ),
