@@ -93,6 +93,14 @@ let package = Package(
       ],
       swiftSettings: swift
     ),
+    // Directions of the residual stream: found, tried, reported.
+    .target(
+      name: "ReFTSteering",
+      dependencies: [
+        "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
+      ],
+      swiftSettings: swift
+    ),
     // The files of `reft plugin new`, embedded; among them links to the ABI's header and the kit.
     .target(
       name: "ReFTTemplates",
@@ -119,7 +127,7 @@ let package = Package(
       name: "reft",
       dependencies: [
         "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
-        "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
+        "ReFTSteering", "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -251,6 +259,14 @@ let package = Package(
         "ReFTTraining", "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
         "_ReFTFuzz",
         "_ReFTTestSupport",
+      ],
+      swiftSettings: swift
+    ),
+    .testTarget(
+      name: "ReFTSteeringTests",
+      dependencies: [
+        "ReFTSteering", "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
+        "ReFTTraining", "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),

@@ -33,7 +33,7 @@ struct Reft: ParsableCommand {
     subcommands: [
       ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
       GenerateCommand.self, ChatCommand.self, TrainCommand.self, PluginCommand.self,
-      AdapterCommand.self,
+      AdapterCommand.self, SteerCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]
   )

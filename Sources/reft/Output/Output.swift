@@ -179,5 +179,10 @@ enum Readable {
     String(format: "%.\(decimals)f", value)
   }
 
+  /// A number with its sign, as it is or with a fixed number of decimals.
+  static func signed(_ value: Double, _ decimals: Int? = nil) -> String {
+    (value < 0 ? "-" : "+") + (decimals.map { fixed(value.magnitude, $0) } ?? "\(value.magnitude)")
+  }
+
   private static func pad(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
 }
