@@ -226,7 +226,8 @@ let package = Package(
     .testTarget(
       name: "ReFTCUDATests",
       dependencies: [
-        "ReFTCUDA", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator", "_ReFTTestSupport",
+        "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),
