@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files of rows: JSON lines, or one JSON list. One reader for data and for prompts.
 
-import ReFTTensor
+package import ReFTTensor
 
 /// Reads the rows of a file, one after another, in memory for one row.
 ///
 /// A byte order mark, empty lines and carriage returns before line feeds are skipped. A file that
 /// begins with `[` is one list of rows; any other has one row per line.
-struct RowReader {
+package struct RowReader {
   /// A row and where it begins.
-  struct Row {
-    var node: JSONNode
-    var line: Int
+  package struct Row {
+    /// The row.
+    package var node: JSONNode
+    /// The line in which it begins.
+    package var line: Int
   }
 
   /// The most bytes of a row: 16 MiB.
@@ -24,7 +26,7 @@ struct RowReader {
   /// Opens a file.
   ///
   /// - Throws: `inputMissing` without the file; `badData` for one that holds no row.
-  init(path: String) throws(ReFTError) {
+  package init(path: String) throws(ReFTError) {
     window = try RowWindow(path: path)
     try window.skipSpace()
     guard let first = try window.peek() else { throw .emptyData(path: path) }
@@ -38,7 +40,7 @@ struct RowReader {
   ///
   /// - Throws: `badData` with file, line and column for anything that is no row; `inputOutput` when
   ///   the file cannot be read, or changes meanwhile.
-  mutating func next() throws(ReFTError) -> Row? {
+  package mutating func next() throws(ReFTError) -> Row? {
     defer { isFirst = false }
     return isList ? try nextItem() : try nextLine()
   }
@@ -46,7 +48,7 @@ struct RowReader {
   /// Reads the rest of the file without looking at it.
   ///
   /// - Returns: the hash of the whole file, 64 hexadecimal digits.
-  mutating func finish() throws(ReFTError) -> String { try window.finish() }
+  package mutating func finish() throws(ReFTError) -> String { try window.finish() }
 
   private mutating func nextLine() throws(ReFTError) -> Row? {
     while true {
