@@ -3,6 +3,7 @@
 
 import Foundation
 public import ReFTTensor
+import ReFTText
 import ReFTTraining
 
 /// A model, adapters and tasks.
@@ -17,6 +18,8 @@ public struct EvaluationPlan: Sendable {
     public var limit: Int?
     /// How many answered rows are shown before each; nil: as the task says.
     public var shots: Int?
+    /// The wording around prompts, in place of the task's: none, alpaca, chat, adapter or a format string.
+    public var template: String?
 
     /// Names a task.
     public init(task: String, data: String? = nil, limit: Int? = nil, shots: Int? = nil) {
@@ -32,6 +35,12 @@ public struct EvaluationPlan: Sendable {
         var own = file.shots ?? FewShots(count: shots)
         own.count = shots
         file.shots = shots == 0 ? nil : own
+      }
+      switch template {
+      case nil: break
+      case "none": file.template = nil
+      case "adapter": file.template = .adapters
+      case .some(let text): file.template = .chosen(try Template(text))
       }
       return file
     }
@@ -139,12 +148,13 @@ private struct PlanKeys {
     let task = try reader.required("task", purpose: "name a task, or a task file") {
       (reader, key) throws(ReFTError) in try reader.string(key)
     }
-    let item = EvaluationPlan.Item(
+    var item = EvaluationPlan.Item(
       task: taskPath(task),
       data: try reader.string("data").map(path),
       limit: try reader.integer("limit", in: 1...Int.max),
       shots: try reader.integer("shots", in: 0...1000)
     )
+    item.template = try reader.string("template")
     try reader.finish()
     return item
   }

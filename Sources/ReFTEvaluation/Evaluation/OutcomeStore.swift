@@ -136,6 +136,27 @@ public final class OutcomeStore {
     try Self.write(outcomes, to: paths[contender])
   }
 
+  /// Writes the replies of a contender for another program's judge, as Alpaca-Eval reads them.
+  ///
+  /// - Returns: the file.
+  func writeReplies(
+    _ replies: [JudgedReply],
+    task: String,
+    contender: String
+  ) throws(ReFTError) -> String {
+    let path = "\(folder)/\(Self.fileName(task))-\(Self.fileName(contender)).json"
+    let encoder = Self.encoder()
+    encoder.outputFormatting.insert(.prettyPrinted)
+    let data: Data
+    do {
+      data = try encoder.encode(replies)
+    } catch {
+      throw ReFTError(.internalFault, "replies that are no JSON", cause: error)
+    }
+    try AtomicFile.write(data, to: path)
+    return path
+  }
+
   // MARK: Files
 
   private static func encoder() -> JSONEncoder {
@@ -185,6 +206,14 @@ public final class OutcomeStore {
     }
     return outcomes
   }
+}
+
+/// A reply in the file that Alpaca-Eval's judge reads.
+struct JudgedReply: Encodable {
+  var instruction: String
+  var output: String
+  var generator: String
+  var dataset: String
 }
 
 extension ReFTError {

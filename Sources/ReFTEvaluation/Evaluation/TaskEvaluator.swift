@@ -88,6 +88,12 @@ public final class TaskEvaluator {
     warn: (String) -> Void = { _ in },
     progress: (Progress) -> Void = { _ in }
   ) throws -> [TaskResult] {
+    if case .generation(let rule) = task.scorer, rule.outputs != nil, store == nil {
+      throw ReFTError(
+        .usage,
+        "the task '\(task.name)' makes a file for a judge, and there is no folder for it; give --output"
+      )
+    }
     let start = ContinuousClock.now
     let content = try task.data.read(data, limit: options.limit)
     let context = try TaskContext(
@@ -126,8 +132,40 @@ public final class TaskEvaluator {
       )
       results += try shared.results(measures)
       try store?.finish(own, contender: number)
+      if let store { try writeReplies(own, content.rows, contender, context, store, warn) }
     }
     return results
+  }
+
+  /// Writes the file for a judge, where the task asks for one.
+  private func writeReplies(
+    _ outcomes: [RowOutcome],
+    _ rows: [TaskRow],
+    _ contender: Contender,
+    _ context: TaskContext,
+    _ store: OutcomeStore,
+    _ tell: (String) -> Void
+  ) throws(ReFTError) {
+    guard case .generation(let rule) = context.task.scorer, let outputs = rule.outputs else {
+      return
+    }
+    var replies: [JudgedReply] = []
+    for (row, outcome) in zip(rows, outcomes) {
+      replies.append(
+        JudgedReply(
+          instruction: try outputs.instruction.text(row),
+          output: outcome.reply ?? "",
+          generator: contender.name,
+          dataset: try outputs.dataset?.text(row) ?? context.task.name
+        )
+      )
+    }
+    let path = try store.writeReplies(
+      replies,
+      task: context.task.name,
+      contender: contender.name
+    )
+    tell("the replies of \(contender.name) are in '\(path)'")
   }
 
   /// How many rows are asked between two looks at the wish to stop.

@@ -13,6 +13,9 @@ struct ChoiceScoring: TaskScoring {
   let context: TaskContext
   let runner: LikelihoodRunner
 
+  /// The measures.
+  static let metrics = ["acc", "acc_norm", "acc_bytes"]
+
   /// A row's options.
   private struct Question {
     var options: [String]
@@ -188,7 +191,7 @@ struct ChoiceScoring: TaskScoring {
 
   func measures(_ outcomes: [RowOutcome], rows: [TaskRow], contender: Int) -> [Measure] {
     let chance = Statistics.mean(outcomes.compactMap(\.chance)).value
-    return ["acc", "acc_norm", "acc_bytes"].map { metric in
+    return Self.metrics.map { metric in
       let (value, error) = Statistics.mean(outcomes.compactMap { $0.scores[metric] })
       return Measure(metric: metric, value: value, standardError: error, chance: chance)
     }

@@ -90,6 +90,11 @@ struct GenerationScoring: TaskScoring {
     return outcome
   }
 
+  /// The measures of a rule.
+  static func metrics(_ rule: GenerationRule) -> [String] {
+    rule.outputs == nil ? rule.extractions.map(metric) : ["reply_tokens"]
+  }
+
   private static func metric(_ extraction: Extraction) -> String {
     extraction.name.isEmpty ? "exact_match" : "exact_match,\(extraction.name)"
   }
@@ -97,9 +102,7 @@ struct GenerationScoring: TaskScoring {
   func measures(_ outcomes: [RowOutcome], rows: [TaskRow], contender: Int) -> [Measure] {
     let chances = outcomes.compactMap(\.chance)
     let chance = chances.isEmpty ? nil : Statistics.mean(chances).value
-    let names =
-      rule.outputs == nil ? rule.extractions.map(Self.metric) : ["reply_tokens"]
-    return names.map { metric in
+    return Self.metrics(rule).map { metric in
       let (value, error) = Statistics.mean(outcomes.compactMap { $0.scores[metric] })
       return Measure(metric: metric, value: value, standardError: error, chance: chance)
     }

@@ -127,13 +127,7 @@ struct HeadScoring: TaskScoring {
     let reader = LabelReader(head)
     var targets: [Target] = []
     for row in rows {
-      let text = try rule.label.text(row)
-      var label = LabelValue(cell: text)
-      if let number = Int(text), rule.labels.indices.contains(number),
-        head.labels.number(of: rule.labels[number]) != nil
-      {
-        label = .name(rule.labels[number])
-      }
+      let label = LabelValue(cell: try rule.label.text(row))
       targets.append(try reader.target(label, place: row.place))
     }
     return targets

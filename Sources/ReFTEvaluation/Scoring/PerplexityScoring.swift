@@ -14,6 +14,11 @@ struct PerplexityScoring: TaskScoring {
   let context: TaskContext
   let runner: LikelihoodRunner
 
+  /// The measures.
+  static let metrics = [
+    "word_perplexity", "token_perplexity", "byte_perplexity", "bits_per_byte",
+  ]
+
   func ask(_ rows: [PendingRow], emit: (PendingRow, RowOutcome) throws -> Void) throws {
     for pending in rows {
       let text = try rule.text.text(pending.row)

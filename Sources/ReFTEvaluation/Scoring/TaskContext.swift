@@ -137,7 +137,7 @@ final class TaskContext {
   var warnings: [String] {
     guard cutCount > 0 else { return [] }
     return [
-      "\(task.name): \(cutCount) prompts were longer than \(longest) tokens, and lost their beginning"
+      "warning: \(task.name): \(cutCount) prompts were longer than \(longest) tokens, and lost their beginning"
     ]
   }
 }

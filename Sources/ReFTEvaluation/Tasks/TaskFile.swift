@@ -155,8 +155,6 @@ package struct HeadRule: Sendable {
   package var pair: Wording?
   /// The label, or the number.
   package var label: Wording
-  /// The names of labels that stand as numbers in the rows, for heads that know them by name.
-  package var labels: [String] = []
   /// Whether the answer is a number.
   package var isRegression = false
 }

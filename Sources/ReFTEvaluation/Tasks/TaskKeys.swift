@@ -210,9 +210,7 @@ struct TaskKeys {
     let text = try wording(&keys, "text", purpose: "write the text, such as \"{sentence}\"")
     let pair = try keys.wording("pair")
     let label = try wording(&keys, isRegression ? "value" : "label", purpose: "write what is right")
-    var rule = HeadRule(text: text, pair: pair, label: label, isRegression: isRegression)
-    if !isRegression { rule.labels = try keys.strings("labels") ?? [] }
-    return rule
+    return HeadRule(text: text, pair: pair, label: label, isRegression: isRegression)
   }
 
   private func perplexity(

@@ -54,6 +54,8 @@ struct EvalCommand: ParsableCommand {
   var limit: Int?
   @Option(help: "Show so many answered rows before each.")
   var shots: Int?
+  @Option(help: "Wording around prompts: none, alpaca, chat, adapter or a format string.")
+  var template: String?
   @Option(name: .customLong("batch-size"), help: "How many rows are asked at once.")
   var batchSize: Int?
   @Option(
@@ -167,8 +169,9 @@ struct EvalCommand: ParsableCommand {
     plan.limit = limit ?? plan.limit
     plan.batchSize = batchSize ?? plan.batchSize
     plan.output = output ?? plan.output
-    if let shots {
-      for index in plan.tasks.indices { plan.tasks[index].shots = shots }
+    for index in plan.tasks.indices {
+      plan.tasks[index].shots = shots ?? plan.tasks[index].shots
+      plan.tasks[index].template = template ?? plan.tasks[index].template
     }
     return plan
   }
@@ -198,8 +201,10 @@ struct EvalCommand: ParsableCommand {
       "limit": plan.limit.map(String.init) ?? "all",
       "max_length": maxLength.map(String.init) ?? "the model's",
       "tasks": plan.tasks.map { item in
-        [item.task, item.limit.map { "limit \($0)" }, item.shots.map { "shots \($0)" }]
-          .compactMap { $0 }.joined(separator: " ")
+        [
+          item.task, item.limit.map { "limit \($0)" }, item.shots.map { "shots \($0)" },
+          item.template.map { "template \($0)" },
+        ].compactMap { $0 }.joined(separator: " ")
       }.joined(separator: ", "),
     ]
     for entry in plan.adapters {
@@ -227,7 +232,7 @@ struct EvalCommand: ParsableCommand {
         data: item.data,
         store: store,
         stop: stop,
-        warn: { Output.note("warning: \($0)") },
+        warn: { Output.note($0) },
         progress: { progress in
           if clock == nil {
             first = progress.done
