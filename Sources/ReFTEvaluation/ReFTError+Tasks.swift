@@ -98,7 +98,8 @@ extension ReFTError {
     ReFTError(.badData, "\(row.place): the \(what) is empty; give it a text, or remove the row")
   }
 
-  static func likelihoodNotFinite(_ row: TaskRow, _ value: Double, _ contender: String) -> ReFTError {
+  static func likelihoodNotFinite(_ row: TaskRow, _ value: Double, _ contender: String) -> ReFTError
+  {
     ReFTError(
       .badData,
       "\(row.place): the log-likelihood of '\(contender)' is \(value), though all weights of the "

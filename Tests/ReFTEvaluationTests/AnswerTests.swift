@@ -44,7 +44,9 @@ struct AnswerTests {
     #expect(try extraction.answer(in: "true") == "")
   }
 
-  @Test("the last match, its first group that took something, is taken as Python's findall gives it")
+  @Test(
+    "the last match, its first group that took something, is taken as Python's findall gives it"
+  )
   func flexible() throws {
     let pattern = try RegularExpression(#"(-?[$0-9.,]{2,})|(-?[0-9]+)"#)
     let extraction = Extraction(steps: [.match(pattern, place: -1, otherwise: "[invalid]")])

@@ -29,7 +29,8 @@ struct ScoringTests {
   }
 
   /// The log-likelihood of the tokens behind the first `count`, in nats.
-  private func logLikelihood(_ ids: [Int32], from count: Int, _ model: LoadedModel) throws -> Double {
+  private func logLikelihood(_ ids: [Int32], from count: Int, _ model: LoadedModel) throws -> Double
+  {
     var batch = PackedBatch()
     batch.append(ids: ids, labels: [Int32](repeating: -100, count: count) + ids[count...])
     return try -ModelRuntime(model: model.frozen).loss(batch, editor: nil)
@@ -46,9 +47,12 @@ struct ScoringTests {
     }
   }
 
-  @Test("of choices adds up the log-likelihoods of an option's tokens, alone or with others in a pass")
+  @Test(
+    "of choices adds up the log-likelihoods of an option's tokens, alone or with others in a pass"
+  )
   func choice() throws {
-    let yaml = "task: t\nprompt: \"the {q} of\"\nchoice: {options: [the man, in, on a], answer: \"{a}\"}"
+    let yaml =
+      "task: t\nprompt: \"the {q} of\"\nchoice: {options: [the man, in, on a], answer: \"{a}\"}"
     let rows = """
       {"q": "man in the house on the hill and the sea", "a": "in"}
       {"q": "x", "a": 2}
@@ -60,7 +64,8 @@ struct ScoringTests {
       for (outcome, q) in zip(outcomes, ["man in the house on the hill and the sea", "x"]) {
         let prompt = "the \(q) of"
         let count = model.tokenizer.encode(prompt, parseSpecial: true, addBOS: false).count
-        for (option, found) in zip(["the man", "in", "on a"], try #require(outcome.logLikelihoods)) {
+        for (option, found) in zip(["the man", "in", "on a"], try #require(outcome.logLikelihoods))
+        {
           let whole = prompt + " " + option
           let ids = model.tokenizer.encode(whole, parseSpecial: true, addBOS: false)
           let expected = try logLikelihood(ids, from: count, model)

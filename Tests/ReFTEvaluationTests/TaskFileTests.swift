@@ -59,7 +59,9 @@ struct TaskFileTests {
   func python() {
     let text = message(Self.harness + "\nprocess_docs: !function utils.process_docs\n")
     #expect(text.contains("t.yaml:13:15: the tag '!function' asks for Python code"), "\(text)")
-    #expect(message(Self.harness + "\nprocess_docs: x\n").contains("'process_docs' changes the task"))
+    #expect(
+      message(Self.harness + "\nprocess_docs: x\n").contains("'process_docs' changes the task")
+    )
   }
 
   @Test("of a data set of the hub says what to write instead")

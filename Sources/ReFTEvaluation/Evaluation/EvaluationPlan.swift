@@ -38,8 +38,8 @@ public struct EvaluationPlan: Sendable {
       }
       switch template {
       case nil: break
-      case "none": file.template = nil
-      case "adapter": file.template = .adapters
+      case "none"?: file.template = nil
+      case "adapter"?: file.template = .adapters
       case .some(let text): file.template = .chosen(try Template(text))
       }
       return file

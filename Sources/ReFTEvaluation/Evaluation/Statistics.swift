@@ -38,6 +38,7 @@ enum Statistics {
   /// - Parameters:
   ///   - count: how many rows there are.
   ///   - measure: the measure of some rows; nil where they do not define it.
+  /// - Returns: the deviation; nil for a single row.
   static func bootstrap(_ count: Int, _ measure: ([Int]) -> Double?) -> Double? {
     guard count > 1 else { return nil }
     var values: [Double] = []

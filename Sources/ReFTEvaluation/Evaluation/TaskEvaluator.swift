@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks a model, with one adapter or several, the rows of a task, and says what it came to.
 
+import ReFTGeneration
 public import ReFTHost
 public import ReFTModel
-import ReFTGeneration
 import ReFTTensor
 public import ReFTTraining
 

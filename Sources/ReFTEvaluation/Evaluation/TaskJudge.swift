@@ -57,7 +57,9 @@ public final class TaskJudge: TrainingJudge {
       }
       let rows = try file.data.read(item.data, limit: item.limit)
       facts[file.name] = rows.hash + " sha256:" + SHA256Digest.hex(of: file.source.utf8)
-      measures += file.metrics.map { ("\(file.name).\($0)", !TaskFile.isLowerBetter($0)) }
+      for metric in file.metrics {
+        measures.append(("\(file.name).\(metric)", !TaskFile.isLowerBetter(metric)))
+      }
       read.append(Check(item: item, file: file))
     }
     self.checks = read

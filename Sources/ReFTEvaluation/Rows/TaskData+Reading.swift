@@ -20,6 +20,7 @@ extension TaskData {
   /// - Parameters:
   ///   - other: a file in place of the task's own.
   ///   - limit: take only the first rows.
+  /// - Returns: the rows, at least one, with the fields that are cut out.
   /// - Throws: `usage` where no file is named; `inputMissing` without it; `badData` with file and line
   ///   for anything wrong in it.
   func read(_ other: String?, limit: Int?) throws(ReFTError) -> Content {

@@ -44,7 +44,10 @@ struct ChoiceScoring: TaskScoring {
     }
     let scores = try runner.logLikelihoods(groups)
     for index in rows.indices {
-      try emit(rows[index], try outcome(rows[index], questions[index], prompts[index], scores[index]))
+      try emit(
+        rows[index],
+        try outcome(rows[index], questions[index], prompts[index], scores[index])
+      )
     }
   }
 

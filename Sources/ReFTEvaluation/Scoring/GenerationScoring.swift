@@ -47,10 +47,11 @@ struct GenerationScoring: TaskScoring {
     }
     let ids = try context.promptIds(prompt, pending.row, pending.contender)
     guard !ids.isEmpty else { throw .emptyTaskText(pending.row, "prompt") }
-    let tokens = min(rule.maxTokens, max(1, context.longest - 1))
+    // A prompt that fits stays whole, and the reply has what is left; else half is the prompt's end.
+    let room = ids.count < context.longest ? ids.count : context.longest / 2
     let request = GenerationRequest(
-      .ids(context.fitted(ids, room: context.longest - tokens)),
-      maxTokens: tokens,
+      .ids(context.fitted(ids, room: room)),
+      maxTokens: max(1, min(rule.maxTokens, context.longest - room)),
       sampling: rule.sampling,
       stop: rule.stop,
       adapter: context.contenders[pending.contender].adapter

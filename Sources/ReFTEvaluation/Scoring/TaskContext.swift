@@ -91,6 +91,8 @@ final class TaskContext {
   /// - Parameters:
   ///   - row: the row.
   ///   - answer: how another row is answered, where one is shown.
+  /// - Returns: the text.
+  /// - Throws: what the wordings throw.
   func prompt(
     _ row: TaskRow,
     answer: (TaskRow) throws(ReFTError) -> String
@@ -161,6 +163,8 @@ protocol TaskScoring {
   ///   - outcomes: what became of each row, in their order.
   ///   - rows: the rows.
   ///   - contender: whose they are.
+  /// - Returns: one for each measure that the outcomes define.
+  /// - Throws: `badData` with the row's place for a truth that cannot be one.
   func measures(
     _ outcomes: [RowOutcome],
     rows: [TaskRow],

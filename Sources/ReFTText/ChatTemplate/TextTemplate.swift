@@ -36,6 +36,7 @@ public struct TextTemplate: Sendable, Equatable {
   /// Renders the template.
   ///
   /// - Parameter fields: an object, whose members are the template's variables.
+  /// - Returns: the text.
   /// - Throws: `badData` where a variable is not there, or does not fit.
   package func text(_ fields: JSONNode) throws(ReFTError) -> String {
     do throws(TemplateFault) {

@@ -7,7 +7,10 @@ import Yams
 
 extension ReFTError {
   /// Something about the value at a place.
-  package static func configuration(_ origin: ConfigurationNode.Origin, _ message: String) -> ReFTError {
+  package static func configuration(
+    _ origin: ConfigurationNode.Origin,
+    _ message: String
+  ) -> ReFTError {
     ReFTError(.badConfiguration, "\(origin.description): \(message)")
   }
 
@@ -62,7 +65,11 @@ extension ReFTError {
   }
 
   /// A value of another type than the key's.
-  package static func wrongType(_ node: ConfigurationNode, key: String, expected: String) -> ReFTError {
+  package static func wrongType(
+    _ node: ConfigurationNode,
+    key: String,
+    expected: String
+  ) -> ReFTError {
     configuration(node.origin, "'\(key)' must be \(expected), found \(node.found)")
   }
 

@@ -291,7 +291,8 @@ extension Trainer {
 
   private static let free: Set = [
     "model", "output", "data.train", "train.init_adapter", "train.save_every", "train.eval_every",
-    "train.keep_checkpoints", "train.result", "train.patience", "train.cache_megabytes", "train.micro_batch_tokens",
+    "train.keep_checkpoints", "train.result", "train.patience", "train.cache_megabytes",
+    "train.micro_batch_tokens",
   ]
 
   private static func differences(then: [String: String], now: [String: String]) -> [String] {

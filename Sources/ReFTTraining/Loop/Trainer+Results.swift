@@ -128,8 +128,8 @@ extension Trainer {
     if let builds = run.state.earlierBuilds {
       manifest["earlier_plugin_hashes"] = .array(builds.map { .string($0) })
     }
-    if let last = try MetricsFile.read(path: folder.metrics).last(where: { $0.taskMetrics != nil }) {
-      manifest["task_metrics"] = .object((last.taskMetrics ?? [:]).mapValues { .double($0) })
+    if let last = try MetricsFile.read(path: folder.metrics).compactMap(\.taskMetrics).last {
+      manifest["task_metrics"] = .object(last.mapValues { .double($0) })
     }
     if status == "finished" {
       let tensors = folder.adapter + "/adapter_model.safetensors"

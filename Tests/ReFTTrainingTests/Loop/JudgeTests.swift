@@ -87,9 +87,13 @@ struct JudgeTests {
         try run.train("out", ["train.validate=[a]", "train.metric=arc.ac"], judge: GivenJudge([]))
       }
       #expect(wrong?.message.contains("(did you mean 'arc.acc'?)") == true)
-      let alone = #expect(throws: ReFTError.self) { try run.configuration("o", ["train.patience=1"]) }
+      let alone = #expect(throws: ReFTError.self) {
+        try run.configuration("o", ["train.patience=1"])
+      }
       #expect(alone?.message.contains("there is nothing to judge them by") == true)
-      let none = #expect(throws: ReFTError.self) { try run.configuration("o", ["train.metric=a.b"]) }
+      let none = #expect(throws: ReFTError.self) {
+        try run.configuration("o", ["train.metric=a.b"])
+      }
       #expect(none?.message.contains("there is no 'train.validate'") == true)
     }
   }
