@@ -70,7 +70,8 @@ struct EvaluationTests {
         to: "eval.yaml"
       )
       let tool = try reft(bench, "eval eval.yaml --json")
-      #expect(tool.status == 0 && (try tool.json()["n"] as? Int) == 2, "\(tool.errors)")
+      #expect(tool.status == 0, "\(tool.errors)")
+      #expect(try tool.json()["n"] as? Int == 2)
       let training = try reft(
         bench,
         "train run.yaml --set train.validate=[task.yaml] --set train.metric=follows.acc --json"

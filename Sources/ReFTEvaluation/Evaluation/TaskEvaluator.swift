@@ -13,10 +13,11 @@ public final class TaskEvaluator {
   public struct Options: Sendable {
     /// Take only the first rows; all by default.
     public var limit: Int?
-    /// How many rows are asked at once, and how many texts are written at once.
-    public var batchSize = 16
-    /// The most tokens of one pass.
-    public var passTokens = 1024
+    /// How many rows are asked at once, and how many texts are written at once; by default 16, on a
+    /// card 64.
+    public var batchSize: Int?
+    /// The most tokens of one pass; by default 1024, on a card 16384.
+    public var passTokens: Int?
     /// The longest sequence; the model's context by default.
     public var maxLength: Int?
     /// The arithmetic: `float32` asks the device for float32.
@@ -44,10 +45,13 @@ public final class TaskEvaluator {
   private lazy var runner = LikelihoodRunner(
     model.frozen,
     device: device,
-    budget: options.passTokens,
+    budget: passTokens,
     precision: options.precision
   )
   private var batch: GenerationBatch?
+  private var passTokens: Int { options.passTokens ?? (isCard ? 16_384 : 1024) }
+  private var batchSize: Int { options.batchSize ?? (isCard ? 64 : 16) }
+  private var isCard: Bool { !(device is ProcessorDevice) }
 
   /// Prepares evaluation.
   ///
@@ -96,11 +100,13 @@ public final class TaskEvaluator {
     }
     let start = ContinuousClock.now
     let content = try task.data.read(data, limit: options.limit)
+    var settled = options
+    settled.passTokens = passTokens
     let context = try TaskContext(
       model: model,
       contenders: contenders,
       task: task,
-      options: options,
+      options: settled,
       device: device,
       rows: content.rows
     )
@@ -171,8 +177,8 @@ public final class TaskEvaluator {
   /// How many rows are asked between two looks at the wish to stop.
   private func chunk(_ task: TaskFile) -> Int {
     // A batch of texts that are written is filled up only while rows are waiting.
-    if case .generation = task.scorer { return 8 * options.batchSize }
-    return options.batchSize
+    if case .generation = task.scorer { return 8 * batchSize }
+    return batchSize
   }
 
   /// The rows that are not done, in runs.
@@ -202,7 +208,7 @@ public final class TaskEvaluator {
         try self.batch
         ?? GenerationBatch(
           model: model,
-          size: options.batchSize,
+          size: batchSize,
           precision: options.precision,
           device: device
         )

@@ -38,7 +38,7 @@ struct HeadScoring: TaskScoring {
       Scorer(
         model: context.model,
         adapter: contender.adapter,
-        microBatchTokens: context.options.passTokens,
+        microBatchTokens: context.options.passTokens ?? 1024,
         device: context.device,
         precision: context.options.precision
       )

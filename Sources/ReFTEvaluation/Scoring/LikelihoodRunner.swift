@@ -41,8 +41,9 @@ final class LikelihoodRunner {
   private let runtime: LazyRuntime
   private let budget: Int
 
-  /// A pass of its own costs as much as so many rows more: weights are expanded once for each.
-  private static let passCost = 48
+  /// A pass of its own costs as much as so many rows more: the processor expands weights once for
+  /// each, and a card has room for thousands of rows at once.
+  private let passCost: Int
 
   init(
     _ model: FrozenModel,
@@ -52,6 +53,7 @@ final class LikelihoodRunner {
   ) {
     runtime = LazyRuntime(device, model, precision: precision)
     self.budget = budget
+    passCost = device is ProcessorDevice ? 48 : 4096
   }
 
   /// The log-likelihood of each continuation, in nats, summed over its tokens.
@@ -83,7 +85,7 @@ final class LikelihoodRunner {
       let places = group.indices.map { Place(group: index, item: $0) }
       let total = group.reduce(0) { $0 + $1.ids.count }
       let shared = Self.shared(group)
-      let alone = total - shared * (group.count - 1) + Self.passCost
+      let alone = total - shared * (group.count - 1) + passCost
       if alone < total - common * group.count, alone <= budget {
         passes.append(places)
       } else {

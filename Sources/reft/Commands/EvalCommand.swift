@@ -62,7 +62,7 @@ struct EvalCommand: ParsableCommand {
     name: .customLong("micro-batch-tokens"),
     help: "The most tokens of one pass: the knob of peak memory."
   )
-  var microBatchTokens = 1024
+  var microBatchTokens: Int?
   @Option(
     name: .customLong("max-length"),
     help: ArgumentHelp(
@@ -134,7 +134,7 @@ struct EvalCommand: ParsableCommand {
       for (item, file) in tasks {
         var options = TaskEvaluator.Options()
         options.limit = item.limit ?? plan.limit
-        options.batchSize = plan.batchSize ?? options.batchSize
+        options.batchSize = plan.batchSize
         options.passTokens = microBatchTokens
         options.maxLength = maxLength
         options.precision = exact ? .float32 : .int16
