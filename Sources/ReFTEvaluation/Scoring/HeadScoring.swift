@@ -137,7 +137,7 @@ struct HeadScoring: TaskScoring {
   private static func chance(_ metric: Metric, _ targets: [Target]) -> Double? {
     switch metric {
     case .matthews, .pearson, .spearman: return 0
-    case .loss, .f1: return nil
+    case .loss, .f1, .rewardMargin: return nil
     case .accuracy:
       var counts: [Int: Int] = [:]
       for case .label(let label) in targets { counts[label, default: 0] += 1 }
