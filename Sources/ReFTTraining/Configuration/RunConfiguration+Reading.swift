@@ -95,7 +95,8 @@ extension RunConfiguration {
       let text = try node.string(key: "plugin_path.\(index)")
       configuration.pluginPaths.append(absolute(text, in: folder))
     }
-    if configuration.train.result == .best, configuration.data.validation == .none {
+    let isJudged = configuration.data.validation != .none || configuration.train.taskMetric != nil
+    if configuration.train.result == .best, !isJudged {
       throw .configuration(
         train?.origin ?? origin,
         "'train.result' is 'best', but there is no 'data.validation' to judge by; add it, or take "
@@ -104,6 +105,7 @@ extension RunConfiguration {
     }
     try configuration.checkPreference(at: train?.origin ?? origin)
     try configuration.checkMetric(at: train?.origin ?? origin)
+    try configuration.checkTasks(at: train?.origin ?? origin, isJudged: isJudged)
     configuration.path = path
     return configuration
   }
@@ -115,6 +117,27 @@ extension RunConfiguration {
       origin,
       "'train.objective' is '\(kind.rawValue)', which compares texts, and there is a 'head'; leave one out"
     )
+  }
+
+  /// Makes sure that there is something to be patient about, and tasks to judge by.
+  private func checkTasks(
+    at origin: ConfigurationNode.Origin,
+    isJudged: Bool
+  ) throws(ReFTError) {
+    if let metric = train.taskMetric, train.validate.isEmpty {
+      throw .configuration(
+        origin,
+        "'train.metric' is '\(metric.shown())', a measure of a task, but there is no 'train.validate'; "
+          + "name the task there"
+      )
+    }
+    if train.patience != nil, !isJudged {
+      throw .configuration(
+        origin,
+        "'train.patience' counts validations, but there is nothing to judge them by; add "
+          + "'data.validation', or 'train.validate' with 'train.metric: TASK.METRIC'"
+      )
+    }
   }
 
   /// Makes sure that the measure is one of the task's.
@@ -159,7 +182,7 @@ extension RunConfiguration {
 }
 
 /// A path of a configuration as an absolute one; `~` is the home folder.
-private func absolute(_ text: String, in folder: URL) -> String {
+func absolute(_ text: String, in folder: URL) -> String {
   let expanded = (text as NSString).expandingTildeInPath
   return expanded.hasPrefix("/")
     ? URL(fileURLWithPath: expanded).standardizedFileURL.path
@@ -232,7 +255,15 @@ extension TrainOptions {
     saveEvery = try reader.integer("save_every", in: 0...1_000_000_000) ?? saveEvery
     evaluateEvery = try reader.integer("eval_every", in: 0...1_000_000_000) ?? evaluateEvery
     keptCheckpoints = try reader.integer("keep_checkpoints", in: 1...1_000_000) ?? keptCheckpoints
-    metric = try reader.choice("metric")
+    for (index, node) in (reader.node("validate")?.items ?? []).enumerated() {
+      validate.append(try TaskCheck(node, key: "train.validate.\(index)", folder: folder))
+    }
+    if let name = try reader.string("metric"), name.contains(".") {
+      taskMetric = name
+    } else {
+      metric = try reader.choice("metric")
+    }
+    patience = try reader.integer("patience", in: 1...1_000_000)
     result = try reader.choice("result")
     initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
     cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes

@@ -118,7 +118,10 @@ extension TrainOptions {
       ("save_every", .plain("\(saveEvery)")), ("eval_every", .plain("\(evaluateEvery)")),
       ("keep_checkpoints", .plain("\(keptCheckpoints)")),
     ]
+    if !validate.isEmpty { result.append(("validate", .list(validate.map(\.tree)))) }
     if let metric { result.append(("metric", .plain(metric.rawValue))) }
+    if let taskMetric { result.append(("metric", .text(taskMetric))) }
+    if let patience { result.append(("patience", .plain("\(patience)"))) }
     if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
     if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
     return result + [("cache_megabytes", .plain("\(cacheMegabytes)"))]
@@ -134,6 +137,17 @@ extension TrainOptions {
       ("objective", .plain(options.kind.rawValue)), number,
       ("length_normalized", .plain("\(options.isLengthNormalized)")),
     ]
+  }
+}
+
+extension TaskCheck {
+  fileprivate var tree: SettingTree {
+    var result: [(String, SettingTree)] = [("task", .text(task))]
+    if let data { result.append(("data", .text(data))) }
+    if let limit { result.append(("limit", .plain("\(limit)"))) }
+    if let shots { result.append(("shots", .plain("\(shots)"))) }
+    if let template { result.append(("template", .text(template))) }
+    return .mapping(result)
   }
 }
 

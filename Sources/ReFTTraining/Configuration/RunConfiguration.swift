@@ -229,6 +229,12 @@ public struct TrainOptions: Sendable, Equatable {
   public var keptCheckpoints = 2
   /// `metric`: what the best step is judged by; by default the loss, or the usual measure of a head.
   public var metric: Metric?
+  /// `metric`, where it is a measure of a task: `TASK.METRIC` of one of `validate`.
+  public var taskMetric: String?
+  /// `validate`: tasks that measure the adapter at each validation; none by default.
+  public var validate: [TaskCheck] = []
+  /// `patience`: end after so many validations without a better one; not set by default.
+  public var patience: Int?
   /// `result`: `best` or `last`; by default best where there is validation, else last.
   public var result: Result?
   /// `init_adapter`: an adapter folder whose parameters are the start; not set by default.

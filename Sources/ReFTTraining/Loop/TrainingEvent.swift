@@ -11,6 +11,10 @@ public enum TrainingEvent: Sendable {
   case step(StepRecord, remainingSeconds: Double)
   /// A validation is done.
   case validated(step: Int, loss: Double, metrics: MetricValues, isBest: Bool)
+  /// Tasks were asked at a validation.
+  case judged(step: Int, [JudgedMeasure], isBest: Bool)
+  /// The run ends before its last step, after so many validations without a better one.
+  case endedEarly(step: Int, validations: Int)
   /// A checkpoint was written.
   case saved(step: Int, path: String)
   /// Something worth a word.
@@ -50,6 +54,8 @@ public struct TrainingSummary: Sendable {
   public var bestStep: Int?
   /// What the best step is judged by.
   public var metric: Metric
+  /// The name of that: the metric's, or `TASK.METRIC`.
+  public var metricName: String
   /// That measure of the best step; nil where it is the loss, or without validation.
   public var bestMeasure: Double?
   /// Wall time of all steps, of earlier processes too; validation and saving are not in it.

@@ -23,7 +23,7 @@ struct RunReport {
       ]
     )
     let charts = [
-      lossChart, measureChart,
+      lossChart, measureChart, taskChart,
       Chart(
         title: "Gradient norm",
         series: [.init(name: "before clipping", color: "#6cc5b0", points: points(\.gradNorm))]
@@ -80,6 +80,25 @@ struct RunReport {
     )
   }
 
+  /// What the adapter came to at tasks; empty where none were asked.
+  private var taskChart: Chart {
+    let colors = ["#3ca951", "#efb118", "#9c6b4e", "#ff8ab7", "#97bbf5", "#9498a0"]
+    let names = Set(records.flatMap { $0.taskMetrics.map { Array($0.keys) } ?? [] }).sorted()
+    return Chart(
+      title: "Tasks",
+      series: names.enumerated().map { index, name in
+        Chart.Series(
+          name: name,
+          color: colors[index % colors.count],
+          points: records.compactMap { record in
+            record.taskMetrics?[name].map { (Double(record.step), $0) }
+          },
+          hasDots: true
+        )
+      }
+    )
+  }
+
   private func points(_ value: KeyPath<StepRecord, Double>) -> [(Double, Double)] {
     records.map { (Double($0.step), $0[keyPath: value]) }.filter { $0.1.magnitude < 1e300 }
   }
@@ -96,7 +115,7 @@ struct RunReport {
       rows.insert(("best validation loss", "\(Self.number(best)) at step \(step)"), at: 2)
     }
     if let measure = summary.bestMeasure {
-      rows.insert(("best validation \(summary.metric.rawValue)", Self.number(measure)), at: 2)
+      rows.insert(("best validation \(summary.metricName)", Self.number(measure)), at: 2)
     }
     for (plugin, share) in summary.pluginShares.sorted(by: { $0.key < $1.key }) {
       rows.append(("time in \(Self.escaped(plugin))", Self.number(share * 100) + " %"))

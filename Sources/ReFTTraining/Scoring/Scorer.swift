@@ -153,6 +153,14 @@ public struct Scorer {
     return Score(losses, of: data, head: head)
   }
 
+  /// What the head, or the model's own, answers to texts that need no target.
+  ///
+  /// - Returns: the outputs of each text, in their order.
+  /// - Throws: what the model or a plugin throws.
+  package func answers(to examples: [Example]) throws -> [[Float]] {
+    try runner.losses(examples, keys: Array(examples.indices)).map(\.outputs)
+  }
+
   /// Scores rows, and differentiates the loss by the adapter's parameters.
   ///
   /// - Parameters:

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTEvaluation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
@@ -76,12 +77,20 @@ struct TrainCommand: ParsableCommand {
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try LoadedModel(path: ModelLibrary().resolve(configuration.model))
     let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
+    let device = try device.open()
+    let precision: DecodePrecision = exact ? .float32 : .int16
     let trainer = Trainer(
       configuration: configuration,
       model: model,
       catalog: catalog,
-      device: try device.open(),
-      precision: exact ? .float32 : .int16
+      device: device,
+      precision: precision,
+      judge: try TaskJudge(
+        configuration.train.validate,
+        model: model,
+        device: device,
+        precision: precision
+      )
     )
     let stop = StopFlag()
     let over = StopFlag()
@@ -152,7 +161,7 @@ struct TrainCommand: ParsableCommand {
       steps: summary.steps,
       loss: summary.loss,
       best_loss: OrNull(summary.bestLoss),
-      best_metric: OrNull(summary.bestMeasure.map { [summary.metric.rawValue: $0] }),
+      best_metric: OrNull(summary.bestMeasure.map { [summary.metricName: $0] }),
       seconds: summary.seconds,
       tokens_per_second: summary.tokensPerSecond,
       peak_rss_bytes: summary.peakRssBytes,
@@ -169,7 +178,7 @@ struct TrainCommand: ParsableCommand {
     let best = (summary.bestMeasure ?? summary.bestLoss).map { Readable.fixed($0, 4) + place }
     let name =
       summary.bestMeasure == nil
-      ? "lowest validation loss" : "best validation \(summary.metric.rawValue)"
+      ? "lowest validation loss" : "best validation \(summary.metricName)"
     Output.table([
       ["adapter", summary.adapter],
       ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
@@ -213,6 +222,14 @@ private final class TrainingView {
       let text = "step \(step): validation loss \(Readable.fixed(loss, 4))"
       guard !metrics.items.isEmpty else { return note(text + (isBest ? ", the lowest" : "")) }
       note("\(text), \(metrics.description)" + (isBest ? ", the best" : ""))
+    case .judged(let step, let measures, let isBest):
+      let values = measures.map { measure in
+        let error = measure.standardError.map { " ± \(Readable.fixed($0, 4))" } ?? ""
+        return "\(measure.name) \(Readable.fixed(measure.value, 4))\(error)"
+      }
+      note("step \(step): \(values.joined(separator: ", "))" + (isBest ? ", the best" : ""))
+    case .endedEarly(let step, let validations):
+      note("ended at step \(step): \(validations) validations without a better one")
     case .saved(let step, _): savedStep = step
     case .warning(let text): note("warning: \(text)")
     }
