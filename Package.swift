@@ -234,7 +234,8 @@ let package = Package(
     .testTarget(
       name: "ReFTCUDATests",
       dependencies: [
-        "ReFTCUDA", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator", "_ReFTTestSupport",
+        "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),

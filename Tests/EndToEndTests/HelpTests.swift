@@ -14,7 +14,7 @@ struct HelpTests {
     ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["adapter"], ["adapter", "info"], ["adapter", "import"], ["adapter", "export"],
-    ["steer"], ["steer", "extract"], ["steer", "sweep"], ["bench"],
+    ["adapter", "combine"], ["steer"], ["steer", "extract"], ["steer", "sweep"], ["bench"],
     ["bench", "train"],
     ["bench", "prefill"], ["bench", "decode"], ["bench", "scaling"], ["bench", "precision"],
     ["bench", "abi"], ["doctor"],

@@ -349,7 +349,13 @@ extension InterventionOptions {
     if let node = reader.node("positions") {
       positions = try Self.positions(node, key: reader.name("positions"))
     }
-    sharesWeights = try reader.flag("share_weights") ?? sharesWeights
+    if let node = reader.node("share_weights") {
+      sharing = try Self.sharing(node, key: reader.name("share_weights"))
+    }
+    if let node = reader.node("heads") {
+      heads = try Self.heads(node, key: reader.name("heads"))
+    }
+    if let node = reader.node("tie") { tie = try Self.tie(node, key: reader.name("tie")) }
     if let node = reader.node("isolation") {
       let text = try node.string(key: reader.name("isolation"))
       guard let value = Isolation(rawValue: text) else {
@@ -366,12 +372,62 @@ extension InterventionOptions {
     try reader.finish()
   }
 
+  private static func sharing(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> WeightSharing {
+    guard case .scalar(let text, _) = node.content, let value = WeightSharing(word: text) else {
+      throw .wrongType(
+        node,
+        key: key,
+        expected: "true (one set for all positions), false (one for each end) or none (one each)"
+      )
+    }
+    return value
+  }
+
+  private static func heads(_ node: ConfigurationNode, key: String) throws(ReFTError) -> [Int] {
+    guard case .sequence(let items) = node.content, !items.isEmpty else {
+      throw .wrongType(node, key: key, expected: "head numbers from 0 such as [0, 3]")
+    }
+    var heads: [Int] = []
+    for (index, item) in items.enumerated() {
+      let head = try item.integer(key: "\(key).\(index)", in: 0...65_535)
+      guard !heads.contains(head) else {
+        throw .configuration(item.origin, "'\(key)' names head \(head) twice; name it once")
+      }
+      heads.append(head)
+    }
+    return heads.sorted()
+  }
+
+  private static func tie(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> Set<TieAxis> {
+    var nodes = [node]
+    if case .sequence(let items) = node.content { nodes = items }
+    var axes: Set<TieAxis> = []
+    for node in nodes {
+      let text = try node.string(key: key)
+      guard let axis = TieAxis(rawValue: text) else {
+        throw .unknownChoice(node, key: key, valid: TieAxis.allCases.map(\.rawValue))
+      }
+      axes.insert(axis)
+    }
+    return axes
+  }
+
   private static func positions(
     _ node: ConfigurationNode,
     key: String
   ) throws(ReFTError) -> PositionRule {
     var text = ""
-    if case .sequence(let items) = node.content {
+    if case .sequence(let items) = node.content, items.count == 1,
+      case .scalar(let range, _) = items[0].content, range.contains(":")
+    {
+      text = "[\(range)]"
+    } else if case .sequence(let items) = node.content {
       var indices: [String] = []
       for (index, item) in items.enumerated() {
         indices.append(

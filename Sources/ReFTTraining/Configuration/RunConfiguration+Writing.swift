@@ -85,8 +85,12 @@ extension InterventionOptions {
       ("plugin", .text(plugin)),
       ("layers", layers.map { .list($0.map { .plain("\($0)") }) } ?? .plain("all")),
       ("component", .plain(component.rawValue)), ("positions", .text(positions.description)),
-      ("share_weights", .plain("\(sharesWeights)")),
+      ("share_weights", .plain(sharing.word)),
     ]
+    if let heads { result.append(("heads", .list(heads.map { .plain("\($0)") }))) }
+    if !tie.isEmpty {
+      result.append(("tie", .list(tie.map(\.rawValue).sorted().map { .plain($0) })))
+    }
     if let isolation { result.append(("isolation", .plain(isolation.rawValue))) }
     let pairs = options.sorted { $0.key < $1.key }.map { key, value -> (String, SettingTree) in
       if case .string(let text) = value { return (key, .text(text)) }

@@ -75,7 +75,7 @@ extension Trainer {
       optimiser: optimiser,
       runner: BatchRunner(
         model: model.frozen,
-        adapter: adapter,
+        adapters: AdapterStack(adapter),
         budget: try options.microBatchTokens
           ?? device.tokenBudget(
             model.frozen,

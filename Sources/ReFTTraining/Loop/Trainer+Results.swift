@@ -21,13 +21,14 @@ extension Trainer {
     describeTraining(run)
     run.adapter.trainingInfo["step"] = .int(Int64(step))
     try run.adapter.save(to: folder.adapter)
-    let summary = summary(of: run)
+    var summary = summary(of: run)
+    summary.changes = try changes(run)
     let records = try MetricsFile.read(path: folder.metrics)
     try AtomicFile.write(
       RunReport(configuration: configuration, records: records, summary: summary).html(),
       to: folder.report
     )
-    try writeManifest(run, status: "finished")
+    try writeManifest(run, status: "finished", changes: summary.changes)
     return summary
   }
 
@@ -98,7 +99,11 @@ extension Trainer {
   }
 
   /// Writes what went in and what came out, with hashes.
-  func writeManifest(_ run: TrainingRun, status: String) throws {
+  func writeManifest(
+    _ run: TrainingRun,
+    status: String,
+    changes: [SiteChange] = []
+  ) throws {
     var data: [String: JSONValue] = [
       "train": describe(run.data.training),
       "template": text(run.adapter.template),
@@ -138,6 +143,7 @@ extension Trainer {
       }
       manifest["seconds"] = .double(summary.seconds)
       manifest["tokens_per_second"] = .double(summary.tokensPerSecond)
+      manifest["changes"] = .array(changes.map(\.json))
       manifest["plugin_shares"] = .object(summary.pluginShares.mapValues { .double($0) })
     }
     let encoder = JSONEncoder()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run tells while it runs, and at its end.
 
+public import ReFTHost
 public import ReFTModel
 
 /// Something that happened in a run; the command line turns it into lines.
@@ -66,4 +67,6 @@ public struct TrainingSummary: Sendable {
   public var pluginShares: [String: Double]
   /// Where the edits of the last pass ran; nil on the processor.
   public var editPlaces: EditPlaces?
+  /// What the trained edits change of some rows, by site; none before the end.
+  public var changes: [SiteChange] = []
 }

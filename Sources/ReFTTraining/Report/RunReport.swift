@@ -2,6 +2,8 @@
 // report.html: one small file without scripts or links, for eyes and for attachments.
 
 import Foundation
+import ReFTHost
+import ReFTModel
 
 /// The report of a finished run.
 struct RunReport {
@@ -54,9 +56,25 @@ struct RunReport {
       <h1>\(name)</h1>
       <table>\(facts)</table>
       \(charts.map { $0.svg() }.joined(separator: "\n"))
-      <h2>Configuration</h2>
+      \(changes)<h2>Configuration</h2>
       <pre>\(Self.escaped(configuration.yaml()))</pre>
       </body></html>
+
+      """
+  }
+
+  /// What the trained edits change, by site; empty where nothing is edited.
+  private var changes: String {
+    guard !summary.changes.isEmpty else { return "" }
+    let rows = summary.changes.map { change in
+      let numbers = [change.mean, change.largest].map { String(format: "%.4f", $0) }
+      let cells = ["\(change.site)", "\(change.tokens)"] + numbers
+      return "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"
+    }
+    return """
+      <h2>What the edits change (‖Δh‖/‖h‖)</h2>
+      <table><tr><td>site</td><td>tokens</td><td>mean</td><td>largest</td></tr>
+      \(rows.joined(separator: "\n"))</table>
 
       """
   }

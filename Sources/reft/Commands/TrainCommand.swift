@@ -64,6 +64,16 @@ struct TrainCommand: ParsableCommand {
     /// There for a card alone.
     var edits_on_device: Int?
     var edits_on_host: Int?
+    var changes: [Change]
+  }
+
+  /// What the trained edits change at one site, as parts of the rows' lengths.
+  private struct Change: Encodable {
+    var block: Int
+    var component: String
+    var tokens: Int
+    var mean: Double
+    var largest: Double
   }
 
   func validate() throws {
@@ -160,7 +170,16 @@ struct TrainCommand: ParsableCommand {
       trainable_parameters: summary.trainableParameters,
       plugin_shares: summary.pluginShares,
       edits_on_device: summary.editPlaces?.onDevice,
-      edits_on_host: summary.editPlaces?.onHost
+      edits_on_host: summary.editPlaces?.onHost,
+      changes: summary.changes.map {
+        Change(
+          block: $0.site.block,
+          component: $0.site.component.rawValue,
+          tokens: $0.tokens,
+          mean: $0.mean,
+          largest: $0.largest
+        )
+      }
     )
   }
 
@@ -179,6 +198,13 @@ struct TrainCommand: ParsableCommand {
       ["trainable parameters", Readable.count(summary.trainableParameters)],
       ["peak memory", Readable.bytes(summary.peakRssBytes)],
     ])
+    if let largest = summary.changes.max(by: { $0.mean < $1.mean }) {
+      let mean = summary.changes.reduce(0) { $0 + $1.mean } / Double(summary.changes.count)
+      Output.line(
+        "edits change rows by \(Readable.fixed(100 * mean, 1)) % of their length on average, most at the "
+          + "\(largest.site): \(Readable.fixed(100 * largest.mean, 1)) %"
+      )
+    }
     for line in Readable.shares(summary.pluginShares) { Output.line(line) }
     if let places = summary.editPlaces {
       Output.line("edits of a pass: \(places.onDevice) on the card, \(places.onHost) here")

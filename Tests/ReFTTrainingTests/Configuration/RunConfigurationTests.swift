@@ -84,7 +84,7 @@ struct RunConfigurationTests {
     #expect(intervention.layers == [2, 10])
     #expect(intervention.component == .mlpOutput)
     #expect(intervention.positions.description == "[0,5,-1]")
-    #expect(!intervention.sharesWeights)
+    #expect(intervention.sharing == .ends)
     #expect(intervention.isolation == .process)
     #expect(
       intervention.options == [
