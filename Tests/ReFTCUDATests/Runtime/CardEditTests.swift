@@ -93,7 +93,7 @@ struct CardEditTests {
         plugin: "loreft",
         layers: [0, 1],
         component: component,
-        positions: try PositionRule("f2*0.5+l2"),
+        positions: try PositionRule("[1]*0.5+l2"),
         sharing: WeightSharing.none,
         heads: [1],
         tie: [.layers]
