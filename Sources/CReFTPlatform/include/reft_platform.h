@@ -16,7 +16,8 @@
  * belongs to it begin at REFT_WORKER_FILES_FD, in the order of the host's first message. */
 #define REFT_WORKER_MEMORY_FD 3
 #define REFT_WORKER_SOCKET_FD 4
-#define REFT_WORKER_FILES_FD 5
+#define REFT_WORKER_INPUTS_FD 5
+#define REFT_WORKER_FILES_FD 6
 
 /* Commands of the host to its worker. */
 #define REFT_COMMAND_HELLO 1u
@@ -50,8 +51,10 @@ typedef struct reft_channel {
   uint64_t source;
   uint64_t depends_on_sequence; /* of a new instance */
   uint64_t decoded, key;
-  uint64_t states, state_index, state_bytes; /* each at the next multiple of 64; one index per row */
-  uint64_t reserved[34];
+  uint64_t states, state_index,
+      state_bytes; /* each at the next multiple of 64; one index per row */
+  uint64_t collected, collected_width;
+  uint64_t reserved[32];
   char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

@@ -33,6 +33,8 @@ struct CallStyle {
   var exampleShift: Int32 = 0
   /// The states of the rows' sequences; nil: each call begins its sequences.
   var states: StateMemory?
+  /// Whether the plugin is asked for what it tells of rows.
+  var collects = true
   /// The rows of `source` for plugins that read it; nil: some that are always the same.
   var source: [Float]?
 }
@@ -48,6 +50,8 @@ struct ForwardResult {
   var y: [Float]
   var saved: GuardedBuffer?
   var findings: [Finding]
+  /// What the plugin told of the rows.
+  var collected: [Float]
 }
 
 /// What a backward call left behind.
@@ -81,11 +85,19 @@ extension Subject {
     frame.args.x = input.view
     frame.args.y = output.view
     frame.addStates()
+    let collected = try frame.addCollected(self)
     bench.doing("forward of \(describe(frame.rows, style))")
     let status = try frame.call(plugin.table.pointee.forward, "forward", instance)
     var findings = output.findings(checkUnwritten: !style.inPlace)
     findings += frame.findings()
-    return ForwardResult(status: status, y: output.dense, saved: frame.saved, findings: findings)
+    findings += collected?.findings(checkUnwritten: true) ?? []
+    return ForwardResult(
+      status: status,
+      y: output.dense,
+      saved: frame.saved,
+      findings: findings,
+      collected: collected?.dense ?? []
+    )
   }
 
   /// Calls `backward` for rows whose forward left `saved`.
@@ -125,7 +137,14 @@ extension Subject {
     input.buffer.makeReadOnly()
     if !style.inPlace { slope.buffer.makeReadOnly() }
     let start = existing ?? values.map { [Float](repeating: style.gradientFill, count: $0.count) }
-    let gradients = try ParameterMemory(start, writable: true, name: "dparams", side: style.side)
+    // What is an input has no gradient.
+    let gradients = try ParameterMemory(
+      start,
+      writable: true,
+      name: "dparams",
+      side: style.side,
+      absent: Set(parameters.indices.filter { parameters[$0].isInput })
+    )
     frame.args.x = input.view
     frame.args.dy = slope.view
     if style.needDX || !style.absentOutputs { frame.args.dx = output.view }

@@ -35,7 +35,8 @@ public struct Rule: Sendable {
     loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
     + flagRules + gradientRules + contractRules + claimRules + hostCallRules + determinismRules
-    + stateRules + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
+    + collectRules + inputRules + stateRules + placeRules + environmentRules + memoryRules
+    + fuzzRules + deviceRules.map(\.rule)
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {

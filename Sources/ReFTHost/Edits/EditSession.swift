@@ -39,13 +39,15 @@ public final class EditSession: ProductEditor {
   ///   - mode: inference or training.
   ///   - dropsUpdates: whether dropout of LoRAs is on in training.
   ///   - trace: is told what the edits change; nil where nobody asks.
+  ///   - collector: takes what plugins tell of the rows, in inference; nil: nobody asks them.
   /// - Throws: `.usage` for positions that a prompt does not have, for training with several
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
   public init(
     _ sequences: [SequenceEdit],
     mode: Mode = .inference,
     dropsUpdates: Bool = true,
-    trace: EditTrace? = nil
+    trace: EditTrace? = nil,
+    collector: RowCollector? = nil
   ) throws(ReFTError) {
     let plan = try RowPlan(sequences)
     let context: SiteEdit.Context
@@ -71,7 +73,8 @@ public final class EditSession: ProductEditor {
               rows: rows,
               context,
               memory: memory,
-              state: key.sequence >= 0 ? sequences[key.sequence].state : nil
+              state: key.sequence >= 0 ? sequences[key.sequence].state : nil,
+              collector: collector
             )
             edit.strength = key.weight
             own[unit.site, default: empty].edits.append(edit)
@@ -108,13 +111,14 @@ public final class EditSession: ProductEditor {
     for (site, list) in edits { byBlock[site.block].append((site.component, list)) }
     self.edits = byBlock
     sites = Set(edits.keys)
-    // A trace is to be whole: each token has a row of its own.
+    // A trace, and what is told of rows, is to be whole: each token has a row of its own.
+    let isWhole = trace != nil || collector != nil
     needsAllRows =
-      trace != nil || all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
+      isWhole || all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
     let isTraining = context.gradients != nil
     let loras = LoRAPlan(sequences)
     sharedPrefixLimit =
-      trace != nil
+      isWhole
       ? 0
       : min(
         plan.sharedPrefixLimit(isTraining: isTraining),

@@ -7,7 +7,7 @@ import ReFTTensor
 extension SiteEdit: DeviceRowEdit {
   /// The device form that the plugin brings; isolated plugins and manifests have none.
   func deviceProgram() throws -> DeviceProgram? {
-    try unit.deviceProgram(isTraining: isTraining)
+    needsHostForm ? nil : try unit.deviceProgram(isTraining: isTraining)
   }
 
   var isTraining: Bool { context.gradients != nil }
