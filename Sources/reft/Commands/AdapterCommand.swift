@@ -9,7 +9,8 @@ import ReFTTensor
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapter",
-    abstract: "Look at adapters, make and combine them, take them from and give them to other programs.",
+    abstract:
+      "Look at adapters, make and combine them, take them from and give them to other programs.",
     subcommands: [Info.self, New.self, Import.self, Export.self, Combine.self]
   )
 
