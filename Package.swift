@@ -28,6 +28,8 @@ let package = Package(
     .library(name: "LowRankFamily", type: .dynamic, targets: ["LowRankFamily"]),
     .library(name: "ProjectionFamily", type: .dynamic, targets: ["ProjectionFamily"]),
     .library(name: "RED", type: .dynamic, targets: ["RED"]),
+    .library(name: "Collect", type: .dynamic, targets: ["Collect"]),
+    .library(name: "SAE", type: .dynamic, targets: ["SAE"]),
     .library(name: "GatedSteering", type: .dynamic, targets: ["GatedSteering"]),
     .library(name: "Interchange", type: .dynamic, targets: ["Interchange"]),
     // A card for tests, on the processor; opened at run time like a card's own libraries.
@@ -191,6 +193,20 @@ let package = Package(
       name: "RED",
       dependencies: ["CReFTPlugin"],
       path: "Plugins/RED",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "Collect",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/Collect",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "SAE",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/SAE",
       exclude: ["README.md"],
       linkerSettings: [.linkedLibrary("m")]
     ),

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 steps=(self-test format c-format shell headers leftovers links cuda-kernels build plain-plugins abi
-  test reference-kernels conformance tutorial stranger)
+  test reference-kernels conformance tutorial examples stranger)
 long_steps=(docs sanitize coverage)
 build=(swift build -c release --build-tests --explicit-target-dependency-import-check error)
 
@@ -88,6 +88,9 @@ step_conformance() {
 
 # The tutorial's code does what it says.
 step_tutorial() { Scripts/check-tutorial.sh; }
+
+# The plugins of Examples/plugins, checked, and trained in two places.
+step_examples() { Scripts/check-examples.sh; }
 
 # Someone who never saw this repository writes, checks and trains with a plugin.
 step_stranger() { Scripts/stranger.sh; }

@@ -15,7 +15,7 @@
 #define STR(text) \
   { text, sizeof(text) - 1 }
 
-#define EDIT_OPTION_LIMIT 8
+#define EDIT_OPTION_LIMIT 12
 #define EDIT_RANGE_LIMIT 32
 
 typedef struct edit edit_t;
@@ -35,7 +35,9 @@ struct reft_instance {
   int64_t choice;                       /* a number or flag of the edit's own, set by `setup` */
   reft_option_t set[EDIT_OPTION_LIMIT]; /* in the order of the edit's options; texts: the choice's
                                            number in i, the text itself only during `setup` */
-  int64_t n_ranges;                     /* of directions that are edited, where chosen */
+  reft_tensor_t inputs[EDIT_OPTION_LIMIT]; /* of options that name one; data is NULL elsewhere */
+  float* own;                              /* memory of the edit's own, from `setup`, or NULL */
+  int64_t n_ranges;                        /* of directions that are edited, where chosen */
   edit_range_t ranges[EDIT_RANGE_LIMIT];
 };
 
@@ -156,6 +158,7 @@ SHARED int edit_allows(const reft_option_info_t* info, reft_option_t* o) {
   if (o->type != info->type) return 0;
   double number = o->type == REFT_OPTION_FLOAT ? o->f : (double)o->i;
   if (o->type == REFT_OPTION_FLAG) return o->i == 0 || o->i == 1;
+  if (o->type == REFT_OPTION_TENSOR || o->type == REFT_OPTION_FILE) return o->i >= -1;
   if (o->type != REFT_OPTION_STRING)
     return isfinite(number) &&
            (info->minimum > info->maximum || (number >= info->minimum && number <= info->maximum));
@@ -185,6 +188,7 @@ SHARED const char* edit_read(reft_instance_t* self, const reft_option_t* list, u
                                    .s = info->default_s};
     if (info->type == REFT_OPTION_STRING)
       self->set[i].i = edit_choice(info->choices, info->default_s);
+    if (info->type == REFT_OPTION_TENSOR || info->type == REFT_OPTION_FILE) self->set[i].i = -1;
   }
   for (uint32_t i = 0; i < count; i++) {
     int place = edit_find(edit, list[i].name);
@@ -194,6 +198,13 @@ SHARED const char* edit_read(reft_instance_t* self, const reft_option_t* list, u
       return "an option has the wrong type, or a value out of its range or choices";
     given.name = edit->options[place].name;
     self->set[place] = given;
+    if (given.type != REFT_OPTION_TENSOR && given.type != REFT_OPTION_FILE) continue;
+    const reft_host_t* host = self->host;
+    reft_tensor_t* input = &self->inputs[place];
+    *input = (reft_tensor_t){.struct_size = sizeof *input};
+    if (given.i >= 0 && (!REFT_HAS(host, reft_host_t, input_info) ||
+                         host->input_info(host->context, given.i, input) != REFT_OK))
+      return "an option names an input that the host does not have";
   }
   return NULL;
 }

@@ -31,16 +31,23 @@ SHARED reft_status_t edit_create(const edit_t* edit, const reft_host_t* host,
   const char* reason = edit_read(&made, list, count);
   if (!reason) reason = edit_common(&made);
   if (!reason && edit->setup) reason = edit->setup(&made);
-  if (reason) return edit_fail(host, call, REFT_E_INVALID, reason);
+  if (reason) {
+    if (made.own) host->free(host->context, made.own);
+    return edit_fail(host, call, REFT_E_INVALID, reason);
+  }
   for (uint32_t i = 0; i < edit->n_options; i++) made.set[i].s = (reft_str_t){NULL, 0};
   reft_instance_t* self = host->alloc(host->context, sizeof *self);
-  if (!self) return edit_fail(host, call, REFT_E_NOMEM, "no memory for an instance");
+  if (!self) {
+    if (made.own) host->free(host->context, made.own);
+    return edit_fail(host, call, REFT_E_NOMEM, "no memory for an instance");
+  }
   *self = made;
   *out = self;
   return REFT_OK;
 }
 
 SHARED void edit_destroy(reft_instance_t* self) {
+  if (self && self->own) self->host->free(self->host->context, self->own);
   if (self) self->host->free(self->host->context, self);
 }
 

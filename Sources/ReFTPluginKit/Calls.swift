@@ -171,6 +171,8 @@ public struct ForwardCall {
   public let counterpart: InputRows?
   /// The edited rows; every number must be written.
   public let y: OutputRows
+  /// What the plugin tells of each row, `collectedPerRow` numbers; nil when nobody asks.
+  public let collected: OutputRows?
 }
 
 /// One backward call.
@@ -233,32 +235,35 @@ extension BackwardCall {
 extension CallContext {
   /// The arguments of a forward call, or why they cannot be served.
   func forwardCall() throws -> ForwardCall {
-    let arguments = arguments.pointee
     try checkFlags()
-    let x = try rows(arguments.x, "x")
-    guard let y = OutputRows(try checked(arguments.y, "y", like: x)) else {
+    let x = try rows(arguments.pointee.x, "x")
+    guard let y = OutputRows(try checked(arguments.pointee.y, "y", like: x)) else {
       throw PluginError.invalid("y has no data")
+    }
+    var collected: OutputRows?
+    if holds(arguments.pointee.struct_size, \reft_args_t.collected) {
+      collected = OutputRows(arguments.pointee.collected)
     }
     return ForwardCall(
       context: self,
       x: x,
       source: try source(like: x),
       counterpart: try counterpart(like: x),
-      y: y
+      y: y,
+      collected: collected
     )
   }
 
   /// The arguments of a backward call, or why they cannot be served.
   func backwardCall() throws -> BackwardCall {
-    let arguments = arguments.pointee
     try checkFlags()
-    let x = try rows(arguments.x, "x")
-    guard let dy = InputRows(try checked(arguments.dy, "dy", like: x)) else {
+    let x = try rows(arguments.pointee.x, "x")
+    guard let dy = InputRows(try checked(arguments.pointee.dy, "dy", like: x)) else {
       throw PluginError.invalid("dy has no data")
     }
     var dx: OutputRows?
-    if arguments.flags & REFT_CALL_NEED_DX != 0 {
-      dx = OutputRows(try checked(arguments.dx, "dx", like: x))
+    if arguments.pointee.flags & REFT_CALL_NEED_DX != 0 {
+      dx = OutputRows(try checked(arguments.pointee.dx, "dx", like: x))
       if dx == nil { throw PluginError.invalid("dx is asked for and has no data") }
     }
     return BackwardCall(

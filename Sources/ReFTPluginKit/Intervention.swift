@@ -131,6 +131,8 @@ public struct Parameter: Sendable {
     case orthogonal
     /// Equal to an earlier parameter.
     case copy(of: Int)
+    /// The numbers of an input, which has the parameter's sizes; it stays as it is.
+    case input(InputTensor)
   }
 
   /// What the host keeps true after each optimiser step.

@@ -93,11 +93,52 @@ extension Option where Value == String {
   }
 }
 
+extension Option where Value == InputTensor? {
+  /// Declares a tensor of a file, `FILE.safetensors#TENSOR`, which the host reads.
+  public init(_ name: String, help: String) {
+    self.name = name
+    defaultValue = nil
+    description = OptionText(type: REFT_OPTION_TENSOR, help: help)
+  }
+}
+
+extension Option where Value == InputFile? {
+  /// Declares a file, which the host opens.
+  public init(_ name: String, help: String) {
+    self.name = name
+    defaultValue = nil
+    description = OptionText(type: REFT_OPTION_FILE, help: help)
+  }
+}
+
+/// Numbers that the host read for the plugin; valid for the life of the instance.
+public struct InputTensor: @unchecked Sendable {
+  // Sendable: the host's memory is read-only.
+  /// The sizes, row-major.
+  public let dimensions: [Int]
+  /// The numbers, as float32 whatever the file holds.
+  public let numbers: UnsafeBufferPointer<Float>
+  let index: Int64
+}
+
+/// The bytes of a file that the host opened; valid for the life of the instance.
+public struct InputFile: @unchecked Sendable {
+  // Sendable: the host's memory is read-only.
+  /// The bytes.
+  public let bytes: UnsafeRawBufferPointer
+}
+
 /// What the user set, read by declaration: `options[Self.limit]`.
 public struct OptionValues {
   private let values: [String: reft_option_t]
+  private let host: UnsafePointer<reft_host_t>
 
-  init(_ first: UnsafePointer<reft_option_t>?, count: UInt32) {
+  init(
+    _ first: UnsafePointer<reft_option_t>?,
+    count: UInt32,
+    host: UnsafePointer<reft_host_t>
+  ) {
+    self.host = host
     var values: [String: reft_option_t] = [:]
     if let first {
       for option in UnsafeBufferPointer(start: first, count: Int(count)) {
@@ -122,6 +163,39 @@ public struct OptionValues {
   /// The value of a text.
   public subscript(option: Option<String>) -> String {
     values[option.name].map { String($0.s) } ?? option.defaultValue
+  }
+
+  /// A tensor that the user named; nil when none is.
+  public subscript(option: Option<InputTensor?>) -> InputTensor? {
+    guard let (index, input) = input(option.name), input.dtype == REFT_F32, let data = input.data
+    else { return nil }
+    let sizes = [input.dims.0, input.dims.1, input.dims.2, input.dims.3]
+    let dimensions = sizes.prefix(Int(input.rank)).map { Int($0) }
+    return InputTensor(
+      dimensions: dimensions,
+      numbers: UnsafeBufferPointer(
+        start: data.assumingMemoryBound(to: Float.self),
+        count: dimensions.reduce(1, *)
+      ),
+      index: index
+    )
+  }
+  /// A file that the user named; nil when none is.
+  public subscript(option: Option<InputFile?>) -> InputFile? {
+    guard let (_, input) = input(option.name), input.dtype == REFT_U8 else { return nil }
+    return InputFile(
+      bytes: UnsafeRawBufferPointer(start: input.data, count: Int(input.dims.0))
+    )
+  }
+
+  private func input(_ name: String) -> (Int64, reft_tensor_t)? {
+    guard let index = values[name]?.i, index >= 0,
+      holds(host.pointee.struct_size, \reft_host_t.input_info),
+      let describe = host.pointee.input_info
+    else { return nil }
+    var answer = reft_tensor_t()
+    answer.struct_size = UInt32(MemoryLayout<reft_tensor_t>.size)
+    return describe(host.pointee.context, index, &answer) == REFT_OK ? (index, answer) : nil
   }
 
   /// Refuses names that are not declared and values of the wrong type or out of range.

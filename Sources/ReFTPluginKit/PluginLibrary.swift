@@ -161,7 +161,7 @@ private func make(
     guard width > 0, shape.pointee.max_rows >= 0 else {
       throw PluginError.invalid("rows of width \(width), expected at least 1")
     }
-    let values = OptionValues(options, count: count)
+    let values = OptionValues(options, count: count, host: host)
     try values.check(against: type.options)
     let intervention = try type.init(
       shape: Shape(
@@ -229,8 +229,10 @@ private func makeInfo(_ parameter: Parameter) -> reft_param_info_t {
   let sizes = parameter.dimensions.prefix(4).map(Int64.init) + [0, 0, 0, 0]
   info.dims = (sizes[0], sizes[1], sizes[2], sizes[3])
   info.dtype = REFT_F32
+  var isTrainable = parameter.isTrainable
+  if case .input = parameter.start { isTrainable = false }
   info.flags =
-    (parameter.isTrainable ? REFT_PARAM_TRAINABLE : 0)
+    (isTrainable ? REFT_PARAM_TRAINABLE : 0)
     | (parameter.decays ? 0 : REFT_PARAM_NO_DECAY)
   (info.init_kind, info.init_a, info.init_b) = startFields(parameter.start)
   (info.constraint, info.constraint_a, info.constraint_b) = constraintFields(parameter.constraint)
@@ -247,6 +249,7 @@ private func startFields(_ start: Parameter.Start) -> (UInt32, Double, Double) {
   case .normal(let mean, let deviation): (REFT_INIT_NORMAL, mean, deviation)
   case .orthogonal: (REFT_INIT_ORTHOGONAL, 0, 0)
   case .copy(let index): (REFT_INIT_COPY, Double(index), 0)
+  case .input(let tensor): (REFT_INIT_INPUT, Double(tensor.index), 0)
   }
 }
 

@@ -32,7 +32,8 @@ struct Reft: ParsableCommand {
     version: version,
     subcommands: [
       ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
-      GenerateCommand.self, ChatCommand.self, TrainCommand.self, EvalCommand.self, TaskCommand.self,
+      CollectCommand.self, GenerateCommand.self, ChatCommand.self, TrainCommand.self,
+      EvalCommand.self, TaskCommand.self,
       PluginCommand.self, AdapterCommand.self, SteerCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]

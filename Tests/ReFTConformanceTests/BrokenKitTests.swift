@@ -58,7 +58,9 @@ struct BrokenKitTests {
 
   @Test(
     "passes the same plugins without a fault at every level",
-    arguments: ["kit", "source", "positions", "state", "aux", "wide", "twin"]
+    arguments: [
+      "kit", "source", "positions", "state", "aux", "wide", "twin", "input", "collect",
+    ]
   )
   func correct(plugin: String) throws {
     try withTemporaryDirectory { folder in

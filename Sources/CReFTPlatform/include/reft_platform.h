@@ -16,7 +16,8 @@
  * belongs to it begin at REFT_WORKER_FILES_FD, in the order of the host's first message. */
 #define REFT_WORKER_MEMORY_FD 3
 #define REFT_WORKER_SOCKET_FD 4
-#define REFT_WORKER_FILES_FD 5
+#define REFT_WORKER_INPUTS_FD 5
+#define REFT_WORKER_FILES_FD 6
 
 /* Commands of the host to its worker. */
 #define REFT_COMMAND_HELLO 1u
@@ -57,7 +58,8 @@ typedef struct reft_channel {
   double auxiliary,
       auxiliary_gradient; /* the sum to be added to; counted where wants_auxiliary is 1 */
   uint64_t wants_auxiliary;
-  uint64_t reserved[27];
+  uint64_t collected, collected_width;
+  uint64_t reserved[25];
   char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

@@ -13,6 +13,9 @@ final class Bench {
   private let loadsFile: Bool
   let seed: UInt64
   let ruleID: String
+  /// What the author set for all rules.
+  private let given: [GivenOption]
+  private var needed: [String: [OptionSetting]] = [:]
   private let reporter: Reporter
   private(set) var warnings: [String] = []
   private(set) var foundPlugins: [String] = []
@@ -23,8 +26,10 @@ final class Bench {
     loadsFile: Bool = false,
     seed: UInt64,
     ruleID: String,
+    given: [GivenOption] = [],
     reporter: Reporter
   ) {
+    self.given = given
     self.specimen = specimen
     self.loadsFile = loadsFile
     self.seed = seed
@@ -115,12 +120,71 @@ final class Bench {
     return subject
   }
 
+  /// What every instance of this width is made with: options that the author set, and inputs of a shape
+  /// that the plugin takes where it makes no instance without.
+  func needs(_ plugin: Intervention, dim: Int) throws -> [OptionSetting] {
+    let key = "\(plugin.id) \(dim)"
+    if let known = needed[key] { return known }
+    let options = try plugin.options()
+    let set = given.compactMap { given in
+      options.first { $0.name == given.name }.flatMap(given.setting)
+    }
+    if let unknown = given.first(where: { given in !set.contains { $0.name == given.name } }) {
+      throw NotApplicable(
+        "\(plugin.id) has no option that takes '\(unknown.argument)', which --option gives."
+      )
+    }
+    let open = options.filter { option in
+      option.type == REFT_OPTION_TENSOR && !set.contains { $0.name == option.name }
+    }
+    let found = try searchInputs(plugin, dim: dim, base: set, names: open.map(\.name)) ?? set
+    needed[key] = found
+    return found
+  }
+
+  /// The first inputs with which an instance is made, as few as possible; nil where none are.
+  private func searchInputs(
+    _ plugin: Intervention,
+    dim: Int,
+    base: [OptionSetting],
+    names: [String]
+  ) throws -> [OptionSetting]? {
+    guard !names.isEmpty, dim > 0, dim < 1 << 16 else { return nil }
+    let shapes = BenchInput.shapes(dim: dim)
+    var total = 1
+    for _ in names where total < 1 << 13 { total *= shapes.count + 1 }
+    for number in 0..<min(total, 1 << 13) {
+      var (rest, settings) = (number, base)
+      for name in names.reversed() {
+        let choice = rest % (shapes.count + 1)
+        rest /= shapes.count + 1
+        if choice > 0 {
+          settings.append(OptionSetting(name, .input(BenchInput(shape: shapes[choice - 1]))))
+        }
+      }
+      doing("create of \(plugin.id) at width \(dim) with \(settings)")
+      let made = try Creation(
+        plugin,
+        dim: dim,
+        dtype: REFT_F32,
+        options: settings,
+        host: host(),
+        layer: 3
+      )
+      guard let instance = made.instance else { continue }
+      plugin.destroy(instance)
+      return settings
+    }
+    return nil
+  }
+
   /// Options that make the plugin serve a narrow row, such as rank 1 at width 1; nil when none do.
   func acceptedOptions(_ plugin: Intervention, dim: Int) throws -> [OptionSetting]? {
-    var tries: [[OptionSetting]] = [[]]
+    let base = try needs(plugin, dim: dim)
+    var tries = [base]
     for option in try plugin.options() where option.type == REFT_OPTION_INT {
       let low = option.hasRange ? Int64(max(1, option.minimum)) : 1
-      tries.append([OptionSetting(option.name, .int(low))])
+      tries.append(base.filter { $0.name != option.name } + [OptionSetting(option.name, .int(low))])
     }
     for options in tries where try accepts(plugin, dim: dim, options) { return options }
     guard plugin.sourceExcess > 0, plugin.has(REFT_CAP_NEEDS_SOURCE) else { return nil }

@@ -239,6 +239,17 @@ final class CallFrame {
     return list + (states?.findings ?? [])
   }
 
+  /// Asks a forward call for what the plugin tells of its rows.
+  func addCollected(_ subject: Subject) throws -> MatrixMemory? {
+    let width = Int(subject.workspace.collected_per_row)
+    guard style.collects, width > 0 else { return nil }
+    var tight = style
+    (tight.rowPadding, tight.columnStride) = (0, 1)
+    let memory = try MatrixMemory("collected", nil, rows: rows, columns: width, style: tight)
+    args.collected = memory.view
+    return memory
+  }
+
   /// Gives a forward call the states of its rows' sequences.
   func addStates() {
     guard let stateTable else { return }

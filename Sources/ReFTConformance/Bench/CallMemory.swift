@@ -31,7 +31,8 @@ final class ParameterMemory {
     _ values: [[Float]],
     writable: Bool = false,
     name: String = "params",
-    side: GuardedBuffer.Side = .end
+    side: GuardedBuffer.Side = .end,
+    absent: Set<Int> = []
   ) throws {
     buffers = try values.enumerated().map {
       try GuardedBuffer("\(name)[\($0.offset)]", floats: $0.element, side: side)
@@ -39,7 +40,7 @@ final class ParameterMemory {
     pointers = try GuardedBuffer(name, byteCount: values.count * 8, alignment: 8)
     let list = pointers.base.bindMemory(to: UnsafeMutableRawPointer?.self, capacity: values.count)
     for (index, buffer) in buffers.enumerated() {
-      list[index] = buffer.base
+      list[index] = absent.contains(index) ? nil : buffer.base
       if !writable { buffer.makeReadOnly() }
     }
     pointers.makeReadOnly()

@@ -78,11 +78,16 @@ final class HostServices {
     }
     host.cancelled = { _, _ in 0 }
     host.extension = { _, _ in nil }
-    host.input_info = { _, _, _ in REFT_E_INVALID }
+    host.input_info = { context, index, out in
+      HostState.of(context)?.describe(index, out) ?? REFT_E_INVALID
+    }
     table.initialize(to: host)
     memory.makeReadOnly()
     names.makeReadOnly()
   }
+
+  /// The index by which the plugin asks for an input, which lies in read-only memory from now on.
+  func index(of input: BenchInput) throws -> Int64 { try state.index(of: input) }
 
   var order: Order {
     get { Order(rawValue: state.order.load(ordering: .relaxed)) ?? .ascending }
@@ -101,6 +106,49 @@ private final class HostState: Sendable {
   let order = Atomic<Int>(0)
   let live = Atomic<Int>(0)
   private let lastError = Mutex<String?>(nil)
+  private let inputs = Mutex<[Input]>([])
+
+  /// An input in guarded memory.
+  private struct Input: @unchecked Sendable {
+    // Sendable: the memory is read alone.
+    let input: BenchInput
+    let memory: GuardedBuffer
+  }
+
+  func index(of input: BenchInput) throws -> Int64 {
+    try inputs.withLock { inputs in
+      if let known = inputs.firstIndex(where: { $0.input == input }) { return Int64(known) }
+      let memory: GuardedBuffer
+      if let bytes = input.bytes {
+        memory = try GuardedBuffer("input", byteCount: bytes.count, alignment: 1)
+        memory.base.copyMemory(from: bytes, byteCount: bytes.count)
+      } else {
+        memory = try GuardedBuffer("input", floats: input.values)
+      }
+      memory.makeReadOnly()
+      inputs.append(Input(input: input, memory: memory))
+      return Int64(inputs.count - 1)
+    }
+  }
+
+  func describe(_ index: Int64, _ out: UnsafeMutablePointer<reft_tensor_t>?) -> reft_status_t {
+    inputs.withLock { inputs in
+      guard let out, index >= 0, index < Int64(inputs.count) else { return REFT_E_INVALID }
+      let (input, memory) = (inputs[Int(index)].input, inputs[Int(index)].memory)
+      var answer = reft_tensor_t()
+      answer.struct_size = out.pointee.struct_size
+      answer.dtype = input.bytes == nil ? REFT_F32 : REFT_U8
+      answer.rank = UInt32(input.shape.count)
+      let sizes = input.shape.map(Int64.init) + [0, 0, 0, 0]
+      answer.dims = (sizes[0], sizes[1], sizes[2], sizes[3])
+      answer.data = UnsafeRawPointer(memory.base)
+      let size = min(Int(answer.struct_size), MemoryLayout<reft_tensor_t>.size)
+      withUnsafePointer(to: answer) {
+        UnsafeMutableRawPointer(out).copyMemory(from: $0, byteCount: size)
+      }
+      return REFT_OK
+    }
+  }
 
   static func of(_ context: UnsafeMutableRawPointer?) -> HostState? {
     context.map { Unmanaged<HostState>.fromOpaque($0).takeUnretainedValue() }

@@ -93,6 +93,8 @@ private let optionInfo:
     case .float: info.type = REFT_OPTION_FLOAT
     case .string: info.type = REFT_OPTION_STRING
     case .flag: info.type = REFT_OPTION_FLAG
+    case .tensor: info.type = REFT_OPTION_TENSOR
+    case .file: info.type = REFT_OPTION_FILE
     }
     switch option.defaultValue {
     case .int(let i): info.default_i = i
@@ -229,7 +231,7 @@ private final class BridgedInstance {
       (parameter.isTrainable ? REFT_PARAM_TRAINABLE : 0)
       | (parameter.allowsDecay ? 0 : REFT_PARAM_NO_DECAY)
     switch parameter.initialization {
-    case .zeros, .custom: info.init_kind = REFT_INIT_ZEROS
+    case .zeros, .custom, .input: info.init_kind = REFT_INIT_ZEROS
     case .constant(let a): (info.init_kind, info.init_a) = (REFT_INIT_CONSTANT, a)
     case .uniform(let a, let b):
       (info.init_kind, info.init_a, info.init_b) = (REFT_INIT_UNIFORM, a, b)

@@ -10,6 +10,10 @@ struct OptionSetting: CustomStringConvertible, Hashable {
     case float(Double)
     case string(String)
     case flag(Int64)
+    /// A tensor or a file; since ABI 1.1.
+    case input(BenchInput)
+    /// A tensor option that names none, or an index that no option had; since ABI 1.1.
+    case tensorIndex(Int64)
   }
 
   let name: String
@@ -25,6 +29,8 @@ struct OptionSetting: CustomStringConvertible, Hashable {
     case .int(let i): "\(name)=\(i)"
     case .float(let f): "\(name)=\(f)"
     case .string(let s): "\(name)=\"\(s.prefix(24))\""
+    case .input(let input): "\(name)=\(input.text)"
+    case .tensorIndex(let i): "\(name)=input \(i)"
     case .flag(let i): "\(name)=\(i == 0 ? "false" : i == 1 ? "true" : "flag(\(i))")"
     }
   }
@@ -36,7 +42,7 @@ final class OptionMemory {
   let count: UInt32
   private var texts: [GuardedBuffer] = []
 
-  init(_ settings: [OptionSetting]) throws {
+  init(_ settings: [OptionSetting], host: HostServices) throws {
     count = UInt32(settings.count)
     guard !settings.isEmpty else {
       memory = nil
@@ -66,6 +72,15 @@ final class OptionMemory {
         option.s = text.string
       case .flag(let i):
         option.type = REFT_OPTION_FLAG
+        option.i = i
+      case .input(let input):
+        option.type = input.bytes == nil ? REFT_OPTION_TENSOR : REFT_OPTION_FILE
+        option.i = try host.index(of: input)
+        let text = try GuardedBuffer("option value", text: input.text)
+        texts.append(text)
+        option.s = text.string
+      case .tensorIndex(let i):
+        option.type = REFT_OPTION_TENSOR
         option.i = i
       }
       list[index] = option
@@ -98,7 +113,7 @@ struct Creation {
     locations: Int = RowPlaces.locationCount,
     future: Bool = false
   ) throws {
-    let settings = try OptionMemory(options)
+    let settings = try OptionMemory(options, host: host)
     let shape = try ShapeMemory(
       dim: Int64(dim),
       dtype: dtype,

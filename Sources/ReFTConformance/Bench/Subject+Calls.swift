@@ -46,6 +46,8 @@ struct CallStyle {
   var isFirstVersion = false
   /// The rows of `counterpart` for plugins that take them; nil: some that are always the same.
   var counterpart: [Float]?
+  /// Whether the plugin is asked for what it tells of rows.
+  var collects = true
   /// The rows of `source` for plugins that read it; nil: some that are always the same.
   var source: [Float]?
 }
@@ -63,6 +65,8 @@ struct ForwardResult {
   var auxiliary: Double
   var saved: GuardedBuffer?
   var findings: [Finding]
+  /// What the plugin told of the rows.
+  var collected: [Float]
 }
 
 /// What a backward call left behind.
@@ -99,16 +103,19 @@ extension Subject {
     frame.args.y = output.view
     frame.addStates()
     try frame.askForAuxiliary()
+    let collected = try frame.addCollected(self)
     bench.doing("forward of \(describe(frame.rows, style))")
     let status = try frame.call(plugin.table.pointee.forward, "forward", instance)
     var findings = output.findings(checkUnwritten: !style.inPlace)
     findings += frame.findings()
+    findings += collected?.findings(checkUnwritten: true) ?? []
     return ForwardResult(
       status: status,
       y: output.dense,
       auxiliary: frame.auxiliary,
       saved: frame.saved,
-      findings: findings
+      findings: findings,
+      collected: collected?.dense ?? []
     )
   }
 
@@ -149,7 +156,14 @@ extension Subject {
     input.buffer.makeReadOnly()
     if !style.inPlace { slope.buffer.makeReadOnly() }
     let start = existing ?? values.map { [Float](repeating: style.gradientFill, count: $0.count) }
-    let gradients = try ParameterMemory(start, writable: true, name: "dparams", side: style.side)
+    // What is an input has no gradient.
+    let gradients = try ParameterMemory(
+      start,
+      writable: true,
+      name: "dparams",
+      side: style.side,
+      absent: Set(parameters.indices.filter { parameters[$0].isInput })
+    )
     frame.args.x = input.view
     frame.args.dy = slope.view
     if plugin.has(REFT_CAP_AUXILIARY_LOSS) {

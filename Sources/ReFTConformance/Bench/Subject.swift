@@ -18,6 +18,7 @@ struct Parameter: Equatable {
   var constraintB: Double
 
   var count: Int { dims.reduce(1, *) }
+  var isInput: Bool { initKind == REFT_INIT_INPUT }
   var isTrainable: Bool { flags & REFT_PARAM_TRAINABLE != 0 }
 }
 
@@ -243,6 +244,7 @@ final class Subject {
         }
       case REFT_INIT_ORTHOGONAL:
         filled[index] = orthonormal(random.normals(parameter.count), dims: parameter.dims)
+      case REFT_INIT_INPUT: filled[index] = try inputValues(parameter)
       case REFT_INIT_COPY:
         let from = Int(parameter.initA)
         if (0..<index).contains(from), parameters[from].count == parameter.count {
@@ -255,6 +257,26 @@ final class Subject {
     if parameters.contains(where: { $0.flags & REFT_PARAM_CUSTOM_INIT != 0 }) {
       values = try customInitialised(seed: seed)
     }
+  }
+
+  /// The numbers of the input that a parameter is.
+  private func inputValues(_ parameter: Parameter) throws -> [Float] {
+    var info = reft_tensor_t()
+    info.struct_size = UInt32(MemoryLayout<reft_tensor_t>.size)
+    let index = Int64(exactly: parameter.initA) ?? -1
+    let status = host.table.pointee.input_info?(host.table.pointee.context, index, &info)
+    let dims = [info.dims.0, info.dims.1, info.dims.2, info.dims.3].prefix(Int(info.rank))
+    guard status == REFT_OK, info.dtype == REFT_F32, dims.map({ Int($0) }) == parameter.dims,
+      let data = info.data
+    else {
+      throw Breach(
+        "Parameter \"\(parameter.name)\" of \(label) with the dimensions \(parameter.dims) is to be "
+          + "input \(index), which is no tensor of them."
+      )
+    }
+    return Array(
+      UnsafeBufferPointer(start: data.assumingMemoryBound(to: Float.self), count: parameter.count)
+    )
   }
 
   /// What `init_params` makes of the present values.
@@ -277,7 +299,7 @@ final class Subject {
   /// Moves the parameters to a point where every term of the formula counts; constraints hold.
   func randomise() {
     var random = bench.random
-    for (index, parameter) in parameters.enumerated() {
+    for (index, parameter) in parameters.enumerated() where !parameter.isInput {
       let width = Double(parameter.dims.last ?? 1)
       let noise = random.normals(parameter.count, scale: 0.7 / width.squareRoot().squareRoot())
       switch parameter.constraint {

@@ -17,7 +17,7 @@ let createRules: [Rule] = [
           plugin,
           dim: dim,
           dtype: REFT_F32,
-          options: [],
+          options: try bench.needs(plugin, dim: dim),
           host: bench.host(),
           layer: 0
         )
@@ -88,7 +88,8 @@ let createRules: [Rule] = [
           try requireRefused(
             plugin,
             dim,
-            [OptionSetting(option.name, value)],
+            try bench.needs(plugin, dim: dim).filter { $0.name != option.name }
+              + [OptionSetting(option.name, value)],
             "a value of the wrong type",
             bench
           )
@@ -109,7 +110,8 @@ let createRules: [Rule] = [
           try requireRefused(
             plugin,
             dim,
-            [OptionSetting(option.name, value)],
+            try bench.needs(plugin, dim: dim).filter { $0.name != option.name }
+              + [OptionSetting(option.name, value)],
             "a value out of range",
             bench
           )
@@ -167,10 +169,11 @@ let createRules: [Rule] = [
       for option in try plugin.options() {
         for value in allowedValues(option) {
           let setting = OptionSetting(option.name, value)
+          let needs = try bench.needs(plugin, dim: dim).filter { $0.name != option.name }
           let place = "create of \(plugin.id) with \(setting)"
           bench.doing(place)
           do {
-            let subject = try bench.subject(plugin, dim: dim, options: [setting])
+            let subject = try bench.subject(plugin, dim: dim, options: needs + [setting])
             _ = try subject.y(bench.random.normals(2 * dim))
             served += 1
           } catch let refusal as Subject.Refusal {

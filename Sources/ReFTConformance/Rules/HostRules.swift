@@ -78,6 +78,11 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
     at: RowPlaces.site(dim: subject.dim, sourceDim: subject.sourceDim),
     options: Dictionary(
       uniqueKeysWithValues: subject.options.map { ($0.name, hostValue($0.value)) }
+    ),
+    inputs: Dictionary(
+      uniqueKeysWithValues: subject.options.compactMap { option in
+        if case .input(let input) = option.value { (option.name, input.hosted) } else { nil }
+      }
     )
   )
   let workspace = try instance.plan(maxRows: rows)
@@ -128,5 +133,7 @@ private func hostValue(_ value: OptionSetting.Value) -> OptionValue {
   case .float(let f): .float(f)
   case .string(let s): .string(s)
   case .flag(let i): .flag(i != 0)
+  case .input(let input): .string(input.text)
+  case .tensorIndex: .string("")
   }
 }

@@ -229,6 +229,7 @@ private func checkSchema(_ option: OptionSchema, of plugin: Intervention, _ benc
           + "\(option.choices.joined(separator: ", "))."
       )
     }
+  case REFT_OPTION_TENSOR, REFT_OPTION_FILE: break
   case REFT_OPTION_FLAG:
     guard option.defaultInt == 0 || option.defaultInt == 1 else {
       throw Breach("\(named) is a flag with the default \(option.defaultInt); 0 or 1 is needed.")

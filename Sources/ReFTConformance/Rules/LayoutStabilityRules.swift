@@ -276,8 +276,11 @@ private func checkParameter(_ info: reft_param_info_t, _ index: Int, _ subject: 
   guard dims.dropFirst(Int(info.rank)).allSatisfy({ $0 == 0 }) else {
     throw Breach("\(place) has rank \(info.rank) but dimensions \(dims); unused ones must be 0.")
   }
-  guard info.init_kind <= REFT_INIT_COPY else {
-    throw Breach("\(place) has init_kind \(info.init_kind); ABI 1.0 knows 0 to \(REFT_INIT_COPY).")
+  guard info.init_kind <= REFT_INIT_INPUT else {
+    throw Breach("\(place) has init_kind \(info.init_kind); ABI 1.1 knows 0 to \(REFT_INIT_INPUT).")
+  }
+  guard info.init_kind != REFT_INIT_INPUT || info.flags & REFT_PARAM_TRAINABLE == 0 else {
+    throw Breach("\(place) is an input and trainable; a trainable one can start as its copy.")
   }
   guard info.constraint <= REFT_CONSTRAINT_BOX else {
     throw Breach("\(place) has constraint \(info.constraint); ABI 1.0 knows 0 to 4.")

@@ -8,7 +8,7 @@ let memoryRules: [Rule] = [
   Rule("ABI-421", "A thousand instances made and ended leave no memory behind.") { bench in
     for plugin in try bench.interventions() {
       let (dim, options) = try bench.usualWidth(plugin)
-      let settings = try OptionMemory(options)
+      let settings = try OptionMemory(options, host: bench.host())
       let shape = try ShapeMemory(
         dim: Int64(dim),
         dtype: REFT_F32,

@@ -26,18 +26,19 @@ public enum ConformanceChild {
     var seed: UInt64
     var limit: Double
     var memory: Int
+    var options: [String] = []
 
     /// As arguments of the process.
     var arguments: [String] {
       [
         hiddenArgument, path, library ?? "", refusal ?? "", rule, String(seed), String(limit),
         String(memory),
-      ]
+      ] + options
     }
 
     /// Reads arguments; the first is the program's name.
     init?(arguments: [String]) {
-      guard arguments.count == 9, arguments[1] == hiddenArgument, let seed = UInt64(arguments[6]),
+      guard arguments.count >= 9, arguments[1] == hiddenArgument, let seed = UInt64(arguments[6]),
         let limit = Double(arguments[7]), let memory = Int(arguments[8])
       else { return nil }
       path = arguments[2]
@@ -45,9 +46,18 @@ public enum ConformanceChild {
       refusal = arguments[4].isEmpty ? nil : arguments[4]
       rule = arguments[5]
       (self.seed, self.limit, self.memory) = (seed, limit, memory)
+      options = Array(arguments[9...])
     }
 
-    init(_ specimen: Specimen, rule: Rule, seed: UInt64, limit: Double, memory: Int) {
+    init(
+      _ specimen: Specimen,
+      rule: Rule,
+      seed: UInt64,
+      limit: Double,
+      memory: Int,
+      options: [String] = []
+    ) {
+      self.options = options
       path = specimen.path
       library = specimen.bytes.library?.path
       refusal = specimen.refusal
@@ -65,12 +75,14 @@ public enum ConformanceChild {
     guard let order = Order(arguments: arguments), let rule = Rule.named(order.rule),
       let seal = VerdictSeal(descriptor: sealDescriptor), let specimen = specimen(of: order)
     else { _exit(64) }
+    // Nothing of the plugin is in this process yet.
+    let given = order.options.compactMap { try? GivenOption($0) }
     let report = hideReport()
     confine(order, byteCount: specimen.bytes.file.bytes.count)
     CrashReporter.install(descriptor: report)
     let refused = Confinement.begin()
     let reporter = Reporter(descriptor: report, owner: getpid())
-    let bench = Bench(specimen, seed: order.seed, ruleID: rule.id, reporter: reporter)
+    let bench = Bench(specimen, seed: order.seed, ruleID: rule.id, given: given, reporter: reporter)
     let result = refused.judged(judge(rule, bench: bench))
     let word = seal.open()
     for id in bench.foundPlugins { reporter.send("+", "\(word) \(id)") }
@@ -80,7 +92,12 @@ public enum ConformanceChild {
   }
 
   /// Runs a rule in this process, on the file itself so that a debugger finds its symbols.
-  static func runHere(_ rule: Rule, _ specimen: Specimen, seed: UInt64) -> (RuleResult, [String]) {
+  static func runHere(
+    _ rule: Rule,
+    _ specimen: Specimen,
+    seed: UInt64,
+    given: [GivenOption] = []
+  ) -> (RuleResult, [String]) {
     let start = monotonicSeconds()
     let reporter = Reporter(descriptor: -1, owner: getpid())
     let bench = Bench(
@@ -88,6 +105,7 @@ public enum ConformanceChild {
       loadsFile: true,
       seed: seed,
       ruleID: rule.id,
+      given: given,
       reporter: reporter
     )
     let (status, message) = judge(rule, bench: bench)

@@ -19,7 +19,8 @@ extension ConformanceSuite {
         rule: rule,
         seed: seed,
         limit: limit,
-        memory: memoryLimit
+        memory: memoryLimit,
+        options: options.map(\.argument)
       ),
       on: specimen
     )

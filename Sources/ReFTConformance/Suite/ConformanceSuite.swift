@@ -32,6 +32,8 @@ public struct ConformanceSuite: Sendable {
   public var jobs: Int
   /// Runs the rules in this process, one after the other: for a debugger.
   public var inProcess: Bool
+  /// Options of all instances, such as `rank=4` or `dictionary=/data/sae.safetensors#W_dec`.
+  public var options: [GivenOption] = []
   /// A program that calls `ConformanceChild.runIfAsked` first; nil is the running one.
   public var executable: String?
 
@@ -149,7 +151,12 @@ public struct ConformanceSuite: Sendable {
     guard !list.isEmpty else { return }
     if inProcess {
       for rule in list {
-        let (result, plugins) = ConformanceChild.runHere(rule, specimen, seed: seed)
+        let (result, plugins) = ConformanceChild.runHere(
+          rule,
+          specimen,
+          seed: seed,
+          given: options
+        )
         board.note(finished(result, rule), plugins)
       }
       return

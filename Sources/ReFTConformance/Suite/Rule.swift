@@ -35,8 +35,8 @@ public struct Rule: Sendable {
     loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
     + flagRules + sourceFlagRules + gradientRules + contractRules + claimRules + hostCallRules
-    + stateRules + runRules + sourceGradientRules + determinismRules + placeRules
-    + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
+    + collectRules + inputRules + stateRules + runRules + sourceGradientRules + determinismRules
+    + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {

@@ -21,19 +21,23 @@ extension Adapter {
     let file = try AdapterFile(folder: path)
     var warnings = file.warnings
     warnings += try check(file.base, against: base, path: path)
-    let built = try AdapterBuilder(base: base, catalog: catalog)
-      .build(
-        file.specs,
-        lora: file.lora,
-        head: file.head,
-        ids: file.provenance.map(\.id),
-        of: path
-      )
+    let built = try AdapterBuilder(base: base, catalog: catalog).build(
+      file.specs,
+      lora: file.lora,
+      head: file.head,
+      ids: file.provenance.map(\.id),
+      of: path,
+      inputs: try file.openInputs(of: path)
+    )
     for (provenance, plugin) in zip(file.provenance, built.plugins) {
       warnings += provenance.differences(from: plugin)
     }
     do throws(ReFTError) {
-      warnings += try AdapterTensors.read(path + "/" + AdapterFile.tensorName, into: built.store)
+      warnings += try AdapterTensors.read(
+        path + "/" + AdapterFile.tensorName,
+        into: built.store,
+        beside: file.inputs.flatMap(\.self).compactMap(\.embedded)
+      )
     } catch {
       // Another build of a plugin may want other parameters: then neither file is at fault.
       for (made, plugin) in zip(file.provenance, built.plugins) where error.code == .badData {

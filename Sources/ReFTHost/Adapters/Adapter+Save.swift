@@ -14,7 +14,8 @@ extension Adapter {
   /// - Throws: `.usage` where a file or a link has the name; `.inputOutput` with the system's reason.
   ///   The old folder is then as it was.
   public func save(to path: String) throws(ReFTError) {
-    try AdapterFolder(file: AdapterFile(self), tensors: AdapterTensors.named(parameters))
+    let tensors = AdapterTensors.named(parameters) + embeddedInputs
+    try AdapterFolder(file: AdapterFile(self), tensors: tensors, raw: embeddedFiles)
       .save(to: path)
   }
 }
@@ -23,6 +24,8 @@ extension Adapter {
 struct AdapterFolder {
   let file: AdapterFile
   let tensors: [NamedTensor]
+  /// Files that it takes in.
+  var raw: [RawTensor] = []
 
   /// Writes the folder.
   ///
@@ -65,6 +68,7 @@ struct AdapterFolder {
     )
     try Safetensors.write(
       tensors,
+      raw: raw,
       metadata: ["format": AdapterFile.format],
       to: folder + "/" + AdapterFile.tensorName
     )

@@ -26,6 +26,7 @@ struct AdapterBuilder {
   ///   - head: what is trained beside them.
   ///   - ids: the ids of the plugins that made an adapter, where it states them.
   ///   - path: that adapter's folder.
+  ///   - inputs: what options of each intervention name, where it was opened already.
   /// - Returns: units with memory, zero so far.
   /// - Throws: as creating and loading an adapter do.
   func build(
@@ -33,7 +34,8 @@ struct AdapterBuilder {
     lora: LoRASpec? = nil,
     head: HeadSpec? = nil,
     ids: [String?] = [],
-    of path: String = ""
+    of path: String = "",
+    inputs: [[String: PluginInput]] = []
   ) throws(ReFTError) -> Result {
     guard !specs.isEmpty || lora != nil || head != nil else { throw .noInterventions() }
     var lora = lora
@@ -47,9 +49,14 @@ struct AdapterBuilder {
       let plugin = try find(spec, id: id, adapter: path)
       var resolved = spec
       resolved.options = try plugin.resolvedOptions(spec.options)
-      result.specs.append(resolved)
       result.plugins.append(plugin)
-      drafts += try makeUnits(resolved, index: index, plugin: plugin)
+      let opened = try plugin.openInputs(
+        resolved.options,
+        given: inputs.indices.contains(index) ? inputs[index] : [:]
+      )
+      for (option, input) in opened { resolved.options[option] = .string(input.place) }
+      drafts += try makeUnits(resolved, index: index, plugin: plugin, inputs: opened)
+      result.specs.append(resolved)
     }
     let width = base.configuration.hiddenSize
     let headInfos = head.map { Head.infos($0, width: width) } ?? []
@@ -164,7 +171,8 @@ struct AdapterBuilder {
   private func makeUnits(
     _ spec: InterventionSpec,
     index: Int,
-    plugin: Plugin
+    plugin: Plugin,
+    inputs: [String: PluginInput]
   ) throws(ReFTError) -> [AdapterUnit.Draft] {
     var drafts: [AdapterUnit.Draft] = []
     let width = base.configuration.width(of: spec.component)
@@ -199,8 +207,9 @@ struct AdapterBuilder {
               dim: dim,
               sourceDim: sourceDim,
               plugin: plugin,
-              instance: try plugin.makeInstance(at: place, options: spec.options),
-              auxiliaryWeight: spec.auxiliaryWeight
+              instance: try plugin.makeInstance(at: place, options: spec.options, inputs: inputs),
+              auxiliaryWeight: spec.auxiliaryWeight,
+              inputs: inputs
             )
           )
         }

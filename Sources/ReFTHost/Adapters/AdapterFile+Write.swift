@@ -13,6 +13,7 @@ extension AdapterFile {
     lora = adapter.lora?.spec
     head = adapter.head?.spec
     provenance = adapter.provenance
+    inputs = adapter.specs.indices.map(adapter.adapterInputs)
     template = adapter.template
     training = adapter.trainingInfo
   }
@@ -22,7 +23,13 @@ extension AdapterFile {
     var root: [String: JSONValue] = [
       "format": .string(Self.format), "format_version": .int(Int64(Self.version)),
       "base_model": .object(baseMembers),
-      "interventions": .array(zip(specs, provenance).map { .object(Self.members($0, $1)) }),
+      "interventions": .array(
+        specs.indices.map {
+          .object(
+            Self.members(specs[$0], provenance[$0], inputs.indices.contains($0) ? inputs[$0] : [])
+          )
+        }
+      ),
       "training": .object(training),
     ]
     if let lora { root["lora"] = .object(lora.members) }
@@ -48,7 +55,8 @@ extension AdapterFile {
 
   private static func members(
     _ spec: InterventionSpec,
-    _ provenance: PluginProvenance
+    _ provenance: PluginProvenance,
+    _ inputs: [AdapterInput]
   ) -> [String: JSONValue] {
     var members: [String: JSONValue] = [
       "plugin": .string(spec.plugin), "layers": .array(spec.layers.map { .int(Int64($0)) }),
@@ -61,6 +69,10 @@ extension AdapterFile {
     if let heads = spec.heads { members["heads"] = .array(heads.map { .int(Int64($0)) }) }
     if !spec.tie.isEmpty {
       members["tie"] = .array(spec.tie.map(\.rawValue).sorted().map(JSONValue.string))
+    }
+    if !inputs.isEmpty {
+      let pairs = inputs.map { ($0.option, JSONValue.object($0.members)) }
+      members["inputs"] = .object(Dictionary(uniqueKeysWithValues: pairs))
     }
     if let isolation = spec.isolation { members["isolation"] = .string(isolation.rawValue) }
     if let weight = spec.auxiliaryWeight { members["auxiliary_weight"] = .double(weight) }

@@ -16,6 +16,8 @@ struct AdapterFile {
   var base: BaseModelReference
   var specs: [InterventionSpec]
   var provenance: [PluginProvenance]
+  /// What options of each intervention name.
+  var inputs: [[AdapterInput]] = []
   var lora: LoRASpec?
   var head: HeadSpec?
   var template: String?
@@ -44,6 +46,7 @@ struct AdapterFile {
     for item in try root.required("interventions").items() {
       specs.append(try Self.spec(item))
       provenance.append(try Self.provenance(item))
+      inputs.append(try AdapterInput.read(item))
     }
     lora = try root.optional("lora").map { reader throws(ReFTError) in try LoRASpec(reader) }
     head = try root.optional("head").map { reader throws(ReFTError) in try HeadSpec(reader) }
@@ -78,6 +81,7 @@ struct AdapterFile {
   private static let specKeys = [
     "plugin", "plugin_id", "plugin_version", "plugin_hash", "abi", "layers", "component",
     "positions", "share_weights", "options", "isolation", "heads", "tie", "auxiliary_weight",
+    "inputs",
   ]
 
   private static func spec(_ reader: JSONReader) throws(ReFTError) -> InterventionSpec {

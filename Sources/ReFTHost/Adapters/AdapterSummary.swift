@@ -47,7 +47,9 @@ public struct AdapterSummary: Sendable {
     template = file.template
     training = file.training
     warnings = file.warnings
-    tensors = weights.tensors.map { Tensor(name: $0.name, shape: $0.shape) }
+    let inputs = Set(file.inputs.flatMap(\.self).compactMap(\.embedded))
+    tensors = weights.tensors.filter { !inputs.contains($0.name) }
+      .map { Tensor(name: $0.name, shape: $0.shape) }
   }
 
   /// The number of values in all tensors.

@@ -12,10 +12,15 @@ enum AdapterTensors {
   /// Fills a store from a file that has exactly its tensors.
   ///
   /// - Returns: warnings.
-  static func read(_ path: String, into store: ParameterStore) throws(ReFTError) -> [String] {
+  /// `others` are the tensors that the file may have beside them.
+  static func read(
+    _ path: String,
+    into store: ParameterStore,
+    beside others: [String] = []
+  ) throws(ReFTError) -> [String] {
     let file = try Safetensors.read(path: path)
     let missing = store.infos.map(\.name).filter { file.tensor($0) == nil }
-    let extra = file.names.filter { store.index(of: $0) == nil }.sorted()
+    let extra = file.names.filter { store.index(of: $0) == nil && !others.contains($0) }.sorted()
     guard missing.isEmpty, extra.isEmpty else {
       throw .adapterTensorNames(path, missing: missing, extra: extra)
     }

@@ -27,8 +27,12 @@ package final class AdapterUnit: @unchecked Sendable {
   package let instance: any PluginInstance
   /// The indices of its parameters in the adapter's store.
   package let parameters: Range<Int>
-  /// One pointer per parameter, into the store.
+  /// One pointer per parameter of the instance, into the store or to an input.
   package let pointers: UnsafePointer<UnsafeRawPointer?>
+  /// Which parameter of the store each parameter of the instance is; nil for inputs.
+  package let storeIndices: [Int?]
+  /// What options named, by option.
+  let inputs: [String: PluginInput]
   /// The store of the adapter's parameters.
   let store: ParameterStore
   /// The device forms for inference and for training, once asked for.
@@ -71,19 +75,42 @@ package final class AdapterUnit: @unchecked Sendable {
       draft.plugin.capabilities.contains(.auxiliaryLoss) ? draft.auxiliaryWeight ?? 1 : 0
     self.parameters = parameters
     self.store = store
+    self.inputs = draft.inputs
+    var next = parameters.lowerBound
+    storeIndices = draft.instance.parameters.map { info in
+      guard info.inputIndex == nil else { return nil }
+      defer { next += 1 }
+      return next
+    }
+    let opened = draft.inputs.sorted { $0.key < $1.key }.map(\.value)
     let memory = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(
-      capacity: max(1, parameters.count)
+      capacity: max(1, storeIndices.count)
     )
-    for (place, index) in parameters.enumerated() {
-      (memory + place).initialize(to: UnsafeRawPointer(store.tensor(index).baseAddress))
+    for (place, index) in storeIndices.enumerated() {
+      let info = draft.instance.parameters[place]
+      let start: UnsafeRawPointer?
+      if let index {
+        start = UnsafeRawPointer(store.tensor(index).baseAddress)
+      } else {
+        start = info.inputIndex.flatMap { opened[$0].bytes.baseAddress }
+      }
+      (memory + place).initialize(to: start)
     }
     pointers = UnsafePointer(memory)
   }
 
-  /// The device form of the plugin; nil where there is none, as for isolated plugins and manifests.
+  /// How many parameters the instance has, inputs among them.
+  var parameterCount: Int { storeIndices.count }
+
+  /// Whether parameters of the instance are inputs, which lie outside the store.
+  var hasInputParameters: Bool { storeIndices.count != parameters.count }
+
+  /// The device form of the plugin; nil where there is none, as for isolated plugins and manifests, and
+  /// where parameters are inputs.
   ///
   /// - Throws: `.misbehaved` when the plugin describes something that cannot be launched.
   package func deviceProgram(isTraining: Bool) throws(ReFTError) -> DeviceProgram? {
+    if hasInputParameters { return nil }
     if let known = programs.withLock({ $0[isTraining] }) { return known }
     let program = try (instance as? any DevicePluginInstance)?
       .deviceProgram(isTraining: isTraining)
@@ -105,6 +132,7 @@ package final class AdapterUnit: @unchecked Sendable {
     var plugin: Plugin
     var instance: any PluginInstance
     var auxiliaryWeight: Double?
+    var inputs: [String: PluginInput] = [:]
 
     /// What its parameters belong to.
     var owner: ParameterOwner {
@@ -117,6 +145,8 @@ package final class AdapterUnit: @unchecked Sendable {
     }
 
     /// Its parameters as they are named in files: `interventions.0.layers.2.prefix.rotate.weight`.
-    var infos: [ParameterInfo] { instance.parameters.map(owner.owns) }
+    var infos: [ParameterInfo] {
+      instance.parameters.filter { $0.inputIndex == nil }.map(owner.owns)
+    }
   }
 }

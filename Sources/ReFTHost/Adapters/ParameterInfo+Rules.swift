@@ -28,6 +28,16 @@ extension ParameterInfo {
     return initializationFault(after: earlier) ?? constraintFault
   }
 
+  /// What is wrong with it as one of an instance's inputs, in words that follow "parameter 'name'".
+  func inputFault(_ inputs: [PluginInput]) -> String? {
+    guard let index = inputIndex else { return nil }
+    guard inputs.indices.contains(index) else { return "is input \(index), which no option named" }
+    let input = inputs[index]
+    guard !input.isFile else { return "is input \(index), which is a file and no tensor" }
+    return input.shape == shape
+      ? nil : "has the shape \(shape), and input \(index), '\(input.text)', has \(input.shape)"
+  }
+
   private var shapeFault: String? {
     guard (1...4).contains(shape.count) else { return "has \(shape.count) dimensions, not 1 to 4" }
     var count = 1
@@ -45,6 +55,9 @@ extension ParameterInfo {
   private func initializationFault(after earlier: [ParameterInfo]) -> String? {
     switch initialization {
     case .zeros, .custom: return nil
+    case .input:
+      return isTrainable
+        ? "is an input (REFT_INIT_INPUT) and trainable; a trainable one can start as its copy" : nil
     case .constant(let value):
       return value.isFinite ? nil : "has an init_a or init_b that is not finite"
     case .normal(let a, let b):

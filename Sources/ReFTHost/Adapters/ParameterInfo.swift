@@ -31,6 +31,8 @@ public enum ParameterInitialization: Sendable, Hashable {
   case copy(index: Int)
   /// By the plugin itself.
   case custom
+  /// It is an input of the plugin's, which stays as it was read; since ABI 1.1.
+  case input(index: Int)
 }
 
 /// Name, shape and rules of one parameter tensor.
@@ -74,6 +76,11 @@ public struct ParameterInfo: Sendable, Hashable {
     self.constraint = constraint
     self.learningRateScale = learningRateScale
     self.weightDecayScale = weightDecayScale
+  }
+
+  /// The input that it is; nil for a parameter that the adapter holds.
+  public var inputIndex: Int? {
+    if case .input(let index) = initialization { index } else { nil }
   }
 
   /// The number of values.

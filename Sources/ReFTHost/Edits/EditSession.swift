@@ -51,6 +51,7 @@ public final class EditSession: ProductEditor {
   ///   - trace: is told what the edits change; nil where nobody asks.
   ///   - auxiliaryScale: asks for the auxiliary losses of plugins; d (whole loss) / d (their weighted
   ///     sum), which a backward pass takes; nil: they are not counted.
+  ///   - collector: takes what plugins tell of the rows, in inference; nil: nobody asks them.
   /// - Throws: `.usage` for positions that a prompt does not have, for training with several
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
   public init(
@@ -58,7 +59,8 @@ public final class EditSession: ProductEditor {
     mode: Mode = .inference,
     dropsUpdates: Bool = true,
     trace: EditTrace? = nil,
-    auxiliaryScale: Double? = nil
+    auxiliaryScale: Double? = nil,
+    collector: RowCollector? = nil
   ) throws(ReFTError) {
     let plan = try RowPlan(sequences)
     let isCounted = plan.adapters.contains(where: \.hasAuxiliaryLoss)
@@ -88,7 +90,8 @@ public final class EditSession: ProductEditor {
               rows: rows,
               context,
               memory: memory,
-              state: key.sequence >= 0 ? sequences[key.sequence].state : nil
+              state: key.sequence >= 0 ? sequences[key.sequence].state : nil,
+              collector: collector
             )
             edit.strength = key.weight
             own[unit.site, default: empty].edits.append(edit)
@@ -125,16 +128,17 @@ public final class EditSession: ProductEditor {
     for (site, list) in edits { byBlock[site.block].append((site.component, list)) }
     self.edits = byBlock
     sites = Set(edits.keys)
-    // A trace is to be whole: each token has a row of its own.
+    // A trace, and what is told of rows, is to be whole: each token has a row of its own.
+    let isWhole = trace != nil || collector != nil
     needsAllRows =
-      trace != nil
+      isWhole
       || all.contains { edit in
         edit.countsAuxiliary || !edit.unit.plugin.capabilities.contains(.rowwise)
       }
     let isTraining = context.gradients != nil
     let loras = LoRAPlan(sequences)
     sharedPrefixLimit =
-      trace != nil
+      isWhole
       ? 0
       : min(
         plan.sharedPrefixLimit(isTraining: isTraining, countsAuxiliary: auxiliary != nil),

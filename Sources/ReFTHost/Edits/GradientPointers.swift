@@ -27,5 +27,25 @@ final class GradientPointers {
     base = UnsafePointer(memory)
   }
 
-  deinit { UnsafeMutablePointer(mutating: base).deallocate() }
+  /// The tables of units some of whose parameters are inputs, which have no gradient.
+  private var tables: [ObjectIdentifier: UnsafeMutablePointer<UnsafeMutableRawPointer?>] = [:]
+
+  /// One pointer per parameter of a unit's instance; nil for inputs.
+  func pointers(of unit: AdapterUnit) -> UnsafePointer<UnsafeMutableRawPointer?> {
+    guard unit.hasInputParameters else { return base + unit.parameters.lowerBound }
+    if let known = tables[ObjectIdentifier(unit)] { return UnsafePointer(known) }
+    let table = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(
+      capacity: unit.parameterCount
+    )
+    for (place, index) in unit.storeIndices.enumerated() {
+      (table + place).initialize(to: index.flatMap { base[$0] })
+    }
+    tables[ObjectIdentifier(unit)] = table
+    return UnsafePointer(table)
+  }
+
+  deinit {
+    UnsafeMutablePointer(mutating: base).deallocate()
+    for table in tables.values { table.deallocate() }
+  }
 }

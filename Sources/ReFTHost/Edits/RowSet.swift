@@ -4,7 +4,7 @@
 import ReFTTensor
 
 /// Parallel lists, one entry per edited token, in the order of the batch.
-final class RowSet {
+package final class RowSet {
   private(set) var tokens: [Int32] = []
   private(set) var positions: [Int32] = []
   private(set) var lengths: [Int32] = []
@@ -31,10 +31,14 @@ final class RowSet {
     return lists
   }
 
-  var count: Int { tokens.count }
+  /// How many tokens there are.
+  package var count: Int { tokens.count }
+
+  /// No tokens yet.
+  package init() {}
 
   /// Takes in a token of a sequence; `locationCount` says how many locations the rule lists.
-  func append(
+  package func append(
     _ edited: EditedPosition,
     of sequence: SequenceEdit,
     index: Int,
@@ -72,7 +76,7 @@ final class RowSet {
 }
 
 /// The lists of some rows in memory that plugins can be given.
-final class RowLists {
+package final class RowLists {
   private let count: Int
   private let numbers: UnsafeMutablePointer<Int32>
   private let keys: UnsafeMutablePointer<Int64>
@@ -83,7 +87,7 @@ final class RowLists {
   }
 
   /// The lists of a set, or of those of its rows that are present.
-  init(of set: RowSet, places: UnsafeBufferPointer<Int32>? = nil) {
+  package init(of set: RowSet, places: UnsafeBufferPointer<Int32>? = nil) {
     let count = places?.count ?? set.count
     self.count = count
     numbers = .allocate(capacity: max(1, List.allCases.count * count))
@@ -118,7 +122,7 @@ final class RowLists {
   }
 
   /// As `RowSet.advance`.
-  func advance() {
+  package func advance() {
     for index in 0..<count {
       start(.position)[index] += 1
       start(.runningLocation)[index] += 1
@@ -126,7 +130,7 @@ final class RowLists {
   }
 
   /// What a plugin of a minor version of the ABI is told; valid while this object lives.
-  func origins(minor: Int) -> PluginRows {
+  package func origins(minor: Int) -> PluginRows {
     var rows = PluginRows()
     rows.example = UnsafePointer(start(minor == 0 ? .key : .sequence))
     rows.position = UnsafePointer(start(.position))

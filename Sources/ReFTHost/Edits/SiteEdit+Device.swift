@@ -9,7 +9,7 @@ extension SiteEdit: DeviceRowEdit {
   /// place for an auxiliary loss, for the gradient of what a layer read,
   /// or for rows of a source prompt.
   func deviceProgram() throws -> DeviceProgram? {
-    countsAuxiliary || isTraining && givesSourceGradient || unit.needsCounterpart
+    needsHostForm || isTraining && givesSourceGradient
       ? nil : try unit.deviceProgram(isTraining: isTraining)
   }
 

@@ -32,6 +32,8 @@ final class SiteEdit: RowEdit {
   private let state: EditState?
   /// How much of its change counts; what a session was asked for, and not changed during a pass.
   var strength: Float = 1
+  /// Who wants to know what the plugin tells of rows, and memory for that.
+  private let told: (collector: RowCollector, memory: FloatBuffer)?
   private let randomKey: UInt64
   /// What the backward call needs of the forward call when training; nil until that, and where the
   /// edit runs in its device form.
@@ -47,7 +49,8 @@ final class SiteEdit: RowEdit {
     rows: RowSet,
     _ context: Context,
     memory: EditMemory,
-    state: SequenceState? = nil
+    state: SequenceState? = nil,
+    collector: RowCollector? = nil
   ) throws(ReFTError) {
     self.memory = memory
     self.unit = unit
@@ -55,6 +58,22 @@ final class SiteEdit: RowEdit {
     self.context = context
     minor = unit.plugin.description.abiMinor
     workspace = try unit.instance.plan(maxRows: rows.count)
+    if let collector, workspace.collectedPerRow > 0, context.gradients == nil {
+      collector.expect(workspace.collectedPerRow, of: unit)
+      let count = rows.count * workspace.collectedPerRow
+      told = (
+        collector,
+        try FloatBuffer(
+          reserving: count,
+          for: MemoryPurpose(
+            "what plugin '\(unit.plugin.name)' tells of \(rows.count) rows",
+            remedy: "use fewer tokens in a pass"
+          )
+        )
+      )
+    } else {
+      told = nil
+    }
     if workspace.statePerSequence > 0 {
       guard !unit.plugin.capabilities.contains(.rowwise) else {
         throw .stateOfRowwisePlugin(unit.plugin.name)
@@ -145,6 +164,12 @@ final class SiteEdit: RowEdit {
     return made
   }
 
+  /// Whether the host form alone does what is asked: keeps a state, tells of its rows, adds a loss, or
+  /// takes rows of a source prompt.
+  var needsHostForm: Bool {
+    told != nil || state != nil || countsAuxiliary || unit.needsCounterpart
+  }
+
   var rowCount: Int { rows.count }
   var scratchByteCount: Int { workspace.scratchByteCount(rows: rows.count) }
   /// The tokens that it edits.
@@ -175,7 +200,15 @@ final class SiteEdit: RowEdit {
     if needsSource { (call.source, call.sourceStride) = (try read(gathered), unit.sourceDim) }
     state?.add(to: &call)
     pack(gathered.places)
-    try perform(call) { call throws(ReFTError) in try forward(call) }
+    let width = workspace.collectedPerRow
+    if let told { (call.collected, call.collectedWidth) = (told.memory.base, width) }
+    try perform(call) { call throws(ReFTError) in
+      try forward(call)
+      guard let told else { return }
+      let values = UnsafeBufferPointer(start: told.memory.base, count: call.rows * width)
+      guard values.allSatisfy(\.isFinite) else { throw .collectedNotFinite(unit.plugin.name) }
+      told.collector.take(values, of: unit, rows: call.origins)
+    }
     if output != gathered.rows { gathered.rows.update(from: output, count: count) }
   }
 
@@ -199,7 +232,7 @@ final class SiteEdit: RowEdit {
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
     (call.dx, call.dxStride) = (memory.x.base, gradient.width)
     (call.counterpart, call.counterpartStride) = (counterpart(gradient.places), unit.dim)
-    call.parameterGradients = gradients.base + unit.parameters.lowerBound
+    call.parameterGradients = gradients.pointers(of: unit)
     if countsAuxiliary {
       call.auxiliaryGradient = unit.auxiliaryWeight * (context.auxiliary?.scale ?? 0)
     }
@@ -238,7 +271,7 @@ final class SiteEdit: RowEdit {
   private func makeCall(rows count: Int, x: UnsafeMutablePointer<Float>) -> PluginCall {
     var call = PluginCall(rows: count, x: x, xStride: unit.dim)
     call.parameters = unit.pointers
-    call.parameterCount = unit.parameters.count
+    call.parameterCount = unit.parameterCount
     call.isTraining = context.gradients != nil
     // Outputs lie in `memory` or in gathered rows, gradients in the layout of the parameter store.
     call.ownsBehindOutput = true

@@ -14,8 +14,8 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
   struct Identity: Sendable {
     let number: UInt32
     let create: WorkerCreate
-    /// The encoded `create`.
-    let request: Data
+    /// What its options name.
+    let inputs: [String: PluginInput]
     /// What the first worker said of its parameters.
     var answer = Data()
 
@@ -38,13 +38,14 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
     _ plugin: IsolatedPlugin,
     _ description: PluginDescription,
     at site: PluginSite,
-    options: [String: OptionValue]
+    options: [String: OptionValue],
+    inputs: [String: PluginInput] = [:]
   ) throws(ReFTError) {
     let create = WorkerCreate(plugin: description.id, site: site, options: options)
-    guard let request = try? WorkerJSON.encode(create) else {
+    guard (try? WorkerJSON.encode(create)) != nil else {
       throw .workerProtocol("options that cannot be sent")
     }
-    var identity = Identity(number: plugin.nextInstance(), create: create, request: request)
+    var identity = Identity(number: plugin.nextInstance(), create: create, inputs: inputs)
     let (answer, depends) = try plugin.perform(
       REFT_COMMAND_CREATE,
       identity,
@@ -52,7 +53,6 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
       capsule: { reason in
         Capsule(.create, of: description, at: site, options: options, reason: reason)
       },
-      write: { $0.message = request },
       read: { ($0.message, $0.channel.pointee.depends_on_sequence != 0) }
     )
     guard let infos = try? WorkerJSON.decode([WorkerParameter].self, answer) else {
@@ -62,9 +62,11 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
     parameters = try WorkerParameter.checked(
       infos,
       plugin: description.name,
+      inputs: inputs.sorted { $0.key < $1.key }.map(\.value),
       memoryLimit: plugin.memoryLimit
     )
-    counts = parameters.map(\.count)
+    // Inputs are there already.
+    counts = parameters.map { $0.inputIndex == nil ? $0.count : 0 }
     dependsOnSequence = depends
     self.identity = identity
     self.plugin = plugin

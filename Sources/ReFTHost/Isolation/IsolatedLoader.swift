@@ -14,8 +14,11 @@ package enum IsolatedLoader {
     try bytes.look()
     let shared = try IsolatedPlugin(bytes, settings: settings, store: store)
     return shared.descriptions.map { description in
-      Plugin(description, isolation: .process) { site, options throws(ReFTError) in
-        try IsolatedInstance(shared, description, at: site, options: options)
+      Plugin(description, isolation: .process) {
+        site,
+        options,
+        inputs throws(ReFTError) in
+        try IsolatedInstance(shared, description, at: site, options: options, inputs: inputs)
       }
     }
   }

@@ -159,6 +159,9 @@ final class IsolatedPlugin: @unchecked Sendable {
           try recreate(instance, in: process)
           if let ending { throw .notStarted(ending.message) }
         }
+        if command == REFT_COMMAND_CREATE {
+          process.memory.message = try Self.request(instance, in: process)
+        }
         write(process.memory)
         try process.perform(command, instance: instance.number)
       } catch {
@@ -188,12 +191,25 @@ final class IsolatedPlugin: @unchecked Sendable {
     return try read(process.memory)
   }
 
+  /// The request for an instance, whose inputs the worker then has.
+  private static func request(
+    _ instance: IsolatedInstance.Identity,
+    in process: WorkerProcess
+  ) throws(WorkerFailure) -> Data {
+    var create = instance.create
+    create.inputs = try process.describe(instance.inputs)
+    guard let message = try? WorkerJSON.encode(create),
+      message.count <= process.memory.messageCapacity
+    else { throw .notStarted("options that cannot be sent") }
+    return message
+  }
+
   /// Makes an instance in a new worker as it was in the old one.
   private func recreate(
     _ instance: IsolatedInstance.Identity,
     in process: WorkerProcess
   ) throws(WorkerFailure) {
-    process.memory.message = instance.request
+    process.memory.message = try Self.request(instance, in: process)
     try process.perform(REFT_COMMAND_CREATE, instance: instance.number)
     if process.memory.channel.pointee.failed != 0 {
       ending = error(in: process)

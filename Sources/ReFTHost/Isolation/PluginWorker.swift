@@ -21,6 +21,8 @@ public final class PluginWorker {
     let dim: Int
     let sourceDim: Int
     let counts: [Int]
+    /// Where the parameters lie that are inputs.
+    let inputs: [UnsafeRawPointer?]
     let parameters: UnsafeMutablePointer<UnsafeRawPointer?>
     let gradients: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   }
@@ -190,16 +192,24 @@ public final class PluginWorker {
     guard let plugin = plugins.first(where: { $0.id == request.plugin }) else {
       throw .workerProtocol("plugin '\(request.plugin)'")
     }
+    var inputs: [String: PluginInput] = [:]
+    for input in request.inputs {
+      guard let mapped = input.mapped() else { throw .workerProtocol("input '\(input.option)'") }
+      inputs[input.option] = mapped
+    }
     let instance = try plugin.makeInstance(
       at: request.site,
-      options: request.options.mapValues(\.value)
+      options: request.options.mapValues(\.value),
+      inputs: inputs
     )
-    let counts = instance.parameters.map(\.count)
+    let list = inputs.sorted { $0.key < $1.key }.map(\.value)
+    let counts = instance.parameters.map { $0.inputIndex == nil ? $0.count : 0 }
     let served = Served(
       instance: instance,
       dim: request.dim,
       sourceDim: request.site.sourceWidth,
       counts: counts,
+      inputs: instance.parameters.map { $0.inputIndex.flatMap { list[$0].bytes.baseAddress } },
       parameters: .allocate(capacity: max(1, counts.count)),
       gradients: .allocate(capacity: max(1, counts.count))
     )
@@ -219,6 +229,10 @@ public final class PluginWorker {
     var parameter = memory.channel.pointee.parameters
     var gradient = memory.channel.pointee.gradients
     for (index, count) in served.counts.enumerated() {
+      if let input = served.inputs[index] {
+        (served.parameters[index], served.gradients[index]) = (input, nil)
+        continue
+      }
       served.parameters[index] = memory.pointer(parameter).map { UnsafeRawPointer($0) }
       served.gradients[index] = memory.pointer(gradient)
       parameter += UInt64(WorkerLayout.rounded(4 * count))
@@ -267,6 +281,8 @@ public final class PluginWorker {
     }
     call.randomKey = channel.random_key
     call.randomStep = channel.random_step
+    call.collected = floats(channel.collected)
+    call.collectedWidth = Int(channel.collected_width)
     call.stateByteCount = Int(channel.state_bytes)
     call.states = states(channel)
     call.progress = RunProgress(step: Int(channel.step), totalSteps: Int(channel.total_steps))

@@ -43,6 +43,7 @@ extension WorkerParameter {
   static func checked(
     _ answer: [WorkerParameter],
     plugin: String,
+    inputs: [PluginInput] = [],
     memoryLimit: Int
   ) throws(ReFTError) -> [ParameterInfo] {
     guard answer.count <= PluginTable.listLimit else {
@@ -55,11 +56,11 @@ extension WorkerParameter {
       guard ParameterInfo.isName(info.name) else {
         throw .workerAnswer(plugin, "a parameter's name is '\(ForeignText.line(info.name))'")
       }
-      if let fault = info.fault(after: result) {
+      if let fault = info.fault(after: result) ?? info.inputFault(inputs) {
         throw .workerAnswer(plugin, "parameter '\(info.name)' \(fault)")
       }
       // No overflow: the count of each has a bound, and so have their number and this sum.
-      byteCount += WorkerLayout.rounded(4 * info.count)
+      if info.inputIndex == nil { byteCount += WorkerLayout.rounded(4 * info.count) }
       guard byteCount <= memoryLimit else {
         throw .workerTooLarge(plugin, what: "its parameters", limit: memoryLimit)
       }

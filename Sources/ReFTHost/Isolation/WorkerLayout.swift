@@ -31,7 +31,7 @@ struct WorkerCall {
   private let key: UInt64
   /// The states of the rows' sequences, each once, and which of them each row has.
   let states: WorkerStates?
-  private let statePlace, stateIndex: UInt64
+  private let statePlace, stateIndex, collected: UInt64
 
   /// Bytes of shared memory that it needs.
   var byteCount: Int { layout.end }
@@ -64,6 +64,8 @@ struct WorkerCall {
     }
     origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
     key = call.origins.key == nil ? 0 : layout.place(8 * call.rows)
+    collected =
+      call.collected == nil ? 0 : layout.place(max(1, 4 * call.rows * call.collectedWidth))
     states = WorkerStates(call)
     statePlace = states.map { layout.place($0.byteCount) } ?? 0
     stateIndex = states == nil ? 0 : layout.place(4 * call.rows)
@@ -116,6 +118,12 @@ struct WorkerCall {
     if isBackward, let saved = call.saved {
       memcpy(memory.base + Int(self.saved), saved, call.savedByteCount)
     }
+    channel.pointee.collected = collected
+    channel.pointee.collected_width = UInt64(call.collectedWidth)
+    // What the plugin leaves out is the caller's, as in process.
+    if let told = call.collected {
+      memcpy(memory.base + Int(collected), told, 4 * call.rows * call.collectedWidth)
+    }
     channel.pointee.states = statePlace
     channel.pointee.state_index = stateIndex
     channel.pointee.state_bytes = UInt64(call.stateByteCount)
@@ -148,6 +156,9 @@ struct WorkerCall {
     } else {
       if let y = call.y { copyRows(from: memory.base + Int(self.y), to: y, call.yStride) }
       states?.read(from: memory.base + Int(statePlace))
+      if let told = call.collected {
+        memcpy(told, memory.base + Int(collected), 4 * call.rows * call.collectedWidth)
+      }
       if let saved = call.saved {
         memcpy(saved, memory.base + Int(self.saved), call.savedByteCount)
       }

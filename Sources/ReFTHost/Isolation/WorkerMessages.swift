@@ -130,6 +130,7 @@ struct WorkerCreate: Codable {
   var dim, layer, sourceDim, locations: Int
   var component: String
   var options: [String: WorkerValue]
+  var inputs: [WorkerInput] = []
 
   init(plugin: String, site: PluginSite, options: [String: OptionValue]) {
     self.plugin = plugin
@@ -176,6 +177,7 @@ struct WorkerParameter: Codable {
       case .orthogonal: (4, 0, 0)
       case .copy(let index): (5, Double(index), 0)
       case .custom: (6, 0, 0)
+      case .input(let index): (7, Double(index), 0)
       }
     (constraint, constraintA, constraintB) =
       switch info.constraint {
@@ -196,6 +198,7 @@ struct WorkerParameter: Codable {
       case 4: .orthogonal
       case 5: .copy(index: Int(exactly: startA) ?? -1)
       case 6: .custom
+      case 7: .input(index: Int(exactly: startA) ?? -1)
       default: .zeros
       }
     let constraint: ParameterConstraint =

@@ -42,6 +42,7 @@ final class WorkerProcess {
   /// Instances that exist in it, by number.
   var instances: Set<UInt32> = []
   private let memoryFile: Int32
+  private let inputs: WorkerInputs
   private let watch: WorkerWatch
   private let settings: IsolationSettings
   private var isRunning = true
@@ -60,9 +61,10 @@ final class WorkerProcess {
       )
     }
     self.settings = settings
+    inputs = try WorkerInputs()
     (memory, memoryFile) = try Self.makeMemory()
     do throws(WorkerFailure) {
-      let watch = WorkerWatch(try Self.launch(executable, bytes, memoryFile))
+      let watch = WorkerWatch(try Self.launch(executable, bytes, memoryFile, inputs))
       defer { close(watch.workerSocket) }
       identifier = try watch.start()
       self.watch = watch
@@ -90,7 +92,8 @@ final class WorkerProcess {
   private static func launch(
     _ executable: String,
     _ bytes: PluginBytes,
-    _ memoryFile: Int32
+    _ memoryFile: Int32,
+    _ inputs: WorkerInputs
   ) throws(WorkerFailure) -> WorkerWatch.Launch {
     let files: [PluginFile]
     let needs: LibraryClosure
@@ -108,7 +111,7 @@ final class WorkerProcess {
       executable: executable,
       arguments: [String(getpid()), bytes.file.path],
       environment: environment(),
-      descriptors: [memoryFile, ends[1]] + files.map(\.descriptor),
+      descriptors: [memoryFile, ends[1], inputs.descriptor] + files.map(\.descriptor),
       socket: ends[0],
       name: (bytes.file.path as NSString).lastPathComponent,
       rules: WorkerRules(
@@ -137,8 +140,16 @@ final class WorkerProcess {
   }
 
   private func bound() {
-    let limit = UInt64(loadedBytes) + UInt64(settings.memoryLimit) + 2 * UInt64(memory.byteCount)
+    let shared = 2 * UInt64(memory.byteCount) + UInt64(inputs.byteCount)
+    let limit = UInt64(loadedBytes) + UInt64(settings.memoryLimit) + shared
     _ = reft_worker_limit_memory(identifier, limit)
+  }
+
+  /// Hands inputs over, each once in the life of this process.
+  func describe(_ given: [String: PluginInput]) throws(WorkerFailure) -> [WorkerInput] {
+    let result = try inputs.describe(given)
+    bound()
+    return result
   }
 
   /// Sees to it that the shared memory has room for a call.

@@ -34,7 +34,7 @@ final class ManifestLibrary: Sendable {
   /// - Throws: `.pluginRefused`, with the reason in a sentence.
   static func plugin(_ file: PluginFile, library: PluginFile) throws(ReFTError) -> Plugin {
     let shared = try ManifestLibrary(file, library: library)
-    return Plugin(shared.description, isolation: .none) { site, options throws(ReFTError) in
+    return Plugin(shared.description, isolation: .none) { site, options, _ throws(ReFTError) in
       try ManifestInstance(shared, at: site, options: options)
     }
   }

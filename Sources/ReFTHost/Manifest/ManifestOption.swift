@@ -54,6 +54,10 @@ extension PluginOption {
     case .flag: return .flag(try node.flag())
     case .string: return .string(try node.text())
     case .float: return .float(try node.number())
+    case .tensor, .file:
+      throw node.fail(
+        "belongs to an input, which no manifest can pass on; known types: int, float, string, flag"
+      )
     case .int:
       let number = try node.number()
       guard let value = Int64(exactly: number) else {

@@ -15,10 +15,13 @@ package final class HostServices: @unchecked Sendable {
   package let table: UnsafeMutablePointer<reft_host_t>
   private let logger: Logger
   private let plugin: String
+  /// What options named, by index.
+  private let inputs: [PluginInput]
 
   /// Makes the table for an instance of the plugin with a name.
-  package init(plugin: String) {
+  package init(plugin: String, inputs: [PluginInput] = []) {
     self.plugin = plugin
+    self.inputs = inputs
     logger = Logger(label: "reft.plugin.\(plugin)")
     table = .allocate(capacity: 1)
     table.initialize(to: reft_host_t())
@@ -60,7 +63,23 @@ package final class HostServices: @unchecked Sendable {
       CallRecord.of(call)?.isCancelled == true ? 1 : 0
     }
     table.pointee.extension = { _, _ in nil }
-    table.pointee.input_info = { _, _, _ in REFT_E_INVALID }
+    table.pointee.input_info = { context, index, out in
+      HostServices.of(context)?.describe(index, out) ?? REFT_E_INVALID
+    }
+  }
+
+  private func describe(
+    _ index: Int64,
+    _ out: UnsafeMutablePointer<reft_tensor_t>?
+  ) -> reft_status_t {
+    guard let out, index >= 0, index < Int64(inputs.count) else { return REFT_E_INVALID }
+    var answer = inputs[Int(index)].foreign
+    answer.struct_size = out.pointee.struct_size
+    let size = min(Int(answer.struct_size), MemoryLayout<reft_tensor_t>.size)
+    withUnsafePointer(to: answer) {
+      UnsafeMutableRawPointer(out).copyMemory(from: $0, byteCount: size)
+    }
+    return REFT_OK
   }
 
   private func fillWork() {

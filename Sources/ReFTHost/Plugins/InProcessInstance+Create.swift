@@ -8,11 +8,10 @@ extension InProcessInstance {
   static func create(
     _ plugin: InProcessPlugin,
     at site: PluginSite,
-    options: [String: OptionValue],
+    options texts: ForeignOptions,
     services: HostServices
   ) throws(ReFTError) -> OpaquePointer {
     let record = CallRecord()
-    let texts = ForeignOptions(options)
     var instance: OpaquePointer?
     let status = withExtendedLifetime((record, texts)) {
       withShape(site, maxRows: 64) { shape in
@@ -63,7 +62,12 @@ final class ForeignOptions {
   private let options: UnsafeMutableBufferPointer<reft_option_t>
   private var texts: [UnsafeMutableBufferPointer<CChar>] = []
 
-  init(_ values: [String: OptionValue]) {
+  /// Takes over values; `inputs` are the options that name one, in the order of their indices.
+  init(
+    _ values: [String: OptionValue],
+    of plugin: PluginDescription,
+    inputs: [String]
+  ) {
     options = .allocate(capacity: values.count)
     for (index, pair) in values.sorted(by: { $0.key < $1.key }).enumerated() {
       var option = reft_option_t()
@@ -74,6 +78,11 @@ final class ForeignOptions {
       case .float(let value): (option.type, option.f) = (REFT_OPTION_FLOAT, value)
       case .string(let value): (option.type, option.s) = (REFT_OPTION_STRING, keep(value))
       case .flag(let value): (option.type, option.i) = (REFT_OPTION_FLAG, value ? 1 : 0)
+      }
+      let kind = plugin.options.first { $0.name == pair.key }?.kind
+      if kind == .tensor || kind == .file {
+        option.type = kind == .tensor ? REFT_OPTION_TENSOR : REFT_OPTION_FILE
+        option.i = Int64(inputs.firstIndex(of: pair.key) ?? -1)
       }
       options.initializeElement(at: index, to: option)
     }

@@ -68,15 +68,22 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
   init(
     _ plugin: InProcessPlugin,
     at site: PluginSite,
-    options: [String: OptionValue]
+    options: [String: OptionValue],
+    inputs: [String: PluginInput] = [:]
   ) throws(ReFTError) {
     self.plugin = plugin
     self.site = site
-    services = HostServices(plugin: plugin.name)
+    let list = inputs.sorted { $0.key < $1.key }
+    services = HostServices(plugin: plugin.name, inputs: list.map(\.value))
     isReentrant = plugin.description.capabilities.contains(.reentrant)
-    instance = try Self.create(plugin, at: site, options: options, services: services)
+    instance = try Self.create(
+      plugin,
+      at: site,
+      options: ForeignOptions(options, of: plugin.description, inputs: list.map(\.key)),
+      services: services
+    )
     do throws(ReFTError) {
-      parameters = try ParameterTable.read(instance, of: plugin)
+      parameters = try ParameterTable.read(instance, of: plugin, inputs: list.map(\.value))
     } catch {
       plugin.guarded("destroy") { [instance] in plugin.table.pointee.destroy?(instance) }
       throw error

@@ -40,8 +40,11 @@ package enum InProcessLoader {
       )
       let shared = InProcessPlugin(description: description, table: table)
       plugins.append(
-        Plugin(description, isolation: .none) { site, options throws(ReFTError) in
-          try InProcessInstance(shared, at: site, options: options)
+        Plugin(description, isolation: .none) {
+          site,
+          options,
+          inputs throws(ReFTError) in
+          try InProcessInstance(shared, at: site, options: options, inputs: inputs)
         }
       )
     }

@@ -8,7 +8,8 @@ import ReFTTensor
 enum ParameterTable {
   static func read(
     _ instance: OpaquePointer,
-    of plugin: InProcessPlugin
+    of plugin: InProcessPlugin,
+    inputs: [PluginInput] = []
   ) throws(ReFTError) -> [ParameterInfo] {
     guard let describe = plugin.table.pointee.param_info else { return [] }
     var result: [ParameterInfo] = []
@@ -20,7 +21,11 @@ enum ParameterTable {
       guard status == REFT_OK else {
         throw .pluginStatus(status, plugin: plugin.name, call: "param_info", message: nil)
       }
-      result.append(try check(info, index: Int(index), earlier: result, plugin: plugin.name))
+      let checked = try check(info, index: Int(index), earlier: result, plugin: plugin.name)
+      if let fault = checked.inputFault(inputs) {
+        throw .pluginMisbehaved(plugin.name, "parameter '\(checked.name)' \(fault)")
+      }
+      result.append(checked)
     }
     throw .pluginMisbehaved(plugin.name, "it states more than \(PluginTable.listLimit) parameters")
   }
@@ -70,6 +75,7 @@ enum ParameterTable {
     case REFT_INIT_UNIFORM: return .uniform(lower: info.init_a, upper: info.init_b)
     case REFT_INIT_NORMAL: return .normal(mean: info.init_a, deviation: info.init_b)
     case REFT_INIT_ORTHOGONAL: return .orthogonal
+    case REFT_INIT_INPUT: return .input(index: Int(exactly: info.init_a) ?? -1)
     case REFT_INIT_COPY: return .copy(index: Int(exactly: info.init_a) ?? -1)
     default: throw fault("has the unknown init_kind \(info.init_kind)")
     }

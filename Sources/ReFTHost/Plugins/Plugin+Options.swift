@@ -42,6 +42,7 @@ extension PluginOption {
       }
       try check(number, shown: value, plugin: plugin)
       return value
+    case (.tensor, .string), (.file, .string): return value
     case (.string, .string(let text)):
       guard choices.isEmpty || choices.contains(text) else {
         throw .badOption(
@@ -78,6 +79,8 @@ extension PluginOption {
     case .float: "a number"
     case .string: "a text"
     case .flag: "true or false"
+    case .tensor: "a tensor of a file, FILE#TENSOR"
+    case .file: "a file"
     }
   }
 }

@@ -107,7 +107,8 @@ public final class Plugin: Sendable {
   /// Whether it is isolated because nobody trusts it, and not because somebody wants it so.
   public let isUntrusted: Bool
   private let maker:
-    @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) -> any PluginInstance
+    @Sendable (PluginSite, [String: OptionValue], [String: PluginInput]) throws(ReFTError) ->
+      any PluginInstance
 
   /// Joins a description with the way to make instances; loaders call this.
   package init(
@@ -115,8 +116,8 @@ public final class Plugin: Sendable {
     isolation: Isolation,
     isUntrusted: Bool = false,
     maker:
-      @escaping @Sendable (PluginSite, [String: OptionValue]) throws(ReFTError) ->
-      any PluginInstance
+      @escaping @Sendable (PluginSite, [String: OptionValue], [String: PluginInput])
+      throws(ReFTError) -> any PluginInstance
   ) {
     self.description = description
     self.isolation = isolation
@@ -154,13 +155,16 @@ public final class Plugin: Sendable {
   /// - Parameters:
   ///   - site: the width, and where the instance will work.
   ///   - options: the user's values; each is checked against the plugin's schema.
+  ///   - inputs: what options name, by option, where it was opened already.
   /// - Returns: the instance, for which no memory was planned yet.
   /// - Throws: `.badConfiguration` for an option that does not exist or does not fit;
   ///   `.misbehaved` when the plugin breaks its contract.
   public func makeInstance(
     at site: PluginSite,
-    options: [String: OptionValue]
+    options: [String: OptionValue],
+    inputs: [String: PluginInput] = [:]
   ) throws(ReFTError) -> any PluginInstance {
-    try maker(site, resolvedOptions(options))
+    let resolved = try resolvedOptions(options)
+    return try maker(site, resolved, try openInputs(resolved, given: inputs))
   }
 }

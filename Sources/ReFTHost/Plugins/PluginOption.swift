@@ -13,6 +13,10 @@ public struct PluginOption: Sendable, Hashable {
     case string
     /// True or false.
     case flag
+    /// A tensor of a safetensors file, as `FILE#TENSOR`, which the host reads; since ABI 1.1.
+    case tensor
+    /// A file, which the host opens; since ABI 1.1.
+    case file
   }
 
   /// The key in a configuration.

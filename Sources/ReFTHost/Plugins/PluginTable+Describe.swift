@@ -80,6 +80,8 @@ extension PluginTable {
     case REFT_OPTION_FLOAT: (kind, value) = (.float, .float(info.default_f))
     case REFT_OPTION_STRING: (kind, value) = (.string, .string(text))
     case REFT_OPTION_FLAG: (kind, value) = (.flag, .flag(info.default_i != 0))
+    case REFT_OPTION_TENSOR: (kind, value) = (.tensor, .string(""))
+    case REFT_OPTION_FILE: (kind, value) = (.file, .string(""))
     default:
       throw .badTable(path, "option '\(name)' of plugin '\(id)' is of unknown type \(info.type)")
     }

@@ -57,6 +57,10 @@ extension ReFTError {
     )
   }
 
+  static func collectedNotFinite(_ plugin: String) -> ReFTError {
+    pluginMisbehaved(plugin, "it tells numbers of rows (collected) that are not finite")
+  }
+
   static func auxiliaryNotFinite(_ plugin: String, value: Double, rows: Int) -> ReFTError {
     ReFTError(
       .misbehaved,

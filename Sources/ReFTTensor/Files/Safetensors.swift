@@ -146,27 +146,39 @@ public enum Safetensors {
     try SafetensorsFile(path: path)
   }
 
-  /// Writes float32 tensors through `AtomicFile`.
+  /// Writes float32 tensors, and tensors of other formats, through `AtomicFile`.
   ///
   /// The bytes depend on the arguments alone: tensors and metadata are ordered by name.
   ///
   /// - Parameters:
   ///   - tensors: names must differ from each other and from "__metadata__".
+  ///   - raw: tensors of other number formats.
   ///   - metadata: free texts for the header.
   ///   - path: the file to make or replace.
   /// - Throws: `usage` when names or shapes do not fit, `inputOutput` when the system refuses.
   public static func write(
     _ tensors: [NamedTensor],
+    raw: [RawTensor] = [],
     metadata: [String: String],
     to path: String
   ) throws(ReFTError) {
+    // The numbers before the others: their data begins at multiples of four.
     let sorted = tensors.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    let header = try SafetensorsHeader.encode(sorted, metadata, path)
+    let others = raw.sorted { ($0.type.byteCount, $1.name) > ($1.type.byteCount, $0.name) }
+    let header = try SafetensorsHeader.encode(
+      sorted.map { ($0.name, .f32, $0.shape, $0.values.count) }
+        + others.map { ($0.name, $0.type, $0.shape, $0.bytes.count / $0.type.byteCount) },
+      metadata,
+      path
+    )
     try AtomicFile.write(to: path) { writer throws(ReFTError) in
       try writer.write(header)
       for tensor in sorted {
         // Every platform of Swift's is little-endian, as the format is.
         try tensor.values.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
+      }
+      for tensor in others {
+        try tensor.bytes.withBytes { bytes throws(ReFTError) in try writer.write(bytes) }
       }
     }
   }

@@ -203,7 +203,7 @@ private struct HeaderReader {
 extension SafetensorsHeader {
   /// The length, the header and its padding, for tensors that are already in order.
   static func encode(
-    _ tensors: [NamedTensor],
+    _ tensors: [(name: String, type: SafetensorsType, shape: [Int], count: Int)],
     _ metadata: [String: String],
     _ path: String
   ) throws(ReFTError) -> [UInt8] {
@@ -214,9 +214,9 @@ extension SafetensorsHeader {
       fields.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
     var position = 0
-    var previous: String?
+    var names: Set<String> = ["__metadata__"]
     for tensor in tensors {
-      guard tensor.name != previous, tensor.name != "__metadata__" else {
+      guard names.insert(tensor.name).inserted else {
         throw ReFTError.cannotEncode(
           "safetensors",
           path,
@@ -228,21 +228,20 @@ extension SafetensorsHeader {
       for size in tensor.shape where !overflow {
         (elements, overflow) = elements.multipliedReportingOverflow(by: size)
       }
-      guard !overflow, tensor.shape.allSatisfy({ $0 >= 0 }), elements == tensor.values.count else {
+      guard !overflow, tensor.shape.allSatisfy({ $0 >= 0 }), elements == tensor.count else {
         throw ReFTError.cannotEncode(
           "safetensors",
           path,
-          "tensor '\(tensor.name)' has \(tensor.values.count) values and the shape \(tensor.shape)"
+          "tensor '\(tensor.name)' has \(tensor.count) values and the shape \(tensor.shape)"
         )
       }
-      let end = position + elements * 4
+      let end = position + elements * tensor.type.byteCount
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       fields.append(
-        "\(quote(tensor.name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],"
+        "\(quote(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
           + "\"data_offsets\":[\(position),\(end)]}"
       )
       position = end
-      previous = tensor.name
     }
     var header = Array("{\(fields.joined(separator: ","))}".utf8)
     // Spaces, so that the data starts at a multiple of eight.

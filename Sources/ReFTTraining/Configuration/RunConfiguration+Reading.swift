@@ -91,6 +91,10 @@ extension RunConfiguration {
         folder: folder
       )
     }
+    for index in configuration.interventions.indices {
+      configuration.interventions[index].options = configuration.interventions[index].options
+        .mapValues { inputPath($0, in: folder) }
+    }
     for (index, node) in (plugins ?? []).enumerated() {
       let text = try node.string(key: "plugin_path.\(index)")
       configuration.pluginPaths.append(absolute(text, in: folder))
@@ -179,6 +183,18 @@ extension RunConfiguration {
     let candidate = absolute(text, in: folder)
     return FileManager.default.fileExists(atPath: candidate) ? candidate : text
   }
+}
+
+/// An option that names a file of the configuration's folder, or a tensor of one (`FILE#TENSOR`), with
+/// the whole path; which options are of that kind only their plugin knows, so others stay as they are.
+private func inputPath(_ option: OptionValue, in folder: URL) -> OptionValue {
+  guard case .string(let text) = option, text.contains("."), !text.hasPrefix("#") else {
+    return option
+  }
+  let file = String(text[..<(text.lastIndex(of: "#") ?? text.endIndex)])
+  let path = absolute(file, in: folder)
+  guard FileManager.default.fileExists(atPath: path) else { return option }
+  return .string(path + text.dropFirst(file.count))
 }
 
 /// A path of a configuration as an absolute one; `~` is the home folder.

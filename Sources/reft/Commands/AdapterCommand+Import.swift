@@ -79,8 +79,8 @@ extension AdapterCommand {
       let request = AdapterImport(
         format: format,
         source: source,
-        positions: try positions.map(Self.rule),
-        options: try Self.options(option),
+        positions: try positions.map(AdapterCommand.rule),
+        options: try AdapterCommand.options(option),
         plugin: plugin,
         layerConvention: layerConvention
       )
@@ -113,37 +113,6 @@ extension AdapterCommand {
         )
       }
       Output.line("\(Readable.count(adapter.parameters.parameterCount)) parameters in \(output)")
-    }
-
-    /// A rule of positions, with faults as those of a call.
-    private static func rule(_ text: String) throws -> PositionRule {
-      do throws(ReFTError) {
-        return try PositionRule(text)
-      } catch {
-        throw ReFTError(.usage, "--positions: \(error.message)", cause: error)
-      }
-    }
-
-    /// The options of a plugin: numbers, true, false, and texts.
-    private static func options(_ words: [String]) throws -> [String: OptionValue] {
-      var result: [String: OptionValue] = [:]
-      for word in words {
-        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, !parts[0].isEmpty else {
-          throw ReFTError(.usage, "--option '\(word)' is not of the form key=value")
-        }
-        guard result.updateValue(value(String(parts[1])), forKey: String(parts[0])) == nil else {
-          throw ReFTError(.usage, "--option \(parts[0]) is given twice; give it once")
-        }
-      }
-      return result
-    }
-
-    private static func value(_ text: String) -> OptionValue {
-      if let flag = Bool(text) { return .flag(flag) }
-      if let number = Int64(text) { return .int(number) }
-      if let number = Double(text) { return .float(number) }
-      return .string(text)
     }
   }
 

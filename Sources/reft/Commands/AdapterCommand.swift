@@ -9,8 +9,9 @@ import ReFTTensor
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapter",
-    abstract: "Look at adapters, combine them, and take them from and give them to other programs.",
-    subcommands: [Info.self, Import.self, Export.self, Combine.self]
+    abstract:
+      "Look at adapters, make and combine them, take them from and give them to other programs.",
+    subcommands: [Info.self, New.self, Import.self, Export.self, Combine.self]
   )
 
   struct Info: ParsableCommand {

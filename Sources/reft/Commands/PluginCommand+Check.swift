@@ -22,6 +22,7 @@ extension PluginCommand {
           reft plugin check build/libMyEdit.so
           reft plugin check my-edit --level 5 --seed 7 --json
           reft plugin check my-edit.so --rule ABI-302
+          reft plugin check sae --option encoder=sae.safetensors#W_enc --option decoder=sae.safetensors#W_dec
           reft plugin check my-edit --device cuda
         """
     )
@@ -38,6 +39,15 @@ extension PluginCommand {
       help: "Run this rule alone, whatever its level; may be repeated."
     )
     var rules: [String] = []
+    @Option(
+      name: .customLong("option"),
+      parsing: .singleValue,
+      help: ArgumentHelp(
+        "Make all instances with this option; may be repeated. Tensors as NAME=FILE#TENSOR.",
+        valueName: "name=value"
+      )
+    )
+    var options: [String] = []
     @Option(help: "Of all random choices.")
     var seed: UInt64 = 1
     @Option(name: .customLong("timeout"), help: "Seconds per rule; without it, the rule's own.")
@@ -95,7 +105,7 @@ extension PluginCommand {
         )
         return Output.line("the call of \(replay) ends well with \(path)")
       }
-      let suite = ConformanceSuite(
+      var suite = ConformanceSuite(
         file: path,
         level: level,
         rules: rules.isEmpty ? nil : rules,
@@ -105,6 +115,7 @@ extension PluginCommand {
         jobs: jobs,
         inProcess: inProcess
       )
+      suite.options = try options.map { option throws(ReFTError) in try GivenOption(option) }
       if let junit {
         try ResultFile(option: "--junit", path: junit).check(inputs: [path], kind: "JUnit report") {
           let start = FileManager.default.contents(atPath: $0)?.prefix(200) ?? Data()

@@ -48,10 +48,13 @@ struct PluginPage: Encodable {
 
   init(_ plugin: Plugin, width: Int, store: TrustStore) throws {
     let description = plugin.description
-    let instance = try plugin.makeInstance(
-      at: PluginSite(dim: width, layer: 0, component: "block_output"),
-      options: [:]
-    )
+    let site = PluginSite(dim: width, layer: 0, component: "block_output")
+    let namesInputs = plugin.options.contains { $0.kind == .tensor || $0.kind == .file }
+    // Parameters of a plugin that needs an input are known once there is one.
+    let made =
+      namesInputs
+      ? try? plugin.makeInstance(at: site, options: [:])
+      : try plugin.makeInstance(at: site, options: [:])
     name = plugin.name
     id = plugin.id
     version = plugin.version
@@ -79,7 +82,7 @@ struct PluginPage: Encodable {
         help: option.help
       )
     }
-    parameters = instance.parameters.map { parameter in
+    parameters = (made?.parameters ?? []).map { parameter in
       Parameter(
         name: parameter.name,
         shape: parameter.shape,
@@ -165,6 +168,7 @@ extension ParameterInitialization {
     case .orthogonal: "orthonormal"
     case .copy(let index): "as a copy of parameter \(index)"
     case .custom: "as the plugin says"
+    case .input(let index): "as input \(index)"
     }
   }
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What plugins are told of where their rows come from, in ABI 1.0 and 1.1.
 
+import ReFTHost
 import ReFTTensor
 import Testing
-
-@testable import ReFTHost
 
 @Suite("Where rows come from")
 struct RowOriginTests {
