@@ -29,6 +29,7 @@ let package = Package(
     .library(name: "ProjectionFamily", type: .dynamic, targets: ["ProjectionFamily"]),
     .library(name: "RED", type: .dynamic, targets: ["RED"]),
     .library(name: "GatedSteering", type: .dynamic, targets: ["GatedSteering"]),
+    .library(name: "Interchange", type: .dynamic, targets: ["Interchange"]),
     // A card for tests, on the processor; opened at run time like a card's own libraries.
     .library(name: "CUDAEmulator", type: .dynamic, targets: ["CUDAEmulator"]),
   ],
@@ -197,6 +198,13 @@ let package = Package(
       name: "GatedSteering",
       dependencies: ["CReFTPlugin"],
       path: "Plugins/GatedSteering",
+      exclude: ["README.md"],
+      linkerSettings: [.linkedLibrary("m")]
+    ),
+    .target(
+      name: "Interchange",
+      dependencies: ["CReFTPlugin"],
+      path: "Plugins/Interchange",
       exclude: ["README.md"],
       linkerSettings: [.linkedLibrary("m")]
     ),

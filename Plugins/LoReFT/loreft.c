@@ -20,42 +20,10 @@ static const reft_option_info_t loreft_options[] = {
      .minimum = 1},
 };
 
-// Reads a number at *place and moves behind it; -1 where there is none, or one past `limit`.
-static int64_t read_number(reft_str_t text, uint64_t* place, int64_t limit) {
-  int64_t number = -1;
-  for (; *place < text.len && text.ptr[*place] >= '0' && text.ptr[*place] <= '9'; (*place)++) {
-    number = (number < 0 ? 0 : number) * 10 + (text.ptr[*place] - '0');
-    if (number > limit) return -1;
-  }
-  return number;
-}
-
-// Reads "0-3,6" into ranges that ascend.
-static const char* read_subspace(reft_instance_t* self, reft_str_t text) {
-  uint64_t place = 0;
-  int64_t next = 0;
-  while (place < text.len) {
-    int64_t first = read_number(text, &place, self->r - 1), last = first;
-    if (place < text.len && text.ptr[place] == '-') {
-      place++;
-      last = read_number(text, &place, self->r - 1);
-    }
-    if (first < next || last < first)
-      return "subspace must be ascending numbers or ranges from 0 to rank - 1, such as 0-3,6";
-    if (self->n_ranges == EDIT_RANGE_LIMIT) return "subspace can have at most 32 ranges";
-    self->ranges[self->n_ranges++] = (edit_range_t){first, last + 1};
-    next = last + 1;
-    if (place == text.len) break;
-    if (text.ptr[place++] != ',' || place == text.len)
-      return "subspace must be separated by single commas, such as 0-3,6";
-  }
-  return NULL;
-}
-
 static const char* setup(reft_instance_t* self) {
   self->choice = edit_get(self, "init")->i;
   reft_str_t text = edit_get(self, "subspace")->s;
-  if (text.len) return read_subspace(self, text);
+  if (text.len) return edit_read_ranges(self, text, self->r);
   self->ranges[self->n_ranges++] = (edit_range_t){0, self->r};
   return NULL;
 }

@@ -5,8 +5,9 @@
 //   consreft  e = b - A h, A with orthonormal rows
 //   lobireft  e = b,       A with orthonormal rows
 //   reft-r1   e = the largest top_k of relu(W h + b), A with rows of length one
-// The first three are the ablations of the ReFT paper (arXiv 2404.03592, appendix on other
-// interventions), the last is from AxBench (arXiv 2501.17148).
+// reft-r1 also adds the L1 norm of read-outs to the loss: of those that do not act where top_k
+// chooses, else of all. The first three are the ablations of the ReFT paper (arXiv 2404.03592,
+// appendix on other interventions), the last is from AxBench (arXiv 2501.17148).
 #include "../Shared/edit_plugin.h"
 #include "../Shared/low_rank_cuda.h"
 
@@ -25,6 +26,9 @@ static const reft_option_info_t r1_options[] = {
     {EDIT_OPTION(REFT_OPTION_INT, "top_k"),
      .help = STR("how many of the r read-outs act on a row, the largest; 0: all that are positive"),
      .minimum = 0, .maximum = 65536},
+    {EDIT_OPTION(REFT_OPTION_FLOAT, "l1"),
+     .help = STR("what the L1 norm of the read-outs adds to the auxiliary loss"),
+     .default_f = 0.005, .minimum = 0, .maximum = 1000},
 };
 
 static int has_source(const reft_instance_t* self) {
@@ -42,6 +46,7 @@ static const char* noreft_setup(reft_instance_t* self) {
 
 static const char* r1_setup(reft_instance_t* self) {
   self->choice = edit_get(self, "top_k")->i;
+  self->strength = (float)edit_get(self, "l1")->f;
   self->act = ACT_RELU;
   return self->choice <= self->r ? NULL : "top_k can be at most the rank";
 }
@@ -118,6 +123,19 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
   rows_add_transposed(1, self->d, self->d, self->r, 1, row->params[P_A], &lifted, &row->y);
 }
 
+// Whether read-out k adds to the auxiliary loss.
+static int is_penalised(const reft_instance_t* self, const float* e, int64_t k) {
+  return self->choice == 0 || e[k] == 0;
+}
+
+static double auxiliary(const reft_instance_t* self, const float* saved) {
+  const float *e = saved, *a = e + self->r;
+  double sum = 0;
+  for (int64_t k = 0; k < self->r; k++)
+    if (is_penalised(self, e, k)) sum += activate(self->act, a[k]);
+  return self->strength * sum;
+}
+
 static void backward(const reft_instance_t* self, const edit_row_t* row) {
   const float *e = row->saved, *a = e + self->r;
   float *de = row->scratch, *da = de + self->r;
@@ -125,6 +143,8 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
   for (int64_t k = 0; k < self->r; k++) {
     da[k] = has_source(self) ? de[k] * slope(self->act, a[k]) : de[k];
     if (self->kind == REFT_R1 && e[k] == 0) da[k] = 0;
+    if (self->kind == REFT_R1 && is_penalised(self, e, k))
+      da[k] += row->own * self->strength * slope(self->act, a[k]);
   }
 }
 
@@ -176,18 +196,18 @@ static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
   return 1;
 }
 
-#define LOW_RANK(kind_of_edit, list, count, read)                                                 \
+#define LOW_RANK(kind_of_edit, list, count, read, loss)                                           \
   {                                                                                               \
     .kind = kind_of_edit, .options = list, .n_options = count, .setup = read,                     \
     .n_params = n_params, .param = param, .saved = saved, .scratch = scratch, .forward = forward, \
-    .backward = backward, .columns = columns, .cuda = cuda                                        \
+    .backward = backward, .columns = columns, .cuda = cuda, .auxiliary = loss                     \
   }
 
 // LobiReFT has the first two options, ConsReFT the first alone.
-static const edit_t noreft = LOW_RANK(NOREFT, low_rank_options, 4, noreft_setup);
-static const edit_t consreft = LOW_RANK(CONSREFT, low_rank_options, 1, NULL);
-static const edit_t lobireft = LOW_RANK(LOBIREFT, low_rank_options, 2, NULL);
-static const edit_t reft_r1 = LOW_RANK(REFT_R1, r1_options, 2, r1_setup);
+static const edit_t noreft = LOW_RANK(NOREFT, low_rank_options, 4, noreft_setup, NULL);
+static const edit_t consreft = LOW_RANK(CONSREFT, low_rank_options, 1, NULL, NULL);
+static const edit_t lobireft = LOW_RANK(LOBIREFT, low_rank_options, 2, NULL, NULL);
+static const edit_t reft_r1 = LOW_RANK(REFT_R1, r1_options, 3, r1_setup, auxiliary);
 
 EDIT_PLUGIN(noreft, "org.reft.noreft", noreft,
             "NoReFT: h + W2^T (act(W1 h + b) - (W2 h + c)), nothing orthonormal", 0);
@@ -197,6 +217,6 @@ EDIT_PLUGIN(lobireft, "org.reft.lobireft", lobireft, "LobiReFT: h + R^T b, R wit
             REFT_CAP_AFFINE_IN_X);
 EDIT_PLUGIN(reft_r1, "org.reft.reft-r1", reft_r1,
             "ReFT-r1: h + V^T relu(W h + b), V with rows of length one, the largest top_k alone",
-            0);
+            REFT_CAP_AUXILIARY_LOSS);
 
 EDIT_LIBRARY(&plugin_noreft, &plugin_consreft, &plugin_lobireft, &plugin_reft_r1);

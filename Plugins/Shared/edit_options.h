@@ -42,10 +42,12 @@ struct reft_instance {
 typedef struct edit_row { /* one row of a call; what does not exist is NULL */
   const float* const* params;
   const float* h;
+  const float* t; /* the row of another prompt, for edits that take it */
   float* saved;   /* `saved` numbers; in inference they are scratch */
   float* scratch; /* `scratch` numbers */
   float* y;       /* forward */
   const float* g; /* backward: d loss / d y */
+  float own;      /* backward: d loss / d (what `auxiliary` told of the row) */
 } edit_row_t;
 
 #define EDIT_GROUP 4
@@ -60,6 +62,7 @@ typedef struct edit_group { /* columns first...first + count - 1 of n rows, on t
   int64_t stride;
   const float* h[EDIT_GROUP]; /* from column `first` on, as are g and dx */
   const float* g[EDIT_GROUP];
+  const float* t[EDIT_GROUP];
   float* dx[EDIT_GROUP]; /* all NULL where it is not asked for */
   const float* saved[EDIT_GROUP];
   const float* scratch[EDIT_GROUP];
@@ -88,6 +91,11 @@ struct edit {
   // Fills in the device form, but for dropout, with which there is none; 0: there is none. May be
   // NULL.
   int (*cuda)(const reft_instance_t* self, reft_cuda_program_t* out);
+  // What a row adds to the auxiliary loss, from what forward saved; NULL: nothing. Edits that have
+  // it say REFT_CAP_AUXILIARY_LOSS.
+  double (*auxiliary)(const reft_instance_t* self, const float* saved);
+  // Whether it takes rows of another prompt; such edits say REFT_CAP_NEEDS_COUNTERPART.
+  int takes_counterpart;
 };
 
 #define EDIT_OPTION(kind_of_option, text) \
@@ -186,6 +194,38 @@ SHARED const char* edit_read(reft_instance_t* self, const reft_option_t* list, u
       return "an option has the wrong type, or a value out of its range or choices";
     given.name = edit->options[place].name;
     self->set[place] = given;
+  }
+  return NULL;
+}
+
+// Reads a number at *place and moves behind it; -1 where there is none, or one past `limit`.
+SHARED int64_t edit_read_number(reft_str_t text, uint64_t* place, int64_t limit) {
+  int64_t number = -1;
+  for (; *place < text.len && text.ptr[*place] >= '0' && text.ptr[*place] <= '9'; (*place)++) {
+    number = (number < 0 ? 0 : number) * 10 + (text.ptr[*place] - '0');
+    if (number > limit) return -1;
+  }
+  return number;
+}
+
+// Reads "0-3,6" into ranges that ascend, of numbers below `count`. NULL, or why not.
+SHARED const char* edit_read_ranges(reft_instance_t* self, reft_str_t text, int64_t count) {
+  uint64_t place = 0;
+  int64_t next = 0;
+  while (place < text.len) {
+    int64_t first = edit_read_number(text, &place, count - 1), last = first;
+    if (place < text.len && text.ptr[place] == '-') {
+      place++;
+      last = edit_read_number(text, &place, count - 1);
+    }
+    if (first < next || last < first)
+      return "chosen places must be ascending numbers or ranges below their count, such as 0-3,6";
+    if (self->n_ranges == EDIT_RANGE_LIMIT) return "at most 32 ranges can be chosen";
+    self->ranges[self->n_ranges++] = (edit_range_t){first, last + 1};
+    next = last + 1;
+    if (place == text.len) break;
+    if (text.ptr[place++] != ',' || place == text.len)
+      return "chosen places must be separated by single commas, such as 0-3,6";
   }
   return NULL;
 }

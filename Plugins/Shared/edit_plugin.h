@@ -101,6 +101,10 @@ SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* 
       args->scratch_bytes < scratch || (needs_saved && args->saved_bytes < saved))
     return edit_fail(self->host, args->call, REFT_E_INVALID,
                      "x, the parameters or the memory are not as planned");
+  if (self->edit->takes_counterpart && (!REFT_HAS(args, reft_args_t, counterpart) ||
+                                        !edit_is_rows(self, &args->counterpart, args->x.rows)))
+    return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
+                     "there are no rows of a source prompt, which a host of ABI 1.1 gives");
   if (args->flags >> 16)
     return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
                      "an unknown flag must be understood");
@@ -113,7 +117,11 @@ SHARED reft_status_t edit_forward(reft_instance_t* self, const reft_args_t* args
   if (!edit_is_rows(self, &args->y, args->x.rows))
     return edit_fail(self->host, args->call, REFT_E_INVALID, "y does not fit x");
   edit_walk_t walk = edit_walk(self, args);
+  double own[EDIT_MOST_PIECES] = {0};
+  if (self->edit->auxiliary && REFT_HAS(args, reft_args_t, auxiliary) && args->auxiliary)
+    walk.own = own;
   edit_run(&walk, walk.pieces, edit_forward_piece);
+  for (int64_t piece = 0; walk.own && piece < walk.pieces; piece++) *args->auxiliary += own[piece];
   return REFT_OK;
 }
 

@@ -59,6 +59,7 @@ typedef struct edit_walk { /* one call */
   int64_t n, pieces;
   int64_t saved, line; /* floats from row to row */
   float* spare;        /* of the first piece */
+  double* own;         /* forward: the auxiliary loss of each piece; NULL: nobody asks */
   void (*step)(const struct edit_walk* walk, int64_t piece);
 } edit_walk_t;
 
@@ -101,6 +102,13 @@ SHARED void edit_drop(const reft_instance_t* self, const reft_args_t* args, int6
   rows_drop(self->d, self->dropout, noise, x, y);
 }
 
+// The row of another prompt; NULL for edits that take none.
+SHARED const float* edit_counterpart(const reft_instance_t* self, const reft_args_t* args,
+                                     int64_t i) {
+  if (!self->edit->takes_counterpart) return NULL;
+  return (const float*)args->counterpart.data + i * args->counterpart.row_stride;
+}
+
 SHARED void edit_forward_piece(const edit_walk_t* walk, int64_t piece) {
   const reft_instance_t* self = walk->self;
   const reft_args_t* args = walk->args;
@@ -112,8 +120,10 @@ SHARED void edit_forward_piece(const edit_walk_t* walk, int64_t piece) {
   for (int64_t i = first; i < end; i++) {
     row.h = (const float*)args->x.data + i * args->x.row_stride;
     row.y = (float*)args->y.data + i * args->y.row_stride;
+    row.t = edit_counterpart(self, args, i);
     row.saved = training ? (float*)args->saved + i * walk->saved : spare;
     self->edit->forward(self, &row);
+    if (walk->own) walk->own[piece] += self->edit->auxiliary(self, row.saved);
     if (training && self->dropout > 0) edit_drop(self, args, i, row.y, noise, row.y);
   }
 }
@@ -125,7 +135,10 @@ SHARED edit_row_t edit_row_back(const edit_walk_t* walk, int64_t i) {
                     .h = (const float*)args->x.data + i * args->x.row_stride,
                     .saved = (float*)args->saved + i * walk->saved,
                     .scratch = (float*)args->scratch + i * walk->line,
-                    .g = (const float*)args->dy.data + i * args->dy.row_stride};
+                    .g = (const float*)args->dy.data + i * args->dy.row_stride,
+                    .t = edit_counterpart(walk->self, args, i)};
+  if (walk->self->edit->auxiliary && REFT_HAS(args, reft_args_t, auxiliary_gradient))
+    row.own = (float)args->auxiliary_gradient;
   if (walk->self->dropout > 0) row.g = row.scratch + walk->self->edit->scratch(walk->self);
   return row;
 }
@@ -172,6 +185,7 @@ SHARED void edit_some_columns(const edit_walk_t* walk, edit_group_t* group, int6
     edit_row_t row = edit_row_back(walk, i + l);
     group->h[l] = row.h + group->first;
     group->g[l] = row.g + group->first;
+    group->t[l] = row.t ? row.t + group->first : NULL;
     group->saved[l] = row.saved;
     group->scratch[l] = row.scratch;
     if (args->flags & REFT_CALL_NEED_DX)

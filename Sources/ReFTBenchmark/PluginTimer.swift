@@ -128,6 +128,7 @@ public enum PluginTimer {
         (call.y, call.yStride) = (matrices[1].base, width)
       }
       if needsSource { (call.source, call.sourceStride) = (.init(matrices[4].base), width) }
+      (call.counterpart, call.counterpartStride) = (.init(matrices[4].base), width)
       call.isTraining = true
       (call.saved, call.savedByteCount) = (.init(saved.base), byteCounts.saved)
       (call.scratch, call.scratchByteCount) = (.init(scratch.base), byteCounts.scratch)

@@ -18,6 +18,8 @@ final class GeneratingSequence {
   let state = SequenceState()
   private let runtime: any DeviceRuntime
   private let stopIds: Set<Int32>
+  private let sourceIds: [Int32]?
+  private var counterpart: CounterpartRows?
 
   private var sampler: Sampler
   private var decoder: Tokenizer.Decoder
@@ -42,6 +44,9 @@ final class GeneratingSequence {
     self.request = request
     self.promptIds = promptIds
     self.runtime = runtime
+    // Checked when the request was.
+    sourceIds =
+      request.adapters.needsCounterpart ? (try? request.sourceIds(for: model)) ?? nil : nil
     needsWholePrompt =
       request.adapters.parts.contains { part in
         part.adapter.units.contains { !$0.plugin.capabilities.contains(.rowwise) }
@@ -78,6 +83,18 @@ final class GeneratingSequence {
     return made
   }
 
+  /// Runs the frozen model over the source prompt, once, where a plugin asks for its rows.
+  ///
+  /// - Throws: what the model throws.
+  func readSource() throws {
+    guard let sourceIds, counterpart == nil else { return }
+    counterpart = try CounterpartRows.compute(
+      request.adapters,
+      prompts: [sourceIds],
+      runtime: runtime
+    ).first
+  }
+
   /// What the edits of the next step must know, with `count` tokens at `start` of the batch.
   func edit(at start: Int, count: Int) -> SequenceEdit {
     let isEdited =
@@ -86,7 +103,7 @@ final class GeneratingSequence {
         part.adapter.lora != nil
           || part.adapter.specs.contains { $0.positions.editsDecodedTokens }
       }
-    return SequenceEdit(
+    var edit = SequenceEdit(
       adapters: isEdited ? request.adapters : AdapterStack(),
       start: start,
       count: count,
@@ -96,6 +113,8 @@ final class GeneratingSequence {
       key: Int64(number),
       state: state
     )
+    edit.counterpart = counterpart
+    return edit
   }
 
   /// Notes how long a step took that read the prompt or a piece of it.

@@ -172,6 +172,7 @@ public final class GenerationBatch {
     var edits: [SequenceEdit] = []
     for turn in turns {
       let (sequence, count) = (turn.sequence, turn.count)
+      try sequence.readSource()
       edits.append(sequence.edit(at: offset, count: count))
       sequences.append(
         SequenceStep(cache: try sequence.keysAndValues(), tokens: sequence.nextTokens(count))

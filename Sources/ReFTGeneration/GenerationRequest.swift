@@ -21,6 +21,8 @@ public struct GenerationRequest: Sendable {
   public var stop: [String]
   /// The adapters that edit the hidden states; none leave the model alone.
   public var adapters: AdapterStack
+  /// A prompt whose hidden states plugins of the adapters take; nil: none.
+  public var sourcePrompt: Prompt?
   /// Whether tokens that end a reply are passed over, so that `maxTokens` come out in any case.
   public var ignoresEnd: Bool
   /// The adapter, where there is one alone.
@@ -75,6 +77,14 @@ public struct GenerationRequest: Sendable {
     return try PromptEncoder(model.text, usual: usual).ids(of: prompt)
   }
 
+  /// The tokens of the source prompt; nil where there is none.
+  func sourceIds(for model: LoadedModel) throws(ReFTError) -> [Int32]? {
+    guard let sourcePrompt else { return nil }
+    var copy = self
+    copy.prompt = sourcePrompt
+    return try copy.promptIds(for: model)
+  }
+
   /// Checks the request and returns the prompt's ids.
   func checkedPromptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
     try sampling.validate()
@@ -97,6 +107,7 @@ public struct GenerationRequest: Sendable {
         tokenizer: model.tokenizer
       )
     }
+    try adapters.checkCounterpart(ids[...], source: sourceIds(for: model))
     return ids
   }
 }

@@ -113,6 +113,22 @@ public struct CallContext {
     arguments.pointee.scratch?.assumingMemoryBound(to: Float.self)
   }
 
+  /// Optimiser steps that the run has done so far; 0 outside of training, and from a host of ABI 1.0.
+  public var step: Int {
+    knows(\.step) ? Int(arguments.pointee.step) : 0
+  }
+
+  /// Optimiser steps of the whole run; 0 outside of training, and from a host of ABI 1.0.
+  public var totalSteps: Int {
+    knows(\.total_steps) ? Int(arguments.pointee.total_steps) : 0
+  }
+
+  /// Whether the host's arguments are long enough to hold a field that came after ABI 1.0.
+  func knows<Field>(_ field: KeyPath<reft_args_t, Field>) -> Bool {
+    guard let offset = MemoryLayout<reft_args_t>.offset(of: field) else { return false }
+    return Int(arguments.pointee.struct_size) >= offset + MemoryLayout<Field>.size
+  }
+
   /// Whether values for backward must be saved and noise is on.
   public var isTraining: Bool { arguments.pointee.flags & REFT_CALL_TRAINING != 0 }
 
@@ -147,9 +163,12 @@ public struct ForwardCall {
   public let context: CallContext
   /// The rows to edit.
   public let x: InputRows
-  /// What the layer that made the rows read, one row for each of x and as wide, for plugins with the
-  /// capability `needsSource`.
+  /// What the layer that made the rows read, one row of `shape.sourceWidth` numbers for each of x, for
+  /// plugins with the capability `needsSource`.
   public let source: InputRows?
+  /// The same rows in a run of the frozen model over another prompt, for plugins with the capability
+  /// `needsCounterpart`; to gradients a constant.
+  public let counterpart: InputRows?
   /// The edited rows; every number must be written.
   public let y: OutputRows
 }
@@ -160,8 +179,13 @@ public struct BackwardCall {
   public let context: CallContext
   /// The rows that forward read.
   public let x: InputRows
-  /// What the layer read, as in the forward call; no gradient flows there.
+  /// What the layer read, as in the forward call.
   public let source: InputRows?
+  /// The rows of another prompt, as in the forward call.
+  public let counterpart: InputRows?
+  /// The derivative by source, to be overwritten by plugins with the capability `sourceGradient`; nil
+  /// when the host does not need it.
+  public let dsource: OutputRows?
   /// The derivative of the loss by y.
   public let dy: InputRows
   /// The derivative by x, to be overwritten; nil when the host does not need it.
@@ -178,12 +202,29 @@ public struct BackwardCall {
 }
 
 extension ForwardCall {
+  /// Whether the host asks for the auxiliary loss; false from a host of ABI 1.0.
+  public var wantsAuxiliary: Bool { auxiliary != nil }
+
+  /// Adds to the auxiliary loss, which is the sum over the rows of the call.
+  ///
+  /// For plugins with the capability `auxiliaryLoss`; does nothing where the host does not ask.
+  public func addAuxiliary(_ value: Double) { auxiliary?.pointee += value }
+
+  private var auxiliary: UnsafeMutablePointer<Double>? {
+    context.knows(\.auxiliary) ? context.arguments.pointee.auxiliary : nil
+  }
+
   /// The numbers of a parameter, in the order of `parameters`.
   @inline(__always)
   public func parameter(_ index: Int) -> UnsafePointer<Float> { context.parameter(index) }
 }
 
 extension BackwardCall {
+  /// The derivative of the loss by what forward added to the auxiliary loss; 0 where nobody asked.
+  public var auxiliaryGradient: Double {
+    context.knows(\.auxiliary_gradient) ? context.arguments.pointee.auxiliary_gradient : 0
+  }
+
   /// The numbers of a parameter, in the order of `parameters`.
   @inline(__always)
   public func parameter(_ index: Int) -> UnsafePointer<Float> { context.parameter(index) }
@@ -198,7 +239,13 @@ extension CallContext {
     guard let y = OutputRows(try checked(arguments.y, "y", like: x)) else {
       throw PluginError.invalid("y has no data")
     }
-    return ForwardCall(context: self, x: x, source: try source(like: x), y: y)
+    return ForwardCall(
+      context: self,
+      x: x,
+      source: try source(like: x),
+      counterpart: try counterpart(like: x),
+      y: y
+    )
   }
 
   /// The arguments of a backward call, or why they cannot be served.
@@ -214,7 +261,15 @@ extension CallContext {
       dx = OutputRows(try checked(arguments.dx, "dx", like: x))
       if dx == nil { throw PluginError.invalid("dx is asked for and has no data") }
     }
-    return BackwardCall(context: self, x: x, source: try source(like: x), dy: dy, dx: dx)
+    return BackwardCall(
+      context: self,
+      x: x,
+      source: try source(like: x),
+      counterpart: try counterpart(like: x),
+      dsource: try dsource(),
+      dy: dy,
+      dx: dx
+    )
   }
 
   private func checkFlags() throws {
@@ -225,8 +280,30 @@ extension CallContext {
   }
 
   private func source(like x: InputRows) throws -> InputRows? {
-    guard arguments.pointee.source.data != nil else { return nil }
-    return InputRows(try checked(arguments.pointee.source, "source", like: x))
+    let matrix = arguments.pointee.source
+    guard matrix.data != nil else { return nil }
+    try check(matrix, "source")
+    guard Int(matrix.rows) == x.count else {
+      throw PluginError.invalid("source has \(matrix.rows) rows, expected \(x.count)")
+    }
+    return InputRows(matrix)
+  }
+
+  private func counterpart(like x: InputRows) throws -> InputRows? {
+    guard knows(\.counterpart), arguments.pointee.counterpart.data != nil else { return nil }
+    return InputRows(try checked(arguments.pointee.counterpart, "counterpart", like: x))
+  }
+
+  private func dsource() throws -> OutputRows? {
+    guard knows(\.dsource), arguments.pointee.flags & REFT_CALL_NEED_DSOURCE != 0 else {
+      return nil
+    }
+    let (matrix, source) = (arguments.pointee.dsource, arguments.pointee.source)
+    try check(matrix, "dsource")
+    guard matrix.rows == source.rows, matrix.cols == source.cols,
+      let rows = OutputRows(matrix)
+    else { throw PluginError.invalid("dsource is asked for and does not fit source") }
+    return rows
   }
 
   private func rows(_ matrix: reft_mat_t, _ name: String) throws -> InputRows {

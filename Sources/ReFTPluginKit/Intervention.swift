@@ -91,6 +91,12 @@ public struct Capabilities: OptionSet, Sendable {
   public static let affine = Capabilities(rawValue: 1 << 6)
   /// Serves inference only: there is no `backward`.
   public static let noBackward = Capabilities(rawValue: 1 << 8)
+  /// Backward writes `call.dsource`.
+  public static let sourceGradient = Capabilities(rawValue: 1 << 9)
+  /// Reads `call.counterpart`.
+  public static let needsCounterpart = Capabilities(rawValue: 1 << 10)
+  /// Forward adds to a loss of the plugin's own.
+  public static let auxiliaryLoss = Capabilities(rawValue: 1 << 11)
 }
 
 /// Where an instance works.

@@ -58,7 +58,7 @@ struct BrokenKitTests {
 
   @Test(
     "passes the same plugins without a fault at every level",
-    arguments: ["kit", "source", "positions", "state"]
+    arguments: ["kit", "source", "positions", "state", "aux", "wide", "twin"]
   )
   func correct(plugin: String) throws {
     try withTemporaryDirectory { folder in

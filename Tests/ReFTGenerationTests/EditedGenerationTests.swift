@@ -56,6 +56,59 @@ import _ReFTTestSupport
     }
   }
 
+  private func interchange(
+    _ model: LoadedModel,
+    _ rule: String = "l1",
+    _ options: [String: OptionValue] = [:]
+  ) throws -> Adapter {
+    let spec = InterventionSpec(
+      plugin: "interchange",
+      layers: [model.configuration.layers - 1],
+      positions: try PositionRule(rule),
+      options: options
+    )
+    return try Adapter.create(specs: [spec], model: model, catalog: BuiltPlugins.catalog(), seed: 1)
+  }
+
+  @Test("puts the rows of a source prompt in place of the prompt's")
+  func interchanges() throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      let texts = ["the man in a", "on the or", "and the the of a in the"]
+      let adapter = try interchange(model)
+      let none = try interchange(model, "l1", ["dimensions": .string("5")])
+      func request(_ text: String, _ source: String?, _ adapter: Adapter?) -> GenerationRequest {
+        var request = GenerationRequest(.text(text), maxTokens: 3, ignoresEnd: true)
+        (request.adapter, request.sourcePrompt) = (adapter, source.map { .text($0) })
+        return request
+      }
+      // The last row of the last block decides on the first token, and on it alone.
+      let plain = try generator.generate(texts.map { request($0, nil, nil) })
+      let requests = texts.indices.map { request(texts[$0], texts[($0 + 1) % 3], adapter) }
+      let swapped = try generator.generate(requests, batchSize: 3)
+      for index in texts.indices {
+        #expect(swapped[index].ids[0] == plain[(index + 1) % 3].ids[0])
+      }
+      #expect(Set(plain.map { $0.ids[0] }).count > 1)
+      let other = try generator.generate([request(texts[0], texts[1], none)])
+      #expect(other[0].ids == plain[0].ids || other[0].ids != swapped[0].ids)
+
+      let missing = #expect(throws: ReFTError.self) {
+        try generator.generate([request(texts[0], nil, adapter)])
+      }
+      #expect(missing?.message.contains("--source-prompt") == true)
+      let every = try interchange(model, "all")
+      let unequal = #expect(throws: ReFTError.self) {
+        try generator.generate([request(texts[0], texts[2], every)])
+      }
+      #expect(unequal?.code == .usage)
+      #expect(unequal?.message.contains("of the prompt and") == true)
+      let decoded = #expect(throws: ReFTError.self) { try interchange(model, "l1+decode") }
+      #expect(decoded?.message.contains("leave '+decode' out") == true)
+    }
+  }
+
   @Test("serves requests with different adapters in one batch as each alone")
   func mixesAdapters() throws {
     try withTemporaryDirectory { folder in

@@ -3,6 +3,7 @@
 
 import Foundation
 public import ReFTHost
+import ReFTTensor
 import Testing
 
 /// The plugins of this build, found and loaded as a user's program does it.
@@ -19,19 +20,28 @@ public enum BuiltPlugins {
     } + [(CommandLine.arguments[0] as NSString).deletingLastPathComponent]
   }
 
-  /// A catalog that looks nowhere else.
+  /// A catalog that looks nowhere else, but in a further folder where one is given, and runs everything
+  /// here that is not meant to be isolated.
   ///
   /// - Throws: an issue, when the build has no plugins beside it.
-  public static func catalog() throws -> PluginCatalog {
+  public static func catalog(and extra: String? = nil) throws -> PluginCatalog {
     let folder = try #require(folder, "no libLoReFT.so beside the test bundle")
+    let settings = IsolationSettings(workerPath: folder + "/reft-plugin-worker")
+    var loader = PluginCatalog.trustingLoader(
+      store: TrustStore(path: nil, installedFolders: [folder]),
+      settings: settings
+    )
+    if extra != nil {
+      loader = { file, isolation throws(ReFTError) in
+        guard isolation == .process else { return try InProcessLoader.load(file) }
+        return try IsolatedLoader.load(file, settings: settings)
+      }
+    }
     return PluginCatalog(
-      extraPaths: [folder],
+      extraPaths: [folder] + (extra.map { [$0] } ?? []),
       environment: [:],
       executableFolder: folder,
-      loader: PluginCatalog.trustingLoader(
-        store: TrustStore(path: nil, installedFolders: [folder]),
-        settings: IsolationSettings(workerPath: folder + "/reft-plugin-worker")
-      )
+      loader: loader
     )
   }
 }

@@ -17,13 +17,24 @@ public enum CompiledPlugin {
     name: String = "plain.so",
     flags: [String] = []
   ) throws -> String {
-    let output = folder + "/" + name
+    try compile("loader/plugin.c", macros, to: folder + "/" + name, flags: flags)
+  }
+
+  /// Compiles a fixture, such as `plugins/aux.c`, and returns the library's path.
+  ///
+  /// - Throws: an issue when the compiler refuses.
+  public static func compile(
+    _ source: String,
+    _ macros: [String: String] = [:],
+    to output: String,
+    flags: [String] = []
+  ) throws -> String {
     let root = URL(fileURLWithPath: Fixture.folder).deletingLastPathComponent()
       .deletingLastPathComponent().path
     var arguments = ["cc", "-shared", "-fPIC", "-fvisibility=hidden", "-w", "-O1"]
     arguments += ["-I", root + "/Sources/CReFTPlugin/include"]
     arguments += macros.sorted { $0.key < $1.key }.map { "-D\($0.key)=\($0.value)" }
-    arguments += [Fixture.path("loader/plugin.c"), "-o", output] + flags
+    arguments += [Fixture.path(source), "-o", output] + flags + ["-lm"]
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments = arguments

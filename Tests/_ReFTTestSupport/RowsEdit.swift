@@ -8,6 +8,8 @@ package final class RowsEdit: RowEdit {
   package let tokens: [Int32]
   package var columns: Range<Int>?
   package var needsSource = false
+  /// Whether `backward` writes its gradient.
+  package var givesSourceGradient = false
   package var strength: Float = 1
   private let forward: (GatheredRows) -> Void
   private let backward: (GatheredRows) -> Void

@@ -50,8 +50,14 @@ typedef struct reft_channel {
   uint64_t source;
   uint64_t depends_on_sequence; /* of a new instance */
   uint64_t decoded, key;
-  uint64_t states, state_index, state_bytes; /* each at the next multiple of 64; one index per row */
-  uint64_t reserved[34];
+  uint64_t states, state_index,
+      state_bytes; /* each at the next multiple of 64; one index per row */
+  int64_t step, total_steps;
+  uint64_t dsource, counterpart;
+  double auxiliary,
+      auxiliary_gradient; /* the sum to be added to; counted where wants_auxiliary is 1 */
+  uint64_t wants_auxiliary;
+  uint64_t reserved[27];
   char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

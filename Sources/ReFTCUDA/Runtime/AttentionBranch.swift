@@ -121,6 +121,7 @@ extension DevicePass {
   func attentionBackward(_ block: Int, _ dMixed: DevicePointer) throws {
     let (weights, plan) = (weights.blocks[block], weights.blocks[block].plan.attention)
     let d = shape.hiddenSize
+    try readBackward([.attentionOutput], block, activations(dMixed, shape.queryWidth))
     try tapBackward(.attentionValueOutput, block, activations(dMixed, shape.queryWidth))
     let rows = try act(.queryKeyValue, block, headsWidth)
     let gradients = try act(.headGradients, headsWidth)
@@ -178,8 +179,11 @@ extension DevicePass {
       to: normed
     )
     try updates?.addInputGradient(.queryKeyValue, block, to: normed)
+    let readers: [Component] = [.queryOutput, .keyOutput, .valueOutput]
+    try readBackward(readers, block, activations(normed, d))
     try tapBackward(.attentionInput, block, activations(normed, d))
     try readBackward(weights.attentionNorm, try stream(block), normed)
+    try readBackward([.blockOutput], block, try streamGradient())
     try tapBackward(.blockInput, block, try streamGradient())
   }
 

@@ -15,6 +15,8 @@ final class DeviceTaps {
   private let forms: DeviceForms?
   /// The list of rows that was put last, since neighbouring sites edit the same tokens.
   private var last: (tokens: [Int32], rows: EditedRows)?
+  /// What edits say of the gradient of what their layers read, until that gradient exists.
+  private var sourceGradients: [Site: [(rows: EditedRows, values: [Float])]] = [:]
 
   /// The rows of an edit.
   struct EditedRows {
@@ -68,8 +70,20 @@ final class DeviceTaps {
       if let form = forms?.form(of: edit, EditKey(site: site, index: index)) {
         try form.backward(pass, rows, columns)
       } else {
-        try backOnHost(edit, rows, columns)
+        try backOnHost(edit, rows, columns, site)
       }
+    }
+  }
+
+  /// Adds what edits of a site say of the gradient of what its layer reads to that gradient.
+  ///
+  /// - Throws: what the card reports.
+  func addSourceGradients(_ site: Site, to gradient: DeviceRows) throws {
+    for (rows, values) in sourceGradients.removeValue(forKey: site) ?? [] {
+      let here = try exchange.fetch(pass, rows, gradient, at: 0)
+      try pass.device.synchronise()
+      for index in values.indices { here[index] += values[index] }
+      try exchange.send(pass, rows, gradient)
     }
   }
 
@@ -137,19 +151,33 @@ final class DeviceTaps {
   private func backOnHost(
     _ edit: any RowEdit,
     _ rows: EditedRows,
-    _ gradient: DeviceRows
+    _ gradient: DeviceRows,
+    _ site: Site
   ) throws {
+    // The gradient of what the layer read matters to edits below alone.
+    let sourceWidth = edit.givesSourceGradient && left > 0 ? pass.sourceWidth(of: site) : 0
+    var slopes = [Float](
+      repeating: 0,
+      count: sourceWidth == 0 ? 0 : rows.count * sourceWidth + GatheredRows.roomBehind
+    )
     let here = try exchange.fetch(pass, rows, gradient, at: 0)
     try pass.device.synchronise()
-    try rows.places.withUnsafeBufferPointer { places in
-      let gathered = GatheredRows(
-        places: places,
-        width: gradient.width,
-        rows: here,
-        source: nil,
-        sourceWidth: 0
-      )
-      try exchange.strength.differentiate(gathered, by: edit)
+    try slopes.withUnsafeMutableBufferPointer { slopes in
+      try rows.places.withUnsafeBufferPointer { places in
+        let gathered = GatheredRows(
+          places: places,
+          width: gradient.width,
+          rows: here,
+          source: nil,
+          sourceWidth: sourceWidth,
+          sourceGradient: sourceWidth == 0 ? nil : slopes.baseAddress
+        )
+        try exchange.strength.differentiate(gathered, by: edit)
+      }
+    }
+    if sourceWidth > 0 {
+      let values = Array(slopes.prefix(rows.count * sourceWidth))
+      sourceGradients[site, default: []].append((rows, values))
     }
     try exchange.send(pass, rows, gradient)
   }
@@ -223,6 +251,16 @@ extension DevicePass {
   ) throws {
     guard wants(component, block) else { return }
     try taps?.edit(Site(block: block, component: component), hidden, source: source)
+  }
+
+  /// Numbers in a row of what the layer of a site reads; 0 where there is none.
+  fileprivate func sourceWidth(of site: Site) -> Int { shape.sourceWidth(of: site.component) ?? 0 }
+
+  /// Completes the gradient of what the layers of some components read.
+  func readBackward(_ components: [Component], _ block: Int, _ gradient: DeviceRows) throws {
+    for component in components where wants(component, block) {
+      try taps?.addSourceGradients(Site(block: block, component: component), to: gradient)
+    }
   }
 
   /// Shows the gradient of a hidden tensor on the way back.

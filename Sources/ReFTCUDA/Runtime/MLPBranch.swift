@@ -76,6 +76,7 @@ extension DevicePass {
     let width = plan.gate == nil ? f : 2 * f
     let input = try act(.mlpInput, block, width)
     let kind = plan.activation.kind
+    try readBackward([.mlpOutput], block, activations(slopes, f))
     if plan.gate != nil, !wants(.mlpActivation, block) {
       try operations.gateBackward(rows: rows, width: f, kind: kind, input, slopes)
     } else {
@@ -98,6 +99,7 @@ extension DevicePass {
     let normed = try act(.normed, d)
     try operations.multiplyBack(weights.mlpInput.matrix, rows: rows, input, to: normed)
     try updates?.addInputGradient(.mlpInput, block, to: normed)
+    try readBackward([.mlpActivation], block, activations(normed, d))
     try tapBackward(.mlpInput, block, activations(normed, d))
     try readBackward(weights.mlpNorm, try mlpSource(block), normed)
   }

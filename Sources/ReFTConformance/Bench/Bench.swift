@@ -122,22 +122,33 @@ final class Bench {
       let low = option.hasRange ? Int64(max(1, option.minimum)) : 1
       tries.append([OptionSetting(option.name, .int(low))])
     }
-    for options in tries {
-      doing("create of \(plugin.id) at width \(dim)")
-      let creation = try Creation(
-        plugin,
-        dim: dim,
-        dtype: REFT_F32,
-        options: options,
-        host: host(),
-        layer: 3
-      )
-      if let instance = creation.instance {
-        plugin.destroy(instance)
-        return options
-      }
-    }
+    for options in tries where try accepts(plugin, dim: dim, options) { return options }
+    guard plugin.sourceExcess > 0, plugin.has(REFT_CAP_NEEDS_SOURCE) else { return nil }
+    // It may want what the layer reads to be as wide as its rows.
+    let excess = plugin.sourceExcess
+    plugin.sourceExcess = 0
+    for options in tries where try accepts(plugin, dim: dim, options) { return options }
+    plugin.sourceExcess = excess
     return nil
+  }
+
+  private func accepts(
+    _ plugin: Intervention,
+    dim: Int,
+    _ options: [OptionSetting]
+  ) throws -> Bool {
+    doing("create of \(plugin.id) at width \(dim)")
+    let creation = try Creation(
+      plugin,
+      dim: dim,
+      dtype: REFT_F32,
+      options: options,
+      host: host(),
+      layer: 3
+    )
+    guard let instance = creation.instance else { return false }
+    plugin.destroy(instance)
+    return true
   }
 
   /// Widths to look at, small and odd ones among them.

@@ -12,6 +12,7 @@ final class CallFrame {
   private let scratch: GuardedBuffer?
   private let params: ParameterMemory
   private let source: MatrixMemory?
+  private let counterpart: MatrixMemory?
   private let call: GuardedBuffer
   private let rowMemory: [GuardedBuffer]
   private let rowKeys: GuardedBuffer?
@@ -19,6 +20,8 @@ final class CallFrame {
   private let style: CallStyle
   private let states: StateMemory?
   private let stateTable: GuardedBuffer?
+  private let countsAuxiliary: Bool
+  private var auxiliaryMemory: GuardedBuffer?
 
   init(
     _ subject: Subject,
@@ -30,6 +33,7 @@ final class CallFrame {
     self.rows = rows
     self.style = style
     self.params = params
+    countsAuxiliary = subject.plugin.has(REFT_CAP_AUXILIARY_LOSS)
     call = try GuardedBuffer("call", byteCount: 0)
     call.forbid()
     let savedBytes = style.training ? subject.savedBytes(rows: rows) : 0
@@ -61,9 +65,9 @@ final class CallFrame {
     if subject.plugin.has(REFT_CAP_NEEDS_SOURCE) {
       source = try MatrixMemory(
         "source",
-        style.source ?? Self.source(rows: rows, dim: subject.dim),
+        style.source ?? Self.source(rows: rows, dim: subject.sourceDim),
         rows: rows,
-        columns: subject.dim,
+        columns: subject.sourceDim,
         style: style
       )
       source?.buffer.makeReadOnly()
@@ -73,6 +77,7 @@ final class CallFrame {
     let places = style.places ?? Array(0..<rows)
     states = try style.states ?? StateMemory(subject, places: places, side: style.side)
     stateTable = try states?.table(places: places)
+    counterpart = try Self.counterpart(subject, rows: rows, style)
     var lists: [GuardedBuffer] = []
     var keys: GuardedBuffer?
     if style.withRows && !style.emptyRows {
@@ -128,6 +133,7 @@ final class CallFrame {
     args.scratch_bytes = UInt64(scratchBytes)
     args.rng_key = style.rngKey
     args.rng_step = style.rngStep
+    if style.training { (args.step, args.total_steps) = style.progress }
     if let source { args.source = source.view }
     let absent = reft_mat_t(
       struct_size: UInt32(MemoryLayout<reft_mat_t>.size),
@@ -144,7 +150,7 @@ final class CallFrame {
     args.dy = absent
     args.dx = absent
     args.dsource = absent
-    args.counterpart = absent
+    args.counterpart = counterpart?.view ?? absent
     args.collected = absent
   }
 
@@ -155,6 +161,49 @@ final class CallFrame {
     buffer.makeReadOnly()
     return buffer
   }
+
+  /// The rows of another prompt, for plugins that take them; the backward of a call has the same.
+  private static func counterpart(
+    _ subject: Subject,
+    rows: Int,
+    _ style: CallStyle
+  ) throws -> MatrixMemory? {
+    guard subject.plugin.has(REFT_CAP_NEEDS_COUNTERPART) else { return nil }
+    let memory = try MatrixMemory(
+      "counterpart",
+      style.counterpart ?? counterpart(rows: rows, dim: subject.dim),
+      rows: rows,
+      columns: subject.dim,
+      style: style
+    )
+    memory.buffer.makeReadOnly()
+    return memory
+  }
+
+  /// The rows of `counterpart` in calls that say nothing of it.
+  static func counterpart(rows: Int, dim: Int) -> [Float] {
+    var random = BenchRandom(seed: 98)
+    return random.normals(rows * dim)
+  }
+
+  /// Gives a forward call a place for its auxiliary loss, where the plugin has one.
+  func askForAuxiliary() throws {
+    guard countsAuxiliary, let start = style.auxiliary else { return }
+    let memory = try GuardedBuffer("auxiliary", byteCount: 8, alignment: 8, side: style.side)
+    let place = memory.base.bindMemory(to: Double.self, capacity: 1)
+    place.initialize(to: start)
+    args.auxiliary = place
+    auxiliaryMemory = memory
+  }
+
+  /// The sum of auxiliary losses; 0 where there is none.
+  var auxiliary: Double {
+    auxiliaryMemory?.base.assumingMemoryBound(to: Double.self).pointee ?? 0
+  }
+
+  /// Where the arguments of ABI 1.0 end.
+  private static let firstVersionSize =
+    MemoryLayout<reft_args_t>.offset(of: \.dsource) ?? MemoryLayout<reft_args_t>.size
 
   /// The rows of `source` in calls that say nothing of it; the backward of a call has the same.
   static func source(rows: Int, dim: Int) -> [Float] {
@@ -168,19 +217,21 @@ final class CallFrame {
     _ instance: OpaquePointer
   ) throws -> reft_status_t {
     guard let function else { throw Breach("`\(name)` is NULL.") }
-    let size = MemoryLayout<reft_args_t>.size
+    let size = style.isFirstVersion ? Self.firstVersionSize : MemoryLayout<reft_args_t>.size
     let tail = style.future ? 128 : 0
     let memory = try GuardedBuffer("args", byteCount: size + tail, alignment: 8, fill: 0xFF)
     args.struct_size = UInt32(size + tail)
-    let pointer = memory.base.bindMemory(to: reft_args_t.self, capacity: 1)
-    pointer.initialize(to: args)
+    withUnsafeBytes(of: args) {
+      memory.base.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory.base), byteCount: size)
+    }
+    let pointer = memory.base.assumingMemoryBound(to: reft_args_t.self)
     memory.makeReadOnly()
     return function(instance, pointer)
   }
 
   func findings() -> [Finding] {
     var list: [Finding] = []
-    for buffer in [saved, scratch] {
+    for buffer in [saved, scratch, auxiliaryMemory] {
       if let buffer, let offset = buffer.strayWrite {
         list.append(.stray(buffer: buffer.name, offset: offset))
       }

@@ -11,6 +11,7 @@ struct GradientCheck {
   /// What is moved.
   enum Target {
     case x
+    case source
     case parameter(Int)
   }
 
@@ -31,6 +32,7 @@ struct GradientCheck {
 
   let subject: Subject
   let x: [Float]
+  let source: [Float]
   let dy: [Float]
   let analytic: BackwardResult
   private let slopeSize: Double
@@ -39,9 +41,13 @@ struct GradientCheck {
     self.subject = subject
     x = subject.bench.random.normals(rows * subject.dim)
     dy = subject.bench.random.normals(rows * subject.dim)
+    source = CallFrame.source(rows: rows, dim: subject.sourceDim)
     analytic = try subject.derivative(x, dy)
     slopeSize = dy.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
   }
+
+  /// Whether the plugin says how the loss depends on what its layer reads.
+  var givesSourceGradient: Bool { !analytic.dsource.isEmpty }
 
   /// The targets of this instance: x and each trainable parameter.
   var targets: [Target] {
@@ -54,6 +60,7 @@ struct GradientCheck {
   func name(_ target: Target) -> String {
     switch target {
     case .x: "x"
+    case .source: "source"
     case .parameter(let index): "\"\(subject.parameters[index].name)\""
     }
   }
@@ -61,6 +68,7 @@ struct GradientCheck {
   func width(_ target: Target) -> Int {
     switch target {
     case .x: subject.dim
+    case .source: subject.sourceDim
     case .parameter(let index): subject.parameters[index].dims.last ?? 1
     }
   }
@@ -68,6 +76,7 @@ struct GradientCheck {
   func gradient(_ target: Target) -> [Float] {
     switch target {
     case .x: analytic.dx
+    case .source: analytic.dsource
     case .parameter(let index): analytic.gradients[index]
     }
   }
@@ -118,24 +127,30 @@ struct GradientCheck {
     list.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
   }
 
+  /// dy · y, plus the auxiliary loss times its gradient.
   private func loss(_ target: Target, _ moved: [Float]) throws -> Double {
-    let y: [Float]
+    let result: ForwardResult
     switch target {
-    case .x: y = try subject.y(moved)
+    case .x: result = try subject.result(moved)
+    case .source:
+      var style = CallStyle()
+      style.source = moved
+      result = try subject.result(x, style: style)
     case .parameter(let index):
       let keep = subject.values
       subject.values[index] = moved
       defer { subject.values = keep }
-      y = try subject.y(x)
+      result = try subject.result(x)
     }
-    var sum = 0.0
-    for at in y.indices { sum += Double(y[at]) * Double(dy[at]) }
+    var sum = CallStyle().auxiliaryGradient * result.auxiliary
+    for at in result.y.indices { sum += Double(result.y[at]) * Double(dy[at]) }
     return sum
   }
 
   private func base(_ target: Target) -> [Float] {
     switch target {
     case .x: x
+    case .source: source
     case .parameter(let index): subject.values[index]
     }
   }

@@ -88,7 +88,7 @@ final class LoadedLibrary {
     }
     return try (0..<Int(header.n_plugins)).map { index in
       guard let table = plugins[index] else { throw Breach("plugins[\(index)] is NULL.") }
-      return try Intervention(table, index: index)
+      return try Intervention(table, index: index, minor: header.abi_minor)
     }
   }
 }
@@ -149,9 +149,14 @@ func readText(_ text: reft_str_t, limit: UInt64 = 1 << 16) -> String? {
 final class Intervention {
   let table: UnsafePointer<reft_plugin_t>
   let index: Int
+  /// The minor version of the ABI that its library states.
+  let minor: UInt32
   let id: String
+  /// By how much what the layer reads is wider than its rows; plugins of ABI 1.0 know one width, and one
+  /// of later ones may refuse another.
+  var sourceExcess: Int
 
-  init(_ table: UnsafePointer<reft_plugin_t>, index: Int) throws {
+  init(_ table: UnsafePointer<reft_plugin_t>, index: Int, minor: UInt32) throws {
     let size = Int(table.pointee.struct_size)
     guard size >= MemoryLayout<reft_plugin_t>.size else {
       throw Breach(
@@ -161,11 +166,22 @@ final class Intervention {
     }
     self.table = table
     self.index = index
+    self.minor = minor
+    sourceExcess = minor == 0 ? 0 : 3
     let name = readText(table.pointee.id) ?? ""
     id = name.isEmpty ? "plugins[\(index)]" : name
   }
 
-  func has(_ capability: UInt64) -> Bool { table.pointee.capabilities & capability != 0 }
+  /// Whether it promises something that the ABI version of its library knows.
+  func has(_ capability: UInt64) -> Bool {
+    table.pointee.capabilities & capability & knownCapabilities != 0
+  }
+
+  /// The width of a row of what the layer reads; 0 for plugins that do not look at it.
+  func sourceWidth(of dim: Int) -> Int { has(REFT_CAP_NEEDS_SOURCE) ? dim + sourceExcess : 0 }
+
+  /// The capability bits of the ABI version that its library states.
+  var knownCapabilities: UInt64 { minor == 0 ? 0x1FF : 0xFFF }
 
   var hasBackward: Bool { table.pointee.backward != nil && !has(REFT_CAP_NO_BACKWARD) }
 

@@ -104,7 +104,7 @@ struct Creation {
       dtype: dtype,
       maxRows: Int64(maxRows),
       layer: Int64(layer),
-      sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
+      sourceDim: Int64(plugin.sourceWidth(of: dim)),
       locations: locations,
       future: future
     )

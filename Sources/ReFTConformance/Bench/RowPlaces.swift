@@ -48,12 +48,12 @@ enum RowPlaces {
   }
 
   /// The site of an instance of the host's, the same as the checker's own instances get.
-  static func site(dim: Int, readsSource: Bool) -> PluginSite {
+  static func site(dim: Int, sourceDim: Int) -> PluginSite {
     PluginSite(
       dim: dim,
       layer: 3,
       component: "block_output",
-      sourceDim: readsSource ? dim : 0,
+      sourceDim: sourceDim,
       locations: locationCount
     )
   }

@@ -15,6 +15,9 @@ struct CallStyle {
   var training = true
   var needDX = true
   var needDParams = true
+  /// Whether plugins that give it are asked for d loss / d source.
+  var needDSource = true
+  var dsourceFill: UInt32 = unwrittenPattern
   var absentOutputs = false
   var extraFlags: UInt32 = 0
   var withRows = true
@@ -33,6 +36,16 @@ struct CallStyle {
   var exampleShift: Int32 = 0
   /// The states of the rows' sequences; nil: each call begins its sequences.
   var states: StateMemory?
+  /// How far a run is; nothing of one outside of training.
+  var progress: (step: Int64, total: Int64) = (3, 10)
+  /// What the sum of auxiliary losses is before forward, for plugins that have one; nil: nobody asks.
+  var auxiliary: Double? = 0
+  /// d loss / d auxiliary.
+  var auxiliaryGradient = 0.7
+  /// Whether arguments end where those of ABI 1.0 do.
+  var isFirstVersion = false
+  /// The rows of `counterpart` for plugins that take them; nil: some that are always the same.
+  var counterpart: [Float]?
   /// The rows of `source` for plugins that read it; nil: some that are always the same.
   var source: [Float]?
 }
@@ -46,6 +59,8 @@ let paddingPattern: UInt32 = 0x7FC0_DEAD
 struct ForwardResult {
   var status: reft_status_t
   var y: [Float]
+  /// The sum of auxiliary losses; 0 where there is none.
+  var auxiliary: Double
   var saved: GuardedBuffer?
   var findings: [Finding]
 }
@@ -54,6 +69,8 @@ struct ForwardResult {
 struct BackwardResult {
   var status: reft_status_t
   var dx: [Float]
+  /// d loss / d source; empty for plugins that do not give it.
+  var dsource: [Float]
   var gradients: [[Float]]
   var findings: [Finding]
 }
@@ -81,11 +98,18 @@ extension Subject {
     frame.args.x = input.view
     frame.args.y = output.view
     frame.addStates()
+    try frame.askForAuxiliary()
     bench.doing("forward of \(describe(frame.rows, style))")
     let status = try frame.call(plugin.table.pointee.forward, "forward", instance)
     var findings = output.findings(checkUnwritten: !style.inPlace)
     findings += frame.findings()
-    return ForwardResult(status: status, y: output.dense, saved: frame.saved, findings: findings)
+    return ForwardResult(
+      status: status,
+      y: output.dense,
+      auxiliary: frame.auxiliary,
+      saved: frame.saved,
+      findings: findings
+    )
   }
 
   /// Calls `backward` for rows whose forward left `saved`.
@@ -128,17 +152,22 @@ extension Subject {
     let gradients = try ParameterMemory(start, writable: true, name: "dparams", side: style.side)
     frame.args.x = input.view
     frame.args.dy = slope.view
+    if plugin.has(REFT_CAP_AUXILIARY_LOSS) {
+      frame.args.auxiliary_gradient = style.auxiliaryGradient
+    }
     if style.needDX || !style.absentOutputs { frame.args.dx = output.view }
     if style.needDParams || !style.absentOutputs {
       frame.args.dparams = UnsafePointer(
         gradients.pointers.base.assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
       )
     }
+    let sourceSlope = try giveSourceGradient(frame, style)
     if style.needDX { frame.args.flags |= REFT_CALL_NEED_DX }
     if style.needDParams { frame.args.flags |= REFT_CALL_NEED_DPARAMS }
     bench.doing("backward of \(describe(frame.rows, style))")
     let status = try frame.call(plugin.table.pointee.backward, "backward", instance)
     var findings = output.findings(checkUnwritten: style.needDX && !style.inPlace)
+    findings += sourceSlope?.findings(checkUnwritten: style.needDSource) ?? []
     findings += frame.findings()
     for buffer in gradients.buffers {
       if let offset = buffer.strayWrite {
@@ -148,16 +177,40 @@ extension Subject {
     return BackwardResult(
       status: status,
       dx: output.dense,
+      dsource: sourceSlope?.dense ?? [],
       gradients: gradients.buffers.map(\.array),
       findings: findings
     )
   }
 
+  /// Gives a backward call a place for d loss / d source, where the plugin writes it.
+  private func giveSourceGradient(_ frame: CallFrame, _ style: CallStyle) throws -> MatrixMemory? {
+    guard plugin.has(REFT_CAP_NEEDS_SOURCE), plugin.has(REFT_CAP_SOURCE_GRADIENT),
+      !style.isFirstVersion
+    else { return nil }
+    let memory = try MatrixMemory(
+      "dsource",
+      nil,
+      rows: frame.rows,
+      columns: sourceDim,
+      style: style,
+      fill: style.dsourceFill
+    )
+    if style.needDSource || !style.absentOutputs { frame.args.dsource = memory.view }
+    if style.needDSource { frame.args.flags |= REFT_CALL_NEED_DSOURCE }
+    return memory
+  }
+
   /// Forward, which must succeed.
-  func y(_ x: [Float], style: CallStyle = CallStyle()) throws -> [Float] {
+  func result(_ x: [Float], style: CallStyle = CallStyle()) throws -> ForwardResult {
     let result = try forward(x, style: style)
     try require(result.status, "forward", x.count / dim, style)
-    return result.y
+    return result
+  }
+
+  /// The rows that forward makes; it must succeed.
+  func y(_ x: [Float], style: CallStyle = CallStyle()) throws -> [Float] {
+    try result(x, style: style).y
   }
 
   /// Forward and backward, which must succeed.

@@ -28,6 +28,8 @@ final class Subject {
   let maxRows: Int
   /// How many locations the position rule lists.
   let locations: Int
+  /// The width of a row of what the layer reads; 0 for plugins that do not look at it.
+  let sourceDim: Int
   let options: [OptionSetting]
   let host: HostServices
   let bench: Bench
@@ -54,6 +56,7 @@ final class Subject {
     self.locations = locations
     self.dim = dim
     self.maxRows = maxRows
+    sourceDim = plugin.sourceWidth(of: dim)
     self.options = options
     self.host = host
     self.bench = bench
@@ -180,7 +183,7 @@ final class Subject {
       dtype: REFT_F32,
       maxRows: Int64(maxRows),
       layer: Int64(layer),
-      sourceDim: plugin.has(REFT_CAP_NEEDS_SOURCE) ? Int64(dim) : 0,
+      sourceDim: Int64(plugin.sourceWidth(of: dim)),
       locations: locations,
       future: future
     )

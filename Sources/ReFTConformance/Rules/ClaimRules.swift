@@ -60,11 +60,13 @@ let claimRules: [Rule] = [
         var moved = x
         // What the layer read is moved with the row that it made.
         var style = CallStyle()
-        var source = CallFrame.source(rows: rows, dim: dim)
-        for column in 0..<dim {
-          moved[row * dim + column] = Float(bench.random.normal() * 50)
-          source[row * dim + column] *= -3
-        }
+        let width = subject.sourceDim
+        var source = CallFrame.source(rows: rows, dim: width)
+        for column in 0..<dim { moved[row * dim + column] = Float(bench.random.normal() * 50) }
+        for column in 0..<width { source[row * width + column] *= -3 }
+        var other = CallFrame.counterpart(rows: rows, dim: dim)
+        for column in 0..<dim { other[row * dim + column] *= -5 }
+        style.counterpart = other
         style.source = source
         let after = try subject.y(moved, style: style)
         for at in y.indices where at / dim != row && after[at].bitPattern != y[at].bitPattern {
@@ -101,9 +103,12 @@ let claimRules: [Rule] = [
       style.withRows = false
       style.training = false
       let y = try subject.y(x, style: style)
-      let source = CallFrame.source(rows: rows, dim: dim)
+      let width = subject.sourceDim
+      let source = CallFrame.source(rows: rows, dim: width)
+      let other = CallFrame.counterpart(rows: rows, dim: dim)
       let order = (0..<rows).shuffled(using: &bench.random)
-      style.source = order.flatMap { source[$0 * dim..<($0 + 1) * dim] }
+      style.counterpart = order.flatMap { other[$0 * dim..<($0 + 1) * dim] }
+      style.source = order.flatMap { source[$0 * width..<($0 + 1) * width] }
       let permuted = try subject.y(order.flatMap { x[$0 * dim..<($0 + 1) * dim] }, style: style)
       try requireClose(
         permuted,
@@ -115,9 +120,11 @@ let claimRules: [Rule] = [
       for piece in [1, 4] {
         var joined: [Float] = []
         for start in stride(from: 0, to: rows, by: piece) {
-          let part = start * dim..<min(rows, start + piece) * dim
-          style.source = Array(source[part])
-          joined += try subject.y(Array(x[part]), style: style)
+          let part = start..<min(rows, start + piece)
+          style.source = Array(source[part.lowerBound * width..<part.upperBound * width])
+          let own = Array(x[part.lowerBound * dim..<part.upperBound * dim])
+          style.counterpart = Array(other[part.lowerBound * dim..<part.upperBound * dim])
+          joined += try subject.y(own, style: style)
         }
         try requireClose(
           joined,

@@ -55,8 +55,13 @@ let contractRules: [Rule] = [
       let x = bench.random.normals(n)
       let dy = bench.random.normals(n)
       let plain = try subject.derivative(x, dy)
-      let tripled = try subject.derivative(x, dy.map { $0 * 3 })
-      let zero = try subject.derivative(x, [Float](repeating: 0, count: n))
+      // The auxiliary loss counts as much more, or as little.
+      let tripled = try subject.derivative(x, dy.map { $0 * 3 }, style: .auxiliary(times: 3))
+      let zero = try subject.derivative(
+        x,
+        [Float](repeating: 0, count: n),
+        style: .auxiliary(times: 0)
+      )
       try requireClose(
         tripled.dx,
         plain.dx.map { $0 * 3 },
@@ -139,6 +144,15 @@ let contractRules: [Rule] = [
     return "It returns for all of them."
   },
 ]
+
+extension CallStyle {
+  /// A call in which the auxiliary loss counts for so many times as much.
+  fileprivate static func auxiliary(times factor: Double) -> CallStyle {
+    var style = CallStyle()
+    style.auxiliaryGradient *= factor
+    return style
+  }
+}
 
 private func close(_ a: Float, _ b: Float) -> Bool { abs(a - b) <= 1e-5 * (1 + abs(b)) }
 

@@ -175,6 +175,7 @@ let determinismRules: [Rule] = [
 private struct Sample {
   struct Results {
     var y: [Float]
+    var auxiliary: Double
     var dx: [Float]
     var gradients: [[Float]]
   }
@@ -192,10 +193,17 @@ private struct Sample {
     style.reuseParameters = false
     let first = try subject.forward(x, style: style)
     try subject.require(first.status, "forward", x.count / subject.dim, style)
-    guard subject.plugin.hasBackward else { return Results(y: first.y, dx: [], gradients: []) }
+    guard subject.plugin.hasBackward else {
+      return Results(y: first.y, auxiliary: first.auxiliary, dx: [], gradients: [])
+    }
     let second = try subject.backward(x, dy, saved: first.saved, style: style)
     try subject.require(second.status, "backward", x.count / subject.dim, style)
-    return Results(y: first.y, dx: second.dx, gradients: second.gradients)
+    return Results(
+      y: first.y,
+      auxiliary: first.auxiliary,
+      dx: second.dx,
+      gradients: second.gradients
+    )
   }
 }
 
@@ -206,7 +214,10 @@ private func requireSame(
   _ subject: Subject,
   _ when: String
 ) throws {
-  var pairs = [("y", found.y, expected.y), ("dx", found.dx, expected.dx)]
+  var pairs = [
+    ("y", found.y, expected.y), ("dx", found.dx, expected.dx),
+    ("the auxiliary loss", [Float(found.auxiliary)], [Float(expected.auxiliary)]),
+  ]
   for index in found.gradients.indices {
     pairs.append(
       (

@@ -32,9 +32,9 @@ let flagRules: [Rule] = [
     }
     return "Refused."
   },
-  Rule("ABI-242", "An unknown ignorable flag (bits 3 to 15) changes nothing.") { bench in
+  Rule("ABI-242", "An unknown ignorable flag (bits 4 to 15) changes nothing.") { bench in
     try bench.eachUsual { subject in
-      for bit in [3, 8, 15] {
+      for bit in [4, 8, 15] {
         var style = CallStyle()
         style.extraFlags = 1 << UInt32(bit)
         try requireSameNumbers(subject, style, "with the unknown flag bit \(bit)", tolerance: 1e-7)
@@ -140,5 +140,17 @@ let flagRules: [Rule] = [
     }
     guard checked > 0 else { throw NotApplicable("It has no backward.") }
     return "Left alone."
+  },
+  Rule("ABI-251", "Arguments that end where those of ABI 1.0 do are served or refused cleanly.") {
+    bench in
+    try bench.eachUsual { subject in
+      var style = CallStyle()
+      style.isFirstVersion = true
+      let x = bench.random.normals(5 * subject.dim)
+      let first = try subject.forward(x, style: style)
+      guard first.status == REFT_OK, subject.plugin.hasBackward else { return }
+      _ = try subject.backward(x, x, saved: first.saved, style: style)
+    }
+    return "Nothing behind them is read."
   },
 ]

@@ -13,7 +13,8 @@ let gradientRules: [Rule] = [
         ("rows of zeros", [Float](repeating: 0, count: n)),
         ("rows of ones", [Float](repeating: 1, count: n)),
       ] {
-        guard try subject.y(x).allSatisfy(\.isFinite) else {
+        let forward = try subject.result(x)
+        guard forward.y.allSatisfy(\.isFinite), forward.auxiliary.isFinite else {
           throw Breach("forward of \(subject.label) gives numbers that are not finite for \(name).")
         }
         guard subject.plugin.hasBackward else { continue }
@@ -119,7 +120,7 @@ private func eachGradient(
     + (worst.place.isEmpty ? "." : " at \(worst.place).")
 }
 
-private func requireSmall(
+func requireSmall(
   _ found: GradientCheck.Worst,
   _ check: GradientCheck,
   _ target: GradientCheck.Target,

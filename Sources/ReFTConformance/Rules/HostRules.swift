@@ -75,7 +75,7 @@ private func hostPlugins(_ bench: Bench) throws -> [Plugin] {
 private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) throws -> [Float] {
   let rows = x.count / subject.dim
   let instance = try plugin.makeInstance(
-    at: RowPlaces.site(dim: subject.dim, readsSource: plugin.capabilities.contains(.needsSource)),
+    at: RowPlaces.site(dim: subject.dim, sourceDim: subject.sourceDim),
     options: Dictionary(
       uniqueKeysWithValues: subject.options.map { ($0.name, hostValue($0.value)) }
     )
@@ -87,8 +87,12 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
   let pointers = memory.pointers(subject.values.map { UnsafeRawPointer(memory.floats($0)) })
   var call = PluginCall(rows: rows, x: input, xStride: subject.dim)
   if plugin.capabilities.contains(.needsSource) {
-    let source = memory.floats(CallFrame.source(rows: rows, dim: subject.dim))
-    (call.source, call.sourceStride) = (UnsafePointer(source), subject.dim)
+    let source = memory.floats(CallFrame.source(rows: rows, dim: subject.sourceDim))
+    (call.source, call.sourceStride) = (UnsafePointer(source), subject.sourceDim)
+  }
+  if plugin.capabilities.contains(.needsCounterpart) {
+    let other = memory.floats(CallFrame.counterpart(rows: rows, dim: subject.dim))
+    (call.counterpart, call.counterpartStride) = (UnsafePointer(other), subject.dim)
   }
   call.y = output
   call.yStride = subject.dim
@@ -109,6 +113,8 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
     call.states = UnsafeRawPointer(table).assumingMemoryBound(to: UnsafeMutableRawPointer?.self)
     call.stateByteCount = workspace.statePerSequence
   }
+  let (step, total) = CallStyle().progress
+  call.progress = RunProgress(step: Int(step), totalSteps: Int(total))
   try RowPlaces.withOrigins(rows: rows) { origins in
     call.origins = origins
     try instance.forward(call)

@@ -70,12 +70,23 @@ let layoutRules: [Rule] = [
             + "(REFT_F32)."
         )
       }
-      let unknown = table.capabilities >> 9
+      let unknown = table.capabilities & ~plugin.knownCapabilities
       if unknown != 0 {
         bench.warn(
-          "\(plugin.id) sets capability bits that ABI 1.0 does not know: "
-            + "0x\(String(table.capabilities & ~0x1FF, radix: 16))."
+          "\(plugin.id) sets capability bits that ABI 1.\(min(plugin.minor, REFT_ABI_MINOR)), the "
+            + "version that it states, does not know: 0x\(String(unknown, radix: 16))."
         )
+      }
+      let needs: [(UInt64, String, Bool, String)] = [
+        (
+          REFT_CAP_SOURCE_GRADIENT, "SOURCE_GRADIENT", plugin.has(REFT_CAP_NEEDS_SOURCE),
+          "NEEDS_SOURCE"
+        ),
+        (REFT_CAP_SOURCE_GRADIENT, "SOURCE_GRADIENT", plugin.hasBackward, "a backward"),
+        (REFT_CAP_AUXILIARY_LOSS, "AUXILIARY_LOSS", plugin.hasBackward, "a backward"),
+      ]
+      for (bit, name, holds, other) in needs where plugin.has(bit) && !holds {
+        throw Breach("\(plugin.id) promises \(name), which makes no sense without \(other).")
       }
     }
     return "Consistent."

@@ -119,7 +119,13 @@ let layoutStabilityRules: [Rule] = [
           }
         }
       }
-      let shape = try ShapeMemory(dim: Int64(subject.dim), dtype: REFT_F32, maxRows: 8, layer: 0)
+      let shape = try ShapeMemory(
+        dim: Int64(subject.dim),
+        dtype: REFT_F32,
+        maxRows: 8,
+        layer: 0,
+        sourceDim: Int64(subject.sourceDim)
+      )
       for size: UInt32 in [40, 104] {
         try requireBounded("plan", 40, size, subject) { out in
           subject.plugin.table.pointee.plan?(

@@ -9,7 +9,13 @@ let memoryRules: [Rule] = [
     for plugin in try bench.interventions() {
       let (dim, options) = try bench.usualWidth(plugin)
       let settings = try OptionMemory(options)
-      let shape = try ShapeMemory(dim: Int64(dim), dtype: REFT_F32, maxRows: 64, layer: 1)
+      let shape = try ShapeMemory(
+        dim: Int64(dim),
+        dtype: REFT_F32,
+        maxRows: 64,
+        layer: 1,
+        sourceDim: Int64(plugin.sourceWidth(of: dim))
+      )
       let host = try bench.host()
       func cycle() throws {
         var instance: OpaquePointer?

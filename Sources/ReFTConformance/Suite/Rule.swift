@@ -34,8 +34,9 @@ public struct Rule: Sendable {
   public static let all: [Rule] =
     loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
-    + flagRules + gradientRules + contractRules + claimRules + hostCallRules + determinismRules
-    + stateRules + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
+    + flagRules + sourceFlagRules + gradientRules + contractRules + claimRules + hostCallRules
+    + stateRules + runRules + sourceGradientRules + determinismRules + placeRules
+    + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {

@@ -96,17 +96,18 @@ public final class Adapter: Sendable {
 
   /// What the gradients of this adapter leave out, in sentences; none where they are whole.
   ///
-  /// The ABI has no place for d loss / d (what a layer reads), so an edit below a plugin that reads it
-  /// is told of its influence through the edited rows alone.
+  /// A plugin may read what its layer reads without saying how the loss depends on it: an edit below is
+  /// then told of its influence through the edited rows alone.
   public var gradientNotes: [String] {
     let updated = lora?.spec.layers.first ?? baseModel.layers
-    let readers = units.filter(\.needsSource).filter { unit in
+    let readers = units.filter { $0.needsSource && !$0.givesSourceGradient }.filter { unit in
       updated <= unit.site.block
         || units.contains { $0.site.block < unit.site.block && !$0.parameters.isEmpty }
     }
     return Set(readers.map(\.plugin.name)).sorted().map { name in
-      "plugin '\(name)' reads the input of its layer, which ABI 1.0 takes for a constant: gradients of "
-        + "edits in blocks below it leave out what they change through that input"
+      "plugin '\(name)' reads the input of its layer without saying how the loss depends on it "
+        + "(REFT_CAP_SOURCE_GRADIENT of ABI 1.1): gradients of edits in blocks below it leave out what they "
+        + "change through that input"
     }
   }
 
@@ -124,6 +125,32 @@ public final class Adapter: Sendable {
         / max(seconds, .leastNormalMagnitude)
     }
   }
+
+  /// Whether a plugin takes rows of a run over a source prompt.
+  public var needsCounterpart: Bool { units.contains(where: \.needsCounterpart) }
+
+  /// Makes sure that a prompt and a source prompt fit each other, where a plugin asks for one.
+  ///
+  /// - Parameters:
+  ///   - prompt: the tokens of the prompt.
+  ///   - source: those of the source prompt; nil: there is none.
+  /// - Throws: `usage` without one, and where a rule has other numbers of locations in both.
+  public func checkCounterpart(_ prompt: ArraySlice<Int32>, source: [Int32]?) throws(ReFTError) {
+    for unit in units where unit.needsCounterpart {
+      guard let source, !source.isEmpty else { throw .noCounterpart(unit.plugin.name) }
+      let rule = specs[unit.intervention].positions
+      func count(_ ids: ArraySlice<Int32>) throws(ReFTError) -> Int {
+        try rule.rows(promptLength: ids.count, tokens: ids, tokenizer: tokenizer).count
+      }
+      let (found, there) = (try count(prompt), try count(source[...]))
+      guard found == there else {
+        throw .counterpartMismatch(unit.plugin.name, rule: rule, found: found, source: there)
+      }
+    }
+  }
+
+  /// Whether a plugin adds to a loss of its own, with a weight above 0.
+  public var hasAuxiliaryLoss: Bool { units.contains { $0.auxiliaryWeight > 0 } }
 
   /// Makes sure that every plugin has a derivative.
   ///

@@ -169,6 +169,13 @@ struct AdapterBuilder {
     var drafts: [AdapterUnit.Draft] = []
     let width = base.configuration.width(of: spec.component)
     let dim = spec.heads == nil ? width : base.configuration.headSize
+    let sourceDim = base.configuration.sourceWidth(of: spec.component) ?? 0
+    if spec.auxiliaryWeight != nil, !plugin.capabilities.contains(.auxiliaryLoss) {
+      throw .noAuxiliaryLoss(intervention: index, plugin: plugin.name)
+    }
+    if plugin.capabilities.contains(.needsCounterpart), spec.positions.editsDecodedTokens {
+      throw .decodedCounterpart(intervention: index, plugin: plugin.name, rule: spec.positions)
+    }
     if plugin.capabilities.contains(.needsSource) {
       try checkSource(spec, index: index, plugin: plugin)
     }
@@ -177,8 +184,7 @@ struct AdapterBuilder {
         dim: dim,
         layer: layer,
         component: spec.component.rawValue,
-        sourceDim: plugin.capabilities.contains(.needsSource)
-          ? base.configuration.sourceWidth(of: spec.component) ?? 0 : 0,
+        sourceDim: plugin.capabilities.contains(.needsSource) ? sourceDim : 0,
         locations: spec.positions.locationCount
       )
       for head in spec.heads?.map(Optional.some) ?? [nil] {
@@ -191,8 +197,10 @@ struct AdapterBuilder {
               head: head,
               tie: spec.tie,
               dim: dim,
+              sourceDim: sourceDim,
               plugin: plugin,
-              instance: try plugin.makeInstance(at: place, options: spec.options)
+              instance: try plugin.makeInstance(at: place, options: spec.options),
+              auxiliaryWeight: spec.auxiliaryWeight
             )
           )
         }
@@ -202,6 +210,8 @@ struct AdapterBuilder {
   }
 
   /// A plugin of ABI 1.0 sizes what the layer reads as its rows: there is one width for both.
+  ///
+  /// Later ones are told both.
   private func checkSource(
     _ spec: InterventionSpec,
     index: Int,
@@ -210,14 +220,19 @@ struct AdapterBuilder {
     guard spec.heads == nil else { throw .sourceOfHeads(intervention: index, plugin: plugin.name) }
     let shape = base.configuration
     let width = shape.sourceWidth(of: spec.component)
-    guard width != shape.width(of: spec.component) else { return }
-    let served = Component.allCases.filter { shape.sourceWidth(of: $0) == shape.width(of: $0) }
+    func serves(_ component: Component) -> Bool {
+      guard let width = shape.sourceWidth(of: component) else { return false }
+      return !plugin.isFirstVersion || width == shape.width(of: component)
+    }
+    guard !serves(spec.component) else { return }
+    let served = Component.allCases.filter(serves)
     throw .noSource(
       intervention: index,
       plugin: plugin.name,
       component: spec.component,
       width: shape.width(of: spec.component),
       sourceWidth: width,
+      isFirstVersion: plugin.isFirstVersion,
       served: served
     )
   }

@@ -63,6 +63,7 @@ extension AdapterFile {
       members["tie"] = .array(spec.tie.map(\.rawValue).sorted().map(JSONValue.string))
     }
     if let isolation = spec.isolation { members["isolation"] = .string(isolation.rawValue) }
+    if let weight = spec.auxiliaryWeight { members["auxiliary_weight"] = .double(weight) }
     for (key, value) in [
       ("plugin_id", provenance.id), ("plugin_version", provenance.version),
       ("abi", provenance.abi), ("plugin_hash", provenance.hash),

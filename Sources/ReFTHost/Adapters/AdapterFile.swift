@@ -77,7 +77,7 @@ struct AdapterFile {
 
   private static let specKeys = [
     "plugin", "plugin_id", "plugin_version", "plugin_hash", "abi", "layers", "component",
-    "positions", "share_weights", "options", "isolation", "heads", "tie",
+    "positions", "share_weights", "options", "isolation", "heads", "tie", "auxiliary_weight",
   ]
 
   private static func spec(_ reader: JSONReader) throws(ReFTError) -> InterventionSpec {
@@ -100,6 +100,12 @@ struct AdapterFile {
       isolation = Isolation(rawValue: try text.string())
       guard isolation != nil else { throw text.fault("'none' or 'process'") }
     }
+    var weight: Double?
+    if let member = try reader.optional("auxiliary_weight") {
+      let value = try member.number()
+      guard value >= 0, value.isFinite else { throw member.fault("a number of at least 0") }
+      weight = value
+    }
     var layers: [Int] = []
     for item in try reader.required("layers").items() { layers.append(try item.int()) }
     return InterventionSpec(
@@ -111,7 +117,8 @@ struct AdapterFile {
       isolation: isolation,
       sharing: try sharing(reader),
       heads: try heads(reader),
-      tie: try tie(reader)
+      tie: try tie(reader),
+      auxiliaryWeight: weight
     )
   }
 

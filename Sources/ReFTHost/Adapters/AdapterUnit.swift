@@ -19,6 +19,8 @@ package final class AdapterUnit: @unchecked Sendable {
   package let head: Int?
   /// Floats in a row.
   package let dim: Int
+  /// Floats in a row of what the layer that makes the rows reads.
+  let sourceDim: Int
   /// The plugin.
   package let plugin: Plugin
   /// The plugin's instance.
@@ -45,14 +47,28 @@ package final class AdapterUnit: @unchecked Sendable {
   /// Whether the plugin looks at what the layer that makes its rows reads.
   var needsSource: Bool { plugin.capabilities.contains(.needsSource) }
 
+  /// Whether the plugin takes rows of a run over a source prompt.
+  var needsCounterpart: Bool { plugin.capabilities.contains(.needsCounterpart) }
+
+  /// Whether the plugin says how the loss depends on that.
+  var givesSourceGradient: Bool {
+    plugin.capabilities.isSuperset(of: [.needsSource, .sourceGradient])
+  }
+
+  /// What the plugin's auxiliary loss counts for; 0 where it has none.
+  let auxiliaryWeight: Double
+
   init(_ draft: Draft, parameters: Range<Int>, store: ParameterStore) {
     intervention = draft.intervention
     site = draft.site
     part = draft.part
     head = draft.head
     dim = draft.dim
+    sourceDim = draft.sourceDim
     plugin = draft.plugin
     instance = draft.instance
+    auxiliaryWeight =
+      draft.plugin.capabilities.contains(.auxiliaryLoss) ? draft.auxiliaryWeight ?? 1 : 0
     self.parameters = parameters
     self.store = store
     let memory = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(
@@ -85,8 +101,10 @@ package final class AdapterUnit: @unchecked Sendable {
     var head: Int?
     var tie: Set<TieAxis>
     var dim: Int
+    var sourceDim: Int
     var plugin: Plugin
     var instance: any PluginInstance
+    var auxiliaryWeight: Double?
 
     /// What its parameters belong to.
     var owner: ParameterOwner {

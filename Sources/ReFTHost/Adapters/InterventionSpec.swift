@@ -31,6 +31,8 @@ public struct InterventionSpec: Sendable, Hashable {
   public var options: [String: OptionValue]
   /// Where the plugin runs; nil leaves it to the trust record.
   public var isolation: Isolation?
+  /// What the auxiliary loss of the plugin counts for in the whole; nil: 1, where it has one.
+  public var auxiliaryWeight: Double?
 
   /// Describes an intervention.
   public init(
@@ -43,7 +45,8 @@ public struct InterventionSpec: Sendable, Hashable {
     isolation: Isolation? = nil,
     sharing: WeightSharing? = nil,
     heads: [Int]? = nil,
-    tie: Set<TieAxis> = []
+    tie: Set<TieAxis> = [],
+    auxiliaryWeight: Double? = nil
   ) {
     self.plugin = plugin
     self.layers = layers
@@ -54,6 +57,7 @@ public struct InterventionSpec: Sendable, Hashable {
     self.isolation = isolation
     self.heads = heads
     self.tie = tie
+    self.auxiliaryWeight = auxiliaryWeight
   }
 
   /// Whether all tokens use the same parameters.
@@ -88,6 +92,7 @@ extension InterventionSpec: Encodable {
   private enum CodingKeys: String, CodingKey {
     case plugin, layers, component, positions, options, isolation, heads, tie
     case shareWeights = "share_weights"
+    case auxiliaryWeight = "auxiliary_weight"
   }
 
   /// Writes the JSON shape of `adapter_config.json`.
@@ -106,5 +111,6 @@ extension InterventionSpec: Encodable {
     if !tie.isEmpty { try container.encode(tie.map(\.rawValue).sorted(), forKey: .tie) }
     try container.encode(options, forKey: .options)
     try container.encodeIfPresent(isolation, forKey: .isolation)
+    try container.encodeIfPresent(auxiliaryWeight, forKey: .auxiliaryWeight)
   }
 }

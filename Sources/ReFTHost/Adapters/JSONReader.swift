@@ -72,6 +72,14 @@ struct JSONReader {
     return Int(number)
   }
 
+  func number() throws(ReFTError) -> Double {
+    switch node.content {
+    case .integer(let number): return Double(number)
+    case .number(let number): return number
+    default: throw fault("a number")
+    }
+  }
+
   func bool() throws(ReFTError) -> Bool {
     guard case .flag(let flag) = node.content else { throw fault("true or false") }
     return flag

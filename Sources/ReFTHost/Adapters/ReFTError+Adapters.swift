@@ -5,6 +5,26 @@ import ReFTModel
 import ReFTTensor
 
 extension ReFTError {
+  static func decodedCounterpart(
+    intervention: Int,
+    plugin: String,
+    rule: PositionRule
+  ) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention).positions is '\(rule)', and plugin '\(plugin)' takes rows of a source "
+        + "prompt (REFT_CAP_NEEDS_COUNTERPART), which has none for generated tokens; leave '+decode' out"
+    )
+  }
+
+  static func noAuxiliaryLoss(intervention: Int, plugin: String) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "interventions.\(intervention) has an auxiliary_weight, but plugin '\(plugin)' adds no auxiliary "
+        + "loss (REFT_CAP_AUXILIARY_LOSS); leave the key out, or choose a plugin that does"
+    )
+  }
+
   static func noInterventions() -> ReFTError {
     ReFTError(
       .badConfiguration,
@@ -50,6 +70,7 @@ extension ReFTError {
     component: Component,
     width: Int,
     sourceWidth: Int?,
+    isFirstVersion: Bool,
     served: [Component]
   ) -> ReFTError {
     let fault =
@@ -59,7 +80,8 @@ extension ReFTError {
     return ReFTError(
       .badConfiguration,
       "interventions.\(intervention).component is \(component.rawValue), and plugin '\(plugin)' reads "
-        + "the layer's input beside its rows, as wide as these (REFT_CAP_NEEDS_SOURCE); \(fault). "
+        + "the layer's input beside its rows" + (isFirstVersion ? ", as wide as these" : "")
+        + " (REFT_CAP_NEEDS_SOURCE); \(fault). "
         + "Choose \(served.map(\.rawValue).joined(separator: " or "))"
     )
   }

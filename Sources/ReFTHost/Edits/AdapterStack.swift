@@ -56,6 +56,19 @@ public struct AdapterStack: Sendable {
   /// The interventions of all adapters.
   public var specs: [InterventionSpec] { parts.flatMap(\.adapter.specs) }
 
+  /// Whether a plugin takes rows of a run over a source prompt.
+  public var needsCounterpart: Bool { parts.contains(where: \.adapter.needsCounterpart) }
+
+  /// Makes sure that a prompt and a source prompt fit each other, where a plugin asks for one.
+  ///
+  /// - Parameters:
+  ///   - prompt: the tokens of the prompt.
+  ///   - source: those of the source prompt; nil: there is none.
+  /// - Throws: `usage` without one, and where a rule has other numbers of locations in both.
+  public func checkCounterpart(_ prompt: ArraySlice<Int32>, source: [Int32]?) throws(ReFTError) {
+    for part in parts { try part.adapter.checkCounterpart(prompt, source: source) }
+  }
+
   /// The part that each plugin took, by name, of the `seconds` in which all calls so far were made.
   public func pluginShares(seconds: Double) -> [String: Double] {
     var result: [String: Double] = [:]

@@ -14,14 +14,24 @@ public final class EditSession: ProductEditor {
     /// Edits alone; dropout is off.
     case inference
     /// Edits with dropout; the backward pass adds to `gradients`, which have the layout of the one
-    /// adapter's parameters. The random numbers are those of (key, step).
-    case training(gradients: FloatBuffer, randomKey: UInt64, randomStep: UInt64)
+    /// adapter's parameters. The random numbers are those of (key, step); `progress` is what plugins
+    /// are told of the run.
+    case training(
+      gradients: FloatBuffer,
+      randomKey: UInt64,
+      randomStep: UInt64,
+      progress: RunProgress = RunProgress()
+    )
   }
 
   /// The sites at which this batch has rows to edit.
   public let sites: Set<Site>
   /// Whether a plugin looks at rows together, so that none may be left out.
   public let needsAllRows: Bool
+  /// The auxiliary losses of the pass so far, each times the weight of its intervention and summed over
+  /// all edited rows; 0 where the session counts none.
+  public var auxiliarySum: Double { auxiliary?.sum ?? 0 }
+  private let auxiliary: AuxiliaryLoss?
   /// How many leading tokens are edited alike in all sequences.
   public let sharedPrefixLimit: Int
   /// What the adapters' LoRAs add to products; nil for nothing.
@@ -39,25 +49,32 @@ public final class EditSession: ProductEditor {
   ///   - mode: inference or training.
   ///   - dropsUpdates: whether dropout of LoRAs is on in training.
   ///   - trace: is told what the edits change; nil where nobody asks.
+  ///   - auxiliaryScale: asks for the auxiliary losses of plugins; d (whole loss) / d (their weighted
+  ///     sum), which a backward pass takes; nil: they are not counted.
   /// - Throws: `.usage` for positions that a prompt does not have, for training with several
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
   public init(
     _ sequences: [SequenceEdit],
     mode: Mode = .inference,
     dropsUpdates: Bool = true,
-    trace: EditTrace? = nil
+    trace: EditTrace? = nil,
+    auxiliaryScale: Double? = nil
   ) throws(ReFTError) {
     let plan = try RowPlan(sequences)
-    let context: SiteEdit.Context
+    let isCounted = plan.adapters.contains(where: \.hasAuxiliaryLoss)
+    auxiliary = isCounted ? auxiliaryScale.map(AuxiliaryLoss.init) : nil
+    var context: SiteEdit.Context
     switch mode {
     case .inference: context = SiteEdit.Context()
-    case .training(let buffer, let randomKey, let randomStep):
+    case .training(let buffer, let randomKey, let randomStep, let progress):
       context = SiteEdit.Context(
         randomKey: randomKey,
         step: randomStep,
+        progress: progress,
         gradients: try GradientPointers(buffer, adapters: plan.adapters)
       )
     }
+    context.auxiliary = auxiliary
     let memory = EditMemory()
     var chains = [[Site: [EditChain]]](repeating: [:], count: plan.stacks.count)
     for (number, stack) in plan.stacks.enumerated() {
@@ -110,14 +127,17 @@ public final class EditSession: ProductEditor {
     sites = Set(edits.keys)
     // A trace is to be whole: each token has a row of its own.
     needsAllRows =
-      trace != nil || all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
+      trace != nil
+      || all.contains { edit in
+        edit.countsAuxiliary || !edit.unit.plugin.capabilities.contains(.rowwise)
+      }
     let isTraining = context.gradients != nil
     let loras = LoRAPlan(sequences)
     sharedPrefixLimit =
       trace != nil
       ? 0
       : min(
-        plan.sharedPrefixLimit(isTraining: isTraining),
+        plan.sharedPrefixLimit(isTraining: isTraining, countsAuxiliary: auxiliary != nil),
         loras.sharedPrefixLimit(drops: isTraining && dropsUpdates)
       )
     updates = loras.updates(

@@ -20,6 +20,28 @@ extension ReFTError {
     )
   }
 
+  static func noCounterpart(_ plugin: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "plugin '\(plugin)' takes rows of a run over a source prompt (REFT_CAP_NEEDS_COUNTERPART), and there "
+        + "is none; give rows the field \"source_prompt\", or --source-prompt"
+    )
+  }
+
+  static func counterpartMismatch(
+    _ plugin: String,
+    rule: PositionRule,
+    found: Int,
+    source: Int
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "plugin '\(plugin)' puts rows of the source prompt in place of the prompt's, location by location, "
+        + "but positions '\(rule)' are \(found) of the prompt and \(source) of the source prompt; take a "
+        + "rule with as many of both, such as l1, or prompts of the same length"
+    )
+  }
+
   static func notTraining() -> ReFTError {
     ReFTError(
       .internalFault,

@@ -17,13 +17,16 @@ extension RowPlan {
   ///
   /// An edit depends on its sequence when the plugin mixes rows, or when training may draw random
   /// numbers: wherever the plugin's instance does not promise otherwise. Where it does not, an edit
-  /// depends on the row's location and its prompt's length in inference too.
-  func sharedPrefixLimit(isTraining: Bool) -> Int {
+  /// depends on the row's location and its prompt's length in inference too. Where an auxiliary loss is
+  /// counted, each row counts for its own sequence.
+  func sharedPrefixLimit(isTraining: Bool, countsAuxiliary: Bool) -> Int {
     guard sequenceCount > 1 else { return Int.max }
     var edits: [[Int32: Set<Edit>]] = Array(repeating: [:], count: sequenceCount)
     for (number, (key, set)) in rows.enumerated() {
       let draws = mayDraw(key)
-      let dependsOnSequence = key.sequence >= 0 || isTraining && draws
+      let dependsOnSequence =
+        key.sequence >= 0 || isTraining && draws || countsAuxiliary && addsLoss(key)
+        || units(of: key).contains(where: \.needsCounterpart)
       for index in 0..<set.count {
         let sequence = set.sequences[index]
         edits[sequence][set.positions[index], default: []].insert(
@@ -54,9 +57,15 @@ extension RowPlan {
 
   /// Whether training may give a row other numbers in another sequence.
   private func mayDraw(_ key: Key) -> Bool {
-    stacks[key.stack].parts[key.place].adapter.units.contains { unit in
-      unit.intervention == key.intervention && unit.part == key.part
-        && unit.instance.dependsOnSequence
+    units(of: key).contains(where: \.instance.dependsOnSequence)
+  }
+
+  /// Whether a row adds to an auxiliary loss.
+  private func addsLoss(_ key: Key) -> Bool { units(of: key).contains { $0.auxiliaryWeight > 0 } }
+
+  private func units(of key: Key) -> [AdapterUnit] {
+    stacks[key.stack].parts[key.place].adapter.units.filter {
+      $0.intervention == key.intervention && $0.part == key.part
     }
   }
 }

@@ -75,6 +75,10 @@ struct RowPlan {
     let mixesRows = adapter.units.contains {
       $0.intervention == first.intervention && !$0.plugin.capabilities.contains(.rowwise)
     }
+    let asking = adapter.units.first {
+      $0.intervention == first.intervention && $0.needsCounterpart
+    }
+    if let asking { try check(sequence, asking, of: adapter) }
     for edited in try positions(of: sequence, spec: spec, tokenizer: adapter.tokenizer) {
       var key = first
       key.part = spec.part(of: edited, isDecoded: edited.position >= sequence.promptLength)
@@ -88,6 +92,30 @@ struct RowPlan {
         index: index,
         adapter: number,
         locationCount: spec.positions.locationCount
+      )
+    }
+  }
+
+  /// Makes sure that prompt and source prompt have as many locations.
+  private func check(
+    _ sequence: SequenceEdit,
+    _ unit: AdapterUnit,
+    of adapter: Adapter
+  ) throws(ReFTError) {
+    guard let source = sequence.counterpart else { throw .noCounterpart(unit.plugin.name) }
+    let spec = adapter.specs[unit.intervention]
+    let found = try spec.positions.rows(
+      promptLength: sequence.promptLength,
+      tokens: sequence.promptTokens,
+      tokenizer: adapter.tokenizer
+    ).count
+    let there = source.count(of: unit)
+    guard found == there else {
+      throw .counterpartMismatch(
+        unit.plugin.name,
+        rule: spec.positions,
+        found: found,
+        source: there
       )
     }
   }

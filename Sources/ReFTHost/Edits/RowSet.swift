@@ -18,6 +18,8 @@ final class RowSet {
   private(set) var keys: [Int64] = []
   /// Which sequence of the batch each token belongs to.
   private(set) var sequences: [Int] = []
+  /// What each token's sequence has of a source prompt.
+  private(set) var counterparts: [CounterpartRows?] = []
 
   private var made: RowLists?
 
@@ -51,6 +53,7 @@ final class RowSet {
     decoded.append(isDecoded ? 1 : 0)
     keys.append(sequence.key ?? Int64(sequence.example ?? Int32(truncatingIfNeeded: index)))
     sequences.append(index)
+    counterparts.append(sequence.counterpart)
   }
 
   /// The sequence as ABI 1.0 has it.

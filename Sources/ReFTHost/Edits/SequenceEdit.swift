@@ -22,6 +22,8 @@ public struct SequenceEdit: Sendable {
   public var key: Int64?
   /// What plugins keep of the sequence from pass to pass; nil: this pass is all of it.
   public var state: SequenceState?
+  /// The rows of its source prompt, for plugins that need them.
+  public var counterpart: CounterpartRows?
 
   /// Describes a sequence under one adapter, or none.
   public init(

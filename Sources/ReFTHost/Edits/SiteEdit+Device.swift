@@ -5,9 +5,12 @@ import ReFTModel
 import ReFTTensor
 
 extension SiteEdit: DeviceRowEdit {
-  /// The device form that the plugin brings; isolated plugins and manifests have none.
+  /// The device form that the plugin brings; isolated plugins and manifests have none, and none has a
+  /// place for an auxiliary loss, for the gradient of what a layer read,
+  /// or for rows of a source prompt.
   func deviceProgram() throws -> DeviceProgram? {
-    try unit.deviceProgram(isTraining: isTraining)
+    countsAuxiliary || isTraining && givesSourceGradient || unit.needsCounterpart
+      ? nil : try unit.deviceProgram(isTraining: isTraining)
   }
 
   var isTraining: Bool { context.gradients != nil }

@@ -12,8 +12,12 @@ final class SiteEdit: RowEdit {
     var randomKey: UInt64 = 0
     /// The step of their stream.
     var step: UInt64 = 0
+    /// How far the run is.
+    var progress = RunProgress()
     /// Where the gradients of parameters go; nil when no way back follows.
     var gradients: GradientPointers?
+    /// Where auxiliary losses go; nil: nobody counts them.
+    var auxiliary: AuxiliaryLoss?
   }
 
   let unit: AdapterUnit
@@ -32,6 +36,9 @@ final class SiteEdit: RowEdit {
   /// What the backward call needs of the forward call when training; nil until that, and where the
   /// edit runs in its device form.
   private var kept: Kept?
+  /// The rows of source prompts, for plugins that need them: of all rows, and of the present ones.
+  private let counterparts: FloatBuffer?
+  private let presentCounterparts: FloatBuffer?
   /// The row metadata of the present rows, where some are missing.
   private var packed: RowLists?
 
@@ -61,8 +68,51 @@ final class SiteEdit: RowEdit {
     } else {
       self.state = nil
     }
+    let others = try Self.counterparts(of: unit, rows)
+    counterparts = others
+    presentCounterparts = try others.map { all throws(ReFTError) in
+      try FloatBuffer(reserving: all.count, for: Self.counterpartPurpose(unit))
+    }
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     self.randomKey = path.bits(offset: unit.stream)
+  }
+
+  private static func counterpartPurpose(_ unit: AdapterUnit) -> MemoryPurpose {
+    MemoryPurpose(
+      "the rows of source prompts that plugin '\(unit.plugin.name)' takes",
+      remedy: "edit fewer positions, or use fewer tokens in a pass"
+    )
+  }
+
+  /// The rows of source prompts for all rows; nil for plugins that need none.
+  private static func counterparts(
+    of unit: AdapterUnit,
+    _ rows: RowSet
+  ) throws(ReFTError) -> FloatBuffer? {
+    guard unit.needsCounterpart else { return nil }
+    let all = try FloatBuffer(
+      reserving: rows.count * unit.dim,
+      for: counterpartPurpose(unit)
+    )
+    for index in 0..<rows.count {
+      let location = Int(rows.runningLocations[index])
+      guard let row = rows.counterparts[index]?.row(of: unit, location: location) else {
+        throw .noCounterpart(unit.plugin.name)
+      }
+      for (place, value) in row.enumerated() { all[index * unit.dim + place] = value }
+    }
+    return all
+  }
+
+  /// The rows of source prompts for the rows that are present.
+  private func counterpart(_ places: UnsafeBufferPointer<Int32>) -> UnsafePointer<Float>? {
+    guard let counterparts, let presentCounterparts else { return nil }
+    guard places.count < rows.count else { return UnsafePointer(counterparts.base) }
+    for (index, place) in places.enumerated() {
+      let row = counterparts.base + Int(place) * unit.dim
+      (presentCounterparts.base + index * unit.dim).update(from: row, count: unit.dim)
+    }
+    return UnsafePointer(presentCounterparts.base)
   }
 
   /// Memory for the backward call.
@@ -85,7 +135,7 @@ final class SiteEdit: RowEdit {
     let made = Kept(
       x: try FloatBuffer(reserving: rows.count * unit.dim, for: purpose),
       source: unit.needsSource
-        ? try FloatBuffer(reserving: rows.count * unit.dim, for: purpose) : nil,
+        ? try FloatBuffer(reserving: rows.count * unit.sourceDim, for: purpose) : nil,
       saved: try FloatBuffer(
         reserving: workspace.savedByteCount(rows: rows.count) / 4 + 1,
         for: purpose
@@ -101,8 +151,12 @@ final class SiteEdit: RowEdit {
   var tokens: [Int32] { rows.tokens }
   /// The numbers of each row that it edits.
   var columns: Range<Int>? { unit.columns }
+  /// Whether the plugin adds to an auxiliary loss that somebody counts.
+  var countsAuxiliary: Bool { context.auxiliary != nil && unit.auxiliaryWeight > 0 }
   /// Whether the plugin looks at what the layer read.
   var needsSource: Bool { unit.needsSource }
+  /// Whether it says how the loss depends on that.
+  var givesSourceGradient: Bool { unit.givesSourceGradient }
 
   /// Edits the rows in place.
   func edit(_ gathered: GatheredRows) throws {
@@ -117,11 +171,24 @@ final class SiteEdit: RowEdit {
     }
     var call = makeCall(rows: gathered.count, x: input)
     (call.y, call.yStride) = (output, gathered.width)
-    if needsSource { (call.source, call.sourceStride) = (try read(gathered), unit.dim) }
+    (call.counterpart, call.counterpartStride) = (counterpart(gathered.places), unit.dim)
+    if needsSource { (call.source, call.sourceStride) = (try read(gathered), unit.sourceDim) }
     state?.add(to: &call)
     pack(gathered.places)
-    try perform(call) { call throws(ReFTError) in try unit.instance.forward(call) }
+    try perform(call) { call throws(ReFTError) in try forward(call) }
     if output != gathered.rows { gathered.rows.update(from: output, count: count) }
+  }
+
+  /// Calls forward, and takes over what it adds to its auxiliary loss.
+  private func forward(_ call: PluginCall) throws(ReFTError) {
+    guard countsAuxiliary, let auxiliary = context.auxiliary else {
+      return try unit.instance.forward(call)
+    }
+    try auxiliary.count(weight: unit.auxiliaryWeight) { sum throws(ReFTError) in
+      var call = call
+      call.auxiliary = sum
+      try unit.instance.forward(call)
+    }
   }
 
   /// Turns the gradient of the edited rows into that of the rows before, in place.
@@ -131,9 +198,16 @@ final class SiteEdit: RowEdit {
     var call = makeCall(rows: gradient.count, x: kept.x.base)
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
     (call.dx, call.dxStride) = (memory.x.base, gradient.width)
+    (call.counterpart, call.counterpartStride) = (counterpart(gradient.places), unit.dim)
     call.parameterGradients = gradients.base + unit.parameters.lowerBound
+    if countsAuxiliary {
+      call.auxiliaryGradient = unit.auxiliaryWeight * (context.auxiliary?.scale ?? 0)
+    }
     if let source = kept.source {
-      (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim)
+      (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.sourceDim)
+    }
+    if givesSourceGradient, let slopes = gradient.sourceGradient {
+      (call.dsource, call.dsourceStride) = (slopes, unit.sourceDim)
     }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
@@ -142,11 +216,11 @@ final class SiteEdit: RowEdit {
 
   /// What the layer read, from memory that a backward call finds again.
   private func read(_ gathered: GatheredRows) throws(ReFTError) -> UnsafePointer<Float>? {
-    guard let rows = gathered.source, gathered.sourceWidth == unit.dim else {
-      throw .sourceMismatch(site: unit.site, found: gathered.sourceWidth, expected: unit.dim)
+    guard let rows = gathered.source, gathered.sourceWidth == unit.sourceDim else {
+      throw .sourceMismatch(site: unit.site, found: gathered.sourceWidth, expected: unit.sourceDim)
     }
     guard let source = kept?.source else { return rows }
-    source.base.update(from: rows, count: gathered.count * unit.dim)
+    source.base.update(from: rows, count: gathered.count * unit.sourceDim)
     return UnsafePointer(source.base)
   }
 
@@ -176,6 +250,7 @@ final class SiteEdit: RowEdit {
     call.scratchByteCount = workspace.scratchByteCount(rows: count)
     call.randomKey = randomKey
     call.randomStep = context.step
+    call.progress = context.progress
     return call
   }
 

@@ -14,6 +14,10 @@ extension Capsule {
     var options: [String: WorkerValue]
     var isTraining, wantsInputGradient, wantsParameterGradients: Bool
     var randomKey, randomStep: UInt64
+    /// Not in capsules of earlier versions.
+    var step, totalSteps: Int?
+    var wantsAuxiliary, wantsSourceGradient: Bool?
+    var auxiliaryGradient: Double?
     var origins: [String: [Int32]]
     // Since ABI 1.1.
     var sourceDim, locations: Int?
@@ -41,6 +45,11 @@ extension Capsule {
       wantsParameterGradients: wantsParameterGradients,
       randomKey: randomKey,
       randomStep: randomStep,
+      step: progress.step,
+      totalSteps: progress.totalSteps,
+      wantsAuxiliary: wantsAuxiliary,
+      wantsSourceGradient: wantsSourceGradient,
+      auxiliaryGradient: auxiliaryGradient,
       origins: origins,
       sourceDim: site.sourceDim,
       locations: site.locations,
@@ -111,6 +120,10 @@ extension Capsule {
     wantsInputGradient = facts.wantsInputGradient
     wantsParameterGradients = facts.wantsParameterGradients
     (randomKey, randomStep, rows) = (facts.randomKey, facts.randomStep, facts.rows)
+    progress = RunProgress(step: facts.step ?? 0, totalSteps: facts.totalSteps ?? 0)
+    wantsAuxiliary = facts.wantsAuxiliary ?? false
+    wantsSourceGradient = facts.wantsSourceGradient ?? false
+    auxiliaryGradient = facts.auxiliaryGradient ?? 0
     (savedByteCount, scratchByteCount) = (facts.savedByteCount, facts.scratchByteCount)
     origins = facts.origins
     keys = facts.keys
@@ -132,7 +145,8 @@ extension Capsule {
     let size = facts.rows * facts.dim
     guard tensors["x"]?.values.count == size,
       call == .forward || tensors["dy"]?.values.count == size,
-      tensors["source"].map({ $0.values.count == size }) ?? true
+      tensors["counterpart"].map({ $0.values.count == size }) ?? true,
+      tensors["source"].map({ $0.values.count == facts.rows * site.sourceWidth }) ?? true
     else { throw .badCapsule(file, reason: "its rows are not \(facts.rows) of \(facts.dim)") }
   }
 }

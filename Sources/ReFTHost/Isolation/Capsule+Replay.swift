@@ -47,8 +47,13 @@ extension Capsule {
     let x = FloatBuffer(tensors["x"]?.values ?? [])
     let dy = FloatBuffer(tensors["dy"]?.values ?? [])
     let source = tensors["source"].map { FloatBuffer($0.values) }
+    let counterpart = tensors["counterpart"].map { FloatBuffer($0.values) }
     let purpose = MemoryPurpose("the call of \(path)", remedy: "replay it on a larger machine")
     let out = try FloatBuffer(reserving: rows * site.dim, for: purpose)
+    let sourceGradient = try FloatBuffer(
+      reserving: wantsSourceGradient ? rows * site.sourceWidth : 0,
+      for: purpose
+    )
     let saved = try FloatBuffer(reserving: savedByteCount / 4 + 1, for: purpose)
     for (index, value) in (tensors["saved"]?.values ?? []).prefix(saved.count).enumerated() {
       saved[index] = value
@@ -62,10 +67,18 @@ extension Capsule {
       else { throw .badCapsule(path, reason: "parameter '\(info.name)' has another size now") }
     }
     var call = PluginCall(rows: rows, x: x.base, xStride: site.dim)
-    if let source { (call.source, call.sourceStride) = (UnsafePointer(source.base), site.dim) }
+    if let source {
+      (call.source, call.sourceStride) = (UnsafePointer(source.base), site.sourceWidth)
+    }
+    if let counterpart {
+      (call.counterpart, call.counterpartStride) = (UnsafePointer(counterpart.base), site.dim)
+    }
     if isBackward {
       (call.dy, call.dyStride) = (dy.base, site.dim)
       if wantsInputGradient { (call.dx, call.dxStride) = (out.base, site.dim) }
+      if wantsSourceGradient {
+        (call.dsource, call.dsourceStride) = (sourceGradient.base, site.sourceWidth)
+      }
     } else {
       (call.y, call.yStride) = (out.base, site.dim)
     }
@@ -76,7 +89,12 @@ extension Capsule {
     if scratchByteCount > 0 {
       (call.scratch, call.scratchByteCount) = (.init(scratch.base), scratchByteCount)
     }
-    (call.randomKey, call.randomStep) = (randomKey, randomStep)
+    (call.randomKey, call.randomStep, call.progress) = (randomKey, randomStep, progress)
+    let auxiliary = UnsafeMutablePointer<Double>.allocate(capacity: 1)
+    defer { auxiliary.deallocate() }
+    auxiliary.initialize(to: 0)
+    call.auxiliary = wantsAuxiliary ? auxiliary : nil
+    call.auxiliaryGradient = auxiliaryGradient
     let states = FloatBuffer(tensors["states"]?.values ?? [])
     let words = (stateByteCount + 3) / 4
     let places = (origins["state"] ?? []).map {
@@ -99,6 +117,7 @@ extension Capsule {
         }
       }
     }
+    withExtendedLifetime((sourceGradient, counterpart)) {}
     withExtendedLifetime((x, dy, source, out, saved, scratch, values, gradients, states)) {}
     try result.get()
   }

@@ -39,9 +39,13 @@ public struct Capsule: Sendable {
   public var options: [String: OptionValue] = [:]
   var isTraining = false
   var wantsInputGradient = false
+  var wantsSourceGradient = false
   var wantsParameterGradients = false
   var randomKey: UInt64 = 0
   var randomStep: UInt64 = 0
+  var progress = RunProgress()
+  var wantsAuxiliary = false
+  var auxiliaryGradient = 0.0
   /// The number of rows.
   public var rows = 0
   var savedByteCount = 0
@@ -88,8 +92,11 @@ public struct Capsule: Sendable {
     let call = request.call
     isTraining = call.isTraining
     wantsInputGradient = call.dx != nil
+    wantsSourceGradient = call.dsource != nil
     wantsParameterGradients = call.parameterGradients != nil
     (randomKey, randomStep) = (call.randomKey, call.randomStep)
+    progress = call.progress
+    (wantsAuxiliary, auxiliaryGradient) = (call.auxiliary != nil, call.auxiliaryGradient)
     rows = call.rows
     (savedByteCount, scratchByteCount) = (call.savedByteCount, call.scratchByteCount)
     for (name, values) in [
@@ -107,7 +114,15 @@ public struct Capsule: Sendable {
     }
     keep("x", [rows, site.dim], Self.rows(call.x, call.xStride, rows, site.dim))
     if let source = call.source {
-      keep("source", [rows, site.dim], Self.rows(source, call.sourceStride, rows, site.dim))
+      let width = site.sourceWidth
+      keep("source", [rows, width], Self.rows(source, call.sourceStride, rows, width))
+    }
+    if let other = call.counterpart {
+      keep(
+        "counterpart",
+        [rows, site.dim],
+        Self.rows(other, call.counterpartStride, rows, site.dim)
+      )
     }
     if let dy = call.dy {
       keep("dy", [rows, site.dim], Self.rows(dy, call.dyStride, rows, site.dim))

@@ -173,7 +173,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
 
   private func perform(_ call: PluginCall, isBackward: Bool) throws(ReFTError) {
     // A worker that was started again plans as the first one did.
-    let request = WorkerCall(call, isBackward: isBackward, dim: site.dim, counts: counts)
+    let request = WorkerCall(call, isBackward: isBackward, site: site, counts: counts)
     let name = isBackward ? "backward" : "forward"
     try plugin.perform(
       isBackward ? REFT_COMMAND_BACKWARD : REFT_COMMAND_FORWARD,
@@ -198,6 +198,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
         guard request.wroteFiniteRows else {
           throw .workerAnswer(description.name, "\(name) gave numbers that are not finite")
         }
+        if !isBackward { try call.checkAuxiliary(description.name) }
       }
     )
   }

@@ -19,6 +19,7 @@ public final class PluginWorker {
   private struct Served {
     let instance: any PluginInstance
     let dim: Int
+    let sourceDim: Int
     let counts: [Int]
     let parameters: UnsafeMutablePointer<UnsafeRawPointer?>
     let gradients: UnsafeMutablePointer<UnsafeMutableRawPointer?>
@@ -197,6 +198,7 @@ public final class PluginWorker {
     let served = Served(
       instance: instance,
       dim: request.dim,
+      sourceDim: request.site.sourceWidth,
       counts: counts,
       parameters: .allocate(capacity: max(1, counts.count)),
       gradients: .allocate(capacity: max(1, counts.count))
@@ -237,7 +239,11 @@ public final class PluginWorker {
       xStride: served.dim
     )
     call.source = floats(channel.source).map { UnsafePointer($0) }
-    call.sourceStride = served.dim
+    call.sourceStride = served.sourceDim
+    call.counterpart = floats(channel.counterpart).map { UnsafePointer($0) }
+    call.counterpartStride = served.dim
+    call.dsource = floats(channel.dsource)
+    call.dsourceStride = served.sourceDim
     call.y = floats(channel.y)
     call.dy = floats(channel.dy)
     call.dx = floats(channel.dx)
@@ -263,14 +269,31 @@ public final class PluginWorker {
     call.randomStep = channel.random_step
     call.stateByteCount = Int(channel.state_bytes)
     call.states = states(channel)
+    call.progress = RunProgress(step: Int(channel.step), totalSteps: Int(channel.total_steps))
+    var auxiliary = channel.auxiliary
+    call.auxiliaryGradient = channel.auxiliary_gradient
     let scratch = scratchMemory(Int(channel.scratch_bytes))
     call.scratch = scratch
     call.scratchByteCount = Int(channel.scratch_bytes)
     if isBackward {
       try served.instance.backward(call)
     } else {
-      try served.instance.forward(call)
+      try Self.counting(&auxiliary, channel.wants_auxiliary != 0) { sum throws(ReFTError) in
+        call.auxiliary = sum
+        try served.instance.forward(call)
+      }
+      memory.channel.pointee.auxiliary = auxiliary
     }
+  }
+
+  /// Hands out a place for a sum where one is wanted.
+  private static func counting(
+    _ sum: inout Double,
+    _ isWanted: Bool,
+    _ body: (UnsafeMutablePointer<Double>?) throws(ReFTError) -> Void
+  ) throws(ReFTError) {
+    guard isWanted else { return try body(nil) }
+    try withUnsafeMutablePointer(to: &sum) { place throws(ReFTError) in try body(place) }
   }
 
   private var scratch = FloatBuffer(count: 0)

@@ -23,9 +23,10 @@ struct WorkerCall {
   let call: PluginCall
   let isBackward: Bool
   let dim: Int
+  let sourceDim: Int
   let counts: [Int]
   private let layout: WorkerLayout
-  private let x, source, y, dy, dx, parameters, gradients, saved: UInt64
+  private let x, source, counterpart, y, dy, dx, dsource, parameters, gradients, saved: UInt64
   private let origins: [UInt64]
   private let key: UInt64
   /// The states of the rows' sequences, each once, and which of them each row has.
@@ -35,28 +36,31 @@ struct WorkerCall {
   /// Bytes of shared memory that it needs.
   var byteCount: Int { layout.end }
 
-  init(_ call: PluginCall, isBackward: Bool, dim: Int, counts: [Int]) {
+  init(_ call: PluginCall, isBackward: Bool, site: PluginSite, counts: [Int]) {
     self.call = call
     self.isBackward = isBackward
-    self.dim = dim
+    dim = site.dim
+    sourceDim = site.sourceWidth
     self.counts = counts
     var layout = WorkerLayout()
     let rowBytes = call.rows * dim * 4
     let parameterBytes = counts.reduce(0) { $0 + WorkerLayout.rounded(4 * $1) }
     x = layout.place(rowBytes)
-    source = call.source == nil ? 0 : layout.place(rowBytes)
+    source = call.source == nil ? 0 : layout.place(call.rows * sourceDim * 4)
+    counterpart = call.counterpart == nil ? 0 : layout.place(rowBytes)
     parameters = counts.isEmpty ? 0 : layout.place(parameterBytes)
     saved = call.saved == nil ? 0 : layout.place(max(1, call.savedByteCount))
     if isBackward {
       dy = layout.place(rowBytes)
       // What is one memory for the caller is one memory for the plugin.
       dx = call.dx == nil ? 0 : call.dx == call.dy ? dy : layout.place(rowBytes)
+      dsource = call.dsource == nil ? 0 : layout.place(call.rows * sourceDim * 4)
       gradients =
         call.parameterGradients == nil || counts.isEmpty ? 0 : layout.place(parameterBytes)
       y = 0
     } else {
       y = call.y == call.x ? x : layout.place(rowBytes)
-      (dy, dx, gradients) = (0, 0, 0)
+      (dy, dx, dsource, gradients) = (0, 0, 0, 0)
     }
     origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
     key = call.origins.key == nil ? 0 : layout.place(8 * call.rows)
@@ -80,7 +84,9 @@ struct WorkerCall {
     channel.pointee.is_training = call.isTraining ? 1 : 0
     (channel.pointee.x, channel.pointee.y) = (x, y)
     channel.pointee.source = source
+    channel.pointee.counterpart = counterpart
     (channel.pointee.dy, channel.pointee.dx) = (dy, dx)
+    channel.pointee.dsource = dsource
     (channel.pointee.parameters, channel.pointee.gradients) = (parameters, gradients)
     channel.pointee.saved = saved
     channel.pointee.saved_bytes = UInt64(call.savedByteCount)
@@ -94,9 +100,17 @@ struct WorkerCall {
     channel.pointee.key = key
     channel.pointee.random_key = call.randomKey
     channel.pointee.random_step = call.randomStep
+    channel.pointee.step = Int64(call.progress.step)
+    channel.pointee.total_steps = Int64(call.progress.totalSteps)
+    channel.pointee.wants_auxiliary = call.auxiliary == nil ? 0 : 1
+    channel.pointee.auxiliary = call.auxiliary?.pointee ?? 0
+    channel.pointee.auxiliary_gradient = call.auxiliaryGradient
     copyRows(call.x, call.xStride, to: memory.base + Int(x))
     if let source = call.source {
-      copyRows(source, call.sourceStride, to: memory.base + Int(self.source))
+      copyRows(source, call.sourceStride, to: memory.base + Int(self.source), width: sourceDim)
+    }
+    if let rows = call.counterpart {
+      copyRows(rows, call.counterpartStride, to: memory.base + Int(counterpart))
     }
     if let dy = call.dy { copyRows(dy, call.dyStride, to: memory.base + Int(self.dy)) }
     if isBackward, let saved = call.saved {
@@ -119,6 +133,10 @@ struct WorkerCall {
   func read(from memory: WorkerMemory) {
     if isBackward {
       if let dx = call.dx { copyRows(from: memory.base + Int(self.dx), to: dx, call.dxStride) }
+      if let target = call.dsource {
+        let place = memory.base + Int(dsource)
+        copyRows(from: place, to: target, call.dsourceStride, width: sourceDim)
+      }
       guard gradients != 0 else { return }
       var offset = Int(gradients)
       for (index, count) in counts.enumerated() {
@@ -133,16 +151,21 @@ struct WorkerCall {
       if let saved = call.saved {
         memcpy(saved, memory.base + Int(self.saved), call.savedByteCount)
       }
+      call.auxiliary?.pointee = memory.channel.pointee.auxiliary
     }
   }
 
   /// Whether the rows that were read back are numbers.
   var wroteFiniteRows: Bool {
-    guard let rows = isBackward ? call.dx : call.y else { return true }
-    let stride = isBackward ? call.dxStride : call.yStride
-    if stride == dim { return reft_system_all_finite(rows, Int64(call.rows * dim)) == 1 }
+    isFinite(isBackward ? call.dx : call.y, isBackward ? call.dxStride : call.yStride, dim)
+      && isFinite(call.dsource, call.dsourceStride, sourceDim)
+  }
+
+  private func isFinite(_ rows: UnsafeMutablePointer<Float>?, _ stride: Int, _ width: Int) -> Bool {
+    guard let rows else { return true }
+    if stride == width { return reft_system_all_finite(rows, Int64(call.rows * width)) == 1 }
     return (0..<call.rows).allSatisfy {
-      reft_system_all_finite(rows + $0 * stride, Int64(dim)) == 1
+      reft_system_all_finite(rows + $0 * stride, Int64(width)) == 1
     }
   }
 
@@ -166,24 +189,28 @@ struct WorkerCall {
   private func copyRows(
     _ rows: UnsafePointer<Float>,
     _ stride: Int,
-    to target: UnsafeMutableRawPointer
+    to target: UnsafeMutableRawPointer,
+    width: Int? = nil
   ) {
-    if stride == dim {
-      memcpy(target, rows, 4 * call.rows * dim)
+    let width = width ?? dim
+    if stride == width {
+      memcpy(target, rows, 4 * call.rows * width)
     } else {
-      for row in 0..<call.rows { memcpy(target + 4 * row * dim, rows + row * stride, 4 * dim) }
+      for row in 0..<call.rows { memcpy(target + 4 * row * width, rows + row * stride, 4 * width) }
     }
   }
 
   private func copyRows(
     from source: UnsafeMutableRawPointer,
     to rows: UnsafeMutablePointer<Float>,
-    _ stride: Int
+    _ stride: Int,
+    width: Int? = nil
   ) {
-    if stride == dim {
-      memcpy(rows, source, 4 * call.rows * dim)
+    let width = width ?? dim
+    if stride == width {
+      memcpy(rows, source, 4 * call.rows * width)
     } else {
-      for row in 0..<call.rows { memcpy(rows + row * stride, source + 4 * row * dim, 4 * dim) }
+      for row in 0..<call.rows { memcpy(rows + row * stride, source + 4 * row * width, 4 * width) }
     }
   }
 }

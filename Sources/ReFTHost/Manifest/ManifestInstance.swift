@@ -77,7 +77,7 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     try call.guarded(
       "forward",
       plugin: library.description.name,
-      dim: site.dim,
+      site: site,
       parameters: parameters,
       runForward
     )
@@ -88,7 +88,7 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     try call.guarded(
       "backward",
       plugin: library.description.name,
-      dim: site.dim,
+      site: site,
       parameters: parameters,
       runBackward
     )

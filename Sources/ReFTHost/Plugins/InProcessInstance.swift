@@ -171,11 +171,12 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     let weight = call.rows > Self.fewRows || number <= Self.sampling ? 1 : Self.sampling
     let start = number % weight == 0 ? DispatchTime.now().uptimeNanoseconds : nil
     try perform(plugin.table.pointee.forward, call, name: "forward")
+    try call.checkAuxiliary(plugin.name)
     if let start {
       let time = Int(DispatchTime.now().uptimeNanoseconds - start)
       counted.withLock { $0.forwardNanoseconds += time * weight }
     }
-    if let y = call.y { try checkFinite(y, call.yStride, call, name: "forward") }
+    if let y = call.y { try checkFinite(y, call.yStride, site.dim, call, name: "forward") }
   }
 
   func backward(_ call: PluginCall) throws(ReFTError) {
@@ -189,11 +190,11 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
       $0.backwardCalls += 1
       $0.backwardNanoseconds += time
     }
-    if let dx = call.dx { try checkFinite(dx, call.dxStride, call, name: "backward") }
+    if let dx = call.dx { try checkFinite(dx, call.dxStride, site.dim, call, name: "backward") }
+    if let dsource = call.dsource {
+      try checkFinite(dsource, call.dsourceStride, site.sourceWidth, call, name: "backward")
+    }
   }
-
-  /// A plugin that reads what the layer read and was made without its width has rows as wide as x.
-  private var sourceDim: Int { site.sourceDim > 0 ? site.sourceDim : site.dim }
 
   private typealias Function =
     @convention(c) (OpaquePointer?, UnsafePointer<reft_args_t>?) -> reft_status_t
@@ -207,7 +208,10 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     if call.source == nil, plugin.description.capabilities.contains(.needsSource) {
       throw .callWithoutSource(plugin.name, call: name)
     }
-    try call.guarded(name, plugin: plugin.name, dim: site.dim, parameters: parameters) {
+    if call.counterpart == nil, plugin.description.capabilities.contains(.needsCounterpart) {
+      throw .noCounterpart(plugin.name)
+    }
+    try call.guarded(name, plugin: plugin.name, site: site, parameters: parameters) {
       call throws(ReFTError) in
       try performAlone(function, call, name: name)
     }
@@ -221,7 +225,7 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     let record = CallRecord()
     let what: StaticString = call.dy == nil ? "forward" : "backward"
     let status = withExtendedLifetime(record) {
-      call.withForeign(dim: site.dim, sourceDim: sourceDim, record: record) { arguments in
+      call.withForeign(site: site, record: record) { arguments in
         if isReentrant {
           return plugin.guarded(what) { function(instance, arguments) }
         }
@@ -244,11 +248,12 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
   private func checkFinite(
     _ rows: UnsafeMutablePointer<Float>,
     _ stride: Int,
+    _ width: Int,
     _ call: PluginCall,
     name: String
   ) throws(ReFTError) {
     for row in 0..<call.rows
-    where reft_system_all_finite(rows + row * stride, Int64(site.dim)) == 0 {
+    where reft_system_all_finite(rows + row * stride, Int64(width)) == 0 {
       let input = call.dy.map { ($0, call.dyStride) } ?? (call.x, call.xStride)
       let isFinite =
         input.0 == rows || reft_system_all_finite(input.0 + row * input.1, Int64(site.dim)) != 0

@@ -50,18 +50,30 @@ extension PluginCall {
   func guarded(
     _ name: String,
     plugin: String,
-    dim: Int,
+    site: PluginSite,
     parameters: [ParameterInfo],
     _ body: (PluginCall) throws(ReFTError) -> Void
   ) throws(ReFTError) {
     let isForward = dy == nil
+    let ofSource = OutputGuard(
+      behind: dsource,
+      stride: dsourceStride,
+      dim: site.sourceWidth,
+      of: self
+    )
     let output = OutputGuard(
       behind: isForward ? y : dx,
       stride: isForward ? yStride : dxStride,
-      dim: dim,
+      dim: site.dim,
       of: self
     )
     try body(self)
+    if let count = ofSource.overrun {
+      throw .pluginMisbehaved(
+        plugin,
+        "\(name) wrote at least \(count) numbers past the last row of dsource"
+      )
+    }
     if let count = output.overrun {
       throw .pluginMisbehaved(
         plugin,

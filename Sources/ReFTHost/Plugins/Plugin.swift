@@ -80,7 +80,7 @@ public struct PluginSite: Sendable, Hashable {
   public var layer: Int
   /// The hidden tensor's name.
   public var component: String
-  /// Floats in a row of the source; 0 for plugins that read none.
+  /// Floats in a row of what the layer that makes the rows reads; 0 for plugins that do not look at it.
   public var sourceDim: Int
   /// How many locations the position rule lists; 0 where it has no list.
   public var locations: Int
@@ -93,6 +93,9 @@ public struct PluginSite: Sendable, Hashable {
     self.sourceDim = sourceDim
     self.locations = locations
   }
+
+  /// Floats in a row of `source` in calls; where nobody stated it, the rows are as wide as x.
+  var sourceWidth: Int { sourceDim > 0 ? sourceDim : dim }
 }
 
 /// A plugin that is ready to make instances.
@@ -125,6 +128,9 @@ public final class Plugin: Sendable {
   var untrusted: Plugin {
     Plugin(description, isolation: isolation, isUntrusted: true, maker: maker)
   }
+
+  /// Whether its library knows ABI 1.1: that of 1.0, and a manifest, get what 1.0 has.
+  var isFirstVersion: Bool { !abi.hasPrefix("1.") || abi == "1.0" }
 
   /// How configurations name the plugin.
   public var name: String { description.name }

@@ -2,15 +2,16 @@
 // The arguments of a call as the ABI wants them.
 
 import CReFTPlugin
+import ReFTTensor
 
 extension PluginCall {
   /// Hands out the call; valid until the closure returns.
   func withForeign(
-    dim: Int,
-    sourceDim: Int,
+    site: PluginSite,
     record: CallRecord,
     _ body: (UnsafePointer<reft_args_t>) -> reft_status_t
   ) -> reft_status_t {
+    let dim = site.dim
     var rowTable = reft_rows_t()
     rowTable.struct_size = UInt32(MemoryLayout<reft_rows_t>.size)
     rowTable.n = Int64(rows)
@@ -26,7 +27,7 @@ extension PluginCall {
     arguments.flags = flags
     arguments.call = record.handle
     arguments.x = matrix(x, xStride, dim)
-    arguments.source = matrix(source.map { .init(mutating: $0) }, sourceStride, sourceDim)
+    arguments.source = matrix(source.map { .init(mutating: $0) }, sourceStride, site.sourceWidth)
     arguments.y = matrix(y, yStride, dim)
     arguments.dy = matrix(dy, dyStride, dim)
     arguments.dx = matrix(dx, dxStride, dim)
@@ -39,7 +40,7 @@ extension PluginCall {
     arguments.scratch_bytes = UInt64(scratchByteCount)
     arguments.rng_key = randomKey
     arguments.rng_step = randomStep
-    addLaterFields(to: &arguments, dim: dim, sourceDim: sourceDim)
+    addLaterFields(to: &arguments, site: site)
     return withUnsafePointer(to: &rowTable) { rows in
       arguments.rows = rows
       return body(&arguments)
@@ -47,19 +48,25 @@ extension PluginCall {
   }
 
   /// What came with ABI 1.1.
-  private func addLaterFields(to arguments: inout reft_args_t, dim: Int, sourceDim: Int) {
-    arguments.dsource = matrix(dsource, dsourceStride, sourceDim)
+  private func addLaterFields(to arguments: inout reft_args_t, site: PluginSite) {
+    arguments.dsource = matrix(dsource, dsourceStride, site.sourceWidth)
     arguments.counterpart = matrix(
       counterpart.map { .init(mutating: $0) },
       counterpartStride,
-      dim
+      site.dim
     )
     arguments.collected = matrix(collected, collectedWidth, collectedWidth)
     arguments.states = states
     arguments.auxiliary = auxiliary
     arguments.auxiliary_gradient = auxiliaryGradient
-    arguments.step = Int64(step)
-    arguments.total_steps = Int64(totalSteps)
+    arguments.step = Int64(progress.step)
+    arguments.total_steps = Int64(progress.totalSteps)
+  }
+
+  /// Makes sure that a loss of the plugin's own is a number.
+  func checkAuxiliary(_ plugin: String) throws(ReFTError) {
+    guard let value = auxiliary?.pointee, !value.isFinite else { return }
+    throw .auxiliaryNotFinite(plugin, value: value, rows: rows)
   }
 
   private var flags: UInt32 {

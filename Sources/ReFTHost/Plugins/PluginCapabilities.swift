@@ -27,13 +27,26 @@ public struct PluginCapabilities: OptionSet, Sendable, Hashable {
   public static let strided = PluginCapabilities(rawValue: 1 << 7)
   /// Serves inference only.
   public static let noBackward = PluginCapabilities(rawValue: 1 << 8)
+  /// Its backward says how the loss depends on the second set of rows.
+  public static let sourceGradient = PluginCapabilities(rawValue: 1 << 9)
+  /// Reads the same rows of a run over another prompt.
+  public static let needsCounterpart = PluginCapabilities(rawValue: 1 << 10)
+  /// Adds to a loss of its own.
+  public static let auxiliaryLoss = PluginCapabilities(rawValue: 1 << 11)
 
   /// Each known bit with its name.
   public static let names: [(PluginCapabilities, String)] = [
     (.rowwise, "rowwise"), (.reentrant, "reentrant"), (.inPlace, "inplace"),
     (.bitwise, "bitwise"), (.needsSource, "needs_source"), (.identityAtStart, "identity_init"),
     (.affine, "affine_in_x"), (.strided, "strided"), (.noBackward, "no_backward"),
+    (.sourceGradient, "source_gradient"), (.needsCounterpart, "needs_counterpart"),
+    (.auxiliaryLoss, "auxiliary_loss"),
   ]
+
+  /// Without those that the ABI version of a library does not know: bits that it sets there mean nothing.
+  func known(to abi: String) -> PluginCapabilities {
+    abi == "1.0" ? intersection(PluginCapabilities(rawValue: 1 << 9 - 1)) : self
+  }
 
   /// The names of the promises made.
   public var names: [String] { Self.names.filter { contains($0.0) }.map(\.1) }

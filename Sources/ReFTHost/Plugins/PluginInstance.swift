@@ -65,6 +65,19 @@ public struct PluginRows {
   public init() {}
 }
 
+/// How far a training run is; outside of one, zero of zero steps.
+public struct RunProgress: Sendable, Hashable {
+  /// Optimiser steps done so far.
+  public var step: Int
+  /// Those of the whole run, earlier processes included.
+  public var totalSteps: Int
+
+  /// States both.
+  public init(step: Int = 0, totalSteps: Int = 0) {
+    (self.step, self.totalSteps) = (step, totalSteps)
+  }
+}
+
 /// The arguments of one forward or backward call; all pointers are valid until it returns.
 ///
 /// Matrices are `[rows, dim]` float32 with a column stride of 1 unless said otherwise.
@@ -75,11 +88,15 @@ public struct PluginCall {
   public var x: UnsafeMutablePointer<Float>
   /// Floats from one row of `x` to the next.
   public var xStride: Int
-  /// What the layer that made the rows read, as wide as they are, for plugins that need it; a backward
-  /// call has the rows of its forward call.
+  /// What the layer that made the rows read, for plugins that need it; a backward call has the rows of
+  /// its forward call.
   public var source: UnsafePointer<Float>?
   /// Floats from one row of `source` to the next.
   public var sourceStride = 0
+  /// Backward: d loss / d source, overwritten, for plugins that give it; nil: not wanted.
+  public var dsource: UnsafeMutablePointer<Float>?
+  /// Floats from one row of `dsource` to the next.
+  public var dsourceStride = 0
   /// Forward: the output, may equal `x` for plugins that promise it.
   public var y: UnsafeMutablePointer<Float>?
   /// Floats from one row of `y` to the next.
@@ -117,10 +134,6 @@ public struct PluginCall {
   public var randomKey: UInt64 = 0
   /// The step of the random stream.
   public var randomStep: UInt64 = 0
-  /// Backward: d loss / d source, overwritten; nil: not wanted.
-  public var dsource: UnsafeMutablePointer<Float>?
-  /// Floats from one row of `dsource` to the next.
-  public var dsourceStride = 0
   /// The same rows in a run over another prompt, for plugins that need it.
   public var counterpart: UnsafePointer<Float>?
   /// Floats from one row of `counterpart` to the next.
@@ -133,14 +146,12 @@ public struct PluginCall {
   public var states: UnsafePointer<UnsafeMutableRawPointer?>?
   /// Bytes of a state.
   public var stateByteCount = 0
-  /// Forward: a number that the sum over the rows is added to; nil when nobody asks.
+  /// How far a training run is.
+  public var progress = RunProgress()
+  /// Forward: where plugins with a loss of their own add it, summed over the rows; nil: not wanted.
   public var auxiliary: UnsafeMutablePointer<Double>?
-  /// Backward: d loss / d auxiliary.
+  /// Backward: d loss / d (what forward added there).
   public var auxiliaryGradient = 0.0
-  /// Optimiser steps done so far.
-  public var step = 0
-  /// Optimiser steps of the run; 0 outside training.
-  public var totalSteps = 0
 
   /// A call over rows, with everything else absent.
   public init(rows: Int, x: UnsafeMutablePointer<Float>, xStride: Int) {

@@ -25,7 +25,7 @@ extension PluginTable {
       abi: abi,
       path: file.path,
       hash: file.hash,
-      capabilities: PluginCapabilities(rawValue: plugin.capabilities),
+      capabilities: PluginCapabilities(rawValue: plugin.capabilities).known(to: abi),
       options: try options(of: plugin, id: id, path: file.path),
       warnings: warnings
     )

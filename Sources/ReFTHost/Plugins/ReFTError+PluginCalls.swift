@@ -57,6 +57,14 @@ extension ReFTError {
     )
   }
 
+  static func auxiliaryNotFinite(_ plugin: String, value: Double, rows: Int) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)' added \(value) to its auxiliary loss in forward over \(rows) rows; lower "
+        + "the learning rate or `auxiliary_weight`, or check the plugin with `reft plugin check`"
+    )
+  }
+
   static func callWithoutSource(_ plugin: String, call: String) -> ReFTError {
     ReFTError(
       .internalFault,

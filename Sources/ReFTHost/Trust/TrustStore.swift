@@ -16,7 +16,7 @@ public final class TrustStore: Sendable {
   /// The plugins that come with this program; any other file in these folders is a stranger's.
   public static let ownLibraries: Set<String> = [
     "libLoReFT.so", "libDiReFT.so", "libAdditiveSteering.so", "libLowRankFamily.so",
-    "libProjectionFamily.so", "libRED.so", "libGatedSteering.so",
+    "libProjectionFamily.so", "libRED.so", "libGatedSteering.so", "libInterchange.so",
   ]
 
   private struct File: Codable {

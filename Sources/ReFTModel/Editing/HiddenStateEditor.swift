@@ -14,6 +14,9 @@ public struct GatheredRows {
   public let source: UnsafePointer<Float>?
   /// Numbers in a row of the source.
   public let sourceWidth: Int
+  /// On the way back: takes d loss / d source, one row after the other, from edits that say how the
+  /// loss depends on it; nil where nothing below is edited, and so nobody asks.
+  public let sourceGradient: UnsafeMutablePointer<Float>?
 
   /// Numbers of free memory behind the rows, for who wants to see that nobody writes there.
   public static let roomBehind = 16
@@ -24,10 +27,12 @@ public struct GatheredRows {
     width: Int,
     rows: UnsafeMutablePointer<Float>,
     source: UnsafePointer<Float>?,
-    sourceWidth: Int
+    sourceWidth: Int,
+    sourceGradient: UnsafeMutablePointer<Float>? = nil
   ) {
     (self.places, self.width, self.rows) = (places, width, rows)
     (self.source, self.sourceWidth) = (source, sourceWidth)
+    self.sourceGradient = sourceGradient
   }
 
   /// How many rows there are, at least 1.
@@ -45,8 +50,11 @@ public protocol RowEdit: AnyObject {
   /// Which numbers of each row, such as those of one head; nil for all.
   var columns: Range<Int>? { get }
   /// Whether it looks at what the layer that makes the rows reads: see
-  /// `ModelConfiguration.sourceWidth(of:)`. No gradient flows there.
+  /// `ModelConfiguration.sourceWidth(of:)`.
   var needsSource: Bool { get }
+  /// Whether `differentiate` writes d loss / d source where it is asked for; if not, to gradients the
+  /// source is a constant.
+  var givesSourceGradient: Bool { get }
   /// How much of the change counts: rows become row + strength · (edited − row).
   var strength: Float { get }
 
@@ -65,6 +73,8 @@ extension RowEdit {
   public var columns: Range<Int>? { nil }
   /// It looks at its rows alone.
   public var needsSource: Bool { false }
+  /// What it looks at beside them, if anything, is a constant.
+  public var givesSourceGradient: Bool { false }
   /// All of the change.
   public var strength: Float { 1 }
 }

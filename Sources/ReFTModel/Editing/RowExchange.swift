@@ -60,7 +60,7 @@ package final class RowExchange {
   ) throws {
     for edit in editor.edits(at: site) {
       if edit.needsSource, source == nil { throw ReFTError.siteWithoutSource(site) }
-      try exchange(hidden, source, edit, at: site) { rows in
+      try exchange(hidden, source.map(Source.rows), edit, at: site) { rows in
         try strength.edit(rows, by: edit)
       }
     }
@@ -68,23 +68,36 @@ package final class RowExchange {
 
   /// Carries the gradients of a site's rows back through its edits.
   ///
+  /// - Parameters:
+  ///   - gradient: that of the rows.
+  ///   - source: the width of what the layer read, and what takes its gradient; nil where nobody asks.
+  ///   - site: where.
+  ///   - editor: whose edits.
   /// - Throws: as `edit`.
   package func differentiate(
     _ gradient: HiddenRows,
+    source: (width: Int, gradients: SourceGradients)? = nil,
     at site: Site,
     by editor: any HiddenStateEditor
   ) throws {
+    let wanted = source.map { Source.gradient(width: $0.width, $0.gradients) }
     for edit in editor.edits(at: site).reversed() {
-      try exchange(gradient, nil, edit, at: site) { rows in
+      try exchange(gradient, wanted, edit, at: site) { rows in
         try strength.differentiate(rows, by: edit)
       }
     }
   }
 
+  /// What a layer read, on the way forward, or what takes its gradient, on the way back.
+  private enum Source {
+    case rows(HiddenRows)
+    case gradient(width: Int, SourceGradients)
+  }
+
   /// Gathers the rows of an edit, lets it work, and puts them back.
   private func exchange(
     _ hidden: HiddenRows,
-    _ source: HiddenRows?,
+    _ source: Source?,
     _ edit: any RowEdit,
     at site: Site,
     _ work: (GatheredRows) throws -> Void
@@ -107,15 +120,17 @@ package final class RowExchange {
         let row = base + hidden.row(of: tokens[Int(place)]) * hidden.rowStride
         (gathered + index * width).update(from: row, count: width)
       }
-      let other = edit.needsSource ? gather(tokens, places, from: source) : nil
-      let rows = GatheredRows(
-        places: places,
-        width: width,
-        rows: gathered,
-        source: other.map { UnsafePointer($0) },
-        sourceWidth: source?.width ?? 0
-      )
-      try work(rows)
+      try withSource(source, of: edit, tokens, places, at: site) { other, sourceWidth, slopes in
+        let rows = GatheredRows(
+          places: places,
+          width: width,
+          rows: gathered,
+          source: other,
+          sourceWidth: sourceWidth,
+          sourceGradient: slopes
+        )
+        try work(rows)
+      }
       for (index, place) in places.enumerated() {
         let row = base + hidden.row(of: tokens[Int(place)]) * hidden.rowStride
         row.update(from: gathered + index * width, count: width)
@@ -123,12 +138,35 @@ package final class RowExchange {
     }
   }
 
+  /// Hands out what the layer read, or the place of its gradient, which is then kept.
+  private func withSource(
+    _ source: Source?,
+    of edit: any RowEdit,
+    _ tokens: [Int32],
+    _ places: UnsafeBufferPointer<Int32>,
+    at site: Site,
+    _ body: (UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?) throws -> Void
+  ) throws {
+    switch source {
+    case .rows(let rows) where edit.needsSource:
+      try body(UnsafePointer(gather(tokens, places, from: rows)), rows.width, nil)
+    case .gradient(let width, let gradients) where edit.givesSourceGradient:
+      let slopes = sources.floats(places.count * width + GatheredRows.roomBehind)
+      try body(nil, width, slopes)
+      gradients.keep(
+        places.map { tokens[Int($0)] },
+        UnsafeBufferPointer(start: slopes, count: places.count * width),
+        at: site
+      )
+    default: try body(nil, 0, nil)
+    }
+  }
+
   private func gather(
     _ tokens: [Int32],
     _ places: UnsafeBufferPointer<Int32>,
-    from source: HiddenRows?
-  ) -> UnsafeMutablePointer<Float>? {
-    guard let source else { return nil }
+    from source: HiddenRows
+  ) -> UnsafeMutablePointer<Float> {
     let gathered = sources.floats(places.count * source.width)
     for (index, place) in places.enumerated() {
       let row = source.base + source.row(of: tokens[Int(place)]) * source.rowStride

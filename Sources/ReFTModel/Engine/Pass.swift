@@ -79,6 +79,8 @@ final class Pass {
   let shape: ModelConfiguration
   let pool: ThreadPool
   let exchange = RowExchange()
+  /// What edits say of the gradient of what their layers read.
+  let sourceGradients = SourceGradients()
   /// Where the time goes, when somebody wants to know.
   var clock: WorkClock?
   /// What the activations of decoded rows are rounded to; those of prompts are not.
@@ -125,6 +127,7 @@ final class Pass {
     updates = editor?.productUpdates
     updatedRows.removeAll(keepingCapacity: true)
     tailRows.removeAll(keepingCapacity: true)
+    sourceGradients.removeAll()
     while kept.count < shape.layers { kept.append(BlockMemory()) }
   }
 

@@ -86,11 +86,24 @@ private struct BlockCompiler {
     )
   }
 
+  /// Where layers read rows whose gradient edits of their outputs may add to.
+  private mutating func read(
+    _ place: SourceStep.Place,
+    inMLP: Bool = false,
+    inTail: Bool = false
+  ) {
+    let readers = place.readers(inMLP: inMLP).filter { wants($0) }
+    guard !readers.isEmpty else { return }
+    steps.append(SourceStep(block: block, place: place, readers: readers, inTail: inTail))
+  }
+
   private mutating func attention() {
     let plan = weights.plan.attention
     tap(.blockInput, after: .embedding)
+    read(.stream)
     read(.input, weights.attentionNorm, inTail: false)
     tap(.attentionInput, after: .normalisation)
+    read(.normed)
     steps.append(
       ProjectionStep(
         block: block,
@@ -125,6 +138,7 @@ private struct BlockCompiler {
     steps.append(AttentionStep(block: block, attention: Attention(plan)))
     if narrows { steps.append(NarrowStep(block: block)) }
     tap(.attentionValueOutput, inTail: narrows, after: .attention)
+    read(.mixed, inTail: narrows)
     end(
       .attention,
       .attentionOutput,
@@ -145,6 +159,7 @@ private struct BlockCompiler {
   private mutating func mlp() {
     read(weights.plan.isParallel ? .input : .middle, weights.mlpNorm, inTail: narrows)
     tap(.mlpInput, inTail: narrows, after: .normalisation)
+    read(.normed, inMLP: true, inTail: narrows)
     steps.append(
       ProjectionStep(
         block: block,
@@ -154,6 +169,7 @@ private struct BlockCompiler {
       )
     )
     activation()
+    read(.hidden, inTail: narrows)
     end(
       .mlp,
       .mlpOutput,

@@ -21,6 +21,9 @@ package final class BatchRunner {
   private let objective: any Objective
   /// Is told what edits change, under the keys of the examples; nil where nobody asks.
   var trace: EditTrace?
+  /// The auxiliary losses of the last call, each times the weight of its intervention and summed over all
+  /// edited rows of its examples.
+  private(set) var auxiliarySum = 0.0
 
   /// - Parameters:
   ///   - model: the frozen model.
@@ -67,14 +70,17 @@ package final class BatchRunner {
     try run(examples, keys: keys, request: nil, usesCache: usesCache)
   }
 
-  /// The loss of each example, and the gradient of scale × Σ loss added to `gradients`.
+  /// The loss of each example, and the gradient of scale × Σ loss + auxiliaryScale ×
+  /// Σ auxiliary loss added to `gradients`.
   ///
   /// - Parameters:
   ///   - examples: the batch.
   ///   - keys: names the examples, in the cache and for dropout.
   ///   - gradients: in the layout of the adapter's parameters.
   ///   - scale: usually one over the labels of the whole batch.
+  ///   - auxiliaryScale: one over the sequences of the whole batch.
   ///   - random: key and step of dropout; nil leaves it off where it can be.
+  ///   - progress: how far the run is, which plugins may ask; nowhere by default.
   ///   - stop: asked before each pass.
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: `EndedEarly` when `stop` is set, or what model and plugins throw.
@@ -83,10 +89,18 @@ package final class BatchRunner {
     keys: [Int],
     gradients: FloatBuffer,
     scale: Float,
+    auxiliaryScale: Double = 0,
     random: (key: UInt64, step: UInt64)? = nil,
+    progress: RunProgress = RunProgress(),
     stop: StopFlag? = nil
   ) throws -> [ExampleLoss] {
-    let request = GradientRequest(buffer: gradients, scale: scale, random: random)
+    let request = GradientRequest(
+      buffer: gradients,
+      scale: scale,
+      auxiliaryScale: auxiliaryScale,
+      random: random,
+      progress: progress
+    )
     return try run(examples, keys: keys, request: request, stop: stop)
   }
 
@@ -98,6 +112,7 @@ package final class BatchRunner {
     usesCache: Bool = true
   ) throws -> [ExampleLoss] {
     let cache = usesCache ? cache : nil
+    auxiliarySum = 0
     var result = [ExampleLoss](repeating: ExampleLoss(sum: 0, labels: 0), count: examples.count)
     for indices in passes(examples) {
       var batch = MicroBatch(examples: indices.map { examples[$0] })
@@ -119,6 +134,7 @@ package final class BatchRunner {
           batch.packed.append(part)
         }
       }
+      try addCounterparts(to: &edits, indices.map { examples[$0] })
       batch.start = try cache?.input(
         keys: indices.flatMap { index in
           examples[index].parts.indices.map { keys[index] * examples[index].parts.count + $0 }
@@ -148,6 +164,17 @@ package final class BatchRunner {
     return (examples.indices.filter(isAlone).map { [$0] } + shared).sorted { $0[0] < $1[0] }
   }
 
+  /// Runs the frozen model over the source prompts of some examples, where a plugin asks for that.
+  private func addCounterparts(to edits: inout [SequenceEdit], _ examples: [Example]) throws {
+    guard adapters.needsCounterpart else { return }
+    let prompts = examples.flatMap { example in
+      example.parts.compactMap { _ in example.sourceIds }
+    }
+    guard prompts.count == edits.count else { return }
+    let rows = try CounterpartRows.compute(adapters, prompts: prompts, runtime: pass.get())
+    for index in edits.indices { edits[index].counterpart = rows[index] }
+  }
+
   private func losses(
     _ batch: MicroBatch,
     _ edits: [SequenceEdit],
@@ -158,7 +185,8 @@ package final class BatchRunner {
         EditSession.Mode.training(
           gradients: request.buffer,
           randomKey: request.random?.key ?? 0,
-          randomStep: request.random?.step ?? 0
+          randomStep: request.random?.step ?? 0,
+          progress: request.progress
         )
       } ?? .inference
     do {
@@ -166,9 +194,12 @@ package final class BatchRunner {
         edits,
         mode: mode,
         dropsUpdates: request?.random != nil,
-        trace: trace
+        trace: trace,
+        auxiliaryScale: request?.auxiliaryScale ?? 0
       )
-      return try objective.losses(batch, try pass.get(), session, request: request)
+      let losses = try objective.losses(batch, try pass.get(), session, request: request)
+      auxiliarySum += session.auxiliarySum
+      return losses
     } catch let error as ReFTError where error.code == .misbehaved {
       // A plugin that gets numbers that are none cannot make any of them.
       throw model.explainNotFinite() ?? error
@@ -178,7 +209,7 @@ package final class BatchRunner {
 
 extension Example {
   /// Its sequences: itself, or each answer of a pair.
-  fileprivate var parts: [Example] {
+  var parts: [Example] {
     guard let rejected else { return [self] }
     return [
       Example(ids: ids, labels: labels, promptLength: promptLength),

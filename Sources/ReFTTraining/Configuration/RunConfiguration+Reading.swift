@@ -236,10 +236,7 @@ extension TrainOptions {
     maxSteps = try reader.integer("max_steps", in: 1...1_000_000_000)
     batchSize = try reader.integer("batch_size", in: 1...65_536) ?? batchSize
     microBatchTokens = try reader.integer("micro_batch_tokens", in: 1...1_048_576)
-    learningRate =
-      try reader.number("learning_rate", expected: "a number from 0 to 100") {
-        (0...100).contains($0)
-      } ?? learningRate
+    learningRate = try reader.learningRate() ?? learningRate
     schedule = try reader.choice("schedule") ?? schedule
     if let node = reader.node("warmup") { warmUp = try Self.warmUp(node) }
     weightDecay =
@@ -336,6 +333,7 @@ extension HeadOptions {
       try reader.number("dropout", expected: "a number from 0 and below 1") {
         (0..<1).contains($0)
       } ?? dropout
+    learningRate = try reader.learningRate()
     try reader.finish()
   }
 
@@ -394,6 +392,9 @@ extension InterventionOptions {
       }
       isolation = value
     }
+    learningRate = try reader.learningRate()
+    auxiliaryWeight =
+      try reader.number("auxiliary_weight", expected: "a number of at least 0") { $0 >= 0 }
     if let node = reader.node("options") {
       let path = reader.name("options")
       for entry in try ConfigurationReader(node, path: path).keys {
@@ -486,5 +487,12 @@ extension InterventionOptions {
       return .flag(text == "true")
     }
     return .string(try node.string(key: key))
+  }
+}
+
+extension ConfigurationReader {
+  /// The peak of a learning rate, of the whole run or of one part of the parameters.
+  fileprivate mutating func learningRate() throws(ReFTError) -> Double? {
+    try number("learning_rate", expected: "a number from 0 to 100") { (0...100).contains($0) }
   }
 }

@@ -72,10 +72,12 @@ extension HeadOptions {
       result.append(("labels", names ?? .plain("\(labels.count)")))
     }
     if let pooling { result.append(("pooling", .plain(pooling.rawValue))) }
-    return result + [
+    result += [
       ("hidden", .plain(hidden.rawValue)), ("activation", .plain(activation.rawValue)),
       ("dropout", .plain("\(dropout)")),
     ]
+    if let learningRate { result.append(("learning_rate", .plain("\(learningRate)"))) }
+    return result
   }
 }
 
@@ -92,6 +94,10 @@ extension InterventionOptions {
       result.append(("tie", .list(tie.map(\.rawValue).sorted().map { .plain($0) })))
     }
     if let isolation { result.append(("isolation", .plain(isolation.rawValue))) }
+    if let learningRate { result.append(("learning_rate", .plain("\(learningRate)"))) }
+    if let auxiliaryWeight {
+      result.append(("auxiliary_weight", .plain("\(auxiliaryWeight)")))
+    }
     let pairs = options.sorted { $0.key < $1.key }.map { key, value -> (String, SettingTree) in
       if case .string(let text) = value { return (key, .text(text)) }
       return (key, .plain(value.description))

@@ -109,6 +109,8 @@ public struct HeadOptions: Sendable, Equatable {
   public var activation: HeadSpec.Activation = .tanh
   /// `dropout`: the part of the head's numbers that a training step leaves out; 0 by default.
   public var dropout = 0.0
+  /// `learning_rate`: the peak rate of its parameters; that of `train` by default.
+  public var learningRate: Double?
 
   /// The defaults of the file.
   public init() {}
@@ -145,6 +147,10 @@ public struct InterventionOptions: Sendable, Equatable {
   public var tie: Set<TieAxis> = []
   /// `isolation`: `none` or `process`; by default the trust record decides.
   public var isolation: Isolation?
+  /// `learning_rate`: the peak rate of its parameters; that of `train` by default.
+  public var learningRate: Double?
+  /// `auxiliary_weight`: what the plugin's auxiliary loss counts for; 1 by default, where it has one.
+  public var auxiliaryWeight: Double?
   /// `options`: the plugin's own options.
   public var options: [String: OptionValue] = [:]
   /// Where the entry was written, as `file:line:column`, for errors found later.

@@ -68,6 +68,7 @@ enum DataRow: Equatable {
   ///   - purpose: whether the row must have an answer.
   ///   - usesChat: whether instructions go through the chat template, which has a place for "system"
   ///     and "history".
+  ///   - readsSources: whether somebody reads "source_prompt".
   ///   - unread: counts keys that nothing reads.
   /// - Throws: `badData` naming the place, when the row is in none of the formats, or has a key that
   ///   would change what the model sees and that nothing reads.
@@ -76,6 +77,7 @@ enum DataRow: Equatable {
     path: String,
     purpose: Purpose,
     usesChat: Bool,
+    readsSources: Bool = false,
     unread: inout UnreadKeys
   ) throws(ReFTError) {
     let place = "\(path):\(row.line)"
@@ -86,6 +88,7 @@ enum DataRow: Equatable {
       )
     }
     var fields = RowFields(members: members, path: path, place: place)
+    if readsSources { fields.skip(["source_prompt"]) }
     if purpose.takesLabels {
       guard let row = try fields.labelled(withLabel: purpose == .labelling) else {
         throw .wrongRow(

@@ -15,6 +15,9 @@ struct DataRows {
   private let path: String
   private let purpose: DataRow.Purpose
   private let usesChat: Bool
+  private let readsSources: Bool
+  /// The source prompt of the last row; nil where it has none, or none is read.
+  private(set) var source: String?
   /// Counts keys that nothing reads.
   private(set) var unread = UnreadKeys()
 
@@ -25,13 +28,15 @@ struct DataRows {
   ///   - format: how it is written; nil: a table where its name ends in ".tsv", else JSON.
   ///   - purpose: what the rows are read for.
   ///   - usesChat: whether instructions go through the chat template.
+  ///   - readsSources: whether "source_prompt" is read.
   /// - Throws: `inputMissing` without the file; `badData` for one without rows, and for a table where
   ///   no labels are read.
   init(
     path: String,
     format: DataFormat?,
     purpose: DataRow.Purpose,
-    usesChat: Bool = false
+    usesChat: Bool = false,
+    readsSources: Bool = false
   ) throws(ReFTError) {
     let isTable = format?.isTable ?? path.hasSuffix(".tsv")
     if isTable {
@@ -43,6 +48,7 @@ struct DataRows {
     self.path = path
     self.purpose = purpose
     self.usesChat = usesChat
+    self.readsSources = readsSources
   }
 
   /// The next row, and the line where it begins; nil after the last.
@@ -61,10 +67,23 @@ struct DataRows {
         path: path,
         purpose: purpose,
         usesChat: usesChat,
+        readsSources: readsSources,
         unread: &unread
       )
+      source = try readsSources ? sourcePrompt(of: row) : nil
       return (data, row.line)
     }
+  }
+
+  private func sourcePrompt(of row: RowReader.Row) throws(ReFTError) -> String? {
+    guard let node = row.node["source_prompt"], node.kind != "null" else { return nil }
+    guard case .text(let text) = node.content, !text.isEmpty else {
+      throw .wrongRow(
+        "\(path):\(node.place)",
+        "\"source_prompt\" must be a text of at least one character, found \(node.kind)"
+      )
+    }
+    return text
   }
 
   /// Reads the rest of the file without looking at it.

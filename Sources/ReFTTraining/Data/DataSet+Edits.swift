@@ -69,6 +69,30 @@ extension DataSet {
     return notes
   }
 
+  /// Makes sure that every row has a source prompt that fits its own, where a plugin asks for one.
+  ///
+  /// - Returns: what is worth a word, in sentences.
+  /// - Throws: `badData` naming the row.
+  func checkSources(_ adapters: AdapterStack) throws(ReFTError) -> [String] {
+    guard adapters.needsCounterpart else {
+      guard let first = examples.firstIndex(where: { $0.sourceIds != nil }) else { return [] }
+      return [
+        "\(place(of: first)): it has a \"source_prompt\", and no plugin of the adapter takes rows of one"
+      ]
+    }
+    for (index, example) in examples.enumerated() {
+      do throws(ReFTError) {
+        try adapters.checkCounterpart(
+          example.ids.prefix(example.promptLength),
+          source: example.sourceIds
+        )
+      } catch {
+        throw .wrongRow(place(of: index), error.message)
+      }
+    }
+    return []
+  }
+
   private static func reason(_ rule: PositionRule, promptLength: Int) -> String {
     let prompt = "its prompt has \(promptLength) token\(promptLength == 1 ? "" : "s")"
     guard case .ends = rule.selection, promptLength > 0 else { return prompt }

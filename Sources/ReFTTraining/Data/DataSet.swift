@@ -34,6 +34,8 @@ public struct DataSet: Sendable {
     public var isUnlabelled = false
     /// Whether the rows are pairs of answers, of which one was preferred; false by default.
     public var hasPreferences = false
+    /// Whether rows may have a "source_prompt", whose hidden states plugins take; false by default.
+    public var readsSources = false
 
     /// The defaults.
     public init() {}
@@ -122,12 +124,16 @@ public struct DataSet: Sendable {
       path: path,
       format: options.format,
       purpose: options.purpose,
-      usesChat: words.template == .chat
+      usesChat: words.template == .chat,
+      readsSources: options.readsSources
     )
     while account.rows < options.limit ?? .max, let (row, line) = try reader.next() {
       account.rows += 1
       if case .messages = row { account.conversations += 1 }
-      let example = try encoder.example(row, place: "\(path):\(line)")
+      var example = try encoder.example(row, place: "\(path):\(line)")
+      if let source = reader.source {
+        example.sourceIds = try encoder.source(source, place: "\(path):\(line)")
+      }
       try add(example, line: line)
     }
     account.unread = reader.unread

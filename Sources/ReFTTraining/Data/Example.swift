@@ -16,6 +16,8 @@ public struct Example: Sendable, Equatable {
   public var labels: [Int32]
   /// The type of each token, as encoders count the texts of a pair; empty where all are 0.
   public var types: [Int32] = []
+  /// The tokens of its source prompt, whose rows some plugins take; nil: it has none.
+  public var sourceIds: [Int32]?
   /// Whether tokens were left out already to keep a limit.
   var isCut = false
   /// What a head must answer; nil where there is none, or nothing is known of it.

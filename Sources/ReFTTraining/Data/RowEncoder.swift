@@ -60,6 +60,19 @@ struct RowEncoder {
     }
   }
 
+  /// The tokens of a source prompt, which stands as it is.
+  ///
+  /// - Throws: `badData` with the place where it has no token.
+  func source(_ text: String, place: String) throws(ReFTError) -> [Int32] {
+    do throws(ReFTError) {
+      let ids = try words.ids(of: .text(text))
+      guard !ids.isEmpty else { throw ReFTError(.badData, "\"source_prompt\" has no token") }
+      return ids
+    } catch {
+      throw error.at(place)
+    }
+  }
+
   /// What a head must answer; nil where no labels are read.
   private func target(_ label: LabelValue?, place: String) throws(ReFTError) -> Target? {
     guard let labels, let label else { return nil }

@@ -18,6 +18,12 @@ struct CheckpointState: Codable, Equatable {
     var measure: Double?
   }
 
+  /// Auxiliary losses of the running epoch.
+  struct Auxiliary: Codable, Equatable {
+    var sum: Double
+    var sequences: Int
+  }
+
   /// The version of this format.
   var version = currentVersion
   /// Optimiser steps done; order, rate and random numbers are functions of it.
@@ -25,6 +31,8 @@ struct CheckpointState: Codable, Equatable {
   /// Sums over the running epoch, for its mean loss.
   var epochLossSum = 0.0
   var epochLabels = 0
+  /// The same of auxiliary losses, where a plugin has one.
+  var epochAuxiliary: Auxiliary?
   /// Tokens and wall time of all steps.
   var tokens = 0
   var seconds = 0.0
@@ -47,14 +55,20 @@ extension CheckpointState {
 
   /// The first number that no run writes, in words; nil when all can be.
   fileprivate var fault: String? {
-    let counts = [("epochLabels", epochLabels), ("tokens", tokens), ("best.step", best?.step ?? 0)]
+    let counts = [
+      ("epochLabels", epochLabels), ("tokens", tokens), ("best.step", best?.step ?? 0),
+      ("epochAuxiliary.sequences", epochAuxiliary?.sequences ?? 0),
+    ]
     for (key, value) in counts where !(0...Self.largest).contains(value) {
       return "its state.json says '\(key)' is \(value), expected 0 to \(Self.largest)"
     }
     if !(seconds >= 0 && seconds <= 1e12) {
       return "its state.json says 'seconds' is \(seconds), expected 0 to 1e12"
     }
-    for (key, value) in [("epochLossSum", epochLossSum), ("best.loss", best.flatMap(\.loss) ?? 0)]
+    for (key, value) in [
+      ("epochLossSum", epochLossSum), ("best.loss", best.flatMap(\.loss) ?? 0),
+      ("epochAuxiliary.sum", epochAuxiliary?.sum ?? 0),
+    ]
     where !(value.magnitude <= 1e18) {
       return "its state.json says '\(key)' is \(value), expected a number up to 1e18"
     }

@@ -18,6 +18,11 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var learningRate: Double
   /// What else is measured of the batch: of pairs of answers, accuracy and margin.
   public var metrics: MetricValues?
+  /// What auxiliary losses add to the loss: their weighted sum over the edited rows of the batch, divided by
+  /// its sequences; nil where no plugin has one.
+  public var auxiliary: Double?
+  /// The rates of interventions and a head that have their own, such as those of `interventions.1`.
+  public var learningRates: [String: Double]?
   /// Tokens of the batch.
   public var tokens: Int
   /// Tokens of the batch that were learnt.
@@ -30,19 +35,23 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var peakRssBytes: Int
   /// The mean over all label tokens of the validation rows, where this step ends with a validation.
   public var validationLoss: Double?
+  /// What auxiliary losses would add there.
+  public var validationAuxiliary: Double?
   /// What a head's answers to the validation rows are worth.
   public var validationMetrics: MetricValues?
   /// What the adapter came to at tasks, by `TASK.METRIC`.
   public var taskMetrics: [String: Double]?
 
   enum CodingKeys: String, CodingKey {
-    case step, epoch, loss, metrics, tokens, seconds
+    case step, epoch, loss, metrics, tokens, seconds, auxiliary
     case gradNorm = "grad_norm"
     case learningRate = "learning_rate"
+    case learningRates = "learning_rates"
     case labelTokens = "label_tokens"
     case tokensPerSecond = "tokens_per_second"
     case peakRssBytes = "peak_rss_bytes"
     case validationLoss = "validation_loss"
+    case validationAuxiliary = "validation_auxiliary"
     case validationMetrics = "validation_metrics"
     case taskMetrics = "task_metrics"
   }
@@ -69,7 +78,15 @@ public struct StepRecord: Codable, Sendable, Equatable {
       "\"tokens_per_second\":\(tokensPerSecond)", "\"peak_rss_bytes\":\(peakRssBytes)",
     ]
     if let metrics { fields.append("\"metrics\":\(metrics.json)") }
+    if let auxiliary { fields.append("\"auxiliary\":\(auxiliary)") }
+    if let learningRates {
+      let rates = learningRates.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+      fields.append("\"learning_rates\":{\(rates.joined(separator: ","))}")
+    }
     if let validationLoss { fields.append("\"validation_loss\":\(validationLoss)") }
+    if let validationAuxiliary {
+      fields.append("\"validation_auxiliary\":\(validationAuxiliary)")
+    }
     if let validationMetrics {
       fields.append("\"validation_metrics\":\(validationMetrics.json)")
     }

@@ -23,7 +23,7 @@ extension Trainer {
     // Whoever uses the adapter asks as the rows did, unless told otherwise.
     let usual: Template = data.training.account.conversations > 0 ? .chat : .none
     adapter.template = (configuration.data.template ?? usual).description
-    let notes = try data.check(adapter.specs, tokenizer: model.tokenizer)
+    let notes = try data.check(adapter, tokenizer: model.tokenizer)
     let order = DataOrder(
       exampleCount: data.training.examples.count,
       batchSize: options.batchSize,
@@ -73,6 +73,7 @@ extension Trainer {
       adapter: adapter,
       order: order,
       rate: LearningRate(options, totalSteps: totalSteps),
+      ownPeaks: OwnRates(configuration),
       optimiser: optimiser,
       runner: BatchRunner(
         model: model.frozen,

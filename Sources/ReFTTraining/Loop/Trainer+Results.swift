@@ -67,6 +67,7 @@ extension Trainer {
       "rows": .int(Int64(run.data.training.examples.count)),
       "data_hash": .string(run.data.training.hash), "epoch_loss": .double(run.epochLoss),
     ]
+    if let auxiliary = run.epochAuxiliary { info["epoch_auxiliary"] = .double(auxiliary) }
     if let best = run.state.best {
       if let loss = best.loss { info["best_validation_loss"] = .double(loss) }
       info["best_step"] = .int(Int64(best.step))
@@ -84,6 +85,7 @@ extension Trainer {
     return TrainingSummary(
       steps: run.state.step,
       loss: run.epochLoss,
+      auxiliary: run.epochAuxiliary,
       bestLoss: run.state.best.flatMap(\.loss),
       bestStep: run.state.best?.step,
       metric: metric,

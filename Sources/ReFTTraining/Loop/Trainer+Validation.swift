@@ -50,7 +50,15 @@ extension Trainer {
     if let loss = now.loss {
       let values = record.validationMetrics ?? MetricValues()
       let isTold = isBest && byTask == nil
-      observer(.validated(step: now.step, loss: loss, metrics: values, isBest: isTold))
+      observer(
+        .validated(
+          step: now.step,
+          loss: loss,
+          auxiliary: record.validationAuxiliary,
+          metrics: values,
+          isBest: isTold
+        )
+      )
     }
     return isBest
   }
@@ -94,6 +102,10 @@ extension Trainer {
       )
     }
     record.validationLoss = loss
+    if run.adapter.hasAuxiliaryLoss {
+      let sequences = data.examples.reduce(0) { $0 + $1.parts.count }
+      record.validationAuxiliary = run.runner.auxiliarySum / Double(sequences)
+    }
     let head = run.adapter.head?.spec ?? model.ownHead
     let metrics =
       configuration.train.preference == nil

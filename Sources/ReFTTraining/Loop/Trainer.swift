@@ -140,7 +140,9 @@ public final class Trainer {
     let batch = keys.map { run.data.training.examples[$0] }
     let labels = batch.reduce(0) { $0 + $1.labelCount }
     let tokens = batch.reduce(0) { $0 + $1.tokenCount }
+    let sequences = batch.reduce(0) { $0 + $1.parts.count }
     let rate = run.rate.rate(step: index)
+    let ownRates = run.ownPeaks.rates(run.rate, step: index)
 
     run.gradients.values.update(repeating: 0)
     let losses = try run.runner.lossesAndGradients(
@@ -148,11 +150,14 @@ public final class Trainer {
       keys: keys,
       gradients: run.gradients,
       scale: Float(1 / Double(labels)),
+      auxiliaryScale: 1 / Double(sequences),
       random: (run.randomKey, UInt64(index)),
+      progress: RunProgress(step: index, totalSteps: run.plan.totalSteps),
       stop: stop
     )
     let sum = losses.reduce(0.0) { $0 + $1.sum }
     let loss = sum / Double(labels)
+    let auxiliarySum = run.runner.auxiliarySum
     let norm = run.optimiser.prepare(run.gradients)
     for (what, value) in [("loss", loss), ("gradient norm", norm)] where !value.isFinite {
       throw Diverged(
@@ -161,14 +166,15 @@ public final class Trainer {
     }
     run.isAtRest = false
     run.optimiser.clip(run.gradients, norm: norm)
-    run.optimiser.step(run.gradients, rate: rate)
+    run.optimiser.step(run.gradients, rate: rate, ownRates: ownRates)
     let seconds = begin.duration(to: clock.now) / .seconds(1)
 
     run.state.step += 1
     run.state.tokens += tokens
     run.state.seconds += seconds
     run.ownSeconds += seconds
-    run.countLoss(sum, labels: labels, beginsEpoch: index % run.order.stepsPerEpoch == 0)
+    let beginsEpoch = index % run.order.stepsPerEpoch == 0
+    run.countLoss(sum, labels: labels, beginsEpoch: beginsEpoch)
     var record = StepRecord(
       step: index + 1,
       epoch: Double(index + 1) / Double(run.order.stepsPerEpoch),
@@ -181,6 +187,11 @@ public final class Trainer {
       tokensPerSecond: Double(tokens) / seconds,
       peakRssBytes: ProcessMemory.peak()
     )
+    if !ownRates.isEmpty { record.learningRates = ownRates.named }
+    if run.adapter.hasAuxiliaryLoss {
+      run.countAuxiliary(auxiliarySum, sequences: sequences, beginsEpoch: beginsEpoch)
+      record.auxiliary = auxiliarySum / Double(sequences)
+    }
 
     if configuration.train.preference != nil {
       record.metrics = MetricValues(PreferenceTally(losses).metrics)

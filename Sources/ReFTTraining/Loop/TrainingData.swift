@@ -25,6 +25,7 @@ struct TrainingData {
     reading.limit = options.limit
     reading.format = options.format
     reading.hasPreferences = configuration.train.preference != nil
+    reading.readsSources = true
     head = try Self.head(configuration, model: model)
     reading.head = head ?? model.ownHead
     let all = try DataSet(
@@ -71,8 +72,12 @@ struct TrainingData {
   /// - Returns: what is worth a word, in sentences.
   /// - Throws: what the rule says, with the place of the row; `badData` where a rule edits nothing in
   ///   any row to learn from.
-  func check(_ specs: [InterventionSpec], tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+  func check(_ adapter: Adapter, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+    let specs = adapter.specs
     var notes = try training.checkEdits(specs, tokenizer: tokenizer, mustEdit: true)
+    for set in [training, validation].compactMap(\.self) {
+      notes += try set.checkSources(AdapterStack(adapter))
+    }
     if let validation {
       notes += try validation.checkEdits(specs, tokenizer: tokenizer, mustEdit: false)
     }
@@ -98,7 +103,8 @@ extension InterventionOptions {
       isolation: isolation,
       sharing: sharing,
       heads: heads,
-      tie: tie
+      tie: tie,
+      auxiliaryWeight: auxiliaryWeight
     )
   }
 }

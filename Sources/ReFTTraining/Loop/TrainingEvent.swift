@@ -11,7 +11,7 @@ public enum TrainingEvent: Sendable {
   /// A step is done; estimated seconds until the last one.
   case step(StepRecord, remainingSeconds: Double)
   /// A validation is done.
-  case validated(step: Int, loss: Double, metrics: MetricValues, isBest: Bool)
+  case validated(step: Int, loss: Double, auxiliary: Double?, metrics: MetricValues, isBest: Bool)
   /// Tasks were asked at a validation.
   case judged(step: Int, [JudgedMeasure], isBest: Bool)
   /// The run ends before its last step, after so many validations without a better one.
@@ -48,6 +48,8 @@ public struct TrainingSummary: Sendable {
   public var steps: Int
   /// The mean training loss per label token over the last epoch.
   public var loss: Double
+  /// The mean auxiliary loss per sequence over the last epoch, weighted; nil where no plugin has one.
+  public var auxiliary: Double?
   /// The validation loss of the best step, which is the lowest where the loss is judged by; nil without
   /// validation.
   public var bestLoss: Double?

@@ -11,6 +11,8 @@ final class TrainingRun {
   let adapter: Adapter
   let order: DataOrder
   let rate: LearningRate
+  /// The peaks of those who have their own.
+  let ownPeaks: OwnRates
   let optimiser: AdamW
   let gradients: FloatBuffer
   let runner: BatchRunner
@@ -30,6 +32,7 @@ final class TrainingRun {
     adapter: Adapter,
     order: DataOrder,
     rate: LearningRate,
+    ownPeaks: OwnRates,
     optimiser: AdamW,
     runner: BatchRunner,
     metrics: MetricsFile,
@@ -41,6 +44,7 @@ final class TrainingRun {
     self.adapter = adapter
     self.order = order
     self.rate = rate
+    self.ownPeaks = ownPeaks
     self.optimiser = optimiser
     gradients = adapter.parameters.makeGradients()
     self.runner = runner
@@ -67,6 +71,20 @@ final class TrainingRun {
 
   /// The mean loss of the running epoch, or of the last one.
   var epochLoss: Double { state.epochLossSum / Double(max(1, state.epochLabels)) }
+
+  /// Adds a step to the mean auxiliary loss of its epoch.
+  func countAuxiliary(_ sum: Double, sequences: Int, beginsEpoch: Bool) {
+    let before = beginsEpoch ? nil : state.epochAuxiliary
+    state.epochAuxiliary = CheckpointState.Auxiliary(
+      sum: (before?.sum ?? 0) + sum,
+      sequences: (before?.sequences ?? 0) + sequences
+    )
+  }
+
+  /// The mean auxiliary loss per sequence of the running epoch, or of the last one.
+  var epochAuxiliary: Double? {
+    state.epochAuxiliary.map { $0.sum / Double(max(1, $0.sequences)) }
+  }
 
   /// How long the steps that are left will take at the pace so far.
   var remainingSeconds: Double {

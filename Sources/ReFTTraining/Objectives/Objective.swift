@@ -24,8 +24,12 @@ struct GradientRequest {
   var buffer: FloatBuffer
   /// The derivative of the whole with respect to each label's loss.
   var scale: Float
+  /// The derivative of the whole with respect to the weighted sum of auxiliary losses.
+  var auxiliaryScale = 0.0
   /// Key and step of dropout; nil: a head leaves nothing out.
   var random: (key: UInt64, step: UInt64)?
+  /// How far the run is.
+  var progress = RunProgress()
 }
 
 /// The loss of one example.

@@ -67,13 +67,14 @@ package final class AdamW {
     for index in gradients.values.indices { gradients.base[index] *= factor }
   }
 
-  /// Changes the parameters by one step with a learning rate.
-  package func step(_ gradients: FloatBuffer, rate: Double) {
+  /// Changes the parameters by one step with a learning rate, and with other rates those of owners that
+  /// have one of their own.
+  package func step(_ gradients: FloatBuffer, rate: Double, ownRates: OwnRates = OwnRates()) {
     stepCount += 1
     for (index, info) in store.infos.enumerated() where info.isTrainable {
       let values = store.tensor(index)
       guard let base = values.baseAddress else { continue }
-      let ownRate = rate * info.learningRateScale
+      let ownRate = (ownRates[info.owner] ?? rate) * info.learningRateScale
       decay(values, info, rate: ownRate)
       let direction = store.slice(of: update, index)
       fillUpdate(direction, store.offsets[index], gradients)

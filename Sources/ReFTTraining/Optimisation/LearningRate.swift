@@ -24,7 +24,10 @@ package struct LearningRate: Equatable {
   }
 
   /// The rate of a step, from 0.
-  package func rate(step: Int) -> Double { peak * factor(step: step) }
+  package func rate(step: Int) -> Double { rate(step: step, peak: peak) }
+
+  /// The rate of a step, from 0, of parameters that have a peak of their own.
+  package func rate(step: Int, peak: Double) -> Double { peak * factor(step: step) }
 
   private func factor(step: Int) -> Double {
     if step < warmUpSteps { return Double(step) / Double(max(1, warmUpSteps)) }

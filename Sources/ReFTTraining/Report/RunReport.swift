@@ -25,7 +25,7 @@ struct RunReport {
       ]
     )
     let charts = [
-      lossChart, measureChart, taskChart,
+      lossChart, auxiliaryChart, measureChart, taskChart,
       Chart(
         title: "Gradient norm",
         series: [.init(name: "before clipping", color: "#6cc5b0", points: points(\.gradNorm))]
@@ -79,6 +79,25 @@ struct RunReport {
       """
   }
 
+  /// What auxiliary losses added; empty where no plugin has one.
+  private var auxiliaryChart: Chart {
+    func points(_ value: KeyPath<StepRecord, Double?>) -> [(Double, Double)] {
+      records.compactMap { record in record[keyPath: value].map { (Double(record.step), $0) } }
+    }
+    return Chart(
+      title: "Auxiliary loss (per sequence, weighted)",
+      series: [
+        .init(name: "training", color: "#4269d0", points: points(\.auxiliary)),
+        .init(
+          name: "validation",
+          color: "#ff725c",
+          points: points(\.validationAuxiliary),
+          hasDots: true
+        ),
+      ]
+    )
+  }
+
   /// What a head's answers were worth; empty where there is no head.
   private var measureChart: Chart {
     let colors = ["#3ca951", "#efb118", "#9c6b4e"]
@@ -129,6 +148,9 @@ struct RunReport {
       ("tokens per second", Self.number(summary.tokensPerSecond)),
       ("peak memory", Self.number(Double(summary.peakRssBytes) / 1e6) + " MB"),
     ]
+    if let auxiliary = summary.auxiliary {
+      rows.insert(("auxiliary loss there", Self.number(auxiliary)), at: 2)
+    }
     if let best = summary.bestLoss, let step = summary.bestStep {
       rows.insert(("best validation loss", "\(Self.number(best)) at step \(step)"), at: 2)
     }

@@ -57,11 +57,15 @@ public struct Score: Sendable {
   public var rows: [Row]
   /// What a head's answers are worth; nil where there is none.
   public var metrics: MetricValues?
+  /// The auxiliary loss of the adapter's plugins, weighted, as the mean over rows with labels; nil where
+  /// none has one.
+  public var auxiliary: Double?
 
   /// e to the loss.
   public var perplexity: Double { exp(loss) }
 
-  init(_ losses: [ExampleLoss], of data: DataSet, head: HeadSpec?) {
+  init(_ losses: [ExampleLoss], of data: DataSet, head: HeadSpec?, auxiliary: Double?) {
+    self.auxiliary = auxiliary
     tokens = losses.reduce(0) { $0 + $1.labels }
     loss = losses.reduce(0.0) { $0 + $1.sum } / Double(max(1, tokens))
     rows = [Row](repeating: Row(loss: nil, tokens: 0), count: data.account.rows)
@@ -152,6 +156,7 @@ public struct Scorer {
   ///   row.
   public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
     try data.checkEdits(adapters.specs, tokenizer: tokenizer, mustEdit: false)
+      + data.checkSources(adapters)
   }
 
   /// Scores rows.
@@ -164,12 +169,20 @@ public struct Scorer {
   ///   model or a plugin throws.
   public func score(_ data: DataSet, progress: (Int) -> Void = { _ in }) throws -> Score {
     var losses: [ExampleLoss] = []
+    var sum = 0.0
     for chunk in chunks(of: data) {
       losses += try runner.losses(Array(data.examples[chunk]), keys: Array(chunk))
+      sum += runner.auxiliarySum
       try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
-    return Score(losses, of: data, head: head)
+    return Score(losses, of: data, head: head, auxiliary: auxiliary(sum, of: data))
+  }
+
+  /// The mean over rows of a sum of auxiliary losses; nil where there are none.
+  private func auxiliary(_ sum: Double, of data: DataSet) -> Double? {
+    guard adapters.parts.contains(where: \.adapter.hasAuxiliaryLoss) else { return nil }
+    return sum / Double(max(1, data.examples.count))
   }
 
   /// What the head, or the model's own, answers to texts that need no target.
@@ -185,7 +198,8 @@ public struct Scorer {
   /// - Parameters:
   ///   - data: the rows.
   ///   - progress: receives the number of rows done.
-  /// - Returns: the losses and the derivatives of their mean over all label tokens.
+  /// - Returns: the losses and the derivatives of their mean over all label tokens, plus the mean
+  ///   auxiliary loss of the rows.
   /// - Throws: `usage` without an adapter, or with one that draws random numbers; what the model or a
   ///   plugin throws.
   public func scoreWithGradients(
@@ -200,13 +214,16 @@ public struct Scorer {
     try refuseRandom(adapter, data)
     let labels = data.account.labels
     var losses: [ExampleLoss] = []
+    var sum = 0.0
     for chunk in chunks(of: data) {
       losses += try runner.lossesAndGradients(
         Array(data.examples[chunk]),
         keys: Array(chunk),
         gradients: gradients,
-        scale: Float(1 / Double(labels))
+        scale: Float(1 / Double(labels)),
+        auxiliaryScale: 1 / Double(data.examples.count)
       )
+      sum += runner.auxiliarySum
       try checkFinite(losses, from: chunk.lowerBound, of: data)
       progress(chunk.upperBound)
     }
@@ -217,7 +234,7 @@ public struct Scorer {
       return NamedTensor(name: info.name, shape: info.shape, values: values)
     }
     return (
-      Score(losses, of: data, head: head),
+      Score(losses, of: data, head: head, auxiliary: auxiliary(sum, of: data)),
       ScoreGradients(tensors: tensors, norms: norms)
     )
   }
@@ -235,6 +252,7 @@ public struct Scorer {
         keys: Array(rows.indices),
         gradients: unused,
         scale: 0,
+        auxiliaryScale: 0,
         random: (key, step)
       )
     }

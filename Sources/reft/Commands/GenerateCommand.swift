@@ -41,6 +41,11 @@ struct GenerateCommand: ParsableCommand {
   var chat: String?
   @Option(help: "An instruction, through the adapter's template.")
   var instruction: String?
+  @Option(
+    name: .customLong("source-prompt"),
+    help: "A prompt whose hidden states the adapter's plugins take, worded as the prompt is."
+  )
+  var sourcePrompt: String?
   @Option(help: "A file of prompts: one JSON object per line, or one JSON list.")
   var input: String?
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
@@ -93,8 +98,11 @@ struct GenerateCommand: ParsableCommand {
     )
     let generator = try TextGenerator(path: model.path(), device: device.open())
     let adapters = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
-    let requests = try prompts(generator.model, adapters).map {
-      try sampling.request($0, adapters: adapters)
+    let sourceIds = try source(generator.model, adapters)
+    let requests = try prompts(generator.model, adapters).map { prompt in
+      var request = try sampling.request(prompt, adapters: adapters)
+      request.sourcePrompt = sourceIds
+      return request
     }
     let trace = tracing.collector(adapters)
     func view(_ results: [GenerationResult]) -> TraceView? {
@@ -136,24 +144,45 @@ struct GenerateCommand: ParsableCommand {
     for line in Readable.shares(shares() ?? [:]) { Output.note(line) }
   }
 
-  private func prompts(
-    _ model: LoadedModel,
-    _ adapters: AdapterStack
-  ) throws -> [GenerationRequest.Prompt] {
-    let words = PromptEncoder(
+  private func words(_ model: LoadedModel, _ adapters: AdapterStack) throws -> PromptEncoder {
+    PromptEncoder(
       model.text,
       template: try template.map { try Template($0) },
       usual: try Template(template == nil ? adapters.template() ?? "none" : "none")
     )
+  }
+
+  private func prompts(
+    _ model: LoadedModel,
+    _ adapters: AdapterStack
+  ) throws -> [GenerationRequest.Prompt] {
+    let encoder = try words(model, adapters)
     if let input {
-      return try PromptFile.read(path: input, words: words) { Output.note("warning: \($0)") }
+      return try PromptFile.read(path: input, words: encoder) { Output.note("warning: \($0)") }
     }
-    if let prompt { return [.ids(try words.ids(of: .text(prompt)))] }
-    if let chat {
-      let message = ChatMessage(role: "user", content: chat)
-      return [.ids(try words.ids(of: .chat([message])))]
+    return [.ids(try encoder.ids(of: worded(prompt ?? chat ?? instruction ?? "")))]
+  }
+
+  /// The source prompt, which must be one that a plugin of the adapter takes rows of.
+  private func source(
+    _ model: LoadedModel,
+    _ adapters: AdapterStack
+  ) throws -> GenerationRequest.Prompt? {
+    guard let sourcePrompt else { return nil }
+    guard adapters.needsCounterpart else {
+      throw ReFTError(
+        .usage,
+        "--source-prompt is given, and no plugin of the adapter takes rows of one; leave it out, or name "
+          + "an adapter of such a plugin, as 'das' is"
+      )
     }
-    return [.ids(try words.ids(of: .instruction(instruction ?? "", input: "")))]
+    return .ids(try words(model, adapters).ids(of: worded(sourcePrompt)))
+  }
+
+  /// A text as the one prompt is worded; as it is, beside a file of prompts.
+  private func worded(_ text: String) -> GenerationRequest.Prompt {
+    if chat != nil { return .chat([ChatMessage(role: "user", content: text)]) }
+    return instruction == nil ? .text(text) : .instruction(text, input: "")
   }
 
   /// Generates all texts; `show` gets those that there are at the end, also when one failed.

@@ -78,6 +78,7 @@ struct ScoreCommand: ParsableCommand {
     var loss: Double
     var tokens: Int
     var perplexity: Double?
+    var auxiliary: Double?
     var metrics: MetricValues?
     var rows: [Score.Row]
     var grad_l2: [String: Double]?
@@ -122,6 +123,7 @@ struct ScoreCommand: ParsableCommand {
     options.overlong = maxLength == nil ? .error : .cut
     options.caller = .options
     options.format = format
+    options.readsSources = true
     options.head = adapters.answeringHead?.spec ?? loaded.ownHead
     let rows = try DataSet(
       path: data,
@@ -169,6 +171,7 @@ struct ScoreCommand: ParsableCommand {
           loss: score.loss,
           tokens: score.tokens,
           perplexity: score.metrics == nil ? score.perplexity : nil,
+          auxiliary: score.auxiliary,
           metrics: score.metrics,
           rows: score.rows,
           grad_l2: norms,
@@ -184,14 +187,23 @@ struct ScoreCommand: ParsableCommand {
 
   private func show(_ score: Score, rows: Int) {
     let rows = Readable.count(rows)
+    let auxiliary =
+      score.auxiliary.map {
+        [["auxiliary loss", "\(Readable.fixed($0, 4)) per row, weighted"]]
+      } ?? []
     guard let metrics = score.metrics else {
-      return Output.table([
-        ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
-        ["perplexity", Readable.fixed(score.perplexity, 3)],
-        ["tokens", "\(Readable.count(score.tokens)) in \(rows) rows"],
-      ])
+      return Output.table(
+        [
+          ["loss", "\(Readable.fixed(score.loss, 4)) nats per token"],
+          ["perplexity", Readable.fixed(score.perplexity, 3)],
+        ] + auxiliary + [
+          ["tokens", "\(Readable.count(score.tokens)) in \(rows) rows"]
+        ]
+      )
     }
     let measures = metrics.items.map { [$0.metric.rawValue, Readable.fixed($0.value, 4)] }
-    Output.table([["loss", Readable.fixed(score.loss, 4)]] + measures + [["rows", rows]])
+    Output.table(
+      [["loss", Readable.fixed(score.loss, 4)]] + auxiliary + measures + [["rows", rows]]
+    )
   }
 }

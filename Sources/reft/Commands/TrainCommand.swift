@@ -54,6 +54,8 @@ struct TrainCommand: ParsableCommand {
   private struct Document: Encodable {
     var steps: Int
     var loss: Double
+    /// There for plugins with an auxiliary loss alone.
+    var auxiliary: Double?
     var best_loss: OrNull<Double>
     var best_metric: OrNull<[String: Double]>
     var seconds: Double
@@ -170,6 +172,7 @@ struct TrainCommand: ParsableCommand {
     Document(
       steps: summary.steps,
       loss: summary.loss,
+      auxiliary: summary.auxiliary,
       best_loss: OrNull(summary.bestLoss),
       best_metric: OrNull(summary.bestMeasure.map { [summary.metricName: $0] }),
       seconds: summary.seconds,
@@ -198,15 +201,18 @@ struct TrainCommand: ParsableCommand {
     let name =
       summary.bestMeasure == nil
       ? "lowest validation loss" : "best validation \(summary.metricName)"
-    Output.table([
-      ["adapter", summary.adapter],
-      ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
-      ["loss of the last epoch", Readable.fixed(summary.loss, 4)],
-      [name, best ?? "no validation rows"],
-      ["rate", "\(Readable.fixed(summary.tokensPerSecond, 1)) tokens/s"],
-      ["trainable parameters", Readable.count(summary.trainableParameters)],
-      ["peak memory", Readable.bytes(summary.peakRssBytes)],
-    ])
+    Output.table(
+      [
+        ["adapter", summary.adapter],
+        ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
+        ["loss of the last epoch", Readable.fixed(summary.loss, 4)],
+      ] + (summary.auxiliary.map { [["auxiliary loss there", Readable.fixed($0, 4)]] } ?? []) + [
+        [name, best ?? "no validation rows"],
+        ["rate", "\(Readable.fixed(summary.tokensPerSecond, 1)) tokens/s"],
+        ["trainable parameters", Readable.count(summary.trainableParameters)],
+        ["peak memory", Readable.bytes(summary.peakRssBytes)],
+      ]
+    )
     if let largest = summary.changes.max(by: { $0.mean < $1.mean }) {
       let mean = summary.changes.reduce(0) { $0 + $1.mean } / Double(summary.changes.count)
       Output.line(
@@ -241,11 +247,13 @@ private final class TrainingView {
       )
     case .step(let record, let remaining):
       line.show(fields(record, remaining: remaining))
-    case .validated(let step, let loss, let metrics, let isBest):
+    case .validated(let step, let loss, let auxiliary, let metrics, let isBest):
       measure = metrics.items.first.map {
         "\($0.metric.rawValue) \(Readable.fixed($0.value, 4))"
       }
-      let text = "step \(step): validation loss \(Readable.fixed(loss, 4))"
+      let text =
+        "step \(step): validation loss \(Readable.fixed(loss, 4))"
+        + (auxiliary.map { ", auxiliary \(Readable.fixed($0, 4))" } ?? "")
       guard !metrics.items.isEmpty else { return note(text + (isBest ? ", the lowest" : "")) }
       note("\(text), \(metrics.description)" + (isBest ? ", the best" : ""))
     case .judged(let step, let measures, let isBest):
@@ -263,13 +271,17 @@ private final class TrainingView {
 
   private func fields(_ record: StepRecord, remaining: Double) -> ProgressFields {
     let measure = measure.map { [ProgressFields.Field(text: $0, rank: 2)] } ?? []
+    let auxiliary =
+      record.auxiliary.map {
+        [ProgressFields.Field(text: "auxiliary \(Readable.fixed($0, 4))", rank: 4)]
+      } ?? []
     return ProgressFields(
       fraction: Double(record.step) / Double(max(1, totalSteps)),
       fields: [
         .init(text: "step \(record.step)/\(totalSteps)", rank: 0),
         .init(text: "epoch \(Readable.fixed(record.epoch, 2))", rank: 5),
         .init(text: "loss \(Readable.fixed(record.loss, 4))", rank: 2),
-      ] + measure + [
+      ] + auxiliary + measure + [
         .init(text: "rate \(String(format: "%.3g", record.learningRate))", rank: 6),
         .init(text: "\(Readable.fixed(record.tokensPerSecond, 0)) tokens/s", rank: 3),
         .init(text: Readable.bytes(Machine.residentByteCount), rank: 4),

@@ -66,6 +66,34 @@ struct CardRuntimeTests {
     }
   }
 
+  @Test(
+    "carries the gradient of what a layer reads to the edits below",
+    arguments: ["llama", "gpt-neox", "gemma2"]
+  )
+  func sourceGradients(name: String) throws {
+    let fixture = try FamilyFixture(name)
+    let model = try FrozenModel(path: fixture.folder)
+    let shape = model.configuration
+    let card = try CUDARuntime(model: model, device: EmulatedCard.open(), isExact: true)
+    let processor = ModelRuntime(model: model)
+    var random = SeededGenerator(seed: 13)
+    let v = random.normals(shape.hiddenSize).map { 0.1 * $0 }
+    for component in Component.allCases {
+      guard let width = shape.sourceWidth(of: component) else { continue }
+      let a = random.normals(width).map { $0 / Float(width).squareRoot() }
+      let b = random.normals(shape.width(of: component))
+      let site = Site(block: shape.layers - 1, component: component)
+      func gradient(_ runtime: any DeviceRuntime) throws -> [Float] {
+        let sums = SourcePair.Sums(v)
+        let pair = SourcePair(site, tokens: fixture.tokens, a: a, b: b, sums)
+        _ = try runtime.lossAndGradient(fixture.batch, editor: pair, scale: 1, from: nil)
+        return sums.gradient
+      }
+      let expected = try gradient(processor)
+      expectCloseNorm(try gradient(card), expected, relative: 1e-3, "\(component)")
+    }
+  }
+
   private func cosine(_ one: [Float], _ other: [Float]) -> Double {
     func dot(_ x: [Float], _ y: [Float]) -> Double {
       zip(x, y).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }

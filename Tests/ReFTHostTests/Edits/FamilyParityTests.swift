@@ -14,6 +14,7 @@ struct FamilyCase: Decodable, Sendable, CustomTestStringConvertible {
   var plugin: String
   var options: [String: OptionValue]
   var loss: Double
+  var auxiliary: Double?
   var testDescription: String { name }
 
   private struct Cases: Decodable {
@@ -64,19 +65,23 @@ struct FamilyParityTests {
       for place in values.indices { tensor[place] = values[place] }
     }
 
-    let (batch, edits) = batch(of: facts, adapter)
+    let runtime = ModelRuntime(model: model.frozen)
+    let (batch, edits) = try batch(of: facts, adapter, runtime)
     let gradients = adapter.parameters.makeGradients()
     let session = try EditSession(
       edits,
-      mode: .training(gradients: gradients, randomKey: 1, randomStep: 0)
+      mode: .training(gradients: gradients, randomKey: 1, randomStep: 0),
+      auxiliaryScale: example.auxiliary == nil ? nil : 1 / Double(edits.count)
     )
-    let losses = try ModelRuntime(model: model.frozen).lossAndGradient(
+    let losses = try runtime.lossAndGradient(
       batch,
       editor: session,
       scale: 1 / Float(batch.labels.count)
     )
     let loss = losses.reduce(0) { $0 + Double($1) } / Double(losses.count)
     #expect(abs(loss - example.loss) <= 1e-4)
+    let auxiliary = session.auxiliarySum / Double(edits.count)
+    #expect(abs(auxiliary - (example.auxiliary ?? 0)) <= 1e-4)
     for (index, info) in adapter.parameters.infos.enumerated() {
       expectCloseNorm(
         Array(adapter.parameters.slice(of: gradients, index)),
@@ -87,7 +92,12 @@ struct FamilyParityTests {
     }
   }
 
-  private func batch(of facts: Batch, _ adapter: Adapter) -> (PackedBatch, [SequenceEdit]) {
+  /// The sequences; the source prompt of each is that of the next one.
+  private func batch(
+    of facts: Batch,
+    _ adapter: Adapter,
+    _ runtime: ModelRuntime
+  ) throws -> (PackedBatch, [SequenceEdit]) {
     var batch = PackedBatch()
     var edits: [SequenceEdit] = []
     for (ids, labels) in zip(facts.ids, facts.labels) {
@@ -102,6 +112,15 @@ struct FamilyParityTests {
         )
       )
       batch.append(ids: ids, labels: labels)
+    }
+    if adapter.needsCounterpart {
+      let prompts = edits.map { Array($0.promptTokens) }
+      let rows = try CounterpartRows.compute(
+        AdapterStack(adapter),
+        prompts: prompts,
+        runtime: runtime
+      )
+      for index in edits.indices { edits[index].counterpart = rows[(index + 1) % rows.count] }
     }
     return (batch, edits)
   }

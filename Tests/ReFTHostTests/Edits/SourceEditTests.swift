@@ -16,21 +16,27 @@ struct SourceEditTests {
     let isolated: PluginCatalog
     let inside: PluginCatalog
     let plugin: String
+    let name: String
 
     func adapter(
       _ component: Component,
       layers: [Int] = [1],
       isIsolated: Bool = false,
-      positions: String = "all"
+      positions: String = "all",
+      below: Component? = nil
     ) throws -> Adapter {
-      let spec = InterventionSpec(
-        plugin: "source",
-        layers: layers,
-        component: component,
-        positions: try PositionRule(positions)
-      )
+      func spec(_ component: Component, _ layers: [Int]) throws -> InterventionSpec {
+        InterventionSpec(
+          plugin: name,
+          layers: layers,
+          component: component,
+          positions: try PositionRule(positions)
+        )
+      }
+      var specs = [try spec(component, layers)]
+      if let below { specs.append(try spec(below, [0])) }
       let adapter = try Adapter.create(
-        specs: [spec],
+        specs: specs,
         model: model,
         catalog: isIsolated ? isolated : inside,
         seed: 1
@@ -59,12 +65,12 @@ struct SourceEditTests {
     return batch
   }()
 
-  private func withBench(_ body: (Bench) throws -> Void) throws {
+  private func withBench(_ name: String = "source", _ body: (Bench) throws -> Void) throws {
     try withTemporaryDirectory { folder in
-      let plugin = folder + "/libsource.so"
+      let plugin = "\(folder)/lib\(name).so"
       try CompiledLibrary.run([
         "cc", "-shared", "-fPIC", "-fvisibility=hidden", "-O1", "-w", "-std=gnu17", "-I",
-        CompiledLibrary.include, Fixture.path("plugins/source.c"), "-o", plugin,
+        CompiledLibrary.include, Fixture.path("plugins/\(name).c"), "-o", plugin, "-lm",
       ])
       let worker = try #require(BuiltPlugins.folder) + "/reft-plugin-worker"
       func catalog(_ load: @escaping PluginCatalog.Loader) -> PluginCatalog {
@@ -82,7 +88,8 @@ struct SourceEditTests {
             try IsolatedLoader.load(file, settings: IsolationSettings(workerPath: worker))
           },
           inside: catalog { file, _ throws(ReFTError) in try InProcessLoader.load(file) },
-          plugin: plugin
+          plugin: plugin,
+          name: name
         )
       )
     }
@@ -141,37 +148,65 @@ struct SourceEditTests {
 
   @Test("have the gradients that differences of the model's loss say", arguments: served)
   func gradients(component: Component) throws {
-    try withBench { bench in
-      let adapter = try bench.adapter(component)
-      let runtime = ModelRuntime(model: bench.model.frozen)
-      let gradients = adapter.parameters.makeGradients()
-      _ = try runtime.lossAndGradient(
-        Self.batch,
-        editor: bench.session(adapter, gradients: gradients),
-        scale: 1
-      )
-      func loss() throws -> Double {
-        let losses = try runtime.loss(Self.batch, editor: bench.session(adapter))
-        return losses.reduce(0) { $0 + Double($1) }
+    try withBench { bench in try checkGradients(bench, try bench.adapter(component)) }
+  }
+
+  static let wide: [Component] = [
+    .blockOutput, .queryOutput, .keyOutput, .valueOutput, .attentionOutput, .mlpActivation,
+    .mlpOutput,
+  ]
+
+  @Test("of ABI 1.1 read rows of any width and carry gradients to edits below", arguments: wide)
+  func wide(component: Component) throws {
+    try withBench("wide") { bench in
+      let adapter = try bench.adapter(component, below: .blockOutput)
+      #expect(adapter.gradientNotes.isEmpty)
+      let width = bench.model.configuration.sourceWidth(of: component)
+      #expect(adapter.parameters.infos[0].shape == [width])
+      try checkGradients(bench, adapter)
+      let results = try [false, true].map { isIsolated in
+        let adapter = try bench.adapter(component, isIsolated: isIsolated, below: .blockOutput)
+        let gradients = adapter.parameters.makeGradients()
+        _ = try ModelRuntime(model: bench.model.frozen).lossAndGradient(
+          Self.batch,
+          editor: bench.session(adapter, gradients: gradients),
+          scale: 1
+        )
+        return Array(gradients.values)
       }
-      var random = SeededGenerator(seed: 8)
-      for index in adapter.parameters.infos.indices {
-        let tensor = adapter.parameters.tensor(index)
-        let analytic = adapter.parameters.slice(of: gradients, index)
-        // Along a random direction, so that every number counts.
-        let direction = tensor.indices.map { _ in random.normal() }
-        let start = Array(tensor)
-        func moved(_ step: Float) throws -> Double {
-          for place in tensor.indices { tensor[place] = start[place] + step * direction[place] }
-          defer { for place in tensor.indices { tensor[place] = start[place] } }
-          return try loss()
-        }
-        let step: Float = 2e-3
-        let numeric = (try moved(step) - moved(-step)) / Double(2 * step)
-        let told = zip(analytic, direction).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
-        #expect(abs(told) > 1e-2)
-        #expect(abs(told - numeric) < 1e-2 * max(1, abs(told)), "\(told) and \(numeric)")
+      expectIdentical(results[0], results[1])
+    }
+  }
+
+  private func checkGradients(_ bench: Bench, _ adapter: Adapter) throws {
+    let runtime = ModelRuntime(model: bench.model.frozen)
+    let gradients = adapter.parameters.makeGradients()
+    _ = try runtime.lossAndGradient(
+      Self.batch,
+      editor: bench.session(adapter, gradients: gradients),
+      scale: 1
+    )
+    func loss() throws -> Double {
+      let losses = try runtime.loss(Self.batch, editor: bench.session(adapter))
+      return losses.reduce(0) { $0 + Double($1) }
+    }
+    var random = SeededGenerator(seed: 8)
+    for index in adapter.parameters.infos.indices {
+      let tensor = adapter.parameters.tensor(index)
+      let analytic = adapter.parameters.slice(of: gradients, index)
+      // Along a random direction, so that every number counts.
+      let direction = tensor.indices.map { _ in random.normal() }
+      let start = Array(tensor)
+      func moved(_ step: Float) throws -> Double {
+        for place in tensor.indices { tensor[place] = start[place] + step * direction[place] }
+        defer { for place in tensor.indices { tensor[place] = start[place] } }
+        return try loss()
       }
+      let step: Float = 2e-3
+      let numeric = (try moved(step) - moved(-step)) / Double(2 * step)
+      let told = zip(analytic, direction).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+      #expect(abs(told) > 1e-3)
+      #expect(abs(told - numeric) < 1e-2 * max(1, abs(told)), "\(told) and \(numeric)")
     }
   }
 

@@ -46,7 +46,7 @@ struct IsolationTests {
       ("LoReFT", ["rank": OptionValue.int(4)]),
       ("LoReFT", ["rank": .int(2), "dropout": .float(0.3), "activation": .string("gelu")]),
       ("LoReFT", ["subspace": .string("0,2-3")]), ("LowRankFamily", [:]), ("ProjectionFamily", [:]),
-      ("RED", [:]), ("AdditiveSteering", [:]),
+      ("RED", [:]), ("AdditiveSteering", [:]), ("Interchange", [:]),
     ] as [(String, [String: OptionValue])]
   )
   func sameBits(library: String, options: [String: OptionValue]) throws {
@@ -67,6 +67,9 @@ struct IsolationTests {
   ) throws {
     let both = try [inside, outside].map {
       InstanceHarness(try $0.makeInstance(at: Self.site, options: options), dim: 24)
+    }
+    for harness in both {
+      harness.takesCounterpart = inside.capabilities.contains(.needsCounterpart)
     }
     #expect(both[0].instance.parameters == both[1].instance.parameters)
     let gradients = both.map { $0.store.makeGradients() }

@@ -13,6 +13,8 @@ final class InstanceHarness {
   var store: ParameterStore
   /// The stride of every matrix; larger than `dim` to show that it is honoured.
   let stride: Int
+  /// Whether calls have rows of another prompt.
+  var takesCounterpart = false
 
   init(_ instance: any PluginInstance, dim: Int, seed: UInt64 = 1, gap: Int = 3) {
     self.instance = instance
@@ -61,6 +63,8 @@ final class InstanceHarness {
     var call = PluginCall(rows: rows, x: input.base, xStride: stride)
     call.y = output.base
     call.yStride = stride
+    let other = counterpart(x)
+    (call.counterpart, call.counterpartStride) = (other.map { UnsafePointer($0.base) }, stride)
     call.ownsBehindOutput = true
     call.isTraining = isTraining
     call.saved = saved.base
@@ -78,7 +82,7 @@ final class InstanceHarness {
         try instance.forward(call)
       }
     }
-    withExtendedLifetime(scratch) {
+    withExtendedLifetime((scratch, other)) {
       expectIdentical(packed(input, rows), x, "the input was changed")
     }
     return Outcome(y: packed(output, rows), saved: Array(saved.bytes))
@@ -103,6 +107,8 @@ final class InstanceHarness {
     (call.dy, call.dyStride, call.dx, call.dxStride) = (seed.base, stride, output.base, stride)
     call.ownsBehindOutput = true
     call.isTraining = true
+    let other = counterpart(x)
+    (call.counterpart, call.counterpartStride) = (other.map { UnsafePointer($0.base) }, stride)
     (call.saved, call.savedByteCount) = (kept.base, kept.count)
     (call.scratch, call.scratchByteCount) = (scratch.base, scratch.count)
     (call.randomKey, call.randomStep) = (7, step)
@@ -125,12 +131,17 @@ final class InstanceHarness {
         }
       }
     }
+    withExtendedLifetime(other) {}
     return withExtendedLifetime((input, seed, kept, scratch)) { packed(output, rows) }
   }
 
   private func withParameters(_ body: (UnsafePointer<UnsafeRawPointer?>?) throws -> Void) rethrows {
     let pointers = store.infos.indices.map { UnsafeRawPointer(store.tensor($0).baseAddress) }
     try pointers.withUnsafeBufferPointer { try body($0.baseAddress) }
+  }
+
+  private func counterpart(_ x: [Float]) -> FloatBuffer? {
+    takesCounterpart ? strided(x.reversed().map { 0.7 * $0 }) : nil
   }
 
   private func strided(_ x: [Float]) -> FloatBuffer {

@@ -33,6 +33,7 @@ private let full = """
       positions: [0, 5, -1]
       share_weights: false
       isolation: process
+      learning_rate: 5.0e-4
       options: {rank: 8, dropout: 0.1, activation: gelu, bias: true, tag: "8"}
   train:
     epochs: 4
@@ -86,6 +87,7 @@ struct RunConfigurationTests {
     #expect(intervention.positions.description == "[0,5,-1]")
     #expect(intervention.sharing == .ends)
     #expect(intervention.isolation == .process)
+    #expect(intervention.learningRate == 5e-4)
     #expect(
       intervention.options == [
         "rank": .int(8), "dropout": .float(0.1), "activation": .string("gelu"),

@@ -78,7 +78,7 @@ struct ResumeTests {
     await #expect(processExitsWith: .signal(SIGKILL)) { [folder = folder as String] in
       let run = try TinyRun(folder: folder)
       try run.train("killed", ResumeTests.overrides) { event in
-        if case .validated(let step, _, _, _) = event, step == 4 { kill(getpid(), SIGKILL) }
+        if case .validated(let step, _, _, _, _) = event, step == 4 { kill(getpid(), SIGKILL) }
       }
     }
     #expect(try run.records("killed").map(\.step) == [1, 2, 3])

@@ -14,16 +14,28 @@ struct TinyRun {
   let folder: String
   let model: LoadedModel
   let catalog: PluginCatalog
+  /// The entry of `interventions` in its configurations.
+  var intervention = "{plugin: loreft, layers: [1, 2], positions: f2+l2, options: {rank: 2}}"
 
-  /// Writes model and data into a folder.
-  init(folder: String, rows: Int = 12, shape: TinyModel = TinyModel()) throws {
+  /// Writes model and data into a folder, and compiles a plugin of Tests/Fixtures/plugins there.
+  init(
+    folder: String,
+    rows: Int = 12,
+    shape: TinyModel = TinyModel(),
+    plugin: String? = nil
+  ) throws {
     self.folder = folder
     var shape = shape
     shape.blocks = 3
     // Another process may have it open; writing to it would be a change of the model in mid-run.
     let isThere = FileManager.default.fileExists(atPath: folder + "/tiny.gguf")
     model = try LoadedModel(path: isThere ? folder + "/tiny.gguf" : shape.write(in: folder))
-    catalog = try BuiltPlugins.catalog()
+    let plugins = folder + "/plugins"
+    if let plugin {
+      try FileManager.default.createDirectory(atPath: plugins, withIntermediateDirectories: true)
+      _ = try CompiledPlugin.compile("plugins/\(plugin).c", to: "\(plugins)/lib\(plugin).so")
+    }
+    catalog = try BuiltPlugins.catalog(and: plugin == nil ? nil : plugins)
     try write(rows: rows, to: "rows.jsonl")
     try write(rows: 4, to: "held.jsonl")
   }
@@ -42,14 +54,14 @@ struct TinyRun {
     try Data(text.utf8).write(to: URL(fileURLWithPath: folder + "/" + name))
   }
 
-  /// A configuration of LoReFT at the blocks 1 and 2, two epochs of three steps.
+  /// A configuration of the intervention, LoReFT at the blocks 1 and 2, two epochs of three steps.
   func configuration(_ output: String, _ overrides: [String] = []) throws -> RunConfiguration {
     try RunConfiguration.parse(
       yaml: """
         model: tiny.gguf
         data: {train: rows.jsonl}
         interventions:
-          - {plugin: loreft, layers: [1, 2], positions: f2+l2, options: {rank: 2}}
+          - \(intervention)
         train: {epochs: 2, batch_size: 4, learning_rate: 2.0e-2, warmup: 0.1, save_every: 2}
         output: \(output)
         """,
@@ -101,7 +113,10 @@ struct TinyRun {
 func withTinyRun(
   rows: Int = 12,
   shape: TinyModel = TinyModel(),
+  plugin: String? = nil,
   _ body: (TinyRun) throws -> Void
 ) throws {
-  try withTemporaryDirectory { try body(TinyRun(folder: $0, rows: rows, shape: shape)) }
+  try withTemporaryDirectory { folder in
+    try body(TinyRun(folder: folder, rows: rows, shape: shape, plugin: plugin))
+  }
 }

@@ -93,6 +93,36 @@ struct OptimiserTests {
     expectClose([store.tensor(0)[0], store.tensor(1)[0]], [-0.1, -0.05], tolerance: 1e-6)
   }
 
+  @Test("takes the rate of an intervention or a head that has its own")
+  func ownRates() {
+    var head = HeadOptions()
+    head.learningRate = 0.4
+    var interventions = [InterventionOptions(plugin: "a"), InterventionOptions(plugin: "b")]
+    interventions[1].learningRate = 0.2
+    let peaks = OwnRates(
+      RunConfiguration(
+        model: "",
+        data: DataOptions(train: ""),
+        interventions: interventions,
+        head: head,
+        output: ""
+      )
+    )
+    let owners: [ParameterOwner] = [
+      .intervention(index: 0, block: 3, end: nil), .intervention(index: 1, block: 3, end: "prefix"),
+      .head,
+    ]
+    let store = ParameterStore(owners.map { $0.owns(ParameterInfo(name: "w", shape: [1])) })
+    let gradients = store.makeGradients()
+    for index in owners.indices { store.slice(of: gradients, index)[0] = 1 }
+    var options = TrainOptions()
+    options.schedule = .linear
+    let rates = peaks.rates(LearningRate(options, totalSteps: 4), step: 2)
+    AdamW(store, options).step(gradients, rate: 0.1, ownRates: rates)
+    let moved = owners.indices.map { store.tensor($0)[0] }
+    expectClose(moved, [-0.1, -0.1, -0.2], tolerance: 1e-6)
+  }
+
   struct Shape: CustomTestStringConvertible, Sendable {
     let rows: Int
     let columns: Int

@@ -36,8 +36,15 @@ struct TapStep: Step {
 
   func backward(_ pass: Pass) throws {
     guard let editor = pass.editor else { return }
+    // The gradient of what the layer read matters to edits below alone.
+    let width = pass.goalsLeft > 1 ? pass.shape.sourceWidth(of: component) : nil
     try pass.withRowMap(inTail: inTail) { map in
-      try pass.exchange.differentiate(gradients(pass, map), at: site, by: editor)
+      try pass.exchange.differentiate(
+        gradients(pass, map),
+        source: width.map { ($0, pass.sourceGradients) },
+        at: site,
+        by: editor
+      )
     }
     pass.goalsLeft -= 1
     pass.clock?.lap(.edits)
@@ -118,7 +125,7 @@ struct TapStep: Step {
 
 extension Pass {
   /// Hands out which row each token of the batch has; nil: row = token.
-  fileprivate func withRowMap(
+  func withRowMap(
     inTail: Bool,
     _ body: (UnsafePointer<Int32>?) throws -> Void
   ) throws {
