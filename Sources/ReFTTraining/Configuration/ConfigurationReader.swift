@@ -38,7 +38,7 @@ package struct ConfigurationReader {
 
   /// The value of a key; nil when it is absent or null.
   package mutating func node(_ key: String) -> ConfigurationNode? {
-    asked.append(key)
+    if !asked.contains(key) { asked.append(key) }
     guard let value = entries.first(where: { $0.key == key })?.value, !value.isNull else {
       return nil
     }
