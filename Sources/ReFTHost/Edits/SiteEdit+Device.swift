@@ -10,6 +10,10 @@ extension SiteEdit: DeviceRowEdit {
     try unit.deviceProgram(isTraining: isTraining)
   }
 
+  func notFinite(in call: String) -> ReFTError {
+    .pluginNotFinite(unit.plugin.name, call: call, rows: rows.count, inputIsFinite: true)
+  }
+
   var isTraining: Bool { context.gradients != nil }
 
   var parameters: any DeviceParameters { unit.store }

@@ -67,23 +67,32 @@ final class SiteEdit: RowEdit {
 
   /// Memory for the backward call.
   private struct Kept {
-    /// The input of the forward call.
-    let x: FloatBuffer
+    /// The input of the forward call: the runtime's where it leaves the rows be, else a copy.
+    var x: UnsafeMutablePointer<Float>
+    let copy: FloatBuffer?
     /// What the layer read: on the way back its place holds something else.
     let source: FloatBuffer?
     let saved: FloatBuffer
   }
 
   /// The memory for the backward call; nil in inference.
-  private func keep() throws(ReFTError) -> Kept? {
+  private func keep(_ gathered: GatheredRows) throws(ReFTError) -> Kept? {
     guard context.gradients != nil else { return nil }
-    if let kept { return kept }
+    let staysThere = gathered.output != nil
+    if var kept, staysThere || kept.copy != nil {
+      if staysThere { kept.x = gathered.rows } else if let copy = kept.copy { kept.x = copy.base }
+      self.kept = kept
+      return kept
+    }
     let purpose = MemoryPurpose(
       "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
       remedy: "edit fewer positions, or use fewer tokens in a pass"
     )
+    let copy =
+      staysThere ? nil : try FloatBuffer(reserving: rows.count * unit.dim, for: purpose)
     let made = Kept(
-      x: try FloatBuffer(reserving: rows.count * unit.dim, for: purpose),
+      x: copy?.base ?? gathered.rows,
+      copy: copy,
       source: unit.needsSource
         ? try FloatBuffer(reserving: rows.count * unit.dim, for: purpose) : nil,
       saved: try FloatBuffer(
@@ -101,18 +110,21 @@ final class SiteEdit: RowEdit {
   var tokens: [Int32] { rows.tokens }
   /// The numbers of each row that it edits.
   var columns: Range<Int>? { unit.columns }
+  /// Rows need no copy on their way.
+  var takesOutput: Bool { true }
   /// Whether the plugin looks at what the layer read.
   var needsSource: Bool { unit.needsSource }
 
-  /// Edits the rows in place.
+  /// Edits the rows, in place unless they are wanted elsewhere.
   func edit(_ gathered: GatheredRows) throws {
     try checkWidth(gathered)
     let count = gathered.count * gathered.width
-    var (input, output) = (gathered.rows, gathered.rows)
-    if let kept = try keep() {
-      kept.x.base.update(from: gathered.rows, count: count)
-      input = kept.x.base
-    } else if !unit.plugin.capabilities.contains(.inPlace) {
+    let target = gathered.output ?? gathered.rows
+    var (input, output) = (gathered.rows, target)
+    if let kept = try keep(gathered) {
+      if kept.copy != nil { kept.x.update(from: gathered.rows, count: count) }
+      input = kept.x
+    } else if gathered.output == nil, !unit.plugin.capabilities.contains(.inPlace) {
       output = memory.y.base
     }
     var call = makeCall(rows: gathered.count, x: input)
@@ -121,23 +133,26 @@ final class SiteEdit: RowEdit {
     state?.add(to: &call)
     pack(gathered.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.forward(call) }
-    if output != gathered.rows { gathered.rows.update(from: output, count: count) }
+    if output != target { target.update(from: output, count: count) }
   }
 
   /// Turns the gradient of the edited rows into that of the rows before, in place.
   func differentiate(_ gradient: GatheredRows) throws {
     try checkWidth(gradient)
     guard let kept, let gradients = context.gradients else { throw ReFTError.notTraining() }
-    var call = makeCall(rows: gradient.count, x: kept.x.base)
+    var call = makeCall(rows: gradient.count, x: kept.x)
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
-    (call.dx, call.dxStride) = (memory.x.base, gradient.width)
+    let output = gradient.output ?? memory.x.base
+    (call.dx, call.dxStride) = (output, gradient.width)
     call.parameterGradients = gradients.base + unit.parameters.lowerBound
     if let source = kept.source {
       (call.source, call.sourceStride) = (UnsafePointer(source.base), unit.dim)
     }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
-    gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
+    if gradient.output == nil {
+      gradient.rows.update(from: output, count: gradient.count * gradient.width)
+    }
   }
 
   /// What the layer read, from memory that a backward call finds again.
