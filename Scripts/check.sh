@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 steps=(self-test format c-format shell headers leftovers links cuda-kernels build plain-plugins abi
-  test reference-kernels conformance tutorial examples stranger)
+  test reference-kernels conformance plugin-kernels tutorial examples stranger)
 long_steps=(docs sanitize coverage)
 build=(swift build -c release --build-tests --explicit-target-dependency-import-check error)
 
@@ -84,6 +84,29 @@ step_conformance() {
       return 1
     }
   done < <(find "$folder" -maxdepth 1 -name '*.so' -print0 | sort -z)
+}
+
+# The kernels that our plugins bring compile for each card: the emulated one writes their texts down.
+step_plugin-kernels() {
+  local folder library name cards status=0
+  folder=$("${build[@]}" --show-bin-path)
+  cards=$(mktemp -d)
+  mkdir "$cards/texts"
+  for name in libcuda.so.1 libnvrtc.so.12 libcublas.so.12; do
+    ln -s "$folder/libCUDAEmulator.so" "$cards/$name"
+  done
+  export REFT_HOME=$cards REFT_CUDA_LIBRARIES=$cards REFT_EMULATED_CUDA_TEXTS=$cards/texts
+  while IFS= read -r -d '' library; do
+    nm -D --defined-only "$library" | grep -q ' reft_plugin_entry_v1$' || continue
+    "$folder/reft" plugin trust "$library" >/dev/null
+    "$folder/reft" plugin check "$library" --level 1 --device cuda >"$cards/check.txt" || {
+      cat "$cards/check.txt"
+      return 1
+    }
+  done < <(find "$folder" -maxdepth 1 -name '*.so' -print0 | sort -z)
+  Scripts/checks/cuda-kernels.py "$cards"/texts/*.cu || status=$?
+  rm -rf "$cards"
+  [ "$status" -eq 75 ] || return "$status"
 }
 
 # The tutorial's code does what it says.

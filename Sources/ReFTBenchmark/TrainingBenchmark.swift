@@ -233,6 +233,7 @@ private final class HostEdits: HiddenStateEditor {
     var columns: Range<Int>? { edit.columns }
     var needsSource: Bool { edit.needsSource }
     var strength: Float { edit.strength }
+    var takesOutput: Bool { edit.takesOutput }
     func edit(_ rows: GatheredRows) throws { try edit.edit(rows) }
     func differentiate(_ gradient: GatheredRows) throws { try edit.differentiate(gradient) }
   }

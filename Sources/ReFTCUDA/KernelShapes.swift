@@ -36,8 +36,34 @@ package enum KernelShapes {
     return 2 * (attentionTile + step) * (head + 8) * 2 + 2 * step * 4
   }
 
-  /// Rows of a repacked quantised matrix: as many as the kernels read at once.
-  package static func packedRows(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
+  /// Rows of a matrix, with those that kernels of few rows read beside the last.
+  package static func paddedRows(_ rows: Int) -> Int { (rows + 15) / 16 * 16 }
+
+  /// Threads that share a tile of `product.cu`.
+  package static let groupThreads = 256
+  /// Bytes of a unit of a plain matrix, and how many a warp has under way.
+  package static let (plainUnitBytes, plainStages) = (2048, 4)
+
+  /// The shared memory of a block of `product.cu`.
+  ///
+  /// - Parameters:
+  ///   - groups: groups of eight warps.
+  ///   - unitBytes: what a warp reads at once.
+  ///   - stages: how many of these it has room for.
+  ///   - rows: rows of x.
+  ///   - normed: their width where the kernel norms them, else 0.
+  /// - Returns: bytes of dynamic shared memory.
+  package static func productBytes(
+    groups: Int,
+    unitBytes: Int,
+    stages: Int,
+    rows: Int,
+    normed: Int
+  ) -> Int {
+    let parts = 2 * groups * 8 * 16 * rows * 4
+    let x = normed == 0 ? 0 : rows * ((normed + 63) / 64 * 64 + 32) * 2
+    return groups * 8 * stages * unitBytes + parts + x
+  }
 
   /// Two tiles of 16 rows.
   private static func floatBytes(head: Int) -> Int { 2 * 16 * (head + 4) * 4 }

@@ -43,13 +43,12 @@ package struct KernelSource: Hashable, Sendable {
   package static let cache = KernelSource(own: "cache", PackageResources.cache_cu)
   /// Attention of one token over its cache; wants `REFT_HEAD`.
   package static let decode = KernelSource(own: "decode", PackageResources.decode_cu)
-  /// Products with up to eight rows; wants `REFT_N`, how many.
+  /// Products in float32 with up to eight rows; wants `REFT_N`, how many.
   package static let matvec = KernelSource(own: "matvec", PackageResources.matvec_cu)
-  /// The same with quantised weights, and their repacking; wants `REFT_N`.
-  package static let matvecQuantised = KernelSource(
-    own: "matvec_quantised",
-    PackageResources.matvec_quantised_cu
-  )
+  /// Products in bfloat16 with up to eight rows, with what comes before and after them.
+  package static let product = KernelSource(own: "product", PackageResources.product_cu)
+  /// From a file's blocks to the order in which those products read them.
+  package static let pack = KernelSource(own: "pack", PackageResources.pack_cu)
   /// Dropout of low-rank updates.
   package static let lora = KernelSource(own: "lora", PackageResources.lora_cu)
   /// From a file's blocks to activations.
@@ -58,7 +57,7 @@ package struct KernelSource: Hashable, Sendable {
   /// All of ours.
   package static let all: [KernelSource] = [
     rows, norm, rotary, gate, attention, attentionBackward, loss, cache, decode, matvec,
-    matvecQuantised, lora, expand,
+    product, pack, lora, expand,
   ]
 
   /// Our headers by name.
@@ -70,6 +69,9 @@ package struct KernelSource: Hashable, Sendable {
     "attention_backward_float.cuh": PackageResources.attention_backward_float_cuh,
     "matvec.cuh": PackageResources.matvec_cuh,
     "blocks.cuh": PackageResources.blocks_cuh,
+    "packed.cuh": PackageResources.packed_cuh,
+    "launch.cuh": PackageResources.launch_cuh,
+    "activation.cuh": PackageResources.activation_cuh,
   ]
 
   /// A text with each of our headers where it is first included.

@@ -37,6 +37,7 @@ public final class ThreadPool: @unchecked Sendable {
   private let prepared = Atomic<Int>(0)
   private let isBusy = Atomic<Bool>(false)
   private let sleepers = Atomic<Int>(0)
+  private let alarms = Atomic<Int>(0)
   private let wake = NSCondition()
   private var body: ((Range<Int>) -> Void)?
   /// How many of the offered pieces prepare the others; −1 where pieces are taken one by one.
@@ -135,6 +136,18 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
+  /// Wakes workers for work that is offered some ten microseconds from now.
+  ///
+  /// Threads that sleep come too late for short work; who waits for something else before it, such as
+  /// a copy from a card, wakes them meanwhile.
+  package func rouse() {
+    guard sleepers.load(ordering: .sequentiallyConsistent) > 0 else { return }
+    alarms.add(1, ordering: .sequentiallyConsistent)
+    wake.lock()
+    wake.broadcast()
+    wake.unlock()
+  }
+
   /// Spins until `isMet`.
   private func wait(until isMet: () -> Bool) {
     var spin = 0
@@ -206,7 +219,10 @@ public final class ThreadPool: @unchecked Sendable {
   private func sleep() {
     wake.lock()
     sleepers.add(1, ordering: .sequentiallyConsistent)
-    while !Self.isOpen(offer.load(ordering: .sequentiallyConsistent)) { wake.wait() }
+    let heard = alarms.load(ordering: .sequentiallyConsistent)
+    while !Self.isOpen(offer.load(ordering: .sequentiallyConsistent)),
+      alarms.load(ordering: .sequentiallyConsistent) == heard
+    { wake.wait() }
     sleepers.subtract(1, ordering: .sequentiallyConsistent)
     wake.unlock()
   }

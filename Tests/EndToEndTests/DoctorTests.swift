@@ -26,7 +26,7 @@ struct DoctorTests {
         "\(text)"
       )
       #expect(
-        text.contains("emulated card 0, capability 8.0, 24.0 GB, 2 multiprocessors"),
+        text.contains("emulated card 0, capability 9.0, 24.0 GB, 2 multiprocessors"),
         "\(text)"
       )
       #expect(text.contains("cuda:1"), "\(text)")

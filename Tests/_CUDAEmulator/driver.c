@@ -102,13 +102,13 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
       *value = 2;
       return CARD_SUCCESS;  // multiprocessors
     case 75:
-      *value = 8;
+      *value = 9;
       return CARD_SUCCESS;  // capability, major
     case 76:
       *value = 0;
       return CARD_SUCCESS;  // capability, minor
     case 97:
-      *value = 163 << 10;
+      *value = 227 << 10;
       return CARD_SUCCESS;  // shared memory of a block
     default:
       return CARD_INVALID_VALUE;

@@ -151,6 +151,10 @@ template <class T>
 static inline T __ldg(const T *p) {
   return *p;
 }
+template <class T>
+static inline T __ldcg(const T *p) {
+  return *p;
+}
 
 // Threads.
 static inline void __syncthreads() {

@@ -29,11 +29,28 @@ const char *nvrtcGetErrorString(int status) {
                                         : "NVRTC_ERROR unknown";
 }
 
+// Writes a plugin's text, whose name ends in .cu, to the folder of a variable, for who wants to
+// compile it for cards.
+static void keep_text(const char *name, const char *source) {
+  const char *folder = getenv("REFT_EMULATED_CUDA_TEXTS");
+  size_t length = strlen(name);
+  if (!folder || length < 3 || strcmp(name + length - 3, ".cu") != 0) return;
+  unsigned hash = 2166136261u;
+  for (const char *at = source; *at; at++) hash = (hash ^ (unsigned char)*at) * 16777619u;
+  char path[4096];
+  snprintf(path, sizeof path, "%s/%.*s-%08x.cu", folder, (int)length - 3, name, hash);
+  FILE *file = fopen(path, "w");
+  if (!file) return;
+  fputs(source, file);
+  fclose(file);
+}
+
 int nvrtcCreateProgram(struct program **program, const char *source, const char *name, int headers,
                        const char *const *texts, const char *const *names) {
-  (void)name, (void)texts, (void)names;
+  (void)texts, (void)names;
   int failure = card_enter("nvrtcCreateProgram", INVALID_INPUT);
   if (failure || headers != 0) return failure ? failure : INVALID_INPUT;
+  keep_text(name, source);
   *program = calloc(1, sizeof **program);
   if (*program) (*program)->source = strdup(source);
   return *program && (*program)->source ? 0 : 1;

@@ -8,6 +8,18 @@
 #include "card.h"
 #include "cuda_emulator.h"
 
+// As cuda.h declares CUlaunchConfig and CUlaunchAttribute.
+struct launch_attribute {
+  unsigned id, padding;
+  uint64_t value[8];
+};
+struct launch_configuration {
+  unsigned grid[3], block[3], shared_bytes;
+  struct stream *stream;
+  const struct launch_attribute *attributes;
+  unsigned attribute_count;
+};
+
 // Recorded work; the graph and what is instantiated of it share one.
 struct graph {
   struct card_work *first, **last;
@@ -155,4 +167,13 @@ int cuLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned gr
     memcpy(&work.u.launch.values[at], params[i], sizes[i]);
   }
   return card_do(stream, &work);
+}
+
+// What overlaps on a card is in order here.
+int cuLaunchKernelEx(const struct launch_configuration *with, void *function, void **params,
+                     void **extra) {
+  if (with->attribute_count != 1 || with->attributes[0].id != 6) return CARD_INVALID_VALUE;
+  return cuLaunchKernel(function, with->grid[0], with->grid[1], with->grid[2], with->block[0],
+                        with->block[1], with->block[2], with->shared_bytes, with->stream, params,
+                        extra);
 }

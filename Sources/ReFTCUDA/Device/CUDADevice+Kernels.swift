@@ -77,17 +77,42 @@ extension CUDADevice {
   ///   - block: how many threads a block has, 1 to 1024.
   ///   - sharedBytes: dynamic shared memory of a block.
   ///   - structure: as many bytes as the kernel's struct has; read before this returns.
+  ///   - overlaps: whether the kernel waits itself for the end of the one before it, so that it may
+  ///     begin earlier, on cards that can.
   /// - Throws: as the launch with arguments.
   package func launch(
     _ kernel: Kernel,
     grid: (Int, Int, Int),
     block: Int,
     sharedBytes: Int = 0,
-    structure: UnsafeRawPointer
+    structure: UnsafeRawPointer,
+    overlaps: Bool = false
   ) throws(ReFTError) {
     guard let shape = try shape(kernel, grid, block, sharedBytes, nil) else { return }
     var argument: UnsafeMutableRawPointer? = UnsafeMutableRawPointer(mutating: structure)
-    try context.check(enqueue(kernel, shape, &argument), "launching \(kernel.name)")
+    let status =
+      overlaps && capability.major >= 9
+      ? enqueueEarly(kernel, shape, &argument) : enqueue(kernel, shape, &argument)
+    try context.check(status, "launching \(kernel.name)")
+  }
+
+  private func enqueueEarly(
+    _ kernel: Kernel,
+    _ shape: LaunchShape,
+    _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  ) -> CUStatus {
+    var attribute = CULaunchAttribute.overlap
+    return withUnsafeMutablePointer(to: &attribute) { attribute in
+      var configuration = CULaunchConfiguration(
+        grid: shape.grid,
+        block: (shape.block, 1, 1),
+        sharedBytes: shape.sharedBytes,
+        stream: context.stream,
+        attributes: attribute,
+        attributeCount: 1
+      )
+      return context.driver.cuLaunchKernelEx(&configuration, kernel.function, arguments, nil)
+    }
   }
 
   /// Blocks and threads of a launch, as the driver takes them.

@@ -33,6 +33,31 @@ enum CUFlag {
   static let maximumDynamicSharedBytes: Int32 = 8
 }
 
+/// `CUlaunchConfig`, field by field.
+struct CULaunchConfiguration {
+  var grid: (UInt32, UInt32, UInt32)
+  var block: (UInt32, UInt32, UInt32)
+  var sharedBytes: UInt32
+  var stream: CUHandle?
+  var attributes: UnsafeMutablePointer<CULaunchAttribute>?
+  var attributeCount: UInt32
+}
+
+/// `CUlaunchAttribute`: what it is, and 64 bytes of its value.
+struct CULaunchAttribute {
+  var id: UInt32
+  var padding: UInt32 = 0
+  var value: InlineArray<8, UInt64>
+
+  /// CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION: the kernel may begin before the one in
+  /// front of it ends, for whose end it waits itself.
+  static var overlap: CULaunchAttribute {
+    var value = InlineArray<8, UInt64>(repeating: 0)
+    value[0] = 1
+    return CULaunchAttribute(id: 6, value: value)
+  }
+}
+
 /// Numbers of cublas_api.h and library_types.h.
 enum CuBLASConstant {
   static let float32: Int32 = 0  // CUDA_R_32F

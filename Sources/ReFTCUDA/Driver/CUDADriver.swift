@@ -76,6 +76,12 @@ final class CUDADriver: @unchecked Sendable {
       UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
       UnsafeMutablePointer<UnsafeMutableRawPointer?>?
     ) -> CUStatus
+  /// Configuration, function, arguments, extra.
+  let cuLaunchKernelEx:
+    @convention(c) (
+      UnsafeRawPointer, CUHandle?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+      UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+    ) -> CUStatus
 
   /// Looks up every function.
   ///
@@ -122,6 +128,7 @@ final class CUDADriver: @unchecked Sendable {
     cuModuleGetFunction = try library.function("cuModuleGetFunction")
     cuFuncSetAttribute = try library.function("cuFuncSetAttribute")
     cuLaunchKernel = try library.function("cuLaunchKernel")
+    cuLaunchKernelEx = try library.function("cuLaunchKernelEx")
   }
 
   /// What the driver calls a result, and what it says about it.

@@ -27,16 +27,22 @@ struct q4_1 {
 };
 struct q5_0 {
   static constexpr int SIZE = 32, BYTES = 22;
-  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
+  static __device__ __forceinline__ int code(const unsigned char *b, int j) {
     int fifth = (b[2 + j / 8] >> j % 8 & 1) << 4;
-    return (float)((nibble_at(b + 6, j) | fifth) - 16) * half_at(b);
+    return (nibble_at(b + 6, j) | fifth) - 16;
+  }
+  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
+    return (float)code(b, j) * half_at(b);
   }
 };
 struct q5_1 {
   static constexpr int SIZE = 32, BYTES = 24;
-  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
+  static __device__ __forceinline__ int code(const unsigned char *b, int j) {
     int fifth = (b[4 + j / 8] >> j % 8 & 1) << 4;
-    return (float)(nibble_at(b + 8, j) | fifth) * half_at(b) + half_at(b + 2);
+    return nibble_at(b + 8, j) | fifth;
+  }
+  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
+    return (float)code(b, j) * half_at(b) + half_at(b + 2);
   }
 };
 struct q8_0 {
@@ -58,31 +64,39 @@ __device__ __forceinline__ void k4_scale(const unsigned char *q, int s, int &sca
 }
 struct q4_k {
   static constexpr int SIZE = 256, BYTES = 144;
+  static __device__ __forceinline__ int code(const unsigned char *b, int j) {
+    int s = j / 32;
+    return b[16 + s / 2 * 32 + j % 32] >> 4 * (s % 2) & 15;
+  }
   static __device__ __forceinline__ float at(const unsigned char *b, int j) {
-    int s = j / 32, scale, minimum;
-    k4_scale(b + 4, s, scale, minimum);
-    int code = b[16 + s / 2 * 32 + j % 32] >> 4 * (s % 2) & 15;
-    return half_at(b) * (float)scale * (float)code - half_at(b + 2) * (float)minimum;
+    int scale, minimum;
+    k4_scale(b + 4, j / 32, scale, minimum);
+    return half_at(b) * (float)scale * (float)code(b, j) - half_at(b + 2) * (float)minimum;
   }
 };
 struct q5_k {
   static constexpr int SIZE = 256, BYTES = 176;
+  static __device__ __forceinline__ int code(const unsigned char *b, int j) {
+    int s = j / 32, low = b[48 + s / 2 * 32 + j % 32] >> 4 * (s % 2) & 15;
+    return low | (b[16 + j % 32] >> s & 1) << 4;
+  }
   static __device__ __forceinline__ float at(const unsigned char *b, int j) {
-    int s = j / 32, scale, minimum;
-    k4_scale(b + 4, s, scale, minimum);
-    int code = b[48 + s / 2 * 32 + j % 32] >> 4 * (s % 2) & 15;
-    code |= (b[16 + j % 32] >> s & 1) << 4;
-    return half_at(b) * (float)scale * (float)code - half_at(b + 2) * (float)minimum;
+    int scale, minimum;
+    k4_scale(b + 4, j / 32, scale, minimum);
+    return half_at(b) * (float)scale * (float)code(b, j) - half_at(b + 2) * (float)minimum;
   }
 };
 struct q6_k {
   static constexpr int SIZE = 256, BYTES = 210;
-  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
+  static __device__ __forceinline__ int code(const unsigned char *b, int j) {
     int half = j / 128, quarter = j % 128 / 32, i = j % 32;
     int low = b[half * 64 + quarter % 2 * 32 + i] >> 4 * (quarter / 2) & 15;
     int high = b[128 + half * 32 + i] >> 2 * quarter & 3;
+    return (low | high << 4) - 32;
+  }
+  static __device__ __forceinline__ float at(const unsigned char *b, int j) {
     int scale = (signed char)b[192 + j / 16];
-    return half_at(b + 208) * (float)scale * (float)((low | high << 4) - 32);
+    return half_at(b + 208) * (float)scale * (float)code(b, j);
   }
 };
 struct f16 {

@@ -53,6 +53,17 @@ __device__ __forceinline__ float float_of_half(unsigned short bits) {
 #endif
 }
 
+// The half-precision number next to a float.
+__device__ __forceinline__ unsigned short half_of(float x) {
+#ifdef REFT_EMULATED
+  return __builtin_bit_cast(unsigned short, (_Float16)x);
+#else
+  unsigned short bits;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+  return bits;
+#endif
+}
+
 // 2^x to within two units in the last place; results too small for normal
 // floats are zero.
 __device__ __forceinline__ float power_of_two(float x) {

@@ -71,10 +71,10 @@ extern "C" __global__ void scale_rows(int n, int width, const float *factors, ac
 }
 
 // x[rows[i]] = in[i], or old[i] + strength · (in[i] − old[i]). No row may be
-// there twice.
+// there twice. Where a number is not finite, *fault is 1.
 template <class T>
 __device__ void scatter(int n, int width, const int *rows, const float *in, const float *old,
-                        float strength, T *x, int stride, int offset) {
+                        float strength, T *x, int stride, int offset, int *fault) {
   auto body = [&](auto width_of_run) {
     constexpr int W = decltype(width_of_run)::value;
     each_run<W>(n, width, [&](int i, int column) {
@@ -84,6 +84,9 @@ __device__ void scatter(int n, int width, const int *rows, const float *in, cons
         load<W>(old + (size_t)i * width + column, before);
         for (int j = 0; j < W; j++) values[j] = before[j] + strength * (values[j] - before[j]);
       }
+      for (int j = 0; j < W && fault; j++) {
+        if ((__float_as_uint(values[j]) & 0x7f800000u) == 0x7f800000u) *fault = 1;
+      }
       store<W>(x + (size_t)(rows ? rows[i] : i) * stride + offset + column, values);
     });
   };
@@ -92,14 +95,14 @@ __device__ void scatter(int n, int width, const int *rows, const float *in, cons
 
 extern "C" __global__ void scatter_float(int n, int width, const int *rows, const float *in,
                                          const float *old, float strength, float *x, int stride,
-                                         int offset) {
-  scatter(n, width, rows, in, old, strength, x, stride, offset);
+                                         int offset, int *fault) {
+  scatter(n, width, rows, in, old, strength, x, stride, offset, fault);
 }
 
 extern "C" __global__ void scatter_act(int n, int width, const int *rows, const float *in,
                                        const float *old, float strength, act *x, int stride,
-                                       int offset) {
-  scatter(n, width, rows, in, old, strength, x, stride, offset);
+                                       int offset, int *fault) {
+  scatter(n, width, rows, in, old, strength, x, stride, offset, fault);
 }
 
 // y[i] = x[pick[i]] for i < rows, from columns `offset` on; both may be of

@@ -13,36 +13,53 @@ extension DevicePass {
     let d = shape.hiddenSize
     let input = try stream(block)
     try tap(.blockInput, block, float(input))
-    let normed = try act(.normed, d)
-    try read(weights.attentionNorm, input, to: normed)
-    try tap(.attentionInput, block, activations(normed, d))
-
     let rows = try act(.queryKeyValue, block, headsWidth)
     let projection = weights.queryKeyValue
-    try operations.multiply(
-      projection.matrix,
-      rows: self.rows,
-      normed,
-      to: rows,
-      isFloat: false,
-      isFew: isFew
-    )
-    try operations.addBias(rows: self.rows, projection.bias, to: rows, isFloat: false)
-    try updates?.add(.queryKeyValue, block, self, x: normed, y: rows, isFloat: false)
-    for component in [Component.queryOutput, .keyOutput, .valueOutput] {
-      try tap(component, block, heads(component, rows), source: activations(normed, d))
+    let parts = [Component.queryOutput, .keyOutput, .valueOutput]
+    if let norm = weights.attentionNorm,
+      takesNorm(projection.matrix, block, parts + [.attentionInput])
+    {
+      try operations.multiply(
+        FewProduct(
+          matrix: projection.matrix,
+          rows: self.rows,
+          input: .stream(input, norm),
+          bias: projection.bias,
+          output: .activations(rows)
+        )
+      )
+    } else {
+      let normed = try act(.normed, d)
+      try read(weights.attentionNorm, input, to: normed)
+      try tap(.attentionInput, block, activations(normed, d))
+      try operations.multiply(
+        projection.matrix,
+        rows: self.rows,
+        normed,
+        to: rows,
+        isFloat: false,
+        isFew: isFew
+      )
+      try operations.addBias(rows: self.rows, projection.bias, to: rows, isFloat: false)
+      try updates?.add(.queryKeyValue, block, self, x: normed, y: rows, isFloat: false)
+      for component in parts {
+        try tap(component, block, heads(component, rows), source: activations(normed, d))
+      }
     }
     try normHeads(block, rows)
-    if let rotation = weights.rotation {
-      try rotate(plan, rotation, rows, sign: 1)
-    }
     return try attend(block, plan, rows)
+  }
+
+  /// Whether few rows are normed by the product that reads them, since nobody looks between.
+  func takesNorm(_ matrix: DeviceMatrix, _ block: Int, _ components: [Component]) -> Bool {
+    isFew && !isNormed && updates == nil && operations.takesNorm(matrix, rows: rows)
+      && !components.contains { wants($0, block) }
   }
 
   /// Norms queries and keys, keeping them as they were where the way back will come.
   private func normHeads(_ block: Int, _ rows: DevicePointer) throws(ReFTError) {
-    let weights = weights.blocks[block]
-    guard let queryNorm = weights.queryNorm, let keyNorm = weights.keyNorm else { return }
+    let norms = headNorms(block)
+    guard !norms.isEmpty else { return }
     let width = shape.queryWidth + shape.keyValueWidth
     if keeps(block) {
       let bare = try act(.bareHeads, block, width)
@@ -54,18 +71,23 @@ extension DevicePass {
         to: bare
       )
     }
-    for (norm, offset, width) in [
-      (queryNorm, 0, shape.queryWidth), (keyNorm, shape.queryWidth, shape.keyValueWidth),
-    ] {
+    for own in norms {
       try operations.headNorm(
         rows: self.rows,
         stride: headsWidth,
-        offset: offset,
-        width: width,
-        norm,
+        offset: own.offset,
+        width: own.width,
+        own.norm,
         rows
       )
     }
+  }
+
+  /// The norms of queries and of keys, with the columns of a row that they norm.
+  private func headNorms(_ block: Int) -> [(norm: DeviceNorm, offset: Int, width: Int)] {
+    let weights = weights.blocks[block]
+    guard let query = weights.queryNorm, let key = weights.keyNorm else { return [] }
+    return [(query, 0, shape.queryWidth), (key, shape.queryWidth, shape.keyValueWidth)]
   }
 
   private func rotate(
@@ -92,12 +114,13 @@ extension DevicePass {
     _ rows: DevicePointer
   ) throws -> DevicePointer {
     let out = try act(.mixed, block, shape.queryWidth)
-    if let caches {
-      try caches.store(self, block, rows)
-    }
     if isFew, let caches {
-      try caches.attend(self, block, plan, rows, to: out)
+      try caches.attend(self, block, rows, to: out)
     } else {
+      if let rotation = weights.blocks[block].rotation {
+        try rotate(plan, rotation, rows, sign: 1)
+      }
+      try caches?.store(self, block, rows)
       try operations.attention(
         plan,
         queries: rows,
@@ -148,23 +171,18 @@ extension DevicePass {
     if let rotation = weights.rotation {
       try rotate(plan, rotation, gradients, sign: -1)
     }
-    if let queryNorm = weights.queryNorm, let keyNorm = weights.keyNorm {
-      let width = shape.queryWidth + shape.keyValueWidth
-      let bare = try act(.bareHeads, block, width)
-      for (norm, offset, own) in [
-        (queryNorm, 0, shape.queryWidth), (keyNorm, shape.queryWidth, shape.keyValueWidth),
-      ] {
-        try operations.headNormBackward(
-          rows: self.rows,
-          width: own,
-          norm,
-          bare: bare,
-          bareStride: width,
-          offset: offset,
-          gradients,
-          stride: headsWidth
-        )
-      }
+    let width = shape.queryWidth + shape.keyValueWidth
+    for own in headNorms(block) {
+      try operations.headNormBackward(
+        rows: self.rows,
+        width: own.width,
+        own.norm,
+        bare: try act(.bareHeads, block, width),
+        bareStride: width,
+        offset: own.offset,
+        gradients,
+        stride: headsWidth
+      )
     }
     for component in [Component.valueOutput, .keyOutput, .queryOutput] {
       try tapBackward(component, block, heads(component, gradients))

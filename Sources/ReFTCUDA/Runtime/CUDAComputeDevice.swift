@@ -30,13 +30,20 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
   ///     are smaller.
   /// - Throws: what is missing, in a sentence: the driver, a library, the card.
   public convenience init(ordinal: Int = 0, expandsWeights: Bool = false) throws(ReFTError) {
-    self.init(try CUDADevice.open(ordinal, cache: CUDADevice.userCache), expandsWeights)
+    let card = try CUDADevice.open(ordinal, cache: CUDADevice.userCache)
+    // It stays open as long as the process lives: at its end the libraries take down what is theirs,
+    // while another thread may hold the last reference.
+    _ = Unmanaged.passRetained(card)
+    self.init(card, expandsWeights)
   }
 
   /// Takes a card that is open.
   package init(_ card: CUDADevice, _ expandsWeights: Bool = false) {
     (self.card, self.expandsWeights) = (card, expandsWeights)
   }
+
+  /// The most bytes that weights, passes and the rest held at one time.
+  public var peakMemory: Int? { card.memoryUse.peak }
 
   /// The last runtime for generation, since a conversation asks for one at each turn.
   private var kept: (runtime: CUDARuntime, precision: DecodePrecision)?
@@ -80,7 +87,8 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     return (peaks.bfloat16Flops, peaks.bytesPerSecond)
   }
 
-  /// The most bytes that a pass keeps for its way back.
+  /// The most bytes that a pass keeps for its way back, on cards with less than eight times as much
+  /// free: longer passes are no faster.
   static let mostKeptBytes = 16 << 30
 
   /// How many tokens a pass may have so that what it keeps fits beside the weights.
@@ -96,7 +104,7 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     let kept =
       blocks * estimate.keptBytesPerToken + updates * (precision == .float32 ? 4 : 2)
     let whole = kept + estimate.passBytesPerToken
-    let bytes = min(Self.mostKeptBytes, room / 10 * 8)
+    let bytes = min(max(Self.mostKeptBytes, room / 8), room / 10 * 8)
     guard bytes / whole >= 1 else {
       throw .modelTooLarge(
         model.path,

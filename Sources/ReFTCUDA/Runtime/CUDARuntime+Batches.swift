@@ -138,19 +138,7 @@ extension CUDARuntime {
     let computed = FloatBuffer(count: layout.rowCount * d)
     try device.copyOut(try pass.stream(block), computed.count * 4, to: computed.base)
     try device.synchronise()
-    let rows = try FloatBuffer(
-      reserving: batch.tokens.count * d,
-      for: MemoryPurpose("a batch of \(batch.tokens.count) tokens", remedy: "use shorter rows")
-    )
-    for segment in batch.segments {
-      for offset in 0..<segment.count {
-        // Tokens of a shared prefix have their row in the first sequence.
-        let own = layout.row(ofToken: Int32(segment.start + offset))
-        let row = own < 0 ? offset : Int(own)
-        (rows.base + (segment.start + offset) * d).update(from: computed.base + row * d, count: d)
-      }
-    }
-    return BlockInput(block: block, rows: rows)
+    return try BlockInput(block: block, computed.base, layout, of: batch, width: d)
   }
 
   /// Runs a pass whose last part is the caller's, who turns the final states, activations [n, d], into
@@ -174,7 +162,7 @@ extension CUDARuntime {
     guard !tokens.isEmpty else { return }
     (pass.caches, pass.isFew) = (nil, false)
     try pass.begin(request.layout, sites: request.sites, firstKept: request.firstKept)
-    try begin(editor)
+    try begin(editor, goesBack: request.goesBack)
     defer { (pass.taps, pass.updates) = (nil, nil) }
     try begin(start)
     try forward((start?.block ?? 0)..<model.configuration.layers)
@@ -182,7 +170,7 @@ extension CUDARuntime {
     let pick = try pass.lists.put(request.rows)
     let normed = try finalStates(tokens.count, pick: pick)
     try end(request, normed)
-    guard request.goesBack else { return }
+    guard request.goesBack else { return try forms.check() }
     let layers = model.configuration.layers
     try finishBackward(normed, pick, tokens.count, try pass.stream(layers))
     try backward(from: layers - 1, to: request.firstKept)

@@ -30,8 +30,8 @@ extension CUDARuntime {
     for (cache, sequence) in zip(caches, sequences) { try cache.reserve(sequence.tokens.count) }
     let logits: UnsafeMutableBufferPointer<Float>
     let isDecode = sequences.allSatisfy { $0.tokens.count == 1 && $0.cache.count > 0 }
-    if isDecode, editor == nil, sequences.count <= Operations.mostFewRows {
-      logits = try replay(sequences, caches, head)
+    if isDecode, try isRecordable(sequences.count, editor) {
+      logits = try replay(sequences, caches, head, editor)
     } else {
       logits = try run(sequences, caches, editor, head, isDecode: isDecode)
     }
@@ -39,6 +39,14 @@ extension CUDARuntime {
       cache.settle(count: cache.count + sequence.tokens.count)
     }
     return logits
+  }
+
+  /// Whether a step of so many decoded tokens can be recorded; its edits have begun then.
+  private func isRecordable(_ rows: Int, _ editor: (any HiddenStateEditor)?) throws -> Bool {
+    guard rows <= Operations.mostFewRows, editor?.productUpdates == nil else { return false }
+    try forms.begin(editor)
+    note(editor)
+    return forms.areAlike(editor, rows: rows)
   }
 
   private func run(
@@ -63,7 +71,9 @@ extension CUDARuntime {
     try forward(0..<model.configuration.layers)
     let pick = try pass.lists.put(layout.lastRows)
     let logits = try self.logits(sequences.count, pick: pick, head)
-    return try fetch(logits, sequences.count)
+    let values = try fetch(logits, sequences.count)
+    try forms.check()
+    return values
   }
 
   /// The logits of some rows, on the card.
@@ -73,16 +83,28 @@ extension CUDARuntime {
     _ head: DeviceHead
   ) throws(ReFTError) -> DevicePointer {
     let vocabulary = head.matrix.rows
-    let normed = try finalStates(count, pick: pick)
     let logits = try pass.floats(.logits, vocabulary, rows: count)
-    try operations.multiply(
-      head.matrix,
-      rows: count,
-      normed,
-      to: logits,
-      isFloat: true,
-      isFew: count <= Operations.mostFewRows
-    )
+    if pass.isFew, count == pass.rows, let norm = weights.finalNorm,
+      operations.takesNorm(head.matrix, rows: count)
+    {
+      try operations.multiply(
+        FewProduct(
+          matrix: head.matrix,
+          rows: count,
+          input: .stream(try pass.stream(model.configuration.layers), norm),
+          output: .floats(logits, accumulates: false)
+        )
+      )
+    } else {
+      try operations.multiply(
+        head.matrix,
+        rows: count,
+        try finalStates(count, pick: pick),
+        to: logits,
+        isFloat: true,
+        isFew: count <= Operations.mostFewRows
+      )
+    }
     if head.bias != nil || head.softCap != 0 {
       try operations.launch(
         try operations.kernel("finish_logits", .loss),

@@ -63,13 +63,20 @@ package final class CUDARuntime: DeviceRuntime {
   /// Brings edits and updates of a pass to the card.
   ///
   /// - Throws: what a plugin or the card reports.
-  func begin(_ editor: (any HiddenStateEditor)?) throws {
-    try forms.begin(editor, pass)
+  func begin(_ editor: (any HiddenStateEditor)?, goesBack: Bool = false) throws {
+    try forms.begin(editor)
     note(editor)
     try updates.begin(editor?.productUpdates, pass)
     pass.updates = updates.productCount > 0 ? updates : nil
     pass.taps = editor.map { editor in
-      DeviceTaps(editor, pass, exchange, forms: forms, products: updates.productCount)
+      DeviceTaps(
+        editor,
+        pass,
+        exchange,
+        forms: forms,
+        products: updates.productCount,
+        goesBack: goesBack
+      )
     }
   }
 

@@ -40,37 +40,42 @@ final class DecodeGraph {
 }
 
 extension CUDARuntime {
-  /// Decodes one token of each sequence, by a recording where there is one.
+  /// Decodes one token of each sequence, by a recording where there is one; edits are those that
+  /// `forms` has begun with.
   func replay(
     _ sequences: [SequenceStep],
     _ caches: [DeviceCache],
-    _ head: DeviceHead
+    _ head: DeviceHead,
+    _ editor: (any HiddenStateEditor)?
   ) throws(ReFTError) -> UnsafeMutableBufferPointer<Float> {
     let count = sequences.count
-    let layers = model.configuration.layers
-    let step: DecodeGraph
-    if let known = graphs[count] {
-      step = known
-    } else {
-      step = try DecodeGraph(count: count, layers: layers, device)
-      graphs[count] = step
-    }
+    let step = try graph(count)
     let layout = PassLayout(steps: sequences)
+    let sites = editor?.sites ?? []
     _ = try weights.reserve(positions: layout.longestPosition + 1)
     try fill(step.inputs, layout, caches)
-    let signature = try pass.beginDecode(layout, step.inputs, caches)
-    if step.signature != signature || step.graph == nil {
+    defer { (pass.taps, pass.caches) = (nil, nil) }
+    let names = try pass.beginDecode(layout, step.inputs, caches, sites: sites)
+    if step.graph == nil || step.signature != names + forms.signature {
       // Once without recording, so that every kernel and buffer is there.
-      step.logits = try decode(count, step.inputs, head)
-      let recorded = try pass.beginDecode(layout, step.inputs, caches)
+      step.logits = try decode(count, step.inputs, head, editor)
+      let recorded = try pass.beginDecode(layout, step.inputs, caches, sites: sites)
       step.graph = try device.capture { () throws(ReFTError) in
-        step.logits = try decode(count, step.inputs, head)
+        step.logits = try decode(count, step.inputs, head, editor)
       }
-      step.signature = recorded
+      step.signature = recorded + forms.signature
     }
     if let graph = step.graph { try device.launch(graph) }
-    pass.caches = nil
-    return try fetch(step.logits, count)
+    let logits = try fetch(step.logits, count)
+    try forms.check()
+    return logits
+  }
+
+  private func graph(_ count: Int) throws(ReFTError) -> DecodeGraph {
+    if let known = graphs[count] { return known }
+    let step = try DecodeGraph(count: count, layers: model.configuration.layers, device)
+    graphs[count] = step
+    return step
   }
 
   private func fill(
@@ -96,8 +101,10 @@ extension CUDARuntime {
   private func decode(
     _ count: Int,
     _ inputs: DecodeGraph.Inputs,
-    _ head: DeviceHead
+    _ head: DeviceHead,
+    _ editor: (any HiddenStateEditor)?
   ) throws(ReFTError) -> DevicePointer {
+    pass.taps = editor.map { DeviceTaps($0, pass, exchange, forms: forms) }
     do {
       try pass.embed()
       try forward(0..<model.configuration.layers)
@@ -105,7 +112,7 @@ extension CUDARuntime {
     } catch let error as ReFTError {
       throw error
     } catch {
-      // Without an editor nobody else throws.
+      // Edits in their device form throw nothing else.
       throw ReFTError(.internalFault, "\(error)", cause: error)
     }
   }

@@ -71,9 +71,6 @@ final class DeviceCaches {
   /// For each block the addresses of all sequences' keys, then of all their values.
   private let table: DevicePointer
 
-  /// Splits of a decoded token's keys; fixed, so that a step can be recorded once.
-  static let splits = 16
-
   /// Copies the addresses to the card.
   ///
   /// - Throws: what the card reports.
@@ -137,30 +134,54 @@ final class DeviceCaches {
     )
   }
 
-  /// The weighted values of one decoded token of each sequence.
+  /// How many parts a decoded token's keys are read in.
+  ///
+  /// As many as give each multiprocessor two blocks. Positions do not count, so that a step can be
+  /// recorded once.
+  private func splits(_ pass: DevicePass, _ plan: ModelPlan.Attention) -> Int {
+    let blocks = max(1, plan.keyValueHeads * caches.count)
+    return max(1, min(32, 2 * pass.device.multiprocessors / blocks))
+  }
+
+  /// Turns the queries and keys of one decoded token of each sequence, appends keys and values, and
+  /// weighs the values.
+  ///
+  /// - Throws: what the card reports.
   func attend(
     _ pass: DevicePass,
     _ block: Int,
-    _ plan: ModelPlan.Attention,
     _ rows: DevicePointer,
     to out: DevicePointer
   ) throws(ReFTError) {
+    let weights = pass.weights.blocks[block]
+    let plan = weights.plan.attention
     let (keys, values) = lists(block)
+    let splits = splits(pass, plan)
     let parts = try pass.memory.bytes(
       .decodeParts,
-      caches.count * plan.heads * Self.splits * (plan.headSize + 2) * 4
+      caches.count * plan.heads * splits * (plan.headSize + 2) * 4
     )
-    try pass.operations.attentionDecode(
-      plan,
-      sequences: caches.count,
-      queries: rows,
-      stride: pass.headsWidth,
-      keys: keys,
-      values: values,
-      positions: positionOfRow,
-      splits: Self.splits,
-      parts: parts,
-      to: out
+    let rotation = weights.rotation
+    let call = DecodeCall(
+      rows: rows.address,
+      stride: Int32(pass.headsWidth),
+      heads: Int32(plan.heads),
+      keyValueHeads: Int32(plan.keyValueHeads),
+      headSize: Int32(plan.headSize),
+      scale: Float(plan.scale),
+      cap: Float(plan.softCap ?? 0),
+      window: Int32(MaskArguments(plan.mask).window),
+      splits: Int32(splits),
+      keys: keys.address,
+      values: values.address,
+      positions: positionOfRow.address,
+      angles: rotation?.pointer?.address ?? 0,
+      width: Int32(rotation?.width ?? 0),
+      halves: rotation?.isHalves == true ? 1 : 0,
+      parts: parts.address,
+      done: try pass.counts().address,
+      out: out.address
     )
+    try pass.operations.attentionDecode(plan, sequences: caches.count, call)
   }
 }

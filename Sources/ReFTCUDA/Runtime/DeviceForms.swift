@@ -20,6 +20,10 @@ final class DeviceForms {
   private var forms: [EditKey: DeviceForm] = [:]
   /// Memory of forms that other passes left.
   private var spare: [EditKey: FormMemory] = [:]
+  /// For each form, in the order in which they were made, whether its rows, and then its gradients,
+  /// were not finite.
+  private var faults = GrowingMemory()
+  private var order: [EditKey] = []
 
   init(_ device: CUDADevice) {
     self.device = device
@@ -32,16 +36,18 @@ final class DeviceForms {
   /// Looks which edits of a pass have a device form, and brings their parameters up to date.
   ///
   /// - Throws: what a plugin or the card reports.
-  func begin(_ editor: (any HiddenStateEditor)?, _ pass: DevicePass) throws {
+  func begin(_ editor: (any HiddenStateEditor)?) throws {
     for (key, form) in forms { spare[key] = form.memory }
     forms.removeAll(keepingCapacity: true)
+    order.removeAll(keepingCapacity: true)
     guard let editor else { return }
-    for site in editor.sites {
+    for site in editor.sites.sorted(by: Self.isBefore) {
       for (index, edit) in editor.edits(at: site).enumerated() {
         guard let edit = edit as? any DeviceRowEdit, !edit.needsSource,
           let program = try edit.deviceProgram()
         else { continue }
         let key = EditKey(site: site, index: index)
+        order.append(key)
         let store = try self.store(edit)
         forms[key] = DeviceForm(
           edit,
@@ -56,6 +62,56 @@ final class DeviceForms {
     let used = Set(forms.values.map { ObjectIdentifier($0.store.parameters) })
     stores = stores.filter { used.contains($0.key) }
     for store in stores.values { try store.update() }
+    try placeFaults()
+  }
+
+  /// An order of sites that is the same in every pass.
+  private static func isBefore(_ one: Site, _ other: Site) -> Bool {
+    (one.block, one.component.rawValue) < (other.block, other.component.rawValue)
+  }
+
+  /// Whether all edits of a decode step run on the card and edit each of its rows, wherever these come
+  /// from: so that the step can be recorded.
+  func areAlike(_ editor: (any HiddenStateEditor)?, rows: Int) -> Bool {
+    guard let editor else { return true }
+    return editor.sites.allSatisfy { site in
+      editor.edits(at: site).enumerated().allSatisfy { index, edit in
+        guard let form = forms[EditKey(site: site, index: index)] else { return false }
+        return !form.needsOrigins && edit.tokens.elementsEqual(0..<Int32(rows))
+      }
+    }
+  }
+
+  /// What a recording of the present edits depends on.
+  var signature: [UInt64] { order.flatMap { key in forms[key]?.signature(key) ?? [] } }
+
+  private func placeFaults() throws(ReFTError) {
+    guard !order.isEmpty else { return }
+    let base = try faults.bytes(8 * order.count, device, for: "faults of edits")
+    try device.zero(base, 8 * order.count)
+    for (index, key) in order.enumerated() {
+      forms[key]?.fault = base.advanced(byBytes: 8 * index)
+    }
+  }
+
+  /// Waits for the pass, and sees whether all that its edits made is finite.
+  ///
+  /// - Throws: `misbehaved` with the plugin and the site where it is not.
+  func check() throws(ReFTError) {
+    guard !order.isEmpty, let base = faults.pointer else { return }
+    var found = [Int32](repeating: 0, count: 2 * order.count)
+    var thrown: ReFTError?
+    found.withUnsafeMutableBytes { bytes in
+      guard let target = bytes.baseAddress else { return }
+      do throws(ReFTError) {
+        try device.copyOut(base, bytes.count, to: target)
+        try device.synchronise()
+      } catch { thrown = error }
+    }
+    if let thrown { throw thrown }
+    guard let first = found.firstIndex(where: { $0 != 0 }) else { return }
+    let key = order[first / 2]
+    if let form = forms[key] { throw form.notFinite(key.site, isBackward: first % 2 == 1) }
   }
 
   private func store(_ edit: any DeviceRowEdit) throws(ReFTError) -> DeviceStore {
@@ -78,6 +134,7 @@ final class DeviceForms {
   ///
   /// - Throws: what the card reports.
   func end() throws(ReFTError) {
+    try check()
     for store in stores.values { try store.fetchGradients() }
   }
 }
@@ -145,6 +202,8 @@ final class FormMemory {
 final class DeviceForm {
   let memory: FormMemory
   let store: DeviceStore
+  /// Becomes 1 where rows are not finite, the number behind it where gradients are not.
+  var fault: DevicePointer?
   private let edit: any DeviceRowEdit
   private let prepared: PreparedEdit
   private let program: DeviceProgram
@@ -180,8 +239,31 @@ final class DeviceForm {
       call.y ?? call.x,
       old: strength == 1 ? nil : call.x,
       strength: strength,
-      to: hidden
+      to: hidden,
+      fault: fault
     )
+  }
+
+  /// Whether kernels look at where rows come from.
+  var needsOrigins: Bool { program.needsOrigins }
+
+  /// What its launches name.
+  func signature(_ key: EditKey) -> [UInt64] {
+    var hasher = Hasher()
+    hasher.combine(key)
+    hasher.combine(program)
+    hasher.combine(offsets)
+    hasher.combine(edit.columns)
+    let places = [memory.x, memory.y, memory.saved, memory.scratch].map { $0.pointer?.address ?? 0 }
+    return places + [
+      store.pointer.address, fault?.address ?? 0, UInt64(edit.strength.bitPattern),
+      UInt64(bitPattern: Int64(hasher.finalize())),
+    ]
+  }
+
+  /// The error of numbers that are not finite.
+  func notFinite(_ site: Site, isBackward: Bool) -> ReFTError {
+    edit.notFinite(in: (isBackward ? "backward" : "forward") + " on the card at \(site)")
   }
 
   /// Turns the gradient of edited rows into that of the rows before, where they lie.
@@ -209,7 +291,15 @@ final class DeviceForm {
       (call.dy, call.dx) = (dy, dx)
       try runner.backward(prepared, call)
     }
-    try pass.operations.scatter(rows.count, rows.list, dx, old: nil, strength: 1, to: gradient)
+    try pass.operations.scatter(
+      rows.count,
+      rows.list,
+      dx,
+      old: nil,
+      strength: 1,
+      to: gradient,
+      fault: fault?.advanced(byBytes: 4)
+    )
   }
 
   private func call(

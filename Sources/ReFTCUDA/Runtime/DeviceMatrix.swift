@@ -6,27 +6,28 @@ import ReFTTensor
 
 /// W [rows, columns]; either form, or both.
 final class DeviceMatrix {
-  /// The blocks of the file, packed for products with few rows.
+  /// The codes of the file, packed for products with few rows.
   struct Packed {
     let memory: DeviceMemory
-    let type: TensorType
+    let format: PackedFormat
   }
 
   let rows: Int
   let columns: Int
+  /// Where products with few rows read two halves side by side, the rows of each; else 0.
+  let half: Int
   private let numbers: DeviceMemory?
   let packed: Packed?
   private let operations: Operations
   private let loader: WeightLoader
 
   fileprivate init(
-    rows: Int,
-    columns: Int,
+    _ shape: MatrixShape,
     numbers: DeviceMemory?,
     packed: Packed?,
     _ loader: WeightLoader
   ) {
-    (self.rows, self.columns) = (rows, columns)
+    (rows, columns, half) = (shape.rows, shape.columns, shape.half)
     (self.numbers, self.packed) = (numbers, packed)
     (self.loader, operations) = (loader, loader.operations)
   }
@@ -40,9 +41,8 @@ final class DeviceMatrix {
     let target = try loader.sharedSpace(rows * columns * operations.actSize)
     if let packed {
       try operations.unpack(
-        packed.type,
-        rows: rows,
-        columns: columns,
+        packed.format,
+        MatrixShape(rows: rows, columns: columns, half: half),
         packed.memory.pointer,
         to: target
       )
@@ -75,49 +75,44 @@ final class WeightLoader {
   /// - Parameters:
   ///   - weight: the matrices.
   ///   - isEmbedding: whether single rows are read, so that numbers are needed.
+  ///   - isGated: whether the upper half of the rows are a gate of the lower.
   /// - Returns: the matrix on the card.
   /// - Throws: what the card reports.
   func matrix(
     _ weight: StackedWeight,
-    isEmbedding: Bool = false
+    isEmbedding: Bool = false,
+    isGated: Bool = false
   ) throws(ReFTError) -> DeviceMatrix {
-    let type = weight.parts[0].type
-    let isUniform = weight.parts.allSatisfy { $0.type == type }
-    if keepsQuantised, !isEmbedding, isUniform, Operations.multipliesBlocks(type),
-      weight.columns % 32 == 0
-    {
-      return DeviceMatrix(
-        rows: weight.rows,
-        columns: weight.columns,
-        numbers: nil,
-        packed: DeviceMatrix.Packed(memory: try packed(weight), type: type),
-        self
-      )
+    var shape = MatrixShape(rows: weight.rows, columns: weight.columns)
+    if isGated, weight.rows % 16 == 0 { shape.half = weight.rows / 2 }
+    if keepsQuantised, !isEmbedding, let format = Self.packedFormat(weight) {
+      let packed = DeviceMatrix.Packed(memory: try pack(weight, shape, format), format: format)
+      return DeviceMatrix(shape, numbers: nil, packed: packed, self)
     }
-    return DeviceMatrix(
-      rows: weight.rows,
-      columns: weight.columns,
-      numbers: try numbers(weight),
-      packed: nil,
-      self
-    )
+    return DeviceMatrix(shape, numbers: try numbers(weight), packed: nil, self)
+  }
+
+  /// The format in which products with few rows read a weight as it is in the file, if they do.
+  static func packedFormat(_ weight: StackedWeight) -> PackedFormat? {
+    let type = weight.parts[0].type
+    guard weight.columns % 32 == 0, weight.parts.allSatisfy({ $0.type == type }) else {
+      return nil
+    }
+    return PackedFormat(type)
   }
 
   /// The parts' blocks, packed for products with few rows.
-  private func packed(_ weight: StackedWeight) throws(ReFTError) -> DeviceMemory {
+  private func pack(
+    _ weight: StackedWeight,
+    _ shape: MatrixShape,
+    _ format: PackedFormat
+  ) throws(ReFTError) -> DeviceMemory {
     let blocks = try blocks(weight)
-    let rows = KernelShapes.packedRows(weight.rows)
     let memory = try operations.device.allocate(
-      rows * weight.parts[0].rowByteCount,
+      format.byteCount(rows: shape.rows, columns: shape.columns),
       for: "packed weights of \(weight.rows) rows"
     )
-    try operations.repack(
-      weight.parts[0].type,
-      rows: weight.rows,
-      columns: weight.columns,
-      blocks.pointer,
-      to: memory.pointer
-    )
+    try operations.pack(weight.parts[0].type, shape, blocks.pointer, to: memory.pointer)
     return memory
   }
 
@@ -140,7 +135,7 @@ final class WeightLoader {
     let device = operations.device
     let size = operations.actSize
     let memory = try device.allocate(
-      weight.rows * weight.columns * size,
+      KernelShapes.paddedRows(weight.rows) * weight.columns * size,
       for: "a weight matrix of \(weight.rows) × \(weight.columns)"
     )
     var target = memory.pointer

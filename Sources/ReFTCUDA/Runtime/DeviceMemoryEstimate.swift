@@ -27,12 +27,12 @@ package struct DeviceMemoryEstimate: Sendable, Equatable {
     var largest = 0
     func add(_ weight: StackedWeight) {
       let dense = weight.rows * weight.columns * size
-      let type = weight.parts[0].type
-      let stays =
-        keepsQuantised && !isExact && weight.columns % 32 == 0
-        && weight.parts.allSatisfy { $0.type == type } && Operations.multipliesBlocks(type)
-      weights += stays ? weight.parts.reduce(0) { $0 + $1.rows * $1.rowByteCount } : dense
-      if stays { largest = max(largest, dense) }
+      guard keepsQuantised, !isExact, let format = WeightLoader.packedFormat(weight) else {
+        weights += dense
+        return
+      }
+      weights += format.byteCount(rows: weight.rows, columns: weight.columns)
+      largest = max(largest, dense)
     }
     for block in model.blocks {
       for projection in [block.queryKeyValue, block.attentionOutput, block.mlpInput, block.down] {

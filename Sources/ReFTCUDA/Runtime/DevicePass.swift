@@ -51,6 +51,7 @@ final class DevicePass {
   private(set) var keyTiles = DevicePointer(address: 0)
   private(set) var keyTileCount = 0
   private var spanLists: DevicePointer?
+  private var countMemory: DeviceMemory?
 
   init(_ operations: Operations, _ weights: DeviceWeights, _ shape: ModelConfiguration) {
     (device, self.operations) = (operations.device, operations)
@@ -106,12 +107,13 @@ final class DevicePass {
   func beginDecode(
     _ layout: PassLayout,
     _ inputs: DecodeGraph.Inputs,
-    _ caches: [DeviceCache]
+    _ caches: [DeviceCache],
+    sites: Set<Site>
   ) throws(ReFTError) -> [UInt64] {
-    (self.layout, sites, firstKept) = (layout, [], shape.layers)
+    (self.layout, self.sites, firstKept) = (layout, sites, shape.layers)
     (isFew, types, taps, isNormed) = (true, nil, nil, false)
     updates = nil
-    isInPlace = weights.isSequential
+    isInPlace = weights.isSequential && !sites.contains { $0.component == .blockOutput }
     (ids, positions) = (inputs.place(0), inputs.place(1))
     self.caches = DeviceCaches(
       caches,
@@ -221,6 +223,17 @@ final class DevicePass {
       keyStride: Int32(headsWidth),
       keyStart: Int32(span.start)
     )
+  }
+
+  /// Zeros, one for each key-value head of the few rows of a step; kernels leave them zeros.
+  func counts() throws(ReFTError) -> DevicePointer {
+    if let countMemory { return countMemory.pointer }
+    let heads = weights.blocks.map(\.plan.attention.keyValueHeads).max() ?? 1
+    let bytes = Operations.mostFewRows * heads * 4
+    let memory = try device.allocate(bytes, for: "counts of a decode step")
+    try device.zero(memory.pointer, bytes)
+    countMemory = memory
+    return memory.pointer
   }
 
   // MARK: Begin and end

@@ -13,6 +13,8 @@ final class DeviceTaps {
   /// How many sites and updated products the way back has still to visit.
   private var left: Int
   private let forms: DeviceForms?
+  /// Whether edits are asked for their gradients afterwards.
+  private let goesBack: Bool
   /// The list of rows that was put last, since neighbouring sites edit the same tokens.
   private var last: (tokens: [Int32], rows: EditedRows)?
   /// What edits say of the gradient of what their layers read, until that gradient exists.
@@ -22,8 +24,8 @@ final class DeviceTaps {
   struct EditedRows {
     /// For each row, which of the edit's tokens it is.
     var places: [Int32]
-    /// The rows, on the card.
-    var list: DevicePointer
+    /// The rows, on the card; nil where they are all rows of the pass.
+    var list: DevicePointer?
     var count: Int { places.count }
   }
 
@@ -32,9 +34,11 @@ final class DeviceTaps {
     _ pass: DevicePass,
     _ exchange: PinnedExchange,
     forms: DeviceForms?,
-    products: Int
+    products: Int = 0,
+    goesBack: Bool = false
   ) {
     (self.editor, self.pass, self.exchange) = (editor, pass, exchange)
+    self.goesBack = goesBack
     self.forms = forms
     left = editor.sites.count + products
   }
@@ -55,7 +59,8 @@ final class DeviceTaps {
       if let form = forms?.form(of: edit, EditKey(site: site, index: index)) {
         try form.forward(pass, rows, columns)
       } else {
-        try onHost(edit, rows, columns, edit.needsSource ? source : nil)
+        let key = EditKey(site: site, index: index)
+        try onHost(edit, key, rows, columns, edit.needsSource ? source : nil)
       }
     }
   }
@@ -107,6 +112,9 @@ final class DeviceTaps {
   /// The rows of tokens; of those that share a row the first stands for all.
   private func rows(of tokens: [Int32]) throws(ReFTError) -> EditedRows {
     if let last, last.tokens == tokens { return last.rows }
+    if pass.layout.rowOfToken == nil, tokens.elementsEqual(0..<Int32(pass.rows)) {
+      return EditedRows(places: tokens, list: nil)
+    }
     var (places, list): ([Int32], [Int32]) = ([], [])
     var seen = Set<Int32>()
     for (index, token) in tokens.enumerated() {
@@ -124,6 +132,7 @@ final class DeviceTaps {
 
   private func onHost(
     _ edit: any RowEdit,
+    _ key: EditKey,
     _ rows: EditedRows,
     _ hidden: DeviceRows,
     _ source: DeviceRows?
@@ -131,15 +140,22 @@ final class DeviceTaps {
     let count = rows.count * hidden.width
     var other: UnsafeMutablePointer<Float>?
     if let source {
-      other = try exchange.fetch(pass, rows, source, at: count + GatheredRows.roomBehind)
+      other = try exchange.fetch(pass, rows, source, .gatheredSource, to: .source)
     }
-    let here = try exchange.fetch(pass, rows, hidden, at: 0)
-    try pass.device.synchronise()
+    // Rows that are too many to stay here are the edit's to copy, which then works in their place, as
+    // it does where only a part of its change counts.
+    let moves =
+      edit.takesOutput && edit.strength == 1 && (!goesBack || count <= PinnedExchange.mostKept)
+    let place: PinnedExchange.Place = !moves ? .output : goesBack ? .kept(key) : .rows
+    let here = try exchange.fetch(pass, rows, hidden, .gathered, to: place)
+    let output = try exchange.memory(.output, count)
+    try exchange.wait()
     try rows.places.withUnsafeBufferPointer { places in
       let gathered = GatheredRows(
         places: places,
         width: hidden.width,
         rows: here,
+        output: moves ? output : nil,
         source: other.map { UnsafePointer($0) },
         sourceWidth: source?.width ?? 0
       )
@@ -160,15 +176,18 @@ final class DeviceTaps {
       repeating: 0,
       count: sourceWidth == 0 ? 0 : rows.count * sourceWidth + GatheredRows.roomBehind
     )
-    let here = try exchange.fetch(pass, rows, gradient, at: 0)
-    try pass.device.synchronise()
+    let count = rows.count * gradient.width
+    let moves = edit.takesOutput && edit.strength == 1
+    let here = try exchange.fetch(pass, rows, gradient, .gathered, to: moves ? .rows : .output)
+    let output = try exchange.memory(.output, count)
+    try exchange.wait()
     try slopes.withUnsafeMutableBufferPointer { slopes in
       try rows.places.withUnsafeBufferPointer { places in
         let gathered = GatheredRows(
           places: places,
           width: gradient.width,
           rows: here,
-          source: nil,
+          output: moves ? output : nil,
           sourceWidth: sourceWidth,
           sourceGradient: sourceWidth == 0 ? nil : slopes.baseAddress
         )
@@ -180,64 +199,6 @@ final class DeviceTaps {
       sourceGradients[site, default: []].append((rows, values))
     }
     try exchange.send(pass, rows, gradient)
-  }
-}
-
-/// Pinned memory in which rows are edited.
-final class PinnedExchange {
-  private let device: CUDADevice
-  private var pinned: PinnedMemory?
-  /// Scales what edits change here.
-  let strength = EditStrength()
-
-  init(_ device: CUDADevice) { self.device = device }
-
-  /// Gathers rows and copies them here, `floats` numbers from the front; they are there after the next
-  /// wait.
-  ///
-  /// - Throws: what the card reports.
-  func fetch(
-    _ pass: DevicePass,
-    _ rows: DeviceTaps.EditedRows,
-    _ hidden: DeviceRows,
-    at floats: Int
-  ) throws(ReFTError) -> UnsafeMutablePointer<Float> {
-    let count = rows.count * hidden.width
-    let memory = try reserve(2 * (floats + count + GatheredRows.roomBehind))
-    let slot = floats == 0 ? PassSlot.gathered : .gatheredSource
-    let gathered = try pass.floats(slot, hidden.width, rows: rows.count)
-    try pass.operations.gather(rows.count, rows.list, from: hidden, into: gathered)
-    let here = memory.base.assumingMemoryBound(to: Float.self) + floats
-    try device.copyOut(gathered, count * 4, to: here)
-    return here
-  }
-
-  /// Copies the rows at the front back to where they were gathered.
-  ///
-  /// - Throws: what the card reports.
-  func send(
-    _ pass: DevicePass,
-    _ rows: DeviceTaps.EditedRows,
-    _ hidden: DeviceRows
-  ) throws(ReFTError) {
-    guard let pinned else { return }
-    let gathered = try pass.floats(.gathered, hidden.width, rows: rows.count)
-    try device.copyIn(pinned.base, rows.count * hidden.width * 4, to: gathered)
-    try pass.operations.scatter(
-      rows.count,
-      rows.list,
-      gathered,
-      old: nil,
-      strength: 1,
-      to: hidden
-    )
-  }
-
-  private func reserve(_ floats: Int) throws(ReFTError) -> PinnedMemory {
-    if let pinned, pinned.byteCount >= floats * 4 { return pinned }
-    let grown = try device.pinned(floats * 4)
-    pinned = grown
-    return grown
   }
 }
 

@@ -39,8 +39,12 @@ struct DeviceProjection {
   let matrix: DeviceMatrix
   let bias: DeviceFloats?
 
-  init(_ projection: Projection, _ loader: WeightLoader) throws(ReFTError) {
-    matrix = try loader.matrix(projection.weight)
+  init(
+    _ projection: Projection,
+    _ loader: WeightLoader,
+    isGated: Bool = false
+  ) throws(ReFTError) {
+    matrix = try loader.matrix(projection.weight, isGated: isGated)
     bias = try projection.bias.map { values throws(ReFTError) in
       try DeviceFloats(values, loader.operations.device, for: "a bias")
     }
@@ -167,7 +171,11 @@ final class DeviceWeights {
           attentionPostNorm: try norm(block.attentionPostNorm),
           attentionSumNorm: try norm(block.attentionSumNorm),
           mlpNorm: try norm(block.mlpNorm),
-          mlpInput: try DeviceProjection(block.mlpInput, loader),
+          mlpInput: try DeviceProjection(
+            block.mlpInput,
+            loader,
+            isGated: block.plan.mlp.gate != nil
+          ),
           down: try DeviceProjection(block.down, loader),
           mlpPostNorm: try norm(block.mlpPostNorm),
           mlpSumNorm: try norm(block.mlpSumNorm)

@@ -27,6 +27,7 @@ extension DevicePass {
     let (weights, plan) = (weights.blocks[block], weights.blocks[block].plan.mlp)
     let (d, f) = (shape.hiddenSize, shape.feedForwardSize)
     let width = plan.gate == nil ? f : 2 * f
+    if let hidden = try mlpOfFew(block) { return hidden }
     let normed = try act(.normed, d)
     try read(weights.mlpNorm, try mlpSource(block), to: normed)
     try tap(.mlpInput, block, activations(normed, d))
@@ -66,6 +67,27 @@ extension DevicePass {
     if plan.gate != nil {
       try operations.multiplyUp(rows: rows, width: f, activation, input, to: hidden)
     }
+    return hidden
+  }
+
+  /// The same for few rows of a gated MLP in one product, if nobody looks between.
+  private func mlpOfFew(_ block: Int) throws(ReFTError) -> DevicePointer? {
+    let (weights, plan) = (weights.blocks[block], weights.blocks[block].plan.mlp)
+    let matrix = weights.mlpInput.matrix
+    guard plan.gate != nil, matrix.half > 0, let norm = weights.mlpNorm,
+      takesNorm(matrix, block, [.mlpInput, .mlpActivation])
+    else { return nil }
+    let hidden = try act(.hidden, shape.feedForwardSize)
+    try operations.multiply(
+      FewProduct(
+        matrix: matrix,
+        rows: rows,
+        input: .stream(try mlpSource(block), norm),
+        bias: weights.mlpInput.bias,
+        gate: plan.activation.kind,
+        output: .activations(hidden)
+      )
+    )
     return hidden
   }
 

@@ -158,49 +158,48 @@ extension Operations {
     )
   }
 
-  /// out [sequences, heads · head size] = the weighted values of one decoded token of each sequence.
+  /// Stores the keys and values of one decoded token of each sequence, and attends over the caches.
+  ///
+  /// - Throws: what the card reports.
   func attentionDecode(
     _ plan: ModelPlan.Attention,
     sequences: Int,
-    queries: DevicePointer,
-    stride: Int,
-    keys: DevicePointer,
-    values: DevicePointer,
-    positions: DevicePointer,
-    splits: Int,
-    parts: DevicePointer,
-    to out: DevicePointer
+    _ call: DecodeCall
   ) throws(ReFTError) {
-    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
-    try launch(
-      try kernel("attention_decode", .decode, head: head),
-      grid: (splits, plan.keyValueHeads, sequences),
+    let isGrouped = plan.heads > plan.keyValueHeads
+    var call = call
+    try device.launch(
+      try kernel(
+        isGrouped ? "attention_decode_groups" : "attention_decode",
+        .decode,
+        head: KernelShapes.paddedHead(plan.headSize)
+      ),
+      grid: (Int(call.splits), plan.keyValueHeads, sequences),
       block: KernelShapes.attentionThreads,
-      queries,
-      stride,
-      sequences,
-      plan.heads,
-      plan.keyValueHeads,
-      plan.headSize,
-      plan.scale,
-      plan.softCap ?? 0,
-      mask.window,
-      keys,
-      values,
-      positions,
-      splits,
-      parts
-    )
-    try launch(
-      try kernel("attention_decode_join", .decode, head: head),
-      grid: (plan.heads, sequences, 1),
-      block: KernelShapes.attentionThreads,
-      plan.heads,
-      plan.headSize,
-      splits,
-      parts,
-      out,
-      plan.heads * plan.headSize
+      structure: &call,
+      overlaps: true
     )
   }
+}
+
+/// `decode_call` of decode.cu, field by field.
+struct DecodeCall {
+  var rows: UInt64
+  var stride: Int32
+  var heads: Int32
+  var keyValueHeads: Int32
+  var headSize: Int32
+  var scale: Float
+  var cap: Float
+  var window: Int32
+  var splits: Int32
+  var keys: UInt64
+  var values: UInt64
+  var positions: UInt64
+  var angles: UInt64
+  var width: Int32
+  var halves: Int32
+  var parts: UInt64
+  var done: UInt64
+  var out: UInt64
 }

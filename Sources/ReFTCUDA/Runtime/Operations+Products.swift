@@ -25,62 +25,6 @@ extension Operations {
     }
   }
 
-  /// Whether products with few rows read blocks of a type as they are.
-  static func multipliesBlocks(_ type: TensorType) -> Bool { packedName(of: type) != nil }
-
-  /// What kernels of packed blocks call a type.
-  private static func packedName(of type: TensorType) -> String? {
-    switch type {
-    case .q4_0: "q4_0"
-    case .q4_1: "q4_1"
-    case .q8_0: "q8_0"
-    default: nil
-    }
-  }
-
-  /// Packs a matrix of blocks for products with few rows: four rows side by side.
-  func repack(
-    _ type: TensorType,
-    rows: Int,
-    columns: Int,
-    _ blocks: DevicePointer,
-    to packed: DevicePointer
-  ) throws(ReFTError) {
-    try onPacked("repack", type, rows, columns, blocks, packed)
-  }
-
-  /// Turns a packed matrix into numbers.
-  func unpack(
-    _ type: TensorType,
-    rows: Int,
-    columns: Int,
-    _ packed: DevicePointer,
-    to numbers: DevicePointer
-  ) throws(ReFTError) {
-    try onPacked("unpack", type, rows, columns, packed, numbers)
-  }
-
-  private func onPacked(
-    _ verb: String,
-    _ type: TensorType,
-    _ rows: Int,
-    _ columns: Int,
-    _ source: DevicePointer,
-    _ target: DevicePointer
-  ) throws(ReFTError) {
-    guard let name = Self.packedName(of: type) else {
-      preconditionFailure("\(type) is not packed")
-    }
-    try launch(
-      try kernel("\(verb)_\(name)", .matvecQuantised, defines: ["REFT_N": 1], variant: "/1"),
-      grid: runs(rows * columns),
-      rows,
-      columns,
-      source,
-      target
-    )
-  }
-
   /// Turns `count` numbers of blocks into activations.
   func expand(
     _ type: TensorType,
@@ -120,8 +64,19 @@ extension Operations {
     accumulates: Bool = false,
     isFew: Bool = false
   ) throws(ReFTError) {
-    if isFew, rows <= Self.mostFewRows, matrix.columns % 32 == 0 {
-      return try multiplyFew(matrix, rows, x, to: y, isFloat: isFloat, accumulates: accumulates)
+    if isFew, rows <= Self.mostFewRows {
+      if multipliesFew(matrix) {
+        return try multiply(
+          FewProduct(
+            matrix: matrix,
+            rows: rows,
+            input: .activations(x),
+            output: isFloat ? .floats(y, accumulates: accumulates) : .activations(y)
+          )
+        )
+      } else if matrix.dense != nil {
+        return try multiplyExactly(matrix, rows, x, to: y, isFloat, accumulates)
+      }
     }
     try device.gemm(
       GEMM(
@@ -170,28 +125,27 @@ extension Operations {
     )
   }
 
-  /// How many rows products of decoded tokens take at once.
-  static let mostFewRows = 8
-
-  private func multiplyFew(
+  private func multiplyExactly(
     _ matrix: DeviceMatrix,
     _ rows: Int,
     _ x: DevicePointer,
     to y: DevicePointer,
-    isFloat: Bool,
-    accumulates: Bool
+    _ isFloat: Bool,
+    _ accumulates: Bool
   ) throws(ReFTError) {
-    let blocks = matrix.packed.flatMap { Self.packedName(of: $0.type) }
-    let name = "matvec_" + (blocks ?? "act") + (isFloat ? "" : "_to_act")
-    let source: KernelSource = blocks == nil ? .matvec : .matvecQuantised
     let none: DevicePointer? = nil
     try launch(
-      try kernel(name, source, defines: ["REFT_N": rows], variant: "/\(rows)"),
-      grid: (blocks == nil ? (matrix.rows + 3) / 4 : (matrix.rows + 15) / 16, 1, 1),
-      block: blocks == nil ? 128 : 256,
+      try kernel(
+        isFloat ? "matvec_act" : "matvec_act_to_act",
+        .matvec,
+        defines: ["REFT_N": rows],
+        variant: "/\(rows)"
+      ),
+      grid: ((matrix.rows + 3) / 4, 1, 1),
+      block: 128,
       matrix.rows,
       matrix.columns,
-      matrix.packed?.memory.pointer ?? matrix.dense,
+      matrix.dense,
       x,
       none,
       accumulates ? 1 : 0,

@@ -154,13 +154,16 @@ final class Operations {
     )
   }
 
+  /// hidden[rows[i]] = values[i], or what of the change `strength` leaves; `fault` becomes 1 where
+  /// a number is not finite.
   func scatter(
     _ count: Int,
     _ rows: DevicePointer?,
     _ values: DevicePointer,
     old: DevicePointer?,
     strength: Float,
-    to hidden: DeviceRows
+    to hidden: DeviceRows,
+    fault: DevicePointer? = nil
   ) throws(ReFTError) {
     try stride(
       hidden.isFloat ? "scatter_float" : "scatter_act",
@@ -174,7 +177,8 @@ final class Operations {
       strength,
       hidden.base,
       hidden.stride,
-      hidden.offset
+      hidden.offset,
+      fault
     )
     guard let rounded = hidden.rounded else { return }
     try stride(
@@ -189,7 +193,8 @@ final class Operations {
       strength,
       rounded,
       hidden.stride,
-      hidden.offset
+      hidden.offset,
+      fault
     )
   }
 

@@ -13,6 +13,10 @@ extension SiteEdit: DeviceRowEdit {
       ? nil : try unit.deviceProgram(isTraining: isTraining)
   }
 
+  func notFinite(in call: String) -> ReFTError {
+    .pluginNotFinite(unit.plugin.name, call: call, rows: rows.count, inputIsFinite: true)
+  }
+
   var isTraining: Bool { context.gradients != nil }
 
   var parameters: any DeviceParameters { unit.store }

@@ -136,23 +136,32 @@ final class SiteEdit: RowEdit {
 
   /// Memory for the backward call.
   private struct Kept {
-    /// The input of the forward call.
-    let x: FloatBuffer
+    /// The input of the forward call: the runtime's where it leaves the rows be, else a copy.
+    var x: UnsafeMutablePointer<Float>
+    let copy: FloatBuffer?
     /// What the layer read: on the way back its place holds something else.
     let source: FloatBuffer?
     let saved: FloatBuffer
   }
 
   /// The memory for the backward call; nil in inference.
-  private func keep() throws(ReFTError) -> Kept? {
+  private func keep(_ gathered: GatheredRows) throws(ReFTError) -> Kept? {
     guard context.gradients != nil else { return nil }
-    if let kept { return kept }
+    let staysThere = gathered.output != nil
+    if var kept, staysThere || kept.copy != nil {
+      if staysThere { kept.x = gathered.rows } else if let copy = kept.copy { kept.x = copy.base }
+      self.kept = kept
+      return kept
+    }
     let purpose = MemoryPurpose(
       "what plugin '\(unit.plugin.name)' keeps of \(rows.count) rows",
       remedy: "edit fewer positions, or use fewer tokens in a pass"
     )
+    let copy =
+      staysThere ? nil : try FloatBuffer(reserving: rows.count * unit.dim, for: purpose)
     let made = Kept(
-      x: try FloatBuffer(reserving: rows.count * unit.dim, for: purpose),
+      x: copy?.base ?? gathered.rows,
+      copy: copy,
       source: unit.needsSource
         ? try FloatBuffer(reserving: rows.count * unit.sourceDim, for: purpose) : nil,
       saved: try FloatBuffer(
@@ -178,20 +187,23 @@ final class SiteEdit: RowEdit {
   var columns: Range<Int>? { unit.columns }
   /// Whether the plugin adds to an auxiliary loss that somebody counts.
   var countsAuxiliary: Bool { context.auxiliary != nil && unit.auxiliaryWeight > 0 }
+  /// Rows need no copy on their way.
+  var takesOutput: Bool { true }
   /// Whether the plugin looks at what the layer read.
   var needsSource: Bool { unit.needsSource }
   /// Whether it says how the loss depends on that.
   var givesSourceGradient: Bool { unit.givesSourceGradient }
 
-  /// Edits the rows in place.
+  /// Edits the rows, in place unless they are wanted elsewhere.
   func edit(_ gathered: GatheredRows) throws {
     try checkWidth(gathered)
     let count = gathered.count * gathered.width
-    var (input, output) = (gathered.rows, gathered.rows)
-    if let kept = try keep() {
-      kept.x.base.update(from: gathered.rows, count: count)
-      input = kept.x.base
-    } else if !unit.plugin.capabilities.contains(.inPlace) {
+    let target = gathered.output ?? gathered.rows
+    var (input, output) = (gathered.rows, target)
+    if let kept = try keep(gathered) {
+      if kept.copy != nil { kept.x.update(from: gathered.rows, count: count) }
+      input = kept.x
+    } else if gathered.output == nil, !unit.plugin.capabilities.contains(.inPlace) {
       output = memory.y.base
     }
     var call = makeCall(rows: gathered.count, x: input)
@@ -209,7 +221,7 @@ final class SiteEdit: RowEdit {
       guard values.allSatisfy(\.isFinite) else { throw .collectedNotFinite(unit.plugin.name) }
       told.collector.take(values, of: unit, rows: call.origins)
     }
-    if output != gathered.rows { gathered.rows.update(from: output, count: count) }
+    if output != target { target.update(from: output, count: count) }
   }
 
   /// Calls forward, and takes over what it adds to its auxiliary loss.
@@ -228,9 +240,10 @@ final class SiteEdit: RowEdit {
   func differentiate(_ gradient: GatheredRows) throws {
     try checkWidth(gradient)
     guard let kept, let gradients = context.gradients else { throw ReFTError.notTraining() }
-    var call = makeCall(rows: gradient.count, x: kept.x.base)
+    var call = makeCall(rows: gradient.count, x: kept.x)
     (call.dy, call.dyStride) = (gradient.rows, gradient.width)
-    (call.dx, call.dxStride) = (memory.x.base, gradient.width)
+    let output = gradient.output ?? memory.x.base
+    (call.dx, call.dxStride) = (output, gradient.width)
     (call.counterpart, call.counterpartStride) = (counterpart(gradient.places), unit.dim)
     call.parameterGradients = gradients.pointers(of: unit)
     if countsAuxiliary {
@@ -244,7 +257,9 @@ final class SiteEdit: RowEdit {
     }
     pack(gradient.places)
     try perform(call) { call throws(ReFTError) in try unit.instance.backward(call) }
-    gradient.rows.update(from: memory.x.base, count: gradient.count * gradient.width)
+    if gradient.output == nil {
+      gradient.rows.update(from: output, count: gradient.count * gradient.width)
+    }
   }
 
   /// What the layer read, from memory that a backward call finds again.

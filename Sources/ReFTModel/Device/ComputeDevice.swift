@@ -29,6 +29,10 @@ public protocol ComputeDevice: AnyObject, Sendable {
     precision: DecodePrecision
   ) throws(ReFTError) -> any DeviceRuntime
 
+  /// The most bytes of its own memory that this process had at one time; nil where the device has
+  /// none of its own.
+  var peakMemory: Int? { get }
+
   /// How many tokens a training pass may have so that what it keeps fits the device.
   ///
   /// - Parameters:
@@ -44,6 +48,11 @@ public protocol ComputeDevice: AnyObject, Sendable {
     updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int
+}
+
+extension ComputeDevice {
+  /// It works in the machine's memory.
+  public var peakMemory: Int? { nil }
 }
 
 /// What a runtime is for.

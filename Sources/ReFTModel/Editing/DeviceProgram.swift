@@ -2,6 +2,8 @@
 // The device form of an edit: kernels that edit rows where the model runs. ReFTHost makes it from what a
 // plugin offers, a runtime on a device launches it; neither knows the other.
 
+package import ReFTTensor
+
 /// The kernels of one edit, in CUDA C, with the memory that they need beside rows and parameters.
 ///
 /// Rows are float32. All kernels have one signature, `extern "C" __global__ void name(reft_cuda_call_t)`;
@@ -182,4 +184,6 @@ package protocol DeviceRowEdit: RowEdit {
   var gradients: UnsafeMutableBufferPointer<Float>? { get }
   /// Where the rows come from, for programs with `needsOrigins`.
   var origins: DeviceOrigins { get }
+  /// The error of a call whose device form left numbers that are not finite.
+  func notFinite(in call: String) -> ReFTError
 }

@@ -7,8 +7,13 @@ public struct GatheredRows {
   public let places: UnsafeBufferPointer<Int32>
   /// Numbers in a row.
   public let width: Int
-  /// The rows, one after the other; what stands here afterwards goes back to where they were.
+  /// The rows, one after the other; without an `output` of its own, what stands here afterwards goes
+  /// back to where they were.
   public let rows: UnsafeMutablePointer<Float>
+  /// Where edited rows go, if not in the place of `rows`; only for edits that take it.
+  ///
+  /// Rows of a forward pass then stay as they are until the way back is done.
+  public let output: UnsafeMutablePointer<Float>?
   /// What the layer that made the rows read, for edits that need it, one row after the other; not on
   /// the way back, when other numbers lie there.
   public let source: UnsafePointer<Float>?
@@ -26,11 +31,13 @@ public struct GatheredRows {
     places: UnsafeBufferPointer<Int32>,
     width: Int,
     rows: UnsafeMutablePointer<Float>,
-    source: UnsafePointer<Float>?,
-    sourceWidth: Int,
+    output: UnsafeMutablePointer<Float>? = nil,
+    source: UnsafePointer<Float>? = nil,
+    sourceWidth: Int = 0,
     sourceGradient: UnsafeMutablePointer<Float>? = nil
   ) {
     (self.places, self.width, self.rows) = (places, width, rows)
+    self.output = output
     (self.source, self.sourceWidth) = (source, sourceWidth)
     self.sourceGradient = sourceGradient
   }
@@ -58,13 +65,17 @@ public protocol RowEdit: AnyObject {
   /// How much of the change counts: rows become row + strength · (edited − row).
   var strength: Float { get }
 
-  /// Replaces the rows.
+  /// Whether it writes what becomes of rows to an `output` where one is given, and reads rows of a
+  /// forward pass on the way back where they were.
+  var takesOutput: Bool { get }
+
+  /// Replaces the rows, or writes them to where they are wanted.
   ///
   /// - Throws: what the intervention reports; the pass ends and its results are dropped.
   func edit(_ rows: GatheredRows) throws
 
-  /// Turns d loss / d (edited rows) into d loss / d (rows before the edit), in place, and
-  /// accumulates the gradients of its own parameters.
+  /// Turns d loss / d (edited rows) into d loss / d (rows before the edit), in place or where it is
+  /// wanted, and accumulates the gradients of its own parameters.
   func differentiate(_ gradient: GatheredRows) throws
 }
 
@@ -77,6 +88,8 @@ extension RowEdit {
   public var givesSourceGradient: Bool { false }
   /// All of the change.
   public var strength: Float { 1 }
+  /// It works in place.
+  public var takesOutput: Bool { false }
 }
 
 /// Edits hidden states during a pass over one batch, and carries gradients back through the edits.

@@ -16,6 +16,31 @@ public final class BlockInput {
     self.block = block
     self.rows = rows
   }
+
+  /// Gives each token of a batch its row of a pass; tokens of a shared prefix have theirs in the first
+  /// sequence.
+  ///
+  /// - Throws: `inputOutput` when the system has no memory for the rows.
+  package convenience init(
+    block: Int,
+    _ computed: UnsafePointer<Float>,
+    _ layout: PassLayout,
+    of batch: PackedBatch,
+    width d: Int
+  ) throws(ReFTError) {
+    let rows = try FloatBuffer(
+      reserving: batch.tokens.count * d,
+      for: MemoryPurpose("a batch of \(batch.tokens.count) tokens", remedy: "use shorter rows")
+    )
+    for segment in batch.segments {
+      for offset in 0..<segment.count {
+        let own = layout.row(ofToken: Int32(segment.start + offset))
+        let row = own < 0 ? offset : Int(own)
+        (rows.base + (segment.start + offset) * d).update(from: computed + row * d, count: d)
+      }
+    }
+    self.init(block: block, rows: rows)
+  }
 }
 
 extension ModelRuntime {
@@ -109,19 +134,7 @@ extension ModelRuntime {
     try forward(program.steps[..<program.starts[block]])
     let d = model.configuration.hiddenSize
     let computed = pass.stream(block)
-    let rows = try FloatBuffer(
-      reserving: batch.tokens.count * d,
-      for: MemoryPurpose("a batch of \(batch.tokens.count) tokens", remedy: "use shorter rows")
-    )
-    for segment in batch.segments {
-      for offset in 0..<segment.count {
-        // Tokens of a shared prefix have their row in the first sequence.
-        let own = layout.row(ofToken: Int32(segment.start + offset))
-        let row = own < 0 ? Int32(offset) : own
-        (rows.base + (segment.start + offset) * d).update(from: computed + Int(row) * d, count: d)
-      }
-    }
-    return BlockInput(block: block, rows: rows)
+    return try BlockInput(block: block, computed, layout, of: batch, width: d)
   }
 
   private func run(

@@ -44,17 +44,16 @@ package final class AdamW {
   ///
   /// - Returns: the global norm of what is left.
   package func prepare(_ gradients: FloatBuffer) -> Double {
-    var squares = 0.0
-    for (index, info) in store.infos.enumerated() {
+    ThreadPool.shared.run(store.infos.count) { index in
       let gradient = store.slice(of: gradients, index)
-      guard info.isTrainable, let base = gradient.baseAddress,
+      guard store.infos[index].isTrainable, let base = gradient.baseAddress,
         let point = store.tensor(index).baseAddress
-      else {
-        gradient.update(repeating: 0)
-        continue
-      }
+      else { return gradient.update(repeating: 0) }
       manifolds[index].project(base, at: point)
-      for value in gradient { squares += Double(value) * Double(value) }
+    }
+    var squares = 0.0
+    for (index, info) in store.infos.enumerated() where info.isTrainable {
+      for value in store.slice(of: gradients, index) { squares += Double(value) * Double(value) }
     }
     return squares.squareRoot()
   }
@@ -71,9 +70,10 @@ package final class AdamW {
   /// have one of their own.
   package func step(_ gradients: FloatBuffer, rate: Double, ownRates: OwnRates = OwnRates()) {
     stepCount += 1
-    for (index, info) in store.infos.enumerated() where info.isTrainable {
-      let values = store.tensor(index)
-      guard let base = values.baseAddress else { continue }
+    // Tensors are nobody else's: who steps one changes no result.
+    ThreadPool.shared.run(store.infos.count) { index in
+      let (info, values) = (store.infos[index], store.tensor(index))
+      guard info.isTrainable, let base = values.baseAddress else { return }
       let ownRate = (ownRates[info.owner] ?? rate) * info.learningRateScale
       decay(values, info, rate: ownRate)
       let direction = store.slice(of: update, index)

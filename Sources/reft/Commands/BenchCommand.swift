@@ -66,6 +66,7 @@ struct BenchCommand: ParsableCommand {
     var bandwidth_peak_bytes_per_second: Double
     var fraction_of_bandwidth_peak: Double?
     var peak_rss_bytes: Int
+    var peak_device_bytes: Int?
     var plugin_share: [String: Double]?
     var profile: [String: Double]
   }
@@ -98,6 +99,7 @@ struct BenchCommand: ParsableCommand {
       bandwidth_peak_bytes_per_second: peaks.bytesPerSecond,
       fraction_of_bandwidth_peak: bytes.map { $0 / peaks.bytesPerSecond },
       peak_rss_bytes: Machine.peakResidentByteCount,
+      peak_device_bytes: device.peakMemory,
       plugin_share: share,
       profile: Dictionary(
         uniqueKeysWithValues: (profile?.shares ?? [:]).map { ($0.key.rawValue, $0.value) }
@@ -126,6 +128,9 @@ struct BenchCommand: ParsableCommand {
       rows.append(["  \(kind)", percent(part), "of the time"])
     }
     rows.append(["peak memory", Readable.bytes(document.peak_rss_bytes), ""])
+    if let bytes = device.peakMemory {
+      rows.append(["peak memory of the card", Readable.bytes(bytes), ""])
+    }
     Output.table(rows)
   }
 

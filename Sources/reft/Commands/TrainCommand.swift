@@ -67,6 +67,7 @@ struct TrainCommand: ParsableCommand {
     /// There for a card alone.
     var edits_on_device: Int?
     var edits_on_host: Int?
+    var peak_device_bytes: Int?
     var changes: [Change]
   }
 
@@ -89,18 +90,18 @@ struct TrainCommand: ParsableCommand {
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try LoadedModel(path: ModelLibrary().resolve(configuration.model))
     let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
-    let device = try device.open()
+    let place = try device.open()
     let precision: DecodePrecision = exact ? .float32 : .int16
     let trainer = Trainer(
       configuration: configuration,
       model: model,
       catalog: catalog,
-      device: device,
+      device: place,
       precision: precision,
       judge: try TaskJudge(
         configuration.train.validate,
         model: model,
-        device: device,
+        device: place,
         precision: precision
       )
     )
@@ -138,8 +139,8 @@ struct TrainCommand: ParsableCommand {
         throw error
       }
     }
-    if common.json { return try Output.json(document(summary)) }
-    show(summary)
+    if common.json { return try Output.json(document(summary, place)) }
+    show(summary, place)
   }
 
   /// Ends the process in place of the run's own thread, which a plugin does not let go.
@@ -168,7 +169,7 @@ struct TrainCommand: ParsableCommand {
     return (words + plugins.words + ["--resume"]).map(Readable.word).joined(separator: " ")
   }
 
-  private func document(_ summary: TrainingSummary) -> Document {
+  private func document(_ summary: TrainingSummary, _ device: any ComputeDevice) -> Document {
     Document(
       steps: summary.steps,
       loss: summary.loss,
@@ -183,6 +184,7 @@ struct TrainCommand: ParsableCommand {
       plugin_shares: summary.pluginShares,
       edits_on_device: summary.editPlaces?.onDevice,
       edits_on_host: summary.editPlaces?.onHost,
+      peak_device_bytes: device.peakMemory,
       changes: summary.changes.map {
         Change(
           block: $0.site.block,
@@ -195,23 +197,26 @@ struct TrainCommand: ParsableCommand {
     )
   }
 
-  private func show(_ summary: TrainingSummary) {
+  private func show(_ summary: TrainingSummary, _ device: any ComputeDevice) {
     let place = summary.bestStep.map { " at step \($0)" } ?? ""
     let best = (summary.bestMeasure ?? summary.bestLoss).map { Readable.fixed($0, 4) + place }
     let name =
       summary.bestMeasure == nil
       ? "lowest validation loss" : "best validation \(summary.metricName)"
+    let card = device.peakMemory.map { [["peak memory of the card", Readable.bytes($0)]] } ?? []
+    let auxiliary =
+      summary.auxiliary.map { [["auxiliary loss there", Readable.fixed($0, 4)]] } ?? []
     Output.table(
       [
         ["adapter", summary.adapter],
         ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
         ["loss of the last epoch", Readable.fixed(summary.loss, 4)],
-      ] + (summary.auxiliary.map { [["auxiliary loss there", Readable.fixed($0, 4)]] } ?? []) + [
+      ] + auxiliary + [
         [name, best ?? "no validation rows"],
         ["rate", "\(Readable.fixed(summary.tokensPerSecond, 1)) tokens/s"],
         ["trainable parameters", Readable.count(summary.trainableParameters)],
         ["peak memory", Readable.bytes(summary.peakRssBytes)],
-      ]
+      ] + card
     )
     if let largest = summary.changes.max(by: { $0.mean < $1.mean }) {
       let mean = summary.changes.reduce(0) { $0 + $1.mean } / Double(summary.changes.count)

@@ -148,7 +148,7 @@ struct CUDAErrorTests {
     let survey = CUDASurvey(EmulatedCard.libraries)
     #expect(survey.libraries.map(\.role) == CUDARole.allCases)
     #expect(survey.cards.map(\.name) == ["emulated card 0", "emulated card 1"])
-    #expect(survey.cards.map(\.capability) == ["8.0", "8.0"])
+    #expect(survey.cards.map(\.capability) == ["9.0", "9.0"])
     #expect(survey.problems.isEmpty)
     let none = CUDASurvey(.emulated("/nonexistent"))
     #expect(none.cards.isEmpty && none.libraries.isEmpty)

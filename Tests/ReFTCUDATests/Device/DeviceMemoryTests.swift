@@ -11,7 +11,7 @@ struct DeviceMemoryTests {
   func facts() throws {
     let card = try EmulatedCard.open(1)
     #expect(card.name == "emulated card 1")
-    #expect(card.capability == (8, 0))
+    #expect(card.capability == (9, 0))
     #expect(card.totalMemory == 64 << 20)
     #expect(card.multiprocessors == 2)
     #expect(try card.freeMemory() <= 64 << 20)

@@ -76,7 +76,7 @@ struct KernelLaunchTests {
     let card = try EmulatedCard.open()
     let source = KernelSource(name: "wrong", text: "extern \"C\" __global__ void f() { nonsense; }")
     let text = message { _ = try card.module(source, defines: ["A": 1]) }
-    #expect(text.hasPrefix("Kernel text 'wrong' does not compile with --gpu-architecture=sm_80"))
+    #expect(text.hasPrefix("Kernel text 'wrong' does not compile with --gpu-architecture=sm_90"))
     #expect(text.contains("nonsense"))
   }
 

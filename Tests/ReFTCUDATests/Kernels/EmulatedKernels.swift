@@ -111,7 +111,26 @@ enum CardArgument {
   case part(CardNumbers, from: Int)
   case int(Int)
   case long(Int)
+  /// A struct by value; the kernel must have no other argument.
+  case structure([UInt8])
   case float(Float)
+}
+
+/// A C struct, field by field.
+struct CStructure {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func add<T: BitwiseCopyable>(_ value: T) {
+    let size = MemoryLayout<T>.size
+    bytes += [UInt8](repeating: 0, count: (size - bytes.count % size) % size)
+    withUnsafeBytes(of: value) { bytes += $0 }
+  }
+
+  mutating func add(_ numbers: CardNumbers?) {
+    add(UInt64(UInt(bitPattern: numbers?.pointer)))
+  }
+
+  mutating func add(integers: Int...) { integers.forEach { add(Int32($0)) } }
 }
 
 /// A text, compiled.
@@ -163,7 +182,7 @@ struct EmulatedKernels {
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     let function = try #require(reft_emulator_function(module, name), "no kernel '\(name)'")
-    let cells = UnsafeMutablePointer<UInt64>.allocate(capacity: arguments.count)
+    let cells = UnsafeMutablePointer<UInt64>.allocate(capacity: arguments.count + 32)
     defer { cells.deallocate() }
     for (index, argument) in arguments.enumerated() {
       let cell = UnsafeMutableRawPointer(cells + index)
@@ -173,6 +192,7 @@ struct EmulatedKernels {
       case .part(let numbers, let first):
         let place = numbers.pointer + first * (numbers.format == .float32 ? 4 : 2)
         cell.storeBytes(of: place, as: UnsafeMutableRawPointer.self)
+      case .structure(let bytes): cell.copyMemory(from: bytes, byteCount: min(bytes.count, 256))
       case .long(let value): cell.storeBytes(of: Int64(value), as: Int64.self)
       case .int(let value): cell.storeBytes(of: Int32(value), as: Int32.self)
       case .float(let value): cell.storeBytes(of: value, as: Float.self)
@@ -192,7 +212,7 @@ struct EmulatedKernels {
       switch argument {
       case .numbers(let all): numbers = all
       case .part(let all, _): numbers = all
-      case .int, .long, .float: numbers = nil
+      case .int, .long, .float, .structure: numbers = nil
       }
       let isIntact = numbers?.isIntact ?? true
       #expect(isIntact, "\(name) wrote beside its memory", sourceLocation: sourceLocation)

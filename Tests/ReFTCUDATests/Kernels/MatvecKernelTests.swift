@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products with few rows, of plain and of quantised weights, and blocks made into activations.
+// Products with few rows as the exact way has them, and blocks made into activations.
 
 import CReFTKernels
 import ReFTCUDA
@@ -34,7 +34,7 @@ struct MatvecKernelTests {
     let (bias, y) = (CardNumbers(random.normals(rows)), CardNumbers(random.normals(n * rows)))
     let bare = product(x.floats, numbers, n, rows)
     let before = y.floats
-    let (grid, block) = name == "matvec_act" ? ((rows + 3) / 4, 128) : ((rows + 15) / 16, 256)
+    let (grid, block) = ((rows + 3) / 4, 128)
     try kernels.run(
       name,
       grid: (grid, 1, 1),
@@ -82,43 +82,6 @@ struct MatvecKernelTests {
     }
   }
 
-  @Test("repacks quantised weights, multiplies and expands them", arguments: Activations.allCases)
-  func quantised(_ activations: Activations) throws {
-    var random = SeededGenerator(seed: 10)
-    for (n, rows, cols) in [(1, 10, 1120), (4, 21, 64), (8, 35, 288)] {
-      let kernels = try EmulatedKernels(.matvecQuantised, activations, ["REFT_N": n])
-      for (type, name) in [(TensorType.q4_0, "q4_0"), (.q4_1, "q4_1"), (.q8_0, "q8_0")] {
-        let bytes = Quantizer.encode(random.normals(rows * cols), as: type)
-        let numbers = expanded(bytes, type, rows * cols)
-        let full = KernelShapes.packedRows(rows) * bytes.count / rows
-        let packed = CardNumbers(values: [UInt8](repeating: 0xa5, count: full))
-        try kernels.run(
-          "repack_\(name)",
-          .int(rows),
-          .int(cols),
-          .numbers(CardNumbers(values: bytes)),
-          .numbers(packed)
-        )
-        try check(kernels, "matvec_\(name)", packed, numbers, activations, n: n, rows: rows)
-        let out = CardNumbers(room: rows * cols, activations)
-        try kernels.run(
-          "unpack_\(name)",
-          .int(rows),
-          .int(cols),
-          .numbers(packed),
-          .numbers(out)
-        )
-        #expect(out.floats == (activations == .float32 ? numbers : numbers.map(\.rounded16)))
-      }
-    }
-  }
-
-  private func expanded(_ bytes: [UInt8], _ type: TensorType, _ count: Int) -> [Float] {
-    var numbers = [Float](repeating: 0, count: count)
-    reft_dequantize_kernel(type.rawValue)?(bytes, &numbers, count)
-    return numbers
-  }
-
   @Test("makes a file's blocks activations, bit for bit", arguments: Activations.allCases)
   func expands(_ activations: Activations) throws {
     let kernels = try EmulatedKernels(.expand, activations)
@@ -138,11 +101,20 @@ struct MatvecKernelTests {
         .long(count),
         .numbers(out)
       )
-      let numbers = expanded(bytes, type, count)
+      let numbers = type.numbers(of: bytes, count)
       #expect(
         out.floats == (activations == .float32 ? numbers : numbers.map(\.rounded16)),
         "\(name)"
       )
     }
+  }
+}
+
+extension TensorType {
+  /// The numbers of a file's blocks.
+  func numbers(of bytes: [UInt8], _ count: Int) -> [Float] {
+    var numbers = [Float](repeating: 0, count: count)
+    reft_dequantize_kernel(rawValue)?(bytes, &numbers, count)
+    return numbers
   }
 }

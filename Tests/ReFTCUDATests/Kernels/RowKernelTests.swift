@@ -79,7 +79,8 @@ struct RowKernelTests {
         Int(Self.picked[$0 / width]) * stride + width + $0 % width
       }
       #expect(out.floats == places.map { before[$0] })
-      let new = random.normals(n * width)
+      var new = random.normals(n * width)
+      let fault = CardNumbers(integers: [0])
       try kernels.run(
         "scatter_\(suffix)",
         .int(n),
@@ -90,13 +91,16 @@ struct RowKernelTests {
         .float(0.25),
         .numbers(x),
         .int(stride),
-        .int(width)
+        .int(width),
+        .numbers(fault)
       )
+      #expect(fault.integers == [0])
       var expected = before
       for (at, place) in places.enumerated() {
         expected[place] = before[place] + 0.25 * (new[at] - before[place])
       }
       expectClose(x.floats, expected, tolerance: 1e-6, relative: format.rounding)
+      new[width] = .infinity
       try kernels.run(
         "scatter_\(suffix)",
         .int(n),
@@ -107,9 +111,18 @@ struct RowKernelTests {
         .float(0.25),
         .numbers(x),
         .int(stride),
-        .int(width)
+        .int(width),
+        .numbers(fault)
       )
-      expectClose(places.map { x.floats[$0] }, new, tolerance: 0, relative: format.rounding)
+      #expect(fault.integers == [1])
+      let there = places.map { x.floats[$0] }
+      #expect(there[width] == .infinity)
+      expectClose(
+        there.filter(\.isFinite),
+        new.filter(\.isFinite),
+        tolerance: 0,
+        relative: format.rounding
+      )
     }
   }
 

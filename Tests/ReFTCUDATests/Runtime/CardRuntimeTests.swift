@@ -127,6 +127,24 @@ struct CardRuntimeTests {
       expectClose(last, expected[ids.count - 1], tolerance: 2e-4, "in pieces")
     }
   }
+
+  @Test(
+    "in bfloat16 token by token: as near as so small models can be rounded",
+    arguments: FamilyFixture.names
+  )
+  func roundedDecoding(name: String) throws {
+    let fixture = try FamilyFixture(name)
+    let model = try FrozenModel(path: fixture.folder)
+    let runtime = try CUDARuntime(model: model, device: EmulatedCard.open(), isExact: false)
+    let ids = fixture.ids[0].prefix(6)
+    let expected = try fixture.logits(0)
+    let cache = try runtime.makeSequenceCache(capacity: ids.count)
+    for (token, id) in ids.enumerated() {
+      let step = SequenceStep(cache: cache, tokens: [id])
+      let row = try runtime.step(sequences: [step], editor: nil)
+      #expect(cosine(Array(row), expected[token]) > 0.995, "token \(token)")
+    }
+  }
 }
 
 extension FamilyFixture {
