@@ -85,8 +85,8 @@ final class DeviceTaps {
   /// - Throws: what the card reports.
   func addSourceGradients(_ site: Site, to gradient: DeviceRows) throws {
     for (rows, values) in sourceGradients.removeValue(forKey: site) ?? [] {
-      let here = try exchange.fetch(pass, rows, gradient, at: 0)
-      try pass.device.synchronise()
+      let here = try exchange.fetch(pass, rows, gradient, .gathered, to: .output)
+      try exchange.wait()
       for index in values.indices { here[index] += values[index] }
       try exchange.send(pass, rows, gradient)
     }
