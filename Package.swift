@@ -109,6 +109,13 @@ let package = Package(
       resources: [.embedInCode("files")],
       swiftSettings: swift
     ),
+    // The files of `reft recipe`, embedded.
+    .target(
+      name: "ReFTRecipes",
+      path: "Recipes",
+      resources: [.embedInCode("files")],
+      swiftSettings: swift
+    ),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",
@@ -127,7 +134,7 @@ let package = Package(
       name: "reft",
       dependencies: [
         "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
-        "ReFTSteering", "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
+        "ReFTRecipes", "ReFTSteering", "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -32,8 +32,9 @@ struct Reft: ParsableCommand {
     version: version,
     subcommands: [
       ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
-      GenerateCommand.self, ChatCommand.self, TrainCommand.self, PluginCommand.self,
-      AdapterCommand.self, SteerCommand.self,
+      GenerateCommand.self, ChatCommand.self, TrainCommand.self, SweepCommand.self,
+      ReportCommand.self, RecipeCommand.self, PluginCommand.self, AdapterCommand.self,
+      SteerCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]
   )

@@ -11,7 +11,8 @@ struct HelpTests {
   static let commands: [[String]] = [
     [], ["model"], ["model", "info"], ["model", "pull"], ["model", "list"],
     ["model", "quantize"], ["tokenize"], ["score"], ["embed"], ["generate"],
-    ["chat"], ["train"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
+    ["chat"], ["train"], ["sweep"], ["report"], ["recipe"], ["recipe", "list"], ["recipe", "show"],
+    ["recipe", "copy"], ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["adapter"], ["adapter", "info"], ["adapter", "import"], ["adapter", "export"],
     ["steer"], ["steer", "extract"], ["steer", "sweep"], ["bench"],

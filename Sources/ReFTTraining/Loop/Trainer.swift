@@ -29,6 +29,7 @@ public final class Trainer {
   let catalog: PluginCatalog
   let device: any ComputeDevice
   let precision: DecodePrecision
+  let sharing: SharedActivations?
   let folder: RunFolder
   let checkpoints: CheckpointStore
   /// The run that is under way, for another thread that has to save it.
@@ -42,13 +43,16 @@ public final class Trainer {
   ///   - catalog: where plugins are found.
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
+  ///   - sharing: keeps activations for further runs; nil: they go with the run.
   public init(
     configuration: RunConfiguration,
     model: LoadedModel,
     catalog: PluginCatalog,
     device: any ComputeDevice = ProcessorDevice.shared,
-    precision: DecodePrecision = .int16
+    precision: DecodePrecision = .int16,
+    sharing: SharedActivations? = nil
   ) {
+    self.sharing = sharing
     self.configuration = configuration
     self.model = model
     self.catalog = catalog
@@ -182,6 +186,7 @@ public final class Trainer {
       isLast || isDue(run, options.evaluateEvery, orEpoch: true)
       ? try validate(run, into: &record, observer: observer) : false
     try run.metrics.append(record)
+    try run.events?.append(record)
     run.isAtRest = true
     observer(.step(record, remainingSeconds: run.remainingSeconds))
     if isLast || isBest || isDue(run, options.saveEvery, orEpoch: false) {

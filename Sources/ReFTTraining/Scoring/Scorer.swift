@@ -132,7 +132,7 @@ public struct Scorer {
   ///   row.
   public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
     guard let adapter else { return [] }
-    return try data.checkEdits(adapter.specs, tokenizer: tokenizer, mustEdit: false)
+    return try data.checkEdits(adapter.specs, tokenizer: tokenizer, mustEdit: false).notes
   }
 
   /// Scores rows.
