@@ -141,15 +141,38 @@ extension SweepPlan {
   private static func tasks(
     _ node: ConfigurationNode?,
     in folder: URL
-  ) throws(ReFTError) -> [String] {
-    guard let node else { return [] }
-    var result: [String] = []
-    for item in node.items {
-      let text = try item.string(key: "eval")
-      let file = absolute(text, in: folder)
-      result.append(FileManager.default.fileExists(atPath: file) ? file : text)
+  ) throws(ReFTError) -> [Task] {
+    var result: [Task] = []
+    for (index, item) in (node?.items ?? []).enumerated() {
+      guard case .mapping = item.content else {
+        result.append(Task(name: taskName(try item.string(key: "eval.\(index)"), in: folder)))
+        continue
+      }
+      var reader = try ConfigurationReader(item, path: "eval.\(index)")
+      guard let name = try reader.string("task") else {
+        throw .missingKey(
+          "eval.\(index).task",
+          at: item.origin,
+          purpose: "name one of `reft task list`, or a task file"
+        )
+      }
+      result.append(
+        Task(
+          name: taskName(name, in: folder),
+          data: try reader.string("data").map { absolute($0, in: folder) },
+          limit: try reader.integer("limit", in: 1...1_000_000_000),
+          shots: try reader.integer("shots", in: 0...1000)
+        )
+      )
+      try reader.finish()
     }
     return result
+  }
+
+  /// A file beside the sweep, or else a name.
+  private static func taskName(_ text: String, in folder: URL) -> String {
+    let file = absolute(text, in: folder)
+    return FileManager.default.fileExists(atPath: file) ? file : text
   }
 
   // MARK: All of them

@@ -28,14 +28,32 @@ public struct SweepPlan: Sendable {
     public var value: String
   }
 
+  /// A task to evaluate after each run.
+  public struct Task: Sendable, Equatable {
+    /// Its name, or its file.
+    public var name: String
+    /// The file of rows, in place of the task's own.
+    public var data: String?
+    /// Take only the first rows.
+    public var limit: Int?
+    /// How many answered rows are shown before each.
+    public var shots: Int?
+
+    /// What tells it apart from others, in results.
+    var key: String {
+      [data.map { "data=\($0)" }, limit.map { "limit=\($0)" }, shots.map { "shots=\($0)" }]
+        .compactMap(\.self).reduce(name) { $0 + " " + $1 }
+    }
+  }
+
   /// The sweep file.
   public var path: String
   /// The folder of the sweep.
   public var output: String
   /// The measure that the table is sorted by; nil: the usual one of the runs.
   public var metric: String?
-  /// Task files or names to evaluate after each run.
-  public var tasks: [String]
+  /// What each run is evaluated on.
+  public var tasks: [Task]
   /// The runs: variants outermost, seeds innermost.
   public var runs: [Run]
 

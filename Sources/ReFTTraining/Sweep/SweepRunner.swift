@@ -180,8 +180,8 @@ public final class SweepRunner {
 
   /// Whether every task of the plan has its result.
   private func isEvaluated(_ result: SweepResult) -> Bool {
-    guard means.evaluate != nil else { return true }
-    return result.status == .finished && Set(plan.tasks).isSubset(of: result.tasks ?? [])
+    guard !plan.tasks.isEmpty else { return true }
+    return result.status == .finished && Set(plan.tasks.map(\.key)).isSubset(of: result.tasks ?? [])
   }
 
   private func takeOver(_ index: Int, _ run: SweepPlan.Run) throws(ReFTError) {
@@ -214,10 +214,10 @@ public final class SweepRunner {
       }
       let record = try RunRecord(folder: run.configuration.output)
       results[index] = SweepResult(run, record)
-      if let evaluate = means.evaluate {
+      if !plan.tasks.isEmpty, let evaluate = means.evaluate {
         observer(.evaluating(index, run))
         results[index].add(try evaluate(run, model))
-        results[index].tasks = plan.tasks
+        results[index].tasks = plan.tasks.map(\.key)
       }
     } catch let error as ReFTError where error.code == .interrupted {
       try write()
