@@ -42,7 +42,8 @@ struct ReportPageTests {
   func unfinished() throws {
     try withTinyRun { run in
       #expect(throws: (any Error).self) { try run.train("half", endingAt: 4) }
-      #expect(try html(run, ["half"]).contains("stopped, step 4 of 6"))
+      let html = try html(run, ["half"])
+      #expect(html.contains("stopped, step 4 of 6"))
     }
   }
 
