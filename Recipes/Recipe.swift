@@ -26,6 +26,7 @@ public struct Recipe: Sendable {
     Recipe("glue-minilm-cola", PackageResources.glue_minilm_cola_yaml),
     Recipe("glue-minilm-stsb", PackageResources.glue_minilm_stsb_yaml),
     Recipe("classification", PackageResources.classification_yaml),
+    Recipe("lora", PackageResources.lora_yaml), Recipe("dpo", PackageResources.dpo_yaml),
     Recipe("steering", PackageResources.steering_yaml),
   ]
 

@@ -36,8 +36,9 @@ extension TrainingData {
     var digest = SHA256Digest()
     for set in [training, validation] {
       for example in set?.examples ?? [] {
-        let counts = [Int32(example.ids.count), Int32(example.types.count)]
-        for numbers in [counts, example.ids, example.types] {
+        let other = example.rejected?.ids ?? []
+        let counts = [example.ids, example.types, other].map { Int32($0.count) }
+        for numbers in [counts, example.ids, example.types, other] {
           numbers.withUnsafeBytes { digest.update($0) }
         }
       }

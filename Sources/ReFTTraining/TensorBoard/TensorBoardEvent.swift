@@ -102,6 +102,9 @@ extension StepRecord {
       .init("train/learning_rate", learningRate),
       .init("train/tokens_per_second", tokensPerSecond),
     ]
+    for item in metrics?.items ?? [] {
+      result.append(.init("train/\(item.metric.rawValue)", item.value))
+    }
     if let validationLoss { result.append(.init("validation/loss", validationLoss)) }
     for item in validationMetrics?.items ?? [] {
       result.append(.init("validation/\(item.metric.rawValue)", item.value))
