@@ -20,7 +20,7 @@ package struct RunCollection: Sendable {
   package init(folders: [String]) throws(ReFTError) {
     for folder in folders {
       let path = URL(fileURLWithPath: folder).standardizedFileURL.path
-      let file = path + "/" + SweepPlan.resultsName
+      let file = path + "/" + TrainingSweep.resultsName
       if FileManager.default.fileExists(atPath: file) {
         try addSweep(path, SweepResult.read(path: file))
       } else {

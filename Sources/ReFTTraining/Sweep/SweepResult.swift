@@ -21,7 +21,7 @@ public struct SweepResult: Codable, Sendable {
   /// How it ended.
   public var status: Status
   /// The values that it has and others have not.
-  public var settings: [SweepPlan.Setting]
+  public var settings: [TrainingSweep.Setting]
   /// Its seed, where the sweep names seeds.
   public var seed: UInt64?
   /// What it came to, by the measures' names.
@@ -54,14 +54,14 @@ public struct SweepResult: Codable, Sendable {
   }
 
   /// A run of which nothing is known yet.
-  init(_ run: SweepPlan.Run, status: Status = .waiting, error: String? = nil) {
+  init(_ run: TrainingSweep.Run, status: Status = .waiting, error: String? = nil) {
     (name, settings, seed) = (run.name, run.settings, run.seed)
     (self.status, self.error, folder) = (status, error, run.configuration.output)
     metrics = [:]
   }
 
   /// A run that is over, as its folder tells.
-  init(_ run: SweepPlan.Run, _ record: RunRecord) {
+  init(_ run: TrainingSweep.Run, _ record: RunRecord) {
     self.init(run, status: .finished)
     metrics = Dictionary(record.measures, uniquingKeysWith: { first, _ in first })
     seconds = record.manifest.seconds

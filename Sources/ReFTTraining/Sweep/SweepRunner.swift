@@ -10,11 +10,11 @@ public import ReFTTensor
 /// Something that happened in a sweep.
 public enum SweepEvent {
   /// A run begins or goes on: its number from 0.
-  case began(Int, SweepPlan.Run)
+  case began(Int, TrainingSweep.Run)
   /// Something happened in it.
   case training(Int, TrainingEvent)
   /// It is trained, and is evaluated.
-  case evaluating(Int, SweepPlan.Run)
+  case evaluating(Int, TrainingSweep.Run)
   /// It ended; `isOld`: it was finished before.
   case ended(Int, SweepResult, isOld: Bool)
 }
@@ -47,7 +47,7 @@ public struct SweepMeans {
   /// Trains: calls `run` of the trainer, and whatever guards it.
   public var train: (Trainer, Trainer.Mode, (TrainingEvent) -> Void) throws -> Void
   /// Evaluates the tasks of a plan with the adapter of a finished run.
-  public var evaluate: ((SweepPlan.Run, LoadedModel) throws -> [SweepMeasure])?
+  public var evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])?
 
   /// Joins them.
   public init(
@@ -56,7 +56,7 @@ public struct SweepMeans {
     device: any ComputeDevice,
     precision: DecodePrecision,
     train: @escaping (Trainer, Trainer.Mode, (TrainingEvent) -> Void) throws -> Void,
-    evaluate: ((SweepPlan.Run, LoadedModel) throws -> [SweepMeasure])? = nil
+    evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])? = nil
   ) {
     (self.open, self.catalog, self.device) = (open, catalog, device)
     (self.precision, self.train, self.evaluate) = (precision, train, evaluate)
@@ -75,7 +75,7 @@ public final class SweepRunner {
     case new
   }
 
-  private let plan: SweepPlan
+  private let plan: TrainingSweep
   private let means: SweepMeans
   private var models: (name: String, model: LoadedModel)?
   private let shared = SharedActivations()
@@ -85,7 +85,7 @@ public final class SweepRunner {
   /// Prepares a sweep; reads what is known of it already.
   ///
   /// - Throws: `badData` where the sweep's results file is broken.
-  public init(_ plan: SweepPlan, means: SweepMeans) throws(ReFTError) {
+  public init(_ plan: TrainingSweep, means: SweepMeans) throws(ReFTError) {
     (self.plan, self.means) = (plan, means)
     let known = try SweepResult.read(path: plan.resultsFile)
     results = plan.runs.map { run in
@@ -106,7 +106,7 @@ public final class SweepRunner {
     return states
   }
 
-  private func state(_ run: SweepPlan.Run) throws(ReFTError) -> State {
+  private func state(_ run: TrainingSweep.Run) throws(ReFTError) -> State {
     let folder = RunFolder(run.configuration.output)
     guard case .run(let isFinished, _) = folder.claim() else { return .new }
     guard isFinished else { return .unfinished }
@@ -120,7 +120,7 @@ public final class SweepRunner {
 
   /// What a finished run was made with and would not be made with now.
   private func differences(
-    _ run: SweepPlan.Run,
+    _ run: TrainingSweep.Run,
     _ record: RunRecord
   ) throws(ReFTError) -> [String] {
     let free = Trainer.free.subtracting(["model", "data.train", "train.init_adapter"])
@@ -184,7 +184,7 @@ public final class SweepRunner {
     return result.status == .finished && Set(plan.tasks.map(\.key)).isSubset(of: result.tasks ?? [])
   }
 
-  private func takeOver(_ index: Int, _ run: SweepPlan.Run) throws(ReFTError) {
+  private func takeOver(_ index: Int, _ run: TrainingSweep.Run) throws(ReFTError) {
     let old = results[index]
     results[index] = SweepResult(run, try RunRecord(folder: run.configuration.output))
     results[index].add(old)
@@ -192,7 +192,7 @@ public final class SweepRunner {
 
   private func perform(
     _ index: Int,
-    _ run: SweepPlan.Run,
+    _ run: TrainingSweep.Run,
     _ state: State,
     overwrites: Bool,
     observer: (SweepEvent) -> Void

@@ -37,7 +37,7 @@ public struct SweepTable: Sendable {
   /// A setting.
   public struct Row: Codable, Sendable {
     /// Its values.
-    public var settings: [SweepPlan.Setting]
+    public var settings: [TrainingSweep.Setting]
     /// How many of its runs are finished, and how many it has.
     public var finished: Int
     /// All its runs.

@@ -61,7 +61,7 @@ struct SweepCommand: ParsableCommand {
     struct Run: Encodable {
       var name: String
       var state: SweepRunner.State
-      var settings: [SweepPlan.Setting]
+      var settings: [TrainingSweep.Setting]
       var seed: OrNull<UInt64>
     }
     var folder: String
@@ -69,7 +69,7 @@ struct SweepCommand: ParsableCommand {
   }
 
   func run() throws {
-    let plan = try SweepPlan.load(path: sweep, overrides: overrides, output: output)
+    let plan = try TrainingSweep.load(path: sweep, overrides: overrides, output: output)
     let runner = try SweepRunner(plan, means: try means())
     if dryRun { return try list(plan, overwrite ? nil : runner.states()) }
     let view = SweepView(count: plan.runs.count)
@@ -122,7 +122,7 @@ struct SweepCommand: ParsableCommand {
     return words.map(Readable.word).joined(separator: " ")
   }
 
-  private func list(_ plan: SweepPlan, _ states: [SweepRunner.State]?) throws {
+  private func list(_ plan: TrainingSweep, _ states: [SweepRunner.State]?) throws {
     let states = states ?? plan.runs.map { _ in .new }
     guard !common.json else {
       let runs = zip(plan.runs, states).map { run, state in
@@ -135,7 +135,7 @@ struct SweepCommand: ParsableCommand {
     Output.line("\n\(plan.runs.count) runs in \(plan.output), \(left) of them to do")
   }
 
-  private func checkMetric(_ plan: SweepPlan, _ table: SweepTable) throws {
+  private func checkMetric(_ plan: TrainingSweep, _ table: SweepTable) throws {
     guard let metric = plan.metric, table.metric != nil, table.metric != metric else { return }
     throw ReFTError(
       .badConfiguration,

@@ -18,11 +18,11 @@ struct SweepPlanTests {
     train: {epochs: 1}
     """
 
-  private func plan(_ sweep: String, _ overrides: [String] = []) throws -> SweepPlan {
+  private func plan(_ sweep: String, _ overrides: [String] = []) throws -> TrainingSweep {
     try withTemporaryDirectory { folder in
       try Data(Self.base.utf8).write(to: URL(filePath: folder + "/run.yaml"))
       try Data(("base: run.yaml\n" + sweep).utf8).write(to: URL(filePath: folder + "/rank.yaml"))
-      return try SweepPlan.load(path: folder + "/rank.yaml", overrides: overrides)
+      return try TrainingSweep.load(path: folder + "/rank.yaml", overrides: overrides)
     }
   }
 

@@ -12,11 +12,11 @@ import _ReFTTestSupport
 @Suite("Sweeps")
 struct SweepRunTests {
   /// A sweep of two settings and two seeds on a tiny run.
-  private func write(_ run: TinyRun, _ sweep: String) throws -> SweepPlan {
+  private func write(_ run: TinyRun, _ sweep: String) throws -> TrainingSweep {
     let configuration = try run.configuration("base", ["data.validation=held.jsonl"])
     try run.write(text: configuration.yaml(), to: "run.yaml")
     try run.write(text: "base: run.yaml\n" + sweep, to: "sweep.yaml")
-    return try SweepPlan.load(path: run.folder + "/sweep.yaml")
+    return try TrainingSweep.load(path: run.folder + "/sweep.yaml")
   }
 
   private func means(
@@ -70,7 +70,7 @@ struct SweepRunTests {
       }
       #expect(old == 4)
       #expect(try run.bytes("sweeps/sweep/results.jsonl") == lines)
-      let other = try SweepPlan.load(
+      let other = try TrainingSweep.load(
         path: run.folder + "/sweep.yaml",
         overrides: ["train.clip_norm=0.5"]
       )

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sweep: many runs that differ from one configuration in a few values. Reading the file is in
-// `SweepPlan+Reading`, drawing values in `SweepDraw`, running in `SweepRunner`.
+// `TrainingSweep+Reading`, drawing values in `SweepDraw`, running in `SweepRunner`.
 
 import Foundation
 import ReFTTensor
 
 /// The runs of a sweep file.
-public struct SweepPlan: Sendable {
+public struct TrainingSweep: Sendable {
   /// One run.
   public struct Run: Sendable {
     /// Its name, which is that of its folder.
@@ -73,7 +73,7 @@ enum RunName {
   private static let longest = 120
 
   /// Names for lists of settings, in their order.
-  static func names(_ lists: [[SweepPlan.Setting]]) -> [String] {
+  static func names(_ lists: [[TrainingSweep.Setting]]) -> [String] {
     var seen: Set<String> = []
     return lists.map { list in
       let words = list.map { $0.name == "variant" ? $0.value : "\($0.name)=\($0.value)" }

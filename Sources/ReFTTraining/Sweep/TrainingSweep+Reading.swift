@@ -4,7 +4,7 @@
 import Foundation
 public import ReFTTensor
 
-extension SweepPlan {
+extension TrainingSweep {
   /// Reads a sweep file and the configuration that it starts from.
   ///
   /// - Parameters:
@@ -18,7 +18,7 @@ extension SweepPlan {
     path: String,
     overrides: [String] = [],
     output: String? = nil
-  ) throws(ReFTError) -> SweepPlan {
+  ) throws(ReFTError) -> TrainingSweep {
     let node = try ConfigurationNode.parse(yaml: ConfigurationText.read(path: path), path: path)
     var reader = try ConfigurationReader(node, path: "")
     let file = URL(fileURLWithPath: path).standardizedFileURL
@@ -36,7 +36,7 @@ extension SweepPlan {
     try reader.finish()
     let name = file.deletingPathExtension().lastPathComponent
     let place = output.map { URL(fileURLWithPath: $0).standardizedFileURL.path }
-    var plan = SweepPlan(
+    var plan = TrainingSweep(
       path: path,
       output: place ?? absolute(own ?? "sweeps/" + name, in: folder),
       metric: metric,
@@ -276,9 +276,9 @@ extension SweepPlan {
   }
 }
 
-extension SweepPlan.Point {
+extension TrainingSweep.Point {
   /// The point with further values, which are shown.
-  fileprivate func varying(_ more: [SweepPlan.Change]) -> SweepPlan.Point {
+  fileprivate func varying(_ more: [TrainingSweep.Change]) -> TrainingSweep.Point {
     var copy = self
     copy.changes += more
     copy.varied += more
