@@ -101,6 +101,15 @@ let package = Package(
       ],
       swiftSettings: swift
     ),
+    // Tasks and what a model is worth at them; the tasks that come along are embedded.
+    .target(
+      name: "ReFTEvaluation",
+      dependencies: [
+        "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
+      ],
+      resources: [.embedInCode("Library")],
+      swiftSettings: swift
+    ),
     // The files of `reft plugin new`, embedded; among them links to the ABI's header and the kit.
     .target(
       name: "ReFTTemplates",
@@ -133,8 +142,9 @@ let package = Package(
     .executableTarget(
       name: "reft",
       dependencies: [
-        "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTGeneration", "ReFTHost", "ReFTModel",
-        "ReFTRecipes", "ReFTSteering", "ReFTTemplates", "ReFTTensor", "ReFTText", "ReFTTraining",
+        "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTEvaluation", "ReFTGeneration",
+        "ReFTHost", "ReFTModel", "ReFTRecipes", "ReFTSteering", "ReFTTemplates", "ReFTTensor",
+        "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -241,7 +251,8 @@ let package = Package(
     .testTarget(
       name: "ReFTCUDATests",
       dependencies: [
-        "ReFTCUDA", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator", "_ReFTTestSupport",
+        "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),
@@ -274,6 +285,14 @@ let package = Package(
       dependencies: [
         "ReFTSteering", "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
         "ReFTTraining", "_ReFTTestSupport",
+      ],
+      swiftSettings: swift
+    ),
+    .testTarget(
+      name: "ReFTEvaluationTests",
+      dependencies: [
+        "ReFTEvaluation", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
+        "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),

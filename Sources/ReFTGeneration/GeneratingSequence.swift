@@ -43,7 +43,9 @@ final class GeneratingSequence {
     self.promptIds = promptIds
     self.runtime = runtime
     needsWholePrompt =
-      request.adapter?.units.contains { !$0.plugin.capabilities.contains(.rowwise) } == true
+      request.adapters.parts.contains { part in
+        part.adapter.units.contains { !$0.plugin.capabilities.contains(.rowwise) }
+      }
     stopIds = request.ignoresEnd ? [] : model.text.stopIds
     sampler = Sampler(request.sampling)
     decoder = Tokenizer.Decoder(model.tokenizer, continuing: true)
@@ -79,10 +81,13 @@ final class GeneratingSequence {
   /// What the edits of the next step must know, with `count` tokens at `start` of the batch.
   func edit(at start: Int, count: Int) -> SequenceEdit {
     let isEdited =
-      unreadPromptCount > 0 || request.adapter?.lora != nil
-      || request.adapter?.specs.contains { $0.positions.editsDecodedTokens } == true
+      unreadPromptCount > 0
+      || request.adapters.parts.contains { part in
+        part.adapter.lora != nil
+          || part.adapter.specs.contains { $0.positions.editsDecodedTokens }
+      }
     return SequenceEdit(
-      adapter: isEdited ? request.adapter : nil,
+      adapters: isEdited ? request.adapters : AdapterStack(),
       start: start,
       count: count,
       promptLength: promptIds.count,
@@ -105,7 +110,7 @@ final class GeneratingSequence {
       throw .logitsNotFinite(
         token: history.count,
         value: value,
-        hasAdapter: request.adapter != nil
+        hasAdapter: !request.adapters.isEmpty
       )
     }
     let id = sampler.next(logits: logits, history: history)

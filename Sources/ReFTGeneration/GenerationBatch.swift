@@ -16,6 +16,7 @@ public final class GenerationBatch {
   private let loadSeconds: Double
   private let promptTokensPerStep: Int
   private let runtime: any DeviceRuntime
+  private let trace: EditTrace?
   private var waiting: [GeneratingSequence] = []
   /// Those whose prompts are being read, in the order in which they came.
   private var reading: [GeneratingSequence] = []
@@ -37,6 +38,7 @@ public final class GenerationBatch {
   ///   - promptTokensPerStep: how many tokens of prompts a step reads while texts are being written;
   ///     fewer let these go on more evenly, more read prompts faster. It changes no text.
   ///   - device: where the model runs.
+  ///   - trace: is told what edits change, under the numbers of the requests; nil where nobody asks.
   /// - Throws: `usage` for a size below 1, or what the device reports.
   public init(
     model: LoadedModel,
@@ -44,13 +46,15 @@ public final class GenerationBatch {
     loadSeconds: Double = 0,
     precision: DecodePrecision = .int16,
     promptTokensPerStep: Int = GenerationBatch.usualPromptTokensPerStep,
-    device: any ComputeDevice = ProcessorDevice.shared
+    device: any ComputeDevice = ProcessorDevice.shared,
+    trace: EditTrace? = nil
   ) throws(ReFTError) {
     guard size >= 1 else { throw .batchTooSmall(size) }
     self.model = model
     self.size = size
     self.loadSeconds = loadSeconds
     self.promptTokensPerStep = promptTokensPerStep
+    self.trace = trace
     runtime = try device.makeRuntime(model.frozen, for: .generation, precision: precision)
   }
 
@@ -194,14 +198,15 @@ public final class GenerationBatch {
     isDecode: Bool
   ) throws(ReFTError) -> EditSession? {
     guard isDecode else {
-      return edits.contains { $0.adapter != nil } ? try EditSession(edits) : nil
+      return edits.contains { !$0.adapters.isEmpty } ? try EditSession(edits, trace: trace) : nil
     }
     let requests = group.map(\.number)
     if let decoding, decoding.requests == requests {
       decoding.session?.advance()
       return decoding.session
     }
-    let session = edits.contains { $0.adapter != nil } ? try EditSession(edits) : nil
+    let session =
+      edits.contains { !$0.adapters.isEmpty } ? try EditSession(edits, trace: trace) : nil
     decoding = (requests, session)
     return session
   }

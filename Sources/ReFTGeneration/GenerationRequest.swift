@@ -19,10 +19,15 @@ public struct GenerationRequest: Sendable {
   public var sampling: SamplingOptions
   /// Texts that end the generation; they and what follows are no part of the result.
   public var stop: [String]
-  /// The adapter that edits the hidden states; nil leaves the model alone.
-  public var adapter: Adapter?
+  /// The adapters that edit the hidden states; none leave the model alone.
+  public var adapters: AdapterStack
   /// Whether tokens that end a reply are passed over, so that `maxTokens` come out in any case.
   public var ignoresEnd: Bool
+  /// The adapter, where there is one alone.
+  public var adapter: Adapter? {
+    get { adapters.only }
+    set { adapters = AdapterStack(newValue) }
+  }
 
   /// Describes a text to generate; greedy unless `sampling` says otherwise.
   public init(
@@ -33,11 +38,30 @@ public struct GenerationRequest: Sendable {
     adapter: Adapter? = nil,
     ignoresEnd: Bool = false
   ) {
+    self.init(
+      prompt,
+      maxTokens: maxTokens,
+      sampling: sampling,
+      stop: stop,
+      adapters: AdapterStack(adapter),
+      ignoresEnd: ignoresEnd
+    )
+  }
+
+  /// Describes a text to generate under several adapters.
+  public init(
+    _ prompt: Prompt,
+    maxTokens: Int = 256,
+    sampling: SamplingOptions = SamplingOptions(),
+    stop: [String] = [],
+    adapters: AdapterStack,
+    ignoresEnd: Bool = false
+  ) {
     self.prompt = prompt
     self.maxTokens = maxTokens
     self.sampling = sampling
     self.stop = stop
-    self.adapter = adapter
+    self.adapters = adapters
     self.ignoresEnd = ignoresEnd
   }
 
@@ -47,7 +71,7 @@ public struct GenerationRequest: Sendable {
   ///   template refuses the messages.
   public func promptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
     var usual = Template.none
-    if case .instruction = prompt, let text = adapter?.template { usual = try Template(text) }
+    if case .instruction = prompt, let text = try adapters.template() { usual = try Template(text) }
     return try PromptEncoder(model.text, usual: usual).ids(of: prompt)
   }
 
@@ -66,7 +90,7 @@ public struct GenerationRequest: Sendable {
     guard ids.count <= context, maxTokens <= context - ids.count else {
       throw .contextExceeded(prompt: ids.count, maxTokens: maxTokens, contextLength: context)
     }
-    for spec in adapter?.specs ?? [] {
+    for spec in adapters.specs {
       _ = try spec.positions.rows(
         promptLength: ids.count,
         tokens: ids[...],

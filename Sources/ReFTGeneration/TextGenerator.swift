@@ -54,6 +54,7 @@ public final class TextGenerator {
   ///   - requests: what to generate.
   ///   - batchSize: how many texts are generated at once; at least 1.
   ///   - precision: of the activations of generated tokens.
+  ///   - trace: is told what edits change, under the numbers of the requests; nil where nobody asks.
   ///   - onEvent: is told of text as it comes, and of results; an error that it throws ends the
   ///     generation.
   /// - Returns: the results, in the order of the requests.
@@ -63,6 +64,7 @@ public final class TextGenerator {
     _ requests: [GenerationRequest],
     batchSize: Int = 1,
     precision: DecodePrecision = .int16,
+    trace: EditTrace? = nil,
     onEvent: ((GenerationEvent) throws -> Void)? = nil
   ) throws -> [GenerationResult] {
     let batch = try GenerationBatch(
@@ -70,7 +72,8 @@ public final class TextGenerator {
       size: batchSize,
       loadSeconds: loadSeconds,
       precision: precision,
-      device: device
+      device: device,
+      trace: trace
     )
     for (index, request) in requests.enumerated() {
       do {

@@ -33,8 +33,8 @@ struct Reft: ParsableCommand {
     subcommands: [
       ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
       GenerateCommand.self, ChatCommand.self, TrainCommand.self, SweepCommand.self,
-      ReportCommand.self, RecipeCommand.self, PluginCommand.self, AdapterCommand.self,
-      SteerCommand.self,
+      ReportCommand.self, RecipeCommand.self, EvalCommand.self, TaskCommand.self,
+      PluginCommand.self, AdapterCommand.self, SteerCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]
   )

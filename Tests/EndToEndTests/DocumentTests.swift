@@ -48,7 +48,7 @@ struct DocumentTests {
       (
         ["train", "$T/run.yaml"],
         "steps loss best_loss best_metric seconds tokens_per_second peak_rss_bytes adapter trainable_parameters "
-          + "plugin_shares"
+          + "plugin_shares changes"
       ),
       (["plugin", "list"], "plugins refused"),
       (

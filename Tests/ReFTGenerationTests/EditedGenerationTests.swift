@@ -78,6 +78,58 @@ import _ReFTTestSupport
     }
   }
 
+  @Test("serves lists of adapters with strengths in one batch as each alone")
+  func mixesLists() throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      let (one, two) = (try steering("l1", model), try steering("all+decode", model))
+      let lists = [
+        AdapterStack([.init(one), .init(two, strength: 0.1)]),
+        AdapterStack([.init(one, strength: 0), .init(two, strength: 0)]),
+        AdapterStack([.init(two, strength: -0.2), .init(one, strength: 0.5)], rule: .sequential),
+        AdapterStack(),
+      ]
+      let requests = lists.enumerated().map { index, list in
+        GenerationRequest(
+          .text("a man in"),
+          maxTokens: 5 + index,
+          adapters: list,
+          ignoresEnd: true
+        )
+      }
+      let alone = try requests.map { try generator.generate([$0])[0].ids }
+      #expect(alone[1] == Array(alone[3].prefix(6)), "strength 0 is the frozen model")
+      #expect(alone[0][0] != alone[3][0])
+      for size in [2, 4] {
+        #expect(try generator.generate(requests, batchSize: size).map(\.ids) == alone)
+      }
+    }
+  }
+
+  @Test("traces prompts and generated tokens, and changes no text by it")
+  func traces() throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      let adapter = try steering("f1+l1+decode", model)
+      let requests = ["the man in", "a man"].map {
+        GenerationRequest(.text($0), maxTokens: 4, adapter: adapter, ignoresEnd: true)
+      }
+      let trace = EditTrace()
+      let results = try generator.generate(requests, batchSize: 2, trace: trace)
+      #expect(try results.map(\.ids) == generator.generate(requests, batchSize: 2).map(\.ids))
+      let site = Site(block: model.configuration.layers - 1, component: .blockOutput)
+      for (number, result) in results.enumerated() {
+        let length = result.promptIds.count
+        let changes = trace.sorted.filter { $0.sequence == number }
+        // The last generated token is read by nobody.
+        #expect(changes.map(\.position) == [0, length - 1] + (length..<length + 3))
+        #expect(changes.allSatisfy { $0.site == site && $0.change > 100 })
+      }
+    }
+  }
+
   @Test("refuses positions that a prompt does not have before it starts")
   func refusesPositions() throws {
     try withTemporaryDirectory { folder in

@@ -38,8 +38,8 @@ final class DeviceForms {
     guard let editor else { return }
     for site in editor.sites {
       for (index, edit) in editor.edits(at: site).enumerated() {
-        guard let edit = edit as? any DeviceRowEdit, edit.columns == nil,
-          !edit.needsSource, let program = try edit.deviceProgram()
+        guard let edit = edit as? any DeviceRowEdit, !edit.needsSource,
+          let program = try edit.deviceProgram()
         else { continue }
         let key = EditKey(site: site, index: index)
         let store = try self.store(edit)

@@ -2,7 +2,6 @@
 // Edits of hidden states on the card: rows are gathered there, edited there by a device form or here by
 // the plugin's own functions, and scattered back.
 
-import CReFTKernels
 import ReFTModel
 import ReFTTensor
 
@@ -122,23 +121,15 @@ final class DeviceTaps {
     }
     let here = try exchange.fetch(pass, rows, hidden, at: 0)
     try pass.device.synchronise()
-    let strength = edit.strength
-    let before = strength == 1 ? [] : Array(UnsafeBufferPointer(start: here, count: count))
     try rows.places.withUnsafeBufferPointer { places in
-      try edit.edit(
-        GatheredRows(
-          places: places,
-          width: hidden.width,
-          rows: here,
-          source: other.map { UnsafePointer($0) },
-          sourceWidth: source?.width ?? 0
-        )
+      let gathered = GatheredRows(
+        places: places,
+        width: hidden.width,
+        rows: here,
+        source: other.map { UnsafePointer($0) },
+        sourceWidth: source?.width ?? 0
       )
-    }
-    if strength != 1 {
-      for index in 0..<count {
-        here[index] = before[index] + strength * (here[index] - before[index])
-      }
+      try exchange.strength.edit(gathered, by: edit)
     }
     try exchange.send(pass, rows, hidden)
   }
@@ -148,24 +139,18 @@ final class DeviceTaps {
     _ rows: EditedRows,
     _ gradient: DeviceRows
   ) throws {
-    let count = rows.count * gradient.width
     let here = try exchange.fetch(pass, rows, gradient, at: 0)
     try pass.device.synchronise()
-    let strength = edit.strength
-    let whole = strength == 1 ? [] : Array(UnsafeBufferPointer(start: here, count: count))
-    if strength != 1 { reft_scale_f32(count, strength, here) }
     try rows.places.withUnsafeBufferPointer { places in
-      try edit.differentiate(
-        GatheredRows(
-          places: places,
-          width: gradient.width,
-          rows: here,
-          source: nil,
-          sourceWidth: 0
-        )
+      let gathered = GatheredRows(
+        places: places,
+        width: gradient.width,
+        rows: here,
+        source: nil,
+        sourceWidth: 0
       )
+      try exchange.strength.differentiate(gathered, by: edit)
     }
-    for index in whole.indices { here[index] += (1 - strength) * whole[index] }
     try exchange.send(pass, rows, gradient)
   }
 }
@@ -174,6 +159,8 @@ final class DeviceTaps {
 final class PinnedExchange {
   private let device: CUDADevice
   private var pinned: PinnedMemory?
+  /// Scales what edits change here.
+  let strength = EditStrength()
 
   init(_ device: CUDADevice) { self.device = device }
 

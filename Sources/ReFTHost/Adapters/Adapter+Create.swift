@@ -30,7 +30,8 @@ extension Adapter {
       lora: lora,
       head: head
     )
-    for unit in built.units {
+    var filled: Set<Range<Int>> = []
+    for unit in built.units where filled.insert(unit.parameters).inserted {
       try ParameterStart.fill(built.store, of: unit, seed: seed)
     }
     for owner in (built.lora?.owners ?? []) + [.head] {

@@ -5,24 +5,24 @@ import Foundation
 import ReFTModel
 import ReFTTensor
 
-extension Adapter {
+extension AdapterFolder {
   /// A model card: what the adapter is, where it works, how to use it.
   func modelCard() -> String {
-    let count = parameters.parameterCount
+    let count = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
     return """
       ---
       library_name: reft
-      base_model: \(Self.quoted(baseModel.name))
+      base_model: \(Self.quoted(file.base.name))
       tags:
       - reft
       - representation-finetuning
       ---
-      # An adapter for \(baseModel.name)
+      # An adapter for \(file.base.name)
 
-      \(specs.isEmpty ? "" : editsPart)\(loraPart)\(headPart)It has \(count) parameters.
+      \(file.specs.isEmpty ? "" : editsPart)\(loraPart)\(headPart)It has \(count) parameters.
 
-      Base model: \(baseModel.architecture), \(baseModel.layers) blocks, width \
-      \(baseModel.hiddenSize), fingerprint `\(baseModel.fingerprint ?? "unknown")`.
+      Base model: \(file.base.architecture), \(file.base.layers) blocks, width \
+      \(file.base.hiddenSize), fingerprint `\(file.base.fingerprint ?? "unknown")`.
       \(templateLine)
       \(trainingTable)
       ## Use
@@ -46,7 +46,7 @@ extension Adapter {
   }
 
   private var loraPart: String {
-    guard let spec = lora?.spec else { return "" }
+    guard let spec = file.lora else { return "" }
     let layers = spec.layers.map(String.init).joined(separator: " ")
     return """
       It updates matrices of the model (LoRA, [arXiv 2106.09685](https://arxiv.org/abs/2106.09685)) of \
@@ -58,7 +58,7 @@ extension Adapter {
   }
 
   private var headPart: String {
-    guard let spec = head?.spec else { return "" }
+    guard let spec = file.head else { return "" }
     let kind =
       spec.hidden == .dense ? "a hidden layer with \(spec.activation.rawValue)" : "no hidden layer"
     return """
@@ -70,18 +70,18 @@ extension Adapter {
   }
 
   private var useLine: String {
-    head == nil
+    file.head == nil
       ? "reft generate --model MODEL --adapter THIS_FOLDER --instruction \"…\""
       : "reft score --model MODEL --adapter THIS_FOLDER --data ROWS.jsonl"
   }
 
   private var rows: [String] {
-    zip(specs, provenance).map { spec, provenance in
+    zip(file.specs, file.provenance).map { spec, provenance in
       let options = spec.options.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
       let layers = spec.layers.map(String.init).joined(separator: " ")
       let cells = [
-        spec.plugin, provenance.version ?? "", layers, spec.component.rawValue,
-        "`\(spec.positions)`", spec.shareWeights ? "yes" : "no",
+        spec.plugin, provenance.version ?? "", layers, spec.componentInWords,
+        "`\(spec.positions)`", spec.sharingInWords,
         options.joined(separator: ", "),
       ]
       return "| " + cells.map(Self.cell).joined(separator: " | ") + " |"
@@ -89,11 +89,11 @@ extension Adapter {
   }
 
   private var templateLine: String {
-    template.map { "Template of instructions: `\(Self.cell($0))`.\n" } ?? ""
+    file.template.map { "Template of instructions: `\(Self.cell($0))`.\n" } ?? ""
   }
 
   private var trainingTable: String {
-    let facts = trainingInfo.sorted { $0.key < $1.key }.compactMap { key, value -> String? in
+    let facts = file.training.sorted { $0.key < $1.key }.compactMap { key, value -> String? in
       switch value {
       case .string(let text): "| \(key) | \(Self.cell(text)) |"
       case .int(let number): "| \(key) | \(number) |"

@@ -14,6 +14,20 @@ extension Adapter {
   /// - Throws: `.usage` where a file or a link has the name; `.inputOutput` with the system's reason.
   ///   The old folder is then as it was.
   public func save(to path: String) throws(ReFTError) {
+    try AdapterFolder(file: AdapterFile(self), tensors: AdapterTensors.named(parameters))
+      .save(to: path)
+  }
+}
+
+/// The content of an adapter folder.
+struct AdapterFolder {
+  let file: AdapterFile
+  let tensors: [NamedTensor]
+
+  /// Writes the folder.
+  ///
+  /// - Throws: as `Adapter.save`.
+  func save(to path: String) throws(ReFTError) {
     var target = path
     while target.count > 1, target.hasSuffix("/") { target.removeLast() }
     var status = stat()
@@ -46,11 +60,11 @@ extension Adapter {
 
   private func writeFiles(into folder: String) throws(ReFTError) {
     try AtomicFile.write(
-      try AdapterFile(self).json(),
+      try file.json(),
       to: folder + "/" + AdapterFile.configName
     )
     try Safetensors.write(
-      AdapterTensors.named(parameters),
+      tensors,
       metadata: ["format": AdapterFile.format],
       to: folder + "/" + AdapterFile.tensorName
     )

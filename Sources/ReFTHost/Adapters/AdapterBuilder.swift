@@ -54,16 +54,42 @@ struct AdapterBuilder {
     let width = base.configuration.hiddenSize
     let headInfos = head.map { Head.infos($0, width: width) } ?? []
     let loraInfos = lora.map { LoRA.infos($0, base.configuration) } ?? []
-    result.store = try Self.layOut(drafts.flatMap(\.infos) + loraInfos + headInfos)
+    let (infos, ranges) = try Self.shared(drafts)
+    result.store = try Self.layOut(infos + loraInfos + headInfos)
     result.lora = lora.flatMap { LoRA($0, base.configuration, in: result.store) }
     result.head = head.flatMap { Head($0, width: width, in: result.store) }
-    var next = 0
-    for draft in drafts {
-      let range = next..<next + draft.instance.parameters.count
+    for (draft, range) in zip(drafts, ranges) {
       result.units.append(AdapterUnit(draft, parameters: range, store: result.store))
-      next = range.upperBound
     }
     return result
+  }
+
+  /// The parameters of units, each set once, and where each unit's are among them.
+  private static func shared(
+    _ drafts: [AdapterUnit.Draft]
+  ) throws(ReFTError) -> (infos: [ParameterInfo], ranges: [Range<Int>]) {
+    var infos: [ParameterInfo] = []
+    var known: [ParameterOwner: Range<Int>] = [:]
+    var ranges: [Range<Int>] = []
+    for draft in drafts {
+      let own = draft.infos
+      if let range = known[draft.owner] {
+        guard Array(infos[range]) == own else {
+          throw .tiedParametersDiffer(
+            draft.intervention,
+            plugin: draft.plugin.name,
+            site: draft.site
+          )
+        }
+        ranges.append(range)
+        continue
+      }
+      let range = infos.count..<infos.count + own.count
+      known[draft.owner] = range
+      ranges.append(range)
+      infos += own
+    }
+    return (infos, ranges)
   }
 
   /// The plugin of an intervention; where an adapter states an id, the one with that id alone.
@@ -98,8 +124,40 @@ struct AdapterBuilder {
         throw .layerTwice(layer, intervention: index)
       }
     }
-    if spec.positions.selection == .none, !spec.positions.editsDecodedTokens {
+    if spec.positions.parts.isEmpty, !spec.positions.editsDecodedTokens {
       throw .editsNothing(intervention: index)
+    }
+    if spec.sharing == .none, spec.positions.locationCount == 0 {
+      throw .noLocations(intervention: index, rule: spec.positions)
+    }
+    try checkHeads(spec, index: index)
+  }
+
+  /// How many heads a component has; nil where it has none.
+  private func headCount(of component: Component) -> Int? {
+    switch component {
+    case .queryOutput, .attentionValueOutput: base.configuration.heads
+    case .keyOutput, .valueOutput: base.configuration.keyValueHeads
+    default: nil
+    }
+  }
+
+  private func checkHeads(_ spec: InterventionSpec, index: Int) throws(ReFTError) {
+    guard let heads = spec.heads else {
+      if spec.tie.contains(.heads) { throw .tieWithoutHeads(intervention: index) }
+      return
+    }
+    guard let count = headCount(of: spec.component) else {
+      throw .componentWithoutHeads(
+        intervention: index,
+        component: spec.component,
+        others: Component.allCases.filter { headCount(of: $0) != nil }
+      )
+    }
+    guard !heads.isEmpty, Set(heads).count == heads.count,
+      heads.allSatisfy((0..<count).contains)
+    else {
+      throw .badHeads(heads, intervention: index, component: spec.component, count: count)
     }
   }
 
@@ -109,7 +167,8 @@ struct AdapterBuilder {
     plugin: Plugin
   ) throws(ReFTError) -> [AdapterUnit.Draft] {
     var drafts: [AdapterUnit.Draft] = []
-    let dim = base.configuration.width(of: spec.component)
+    let width = base.configuration.width(of: spec.component)
+    let dim = spec.heads == nil ? width : base.configuration.headSize
     if plugin.capabilities.contains(.needsSource) {
       try checkSource(spec, index: index, plugin: plugin)
     }
@@ -122,17 +181,21 @@ struct AdapterBuilder {
           ? base.configuration.sourceWidth(of: spec.component) ?? 0 : 0,
         locations: spec.positions.locationCount
       )
-      for group in spec.groups {
-        drafts.append(
-          AdapterUnit.Draft(
-            intervention: index,
-            site: Site(block: layer, component: spec.component),
-            group: group,
-            dim: dim,
-            plugin: plugin,
-            instance: try plugin.makeInstance(at: place, options: spec.options)
+      for head in spec.heads?.map(Optional.some) ?? [nil] {
+        for part in spec.parts {
+          drafts.append(
+            AdapterUnit.Draft(
+              intervention: index,
+              site: Site(block: layer, component: spec.component),
+              part: part,
+              head: head,
+              tie: spec.tie,
+              dim: dim,
+              plugin: plugin,
+              instance: try plugin.makeInstance(at: place, options: spec.options)
+            )
           )
-        )
+        }
       }
     }
     return drafts
@@ -144,6 +207,7 @@ struct AdapterBuilder {
     index: Int,
     plugin: Plugin
   ) throws(ReFTError) {
+    guard spec.heads == nil else { throw .sourceOfHeads(intervention: index, plugin: plugin.name) }
     let shape = base.configuration
     let width = shape.sourceWidth(of: spec.component)
     guard width != shape.width(of: spec.component) else { return }

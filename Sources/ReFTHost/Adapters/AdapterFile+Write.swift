@@ -53,9 +53,15 @@ extension AdapterFile {
     var members: [String: JSONValue] = [
       "plugin": .string(spec.plugin), "layers": .array(spec.layers.map { .int(Int64($0)) }),
       "component": .string(spec.component.rawValue),
-      "positions": .string(spec.positions.description), "share_weights": .bool(spec.shareWeights),
+      "positions": .string(spec.positions.description),
+      "share_weights": spec.sharing == .none
+        ? .string(spec.sharing.word) : .bool(spec.shareWeights),
       "options": .object(spec.options.mapValues(\.json)),
     ]
+    if let heads = spec.heads { members["heads"] = .array(heads.map { .int(Int64($0)) }) }
+    if !spec.tie.isEmpty {
+      members["tie"] = .array(spec.tie.map(\.rawValue).sorted().map(JSONValue.string))
+    }
     if let isolation = spec.isolation { members["isolation"] = .string(isolation.rawValue) }
     for (key, value) in [
       ("plugin_id", provenance.id), ("plugin_version", provenance.version),

@@ -77,7 +77,7 @@ struct AdapterFile {
 
   private static let specKeys = [
     "plugin", "plugin_id", "plugin_version", "plugin_hash", "abi", "layers", "component",
-    "positions", "share_weights", "options", "isolation",
+    "positions", "share_weights", "options", "isolation", "heads", "tie",
   ]
 
   private static func spec(_ reader: JSONReader) throws(ReFTError) -> InterventionSpec {
@@ -107,10 +107,39 @@ struct AdapterFile {
       layers: layers,
       component: place,
       positions: try positions(reader.required("positions")),
-      shareWeights: try reader.optional("share_weights")?.bool() ?? true,
       options: try reader.optional("options")?.options() ?? [:],
-      isolation: isolation
+      isolation: isolation,
+      sharing: try sharing(reader),
+      heads: try heads(reader),
+      tie: try tie(reader)
     )
+  }
+
+  private static func sharing(_ reader: JSONReader) throws(ReFTError) -> WeightSharing {
+    guard let node = try reader.optional("share_weights") else { return .positions }
+    guard case .string(let text) = node.node.value else { return WeightSharing(try node.bool()) }
+    guard let sharing = WeightSharing(word: text) else {
+      throw node.fault("true, false, 'positions', 'ends' or 'none'")
+    }
+    return sharing
+  }
+
+  private static func heads(_ reader: JSONReader) throws(ReFTError) -> [Int]? {
+    guard let node = try reader.optional("heads") else { return nil }
+    var heads: [Int] = []
+    for item in try node.items() { heads.append(try item.int()) }
+    return heads
+  }
+
+  private static func tie(_ reader: JSONReader) throws(ReFTError) -> Set<TieAxis> {
+    var axes: Set<TieAxis> = []
+    for item in try reader.optional("tie")?.items() ?? [] {
+      guard let axis = TieAxis(rawValue: try item.string()) else {
+        throw item.fault("'layers' or 'heads'")
+      }
+      axes.insert(axis)
+    }
+    return axes
   }
 
   private static func positions(_ reader: JSONReader) throws(ReFTError) -> PositionRule {

@@ -13,8 +13,10 @@ package final class AdapterUnit: @unchecked Sendable {
   package let intervention: Int
   /// Where it works.
   package let site: Site
-  /// The end of the prompt that it edits, or all.
-  package let group: PositionGroup
+  /// The tokens that its parameters serve.
+  package let part: PositionPart
+  /// The head that it edits; nil for whole rows.
+  package let head: Int?
   /// Floats in a row.
   package let dim: Int
   /// The plugin.
@@ -30,13 +32,24 @@ package final class AdapterUnit: @unchecked Sendable {
   /// The device forms for inference and for training, once asked for.
   private let programs = Mutex<[Bool: DeviceProgram?]>([:])
 
+  /// The numbers of a row that it edits; nil for all.
+  var columns: Range<Int>? { head.map { $0 * dim..<($0 + 1) * dim } }
+
+  /// Names its draws of random numbers among those of its intervention.
+  var stream: UInt64 {
+    let group = UInt64(PositionGroup.allCases.firstIndex(of: part.group) ?? 0)
+    let place = UInt64(site.block) << 2 | group
+    return place | UInt64((part.location ?? -1) + 1) << 24 | UInt64((head ?? -1) + 1) << 44
+  }
+
   /// Whether the plugin looks at what the layer that makes its rows reads.
   var needsSource: Bool { plugin.capabilities.contains(.needsSource) }
 
   init(_ draft: Draft, parameters: Range<Int>, store: ParameterStore) {
     intervention = draft.intervention
     site = draft.site
-    group = draft.group
+    part = draft.part
+    head = draft.head
     dim = draft.dim
     plugin = draft.plugin
     instance = draft.instance
@@ -68,7 +81,9 @@ package final class AdapterUnit: @unchecked Sendable {
   struct Draft {
     var intervention: Int
     var site: Site
-    var group: PositionGroup
+    var part: PositionPart
+    var head: Int?
+    var tie: Set<TieAxis>
     var dim: Int
     var plugin: Plugin
     var instance: any PluginInstance
@@ -77,8 +92,9 @@ package final class AdapterUnit: @unchecked Sendable {
     var owner: ParameterOwner {
       .intervention(
         index: intervention,
-        block: site.block,
-        end: group == .all ? nil : group.rawValue
+        block: tie.contains(.layers) ? nil : site.block,
+        head: head.map { tie.contains(.heads) ? .all : .one($0) },
+        end: part.name
       )
     }
 

@@ -40,7 +40,7 @@ extension ReFTError {
     ReFTError(
       .badConfiguration,
       "interventions.\(intervention).positions is none, so nothing would be edited; name positions, "
-        + "or write none+decode to edit generated tokens alone"
+        + "or write decode to edit generated tokens alone"
     )
   }
 

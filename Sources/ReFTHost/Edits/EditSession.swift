@@ -4,7 +4,7 @@
 public import ReFTModel
 public import ReFTTensor
 
-/// The edits of one batch, in which each sequence may carry another adapter.
+/// The edits of one batch, in which each sequence may carry other adapters.
 ///
 /// A session serves one pass at a time, from one thread: an inference step, or a forward pass with
 /// its backward pass. Rows of row-wise plugins have the same bits whatever else is in the batch.
@@ -38,12 +38,14 @@ public final class EditSession: ProductEditor {
   ///   - sequences: the sequences of the batch, in any order.
   ///   - mode: inference or training.
   ///   - dropsUpdates: whether dropout of LoRAs is on in training.
+  ///   - trace: is told what the edits change; nil where nobody asks.
   /// - Throws: `.usage` for positions that a prompt does not have, for training with several
   ///   adapters or with a plugin without derivative; `.misbehaved` when a plugin cannot plan.
   public init(
     _ sequences: [SequenceEdit],
     mode: Mode = .inference,
-    dropsUpdates: Bool = true
+    dropsUpdates: Bool = true,
+    trace: EditTrace? = nil
   ) throws(ReFTError) {
     let plan = try RowPlan(sequences)
     let context: SiteEdit.Context
@@ -57,19 +59,44 @@ public final class EditSession: ProductEditor {
       )
     }
     let memory = EditMemory()
-    var edits: [Site: [SiteEdit]] = [:]
-    for (number, adapter) in plan.adapters.enumerated() {
-      for unit in adapter.units {
-        for (key, rows) in plan.sets(adapter: number, unit: unit) {
-          let state = key.sequence >= 0 ? sequences[key.sequence].state : nil
-          edits[unit.site, default: []].append(
-            try SiteEdit(unit: unit, rows: rows, context, memory: memory, state: state)
-          )
+    var chains = [[Site: [EditChain]]](repeating: [:], count: plan.stacks.count)
+    for (number, stack) in plan.stacks.enumerated() {
+      for (place, part) in stack.parts.enumerated() {
+        var own: [Site: EditChain] = [:]
+        for unit in part.adapter.units {
+          for (key, rows) in plan.sets(stack: number, place: place, unit: unit) {
+            let empty = EditChain(strength: part.strength, name: part.name, edits: [])
+            let edit = try SiteEdit(
+              unit: unit,
+              rows: rows,
+              context,
+              memory: memory,
+              state: key.sequence >= 0 ? sequences[key.sequence].state : nil
+            )
+            edit.strength = key.weight
+            own[unit.site, default: empty].edits.append(edit)
+          }
         }
+        for (site, chain) in own { chains[number][site, default: []].append(chain) }
+      }
+    }
+    let all = chains.flatMap { $0.values.flatMap { $0.flatMap(\.edits) } }
+    var edits: [Site: [any RowEdit]] = [:]
+    for (stack, list) in zip(plan.stacks, chains) {
+      for (site, chains) in list {
+        edits[site, default: []] += try stack.rule.edits(of: chains, at: site)
+      }
+    }
+    if let trace {
+      let numbers = sequences.enumerated().map { Int($1.key ?? Int64($1.example ?? Int32($0))) }
+      let rows = Dictionary(grouping: all, by: \.unit.site).mapValues { $0.map(\.rows) }
+      for (site, list) in edits {
+        edits[site] = [
+          TracedEdits(list, rows[site] ?? [], at: site, numbers: numbers, trace: trace)
+        ]
       }
     }
     rowSets = Array(plan.rows.values)
-    let all = edits.values.flatMap { $0 }
     try memory.reserve(
       floats: all.map { $0.rowCount * $0.unit.dim }.max() ?? 0,
       scratchBytes: all.map(\.scratchByteCount).max() ?? 0
@@ -81,13 +108,18 @@ public final class EditSession: ProductEditor {
     for (site, list) in edits { byBlock[site.block].append((site.component, list)) }
     self.edits = byBlock
     sites = Set(edits.keys)
-    needsAllRows = all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
+    // A trace is to be whole: each token has a row of its own.
+    needsAllRows =
+      trace != nil || all.contains { !$0.unit.plugin.capabilities.contains(.rowwise) }
     let isTraining = context.gradients != nil
     let loras = LoRAPlan(sequences)
-    sharedPrefixLimit = min(
-      plan.sharedPrefixLimit(isTraining: isTraining),
-      loras.sharedPrefixLimit(drops: isTraining && dropsUpdates)
-    )
+    sharedPrefixLimit =
+      trace != nil
+      ? 0
+      : min(
+        plan.sharedPrefixLimit(isTraining: isTraining),
+        loras.sharedPrefixLimit(drops: isTraining && dropsUpdates)
+      )
     updates = loras.updates(
       gradients: context.gradients?.buffer,
       random: isTraining && dropsUpdates

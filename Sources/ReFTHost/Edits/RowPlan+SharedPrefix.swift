@@ -4,11 +4,13 @@
 
 extension RowPlan {
   /// The row sets of a unit, in the order of the sequences.
-  func sets(adapter: Int, unit: AdapterUnit) -> [(key: Key, rows: RowSet)] {
+  func sets(stack: Int, place: Int, unit: AdapterUnit) -> [(key: Key, rows: RowSet)] {
     rows.filter {
-      $0.key.adapter == adapter && $0.key.intervention == unit.intervention
-        && $0.key.group == unit.group
-    }.sorted { $0.key.sequence < $1.key.sequence }.map { ($0.key, $0.value) }
+      $0.key.stack == stack && $0.key.place == place
+        && $0.key.intervention == unit.intervention && $0.key.part == unit.part
+    }.sorted {
+      ($0.key.sequence, $0.key.weight) < ($1.key.sequence, $1.key.weight)
+    }.map { ($0.key, $0.value) }
   }
 
   /// The first position that is not edited alike in all sequences; `Int.max` where there is none.
@@ -19,11 +21,7 @@ extension RowPlan {
   func sharedPrefixLimit(isTraining: Bool) -> Int {
     guard sequenceCount > 1 else { return Int.max }
     var edits: [[Int32: Set<Edit>]] = Array(repeating: [:], count: sequenceCount)
-    let ordered = rows.sorted { left, right in
-      (left.key.adapter, left.key.intervention, left.key.group.rawValue, left.key.sequence)
-        < (right.key.adapter, right.key.intervention, right.key.group.rawValue, right.key.sequence)
-    }
-    for (number, (key, set)) in ordered.enumerated() {
+    for (number, (key, set)) in rows.enumerated() {
       let draws = mayDraw(key)
       let dependsOnSequence = key.sequence >= 0 || isTraining && draws
       for index in 0..<set.count {
@@ -56,8 +54,8 @@ extension RowPlan {
 
   /// Whether training may give a row other numbers in another sequence.
   private func mayDraw(_ key: Key) -> Bool {
-    adapters[key.adapter].units.contains { unit in
-      unit.intervention == key.intervention && unit.group == key.group
+    stacks[key.stack].parts[key.place].adapter.units.contains { unit in
+      unit.intervention == key.intervention && unit.part == key.part
         && unit.instance.dependsOnSequence
     }
   }

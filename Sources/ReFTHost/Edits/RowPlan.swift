@@ -3,17 +3,24 @@
 
 import ReFTTensor
 
-/// The row sets of a batch, one per adapter, intervention and group, and per sequence for plugins
-/// that mix rows.
+/// The row sets of a batch, one per adapter of a stack, intervention, parameter set and weight, and per
+/// sequence for plugins that mix rows.
 struct RowPlan {
   struct Key: Hashable {
-    var adapter: Int
+    /// Which of the batch's stacks of adapters.
+    var stack: Int
+    /// Which adapter of the stack.
+    var place: Int
     var intervention: Int
-    var group: PositionGroup
+    var part: PositionPart
+    /// How much of the change of its rows counts.
+    var weight: Float
     /// −1 where rows of all sequences may go into one call.
     var sequence: Int
   }
 
+  /// The stacks of adapters that act on the batch, each once, in the order of their first sequences.
+  private(set) var stacks: [AdapterStack] = []
   /// The adapters of the batch, each once, in the order of their first sequences.
   private(set) var adapters: [Adapter] = []
   private(set) var rows: [Key: RowSet] = [:]
@@ -23,45 +30,63 @@ struct RowPlan {
   init(_ sequences: [SequenceEdit]) throws(ReFTError) {
     sequenceCount = sequences.count
     for (index, sequence) in sequences.enumerated() {
-      guard let adapter = sequence.adapter else { continue }
+      let stack = sequence.adapters.acting
+      guard !stack.isEmpty else { continue }
       let number: Int
-      if let known = adapters.firstIndex(where: { $0 === adapter }) {
+      if let known = stacks.firstIndex(where: { $0.isSame(as: stack) }) {
         number = known
       } else {
-        number = adapters.count
-        adapters.append(adapter)
+        number = stacks.count
+        try stack.checkUpdates()
+        stacks.append(stack)
       }
-      for intervention in adapter.specs.indices {
-        try add(sequence, index: index, adapter: number, intervention: intervention)
+      for (place, part) in stack.parts.enumerated() {
+        _ = self.number(of: part.adapter)
+        for intervention in part.adapter.specs.indices {
+          let key = Key(
+            stack: number,
+            place: place,
+            intervention: intervention,
+            part: PositionPart(.all),
+            weight: 1,
+            sequence: -1
+          )
+          try add(sequence, index: index, key, of: part.adapter)
+        }
       }
     }
+  }
+
+  /// The number of an adapter in the batch.
+  private mutating func number(of adapter: Adapter) -> Int {
+    if let known = adapters.firstIndex(where: { $0 === adapter }) { return known }
+    adapters.append(adapter)
+    return adapters.count - 1
   }
 
   private mutating func add(
     _ sequence: SequenceEdit,
     index: Int,
-    adapter: Int,
-    intervention: Int
+    _ first: Key,
+    of adapter: Adapter
   ) throws(ReFTError) {
-    let spec = adapters[adapter].specs[intervention]
-    let units = adapters[adapter].units
-    let mixesRows = units.contains {
-      $0.intervention == intervention && !$0.plugin.capabilities.contains(.rowwise)
+    let number = number(of: adapter)
+    let spec = adapter.specs[first.intervention]
+    let mixesRows = adapter.units.contains {
+      $0.intervention == first.intervention && !$0.plugin.capabilities.contains(.rowwise)
     }
-    for edited in try positions(of: sequence, spec: spec, tokenizer: adapters[adapter].tokenizer) {
-      let key = Key(
-        adapter: adapter,
-        intervention: intervention,
-        group: spec.groups.count > 1 ? edited.group : .all,
-        sequence: mixesRows ? index : -1
-      )
+    for edited in try positions(of: sequence, spec: spec, tokenizer: adapter.tokenizer) {
+      var key = first
+      key.part = spec.part(of: edited, isDecoded: edited.position >= sequence.promptLength)
+      key.weight = edited.weight
+      key.sequence = mixesRows ? index : -1
       let set = rows[key] ?? RowSet()
       rows[key] = set
       set.append(
         edited,
         of: sequence,
         index: index,
-        adapter: adapter,
+        adapter: number,
         locationCount: spec.positions.locationCount
       )
     }
@@ -82,7 +107,7 @@ struct RowPlan {
         tokenizer: tokenizer
       ).filter { range.contains($0.position) }.sorted { $0.position < $1.position }
     }
-    if spec.positions.editsDecodedTokens {
+    if let weight = spec.positions.decodeWeight {
       for position in max(
         range.lowerBound,
         sequence.promptLength
@@ -91,7 +116,9 @@ struct RowPlan {
         sequence.promptLength
       ) {
         // Generated tokens continue the end of the prompt, so they share the suffix's parameters.
-        result.append(EditedPosition(position: position, group: .suffix, location: position))
+        result.append(
+          EditedPosition(position: position, group: .suffix, location: position, weight: weight)
+        )
       }
     }
     return result

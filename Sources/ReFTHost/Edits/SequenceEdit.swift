@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an edit session must know of each sequence of a batch.
 
-/// One sequence of a batch, and the adapter that edits it.
+/// One sequence of a batch, and the adapters that edit it.
 public struct SequenceEdit: Sendable {
-  /// The adapter; nil leaves the sequence alone.
-  public var adapter: Adapter?
+  /// The adapters; none leave the sequence alone.
+  public var adapters: AdapterStack
   /// Index in the batch of the sequence's first token there.
   public var start: Int
   /// Number of its tokens in the batch.
@@ -23,7 +23,7 @@ public struct SequenceEdit: Sendable {
   /// What plugins keep of the sequence from pass to pass; nil: this pass is all of it.
   public var state: SequenceState?
 
-  /// Describes a sequence.
+  /// Describes a sequence under one adapter, or none.
   public init(
     adapter: Adapter?,
     start: Int,
@@ -35,7 +35,32 @@ public struct SequenceEdit: Sendable {
     key: Int64? = nil,
     state: SequenceState? = nil
   ) {
-    self.adapter = adapter
+    self.init(
+      adapters: AdapterStack(adapter),
+      start: start,
+      count: count,
+      promptLength: promptLength,
+      promptTokens: promptTokens,
+      position: position,
+      example: example,
+      key: key,
+      state: state
+    )
+  }
+
+  /// Describes a sequence under several adapters.
+  public init(
+    adapters: AdapterStack,
+    start: Int,
+    count: Int,
+    promptLength: Int,
+    promptTokens: ArraySlice<Int32> = [],
+    position: Int = 0,
+    example: Int32? = nil,
+    key: Int64? = nil,
+    state: SequenceState? = nil
+  ) {
+    self.adapters = adapters
     self.start = start
     self.count = count
     self.promptLength = promptLength

@@ -26,6 +26,8 @@ final class SiteEdit: RowEdit {
   let context: Context
   /// For plugins that keep a state of the rows' sequence.
   private let state: EditState?
+  /// How much of its change counts; what a session was asked for, and not changed during a pass.
+  var strength: Float = 1
   private let randomKey: UInt64
   /// What the backward call needs of the forward call when training; nil until that, and where the
   /// edit runs in its device form.
@@ -60,8 +62,7 @@ final class SiteEdit: RowEdit {
       self.state = nil
     }
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
-    let group = UInt64(PositionGroup.allCases.firstIndex(of: unit.group) ?? 0)
-    self.randomKey = path.bits(offset: UInt64(unit.site.block) << 2 | group)
+    self.randomKey = path.bits(offset: unit.stream)
   }
 
   /// Memory for the backward call.
@@ -98,6 +99,8 @@ final class SiteEdit: RowEdit {
   var scratchByteCount: Int { workspace.scratchByteCount(rows: rows.count) }
   /// The tokens that it edits.
   var tokens: [Int32] { rows.tokens }
+  /// The numbers of each row that it edits.
+  var columns: Range<Int>? { unit.columns }
   /// Whether the plugin looks at what the layer read.
   var needsSource: Bool { unit.needsSource }
 

@@ -62,6 +62,20 @@ public struct AdapterExport: Sendable {
     return result
   }
 
+  /// Refuses places and weights that no other program's files can say.
+  func checkPlaces(_ spec: InterventionSpec) throws(ReFTError) {
+    let isWeighted =
+      spec.positions.parts.contains { $0.weight != 1 } || spec.positions.decodeWeight ?? 1 != 1
+    let what =
+      spec.heads != nil
+      ? "heads that are edited singly"
+      : !spec.tie.isEmpty
+        ? "parameters that layers share"
+        : spec.sharing == .none
+          ? "parameters of its own for each position" : isWeighted ? "weights of positions" : nil
+    if let what { throw .exportPlaces(adapter, what: what, format: format) }
+  }
+
   /// Refuses options that change the edit in a way that the format cannot say.
   func check(_ spec: InterventionSpec, options known: Set<String>) throws(ReFTError) {
     guard let option = spec.options.keys.filter({ !known.contains($0) }).min() else { return }

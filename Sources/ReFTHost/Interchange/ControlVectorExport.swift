@@ -49,6 +49,7 @@ struct ControlVectorExport {
       throw .exportPlugin(source.adapter, spec.plugin, format: .controlVector)
     }
     try source.check(spec, options: ["alpha", "trainable"])
+    try source.checkPlaces(spec)
     guard spec.component == .blockOutput else {
       throw .exportComponent(source.adapter, spec.component)
     }

@@ -36,6 +36,7 @@ struct PyreftExport {
         let kind = source.plugin(index).flatMap({ PyreftClass(plugin: $0, options: spec.options) })
       else { throw .exportPlugin(source.adapter, spec.plugin, format: .pyreft) }
       try source.check(spec, options: Self.options)
+      try source.checkPlaces(spec)
       // As pyreft lays them out: first all prefixes, then all suffixes.
       for end in spec.groups {
         for layer in spec.layers {

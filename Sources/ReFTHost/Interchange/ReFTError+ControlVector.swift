@@ -115,6 +115,14 @@ extension ReFTError {
     )
   }
 
+  static func exportPlaces(_ path: String, what: String, format: AdapterFormat) -> ReFTError {
+    ReFTError(
+      .usage,
+      "the adapter '\(path)' has \(what), which the format \(format.rawValue) has no place for; use it with "
+        + "reft"
+    )
+  }
+
   static func exportParameters(_ path: String, intervention: Int, layer: Int) -> ReFTError {
     ReFTError(
       .badData,

@@ -6,9 +6,12 @@ import ReFTTensor
 
 /// The LoRAs of a batch's sequences.
 struct LoRAPlan {
-  /// Sequences that carry the same LoRA.
+  /// Sequences that carry the same LoRA with the same strength.
   private struct Group {
     let adapter: Adapter
+    let strength: Float
+    /// Which adapter of its sequences' lists it is, for lists that have one more than once.
+    let place: Int
     var runs: [UpdatedTokens.Run] = []
   }
 
@@ -18,20 +21,24 @@ struct LoRAPlan {
 
   init(_ sequences: [SequenceEdit]) {
     for (index, sequence) in sequences.enumerated() {
-      guard let adapter = sequence.adapter, adapter.lora != nil, sequence.count > 0 else {
-        continue
-      }
+      let parts = sequence.adapters.acting.parts.filter { $0.adapter.lora != nil }
+      guard !parts.isEmpty, sequence.count > 0 else { continue }
       let run = UpdatedTokens.Run(
         tokens: sequence.start..<sequence.start + sequence.count,
         position: sequence.position,
         example: sequence.example ?? Int32(truncatingIfNeeded: index)
       )
-      let known = groups.firstIndex { $0.adapter === adapter }
-      if known == nil { groups.append(Group(adapter: adapter)) }
-      groups[known ?? groups.count - 1].runs.append(run)
+      for (place, part) in parts.enumerated() {
+        let known = groups.firstIndex {
+          $0.adapter === part.adapter && $0.strength == part.strength && $0.place == place
+        }
+        if known == nil {
+          groups.append(Group(adapter: part.adapter, strength: part.strength, place: place))
+        }
+        groups[known ?? groups.count - 1].runs.append(run)
+      }
     }
-    let carried = groups.reduce(0) { $0 + $1.runs.count }
-    isSame = groups.isEmpty || groups.count == 1 && carried == sequences.count
+    isSame = groups.allSatisfy { $0.runs.count == sequences.count }
   }
 
   /// How many leading tokens are updated alike in all sequences.
@@ -49,7 +56,7 @@ struct LoRAPlan {
         )
         return group.adapter.lora?.updates(
           of: tokens,
-          strength: 1,
+          strength: group.strength,
           gradients: gradients,
           random: random
         ) ?? []

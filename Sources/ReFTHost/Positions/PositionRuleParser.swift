@@ -3,128 +3,100 @@
 
 import ReFTTensor
 
-/// Reads the text of one position rule.
+/// Reads the text of one position rule: parts joined by `+`, each with a weight behind `*` if wanted.
 struct PositionRuleParser {
-  private let text: String
+  let text: String
 
   init(_ text: String) { self.text = text }
 
   /// The largest count or index that a rule may name; positions are 32-bit across the plugin ABI.
-  private static let limit = Int(Int32.max)
+  static let limit = Int(Int32.max)
+  /// The most parts of a rule.
+  private static let partLimit = 16
+  /// The largest weight, either way.
+  private static let weightLimit: Float = 1e6
 
   func parse() throws(ReFTError) -> PositionRule {
-    var body = text.drop { $0 == " " }
-    while body.last == " " { body.removeLast() }
-    let decodes = body.hasSuffix("+decode")
-    if decodes { body.removeLast("+decode".count) }
-    return PositionRule(try selection(body), editsDecodedTokens: decodes)
+    var parts: [PositionRule.Part] = []
+    var decodeWeight: Float?
+    var isNone = false
+    for piece in PositionText.split(text[...], at: "+") {
+      let (body, weight) = try weighted(piece)
+      switch body {
+      case "none":
+        guard !isNone, parts.isEmpty, decodeWeight == nil, weight == 1 else {
+          throw .badPositions(text, reason: "'none' stands alone, or before +decode")
+        }
+        isNone = true
+      case "decode":
+        guard decodeWeight == nil else {
+          throw .badPositions(text, reason: "'decode' is there twice")
+        }
+        decodeWeight = weight
+      default:
+        let part = PositionRule.Part(try selection(body), weight: weight)
+        guard !isNone else { throw .badPositions(text, reason: "'none' goes with 'decode' alone") }
+        guard decodeWeight == nil else {
+          throw .badPositions(text, reason: "'decode' stands at the end")
+        }
+        try add(part, to: &parts)
+      }
+    }
+    guard parts.count <= Self.partLimit else {
+      throw .badPositions(text, reason: "it has more than \(Self.partLimit) parts")
+    }
+    return PositionRule(parts: parts, decodeWeight: decodeWeight)
   }
 
-  private func selection(_ body: Substring) throws(ReFTError) -> PositionRule.Selection {
-    switch body {
-    case "none": return .none
-    case "all": return .all
-    default: break
+  /// A part without the spaces around it, and its weight.
+  private func weighted(_ piece: Substring) throws(ReFTError) -> (Substring, Float) {
+    let halves = PositionText.split(Self.trimmed(piece), at: "*")
+    guard halves.count <= 2, let body = halves.first else {
+      throw .badPositions(text, reason: "a part has one weight, such as f3*0.5")
     }
-    if body.hasPrefix("every:") {
-      return .every(try count(body.dropFirst("every:".count), of: "every:"))
-    }
-    if body.hasPrefix("after:") {
-      return .after(try unquoted(body.dropFirst("after:".count)))
-    }
-    if body.hasPrefix("["), body.hasSuffix("]") {
-      return .indices(try indices(body.dropFirst().dropLast()))
-    }
-    return try ends(body)
-  }
-
-  private func ends(_ body: Substring) throws(ReFTError) -> PositionRule.Selection {
-    let parts = body.split(separator: "+", omittingEmptySubsequences: false)
-    switch (parts.count, parts.first?.first, parts.last?.first) {
-    case (1, "f", _): return .ends(first: try count(parts[0].dropFirst(), of: "f"), last: 0)
-    case (1, "l", _): return .ends(first: 0, last: try count(parts[0].dropFirst(), of: "l"))
-    case (2, "f", "l"):
-      return .ends(
-        first: try count(parts[0].dropFirst(), of: "f"),
-        last: try count(parts[1].dropFirst(), of: "l")
-      )
-    case (2, "l", "f"): throw .badPositions(text, reason: "the first tokens stand first: f…+l…")
-    default: throw .badPositions(text, reason: "it has none of the known forms")
-    }
-  }
-
-  private func count(_ digits: Substring, of name: String) throws(ReFTError) -> Int {
-    guard digits.allSatisfy({ $0.isASCII && $0.isNumber }), let value = Int(digits),
-      (1...Self.limit).contains(value)
+    guard halves.count == 2 else { return (body, 1) }
+    let digits = Self.trimmed(halves[1])
+    guard let weight = Float(digits), weight.isFinite, weight != 0,
+      abs(weight) <= Self.weightLimit
     else {
       throw .badPositions(
         text,
-        reason: "'\(name)' wants a whole number from 1 to \(Self.limit), not '\(digits)'"
+        reason: "a weight is a number other than 0, such as 0.5 or -1, and not '\(digits)'"
       )
     }
-    return value
+    return (Self.trimmed(body), weight)
   }
 
-  private func indices(_ list: Substring) throws(ReFTError) -> [Int] {
-    var result: [Int] = []
-    var seen: Set<Int> = []
-    for item in list.split(separator: ",", omittingEmptySubsequences: false) {
-      let trimmed = String(item.filter { $0 != " " })
-      guard let value = Int(trimmed), (-Self.limit...Self.limit).contains(value) else {
-        throw .badPositions(text, reason: "'\(item)' is not a token index")
-      }
-      guard seen.insert(value).inserted else {
-        throw .badPositions(text, reason: "index \(value) stands there twice")
-      }
-      result.append(value)
-    }
-    return result
-  }
-
-  private func unquoted(_ body: Substring) throws(ReFTError) -> String {
-    guard body.count >= 2, body.first == "\"", body.last == "\"" else {
-      throw .badPositions(text, reason: "'after:' wants a text in double quotes")
-    }
-    var result = ""
-    var isEscaped = false
-    for character in body.dropFirst().dropLast() {
-      if isEscaped {
-        guard let plain = Self.escapes[character] else {
-          throw .badPositions(text, reason: "'\\\(character)' is no escape; use \\\" \\\\ \\n \\t")
+  /// Adds a part; the two ends of a prompt, first tokens first, are one part where they can be.
+  private func add(
+    _ part: PositionRule.Part,
+    to parts: inout [PositionRule.Part]
+  ) throws(ReFTError) {
+    if case .ends(let first, let last) = part.selection {
+      for case .ends(let first0, let last0) in parts.map(\.selection) {
+        if first > 0 && first0 > 0 || last > 0 && last0 > 0 {
+          throw .badPositions(text, reason: "'\(first > 0 ? "f" : "l")' is there twice")
         }
-        result.append(plain)
-        isEscaped = false
-      } else if character == "\\" {
-        isEscaped = true
-      } else if character == "\"" {
-        throw .badPositions(text, reason: "a double quote inside the text is written \\\"")
-      } else {
-        result.append(character)
+        if first > 0, last0 > 0 {
+          throw .badPositions(text, reason: "the first tokens stand first: f…+l…")
+        }
+      }
+      if last > 0, part.weight == 1, let before = parts.last, before.weight == 1,
+        case .ends(let count, 0) = before.selection
+      {
+        parts[parts.count - 1].selection = .ends(first: count, last: last)
+        return
       }
     }
-    guard !isEscaped else {
-      throw .badPositions(text, reason: "the closing double quote is missing")
+    guard !parts.contains(where: { $0.selection == part.selection }) else {
+      throw .badPositions(text, reason: "'\(part.selection)' is there twice")
     }
-    guard !result.isEmpty else { throw .badPositions(text, reason: "the text is empty") }
-    return result
+    parts.append(part)
   }
 
-  private static let escapes: [Character: Character] = [
-    "\"": "\"", "\\": "\\", "n": "\n", "t": "\t",
-  ]
-
-  /// The quoted form of a text, which `unquoted` reads back.
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for character in text {
-      switch character {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\t": result += "\\t"
-      default: result.append(character)
-      }
-    }
-    return result + "\""
+  static func trimmed(_ text: Substring) -> Substring {
+    var text = text.drop { $0 == " " }
+    while text.last == " " { text.removeLast() }
+    return text
   }
 }

@@ -8,7 +8,8 @@ extension ReFTError {
     ReFTError(
       .badConfiguration,
       "positions '\(text)' cannot be read: \(reason); the forms are f7+l7, f3, l1, all, every:4, "
-        + "[0,5,-1], after:\"text\" and none, each with +decode at its end if wanted"
+        + "[0,5,-1], [2:10], after:\"text\", tokens:\" the\"|262, random:3 and none, joined by +, with weights "
+        + "such as f3*0.5, and with +decode at the end if wanted"
     )
   }
 
@@ -34,6 +35,18 @@ extension ReFTError {
       .usage,
       "positions '\(rule)' look for a text that does not occur in the prompt of \(promptLength) "
         + "tokens; use a template that writes it, or other positions"
+    )
+  }
+
+  static func positionsNeedTokens(
+    rule: PositionRule,
+    given: Int,
+    promptLength: Int
+  ) -> ReFTError {
+    ReFTError(
+      .internalFault,
+      "positions '\(rule)' look at the prompt's tokens, and \(given) of \(promptLength) were given; pass "
+        + "them to the edit session"
     )
   }
 

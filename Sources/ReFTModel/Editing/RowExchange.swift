@@ -2,7 +2,6 @@
 // Gathers rows for edits and scatters what becomes of them: the one place that knows how a hidden
 // tensor lies in memory and hands it to somebody else.
 
-import CReFTKernels
 import ReFTTensor
 
 /// A hidden tensor, or its gradient, at one site of one pass: rows of `width` floats, in memory.
@@ -37,7 +36,7 @@ package struct HiddenRows {
 package final class RowExchange {
   private var rows = GrowingBuffer()
   private var sources = GrowingBuffer()
-  private var before = GrowingBuffer()
+  private let strength = EditStrength()
   /// For each present row of an edit, which of its tokens it is, where some are missing.
   private var present: [Int32] = []
   /// The same where none is missing: 0, 1, 2 and so on.
@@ -61,14 +60,8 @@ package final class RowExchange {
   ) throws {
     for edit in editor.edits(at: site) {
       if edit.needsSource, source == nil { throw ReFTError.siteWithoutSource(site) }
-      try exchange(hidden, source, edit, at: site) { rows, count in
-        let strength = edit.strength
-        guard strength != 1 else { return try edit.edit(rows) }
-        let old = before.floats(count)
-        old.update(from: rows.rows, count: count)
-        try edit.edit(rows)
-        reft_scale_f32(count, strength, rows.rows)
-        reft_axpy_f32(count, 1 - strength, old, rows.rows)
+      try exchange(hidden, source, edit, at: site) { rows in
+        try strength.edit(rows, by: edit)
       }
     }
   }
@@ -82,14 +75,8 @@ package final class RowExchange {
     by editor: any HiddenStateEditor
   ) throws {
     for edit in editor.edits(at: site).reversed() {
-      try exchange(gradient, nil, edit, at: site) { rows, count in
-        let strength = edit.strength
-        guard strength != 1 else { return try edit.differentiate(rows) }
-        let whole = before.floats(count)
-        whole.update(from: rows.rows, count: count)
-        reft_scale_f32(count, strength, rows.rows)
-        try edit.differentiate(rows)
-        reft_axpy_f32(count, 1 - strength, whole, rows.rows)
+      try exchange(gradient, nil, edit, at: site) { rows in
+        try strength.differentiate(rows, by: edit)
       }
     }
   }
@@ -100,7 +87,7 @@ package final class RowExchange {
     _ source: HiddenRows?,
     _ edit: any RowEdit,
     at site: Site,
-    _ work: (_ rows: GatheredRows, _ floatCount: Int) throws -> Void
+    _ work: (GatheredRows) throws -> Void
   ) throws {
     let tokens = edit.tokens
     let columns = edit.columns ?? 0..<hidden.width
@@ -128,7 +115,7 @@ package final class RowExchange {
         source: other.map { UnsafePointer($0) },
         sourceWidth: source?.width ?? 0
       )
-      try work(rows, count * width)
+      try work(rows)
       for (index, place) in places.enumerated() {
         let row = base + hidden.row(of: tokens[Int(place)]) * hidden.rowStride
         row.update(from: gathered + index * width, count: width)

@@ -29,8 +29,11 @@ final class TemplateEvaluator {
   private var output = ""
   private var depth = 0
   private var budget: TemplateBudget
+  /// Whether writing what is undefined is an error.
+  private let isStrict: Bool
 
-  init(variables: [String: TemplateValue], work: Int) {
+  init(variables: [String: TemplateValue], work: Int, isStrict: Bool = false) {
+    self.isStrict = isStrict
     scope = Scope(variables, in: nil)
     budget = TemplateBudget(work)
   }
@@ -150,7 +153,10 @@ final class TemplateEvaluator {
   private func perform(_ statement: TemplateStatement) throws(TemplateFault) -> Flow {
     switch statement.kind {
     case .text(let text): try write(text)
-    case .output(let expression): try write(try text(of: try evaluate(expression)))
+    case .output(let expression):
+      let value = try evaluate(expression)
+      if isStrict, case .undefined(let name) = value { throw fault("'\(name)' is undefined") }
+      try write(try text(of: value))
     case .group(let body):
       return try inScope(of: scope) { () throws(TemplateFault) in try perform(body) }
     case .breakLoop: return .breakLoop

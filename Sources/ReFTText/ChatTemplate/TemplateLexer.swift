@@ -19,9 +19,18 @@ struct TemplateToken {
   var line: Int
 }
 
+/// What a template's white space is.
+enum TemplateStyle: Sendable {
+  /// As Hugging Face renders chats: trim_blocks and lstrip_blocks are on, the last newline goes.
+  case chat
+  /// As it is written: only `-` takes white space away.
+  case verbatim
+}
+
 /// Reads a template from front to back.
 struct TemplateLexer {
   private let source: [Unicode.Scalar]
+  private let style: TemplateStyle
   private var index = 0
   private var line = 1
   private var tokens: [TemplateToken] = []
@@ -29,7 +38,10 @@ struct TemplateLexer {
   private var isAtLineStart = true
 
   /// All tokens of a template, with `end` as the last.
-  static func tokens(of source: String) throws(TemplateFault) -> [TemplateToken] {
+  static func tokens(
+    of source: String,
+    style: TemplateStyle = .chat
+  ) throws(TemplateFault) -> [TemplateToken] {
     guard source.utf8.count <= TemplateLimits.longestTemplate else {
       throw TemplateFault(
         line: 1,
@@ -37,12 +49,13 @@ struct TemplateLexer {
           + "at most \(TemplateLimits.longestTemplate) are read"
       )
     }
-    var lexer = TemplateLexer(source)
+    var lexer = TemplateLexer(source, style)
     try lexer.run()
     return lexer.tokens
   }
 
-  private init(_ text: String) {
+  private init(_ text: String, _ style: TemplateStyle) {
+    self.style = style
     var source: [Unicode.Scalar] = []
     for scalar in text.unicodeScalars {
       if scalar == "\n", source.last == "\r" {
@@ -53,7 +66,7 @@ struct TemplateLexer {
     }
     // A "\r" that is still there stands alone; it is a line break as well.
     source = source.map { $0 == "\r" ? "\n" : $0 }
-    if source.last == "\n" { source.removeLast() }
+    if style == .chat, source.last == "\n" { source.removeLast() }
     self.source = source
   }
 
@@ -97,7 +110,7 @@ struct TemplateLexer {
       while end > index, source[end - 1].properties.isWhitespace { end -= 1 }
       return end
     }
-    guard sign != "+", source[tag + 1] != "{" else { return tag }
+    guard style == .chat, sign != "+", source[tag + 1] != "{" else { return tag }
     while end > index, source[end - 1] != "\n", source[end - 1].properties.isWhitespace { end -= 1 }
     let startsLine = end > index ? source[end - 1] == "\n" : isAtLineStart
     return startsLine ? end : tag
@@ -141,7 +154,7 @@ struct TemplateLexer {
     var end = index
     if sign == "-" {
       while end < source.count, source[end].properties.isWhitespace { end += 1 }
-    } else if sign == nil, !isOutput, end < source.count, source[end] == "\n" {
+    } else if style == .chat, sign == nil, !isOutput, end < source.count, source[end] == "\n" {
       end += 1
     }
     isAtLineStart = end > index && source[end - 1] == "\n"

@@ -3,6 +3,15 @@
 // ExpressionParser.swift, laid out as steps here, run by ExpressionMatcher.swift. Foundation's own
 // know no bound of their time, and an expression comes from a stranger's file.
 
+/// Whose rules an expression follows.
+enum ExpressionDialect: Sendable {
+  /// Ruby's, as tokenizers have it; groups note nothing.
+  case ruby
+  /// Python's, as evaluations have it: `^` and `$` are the ends of the text, brackets in a class stand for
+  /// themselves, and groups note what they take.
+  case python
+}
+
 /// What is wrong with an expression.
 struct ExpressionFault: Error {
   /// What is wrong, in words.
@@ -21,6 +30,8 @@ struct Expression: Sendable {
     case loop(Node, least: Int, most: Int?, Greed)
     case look(Node, isNegative: Bool)
     case atomic(Node)
+    /// Notes what it takes as the group of a number, from 0.
+    case capture(Node, Int)
     case place(Place)
   }
 
@@ -53,6 +64,8 @@ struct Expression: Sendable {
     /// Takes what follows up to `succeed` as a whole, and goes on at `next`.
     case atomic(next: Int)
     case place(Place)
+    /// Notes the place in a slot: twice a group's number where it begins, one more where it ends.
+    case note(Int)
     /// Remembers where a turn of a loop begins.
     case mark(Int)
     /// Goes on where a turn has taken text.
@@ -67,16 +80,22 @@ struct Expression: Sendable {
   private(set) var sets: [ScalarClassTable] = []
   /// How many marks loops need.
   private(set) var marks = 0
+  /// How many groups note what they take.
+  private(set) var groups = 0
   /// How many parts were laid out, empty ones among them.
   private var parts = 0
 
   /// Parses an expression.
   ///
   /// - Throws: what is wrong with it, or not known.
-  init(_ pattern: String) throws(ExpressionFault) {
+  init(
+    _ pattern: String,
+    dialect: ExpressionDialect = .ruby
+  ) throws(ExpressionFault) {
     self.pattern = pattern
-    var parser = ExpressionParser(pattern)
+    var parser = ExpressionParser(pattern, dialect: dialect)
     try add(try parser.parse())
+    groups = parser.groups
     try append(.succeed)
   }
 
@@ -99,6 +118,10 @@ struct Expression: Sendable {
     case .look(let node, let isNegative):
       try addNested(node) { .look(next: $0, isNegative: isNegative) }
     case .atomic(let node): try addNested(node) { .atomic(next: $0) }
+    case .capture(let node, let group):
+      try append(.note(2 * group))
+      try add(node)
+      try append(.note(2 * group + 1))
     case .loop(.set(let set), let least, let most, let greed):
       try append(.run(set: index(of: set), least: least, most: most ?? .max, greed))
     case .loop(let node, let least, let most, .possessive):

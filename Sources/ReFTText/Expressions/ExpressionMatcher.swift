@@ -14,6 +14,10 @@ struct ExpressionMatcher {
     case takeMore(step: Int, set: Int, at: Int, left: Int)
     /// A loop's mark has its former place again.
     case unmark(Int, Int)
+    /// A slot of a group has its former place again.
+    case forget(Int, Int)
+    /// All of them have: what was looked at, or taken as a whole, is undone at once.
+    case forgetAll([Int])
   }
 
   private let expression: Expression
@@ -22,6 +26,8 @@ struct ExpressionMatcher {
   private let end: Int
   private var marks: [Int]
   private var choices: [Choice] = []
+  /// Where each group of the last match begins and ends; −1 where it took nothing.
+  private(set) var groups: [Int]
   /// How many steps may still be made.
   private(set) var budget: Int
 
@@ -29,6 +35,7 @@ struct ExpressionMatcher {
   init(_ expression: Expression, _ text: ByteText, from start: Int, to end: Int) {
     (self.expression, self.text, self.start, self.end) = (expression, text, start, end)
     marks = [Int](repeating: -1, count: expression.marks)
+    groups = [Int](repeating: -1, count: 2 * expression.groups)
     budget = 1_000_000 + 512 * (end - start)
   }
 
@@ -37,6 +44,7 @@ struct ExpressionMatcher {
     var place = place
     while place <= end, budget > 0 {
       choices.removeAll(keepingCapacity: true)
+      for slot in groups.indices { groups[slot] = -1 }
       if let matchEnd = run(from: 0, at: place) { return place..<matchEnd }
       guard place < end else { return nil }
       place += text.scalar(at: place, end: end).length
@@ -70,11 +78,17 @@ struct ExpressionMatcher {
         isAlive = holds(place, at)
         step += 1
       case .look(let next, let isNegative):
+        if !groups.isEmpty { choices.append(.forgetAll(groups)) }
         isAlive = (run(from: step + 1, at: at) == nil) == isNegative
         step = next
       case .atomic(let next):
+        if !groups.isEmpty { choices.append(.forgetAll(groups)) }
         if let end = run(from: step + 1, at: at) { at = end } else { isAlive = false }
         step = next
+      case .note(let slot):
+        choices.append(.forget(slot, groups[slot]))
+        groups[slot] = at
+        step += 1
       case .mark(let mark):
         choices.append(.unmark(mark, marks[mark]))
         marks[mark] = at
@@ -96,6 +110,8 @@ struct ExpressionMatcher {
       switch choice {
       case .resume(let step, let at): return (step, at)
       case .unmark(let mark, let place): marks[mark] = place
+      case .forget(let slot, let place): groups[slot] = place
+      case .forgetAll(let places): groups = places
       case .giveBack(let step, let least, let at):
         let before = text.scalarStart(before: at, from: start)
         if before > least { choices.append(.giveBack(step: step, least: least, at: before)) }

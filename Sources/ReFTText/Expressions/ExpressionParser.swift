@@ -12,9 +12,15 @@ struct ExpressionParser {
   private var depth = 0
   /// Whether letters stand for both of their cases.
   private var foldsCase = false
+  private let dialect: ExpressionDialect
+  /// How many groups note what they take.
+  private(set) var groups = 0
 
   /// Prepares to read an expression of at most 16,384 scalars.
-  init(_ pattern: String) { scalars = Array(pattern.unicodeScalars.prefix(16_385)) }
+  init(_ pattern: String, dialect: ExpressionDialect = .ruby) {
+    scalars = Array(pattern.unicodeScalars.prefix(16_385))
+    self.dialect = dialect
+  }
 
   /// Reads the whole expression.
   mutating func parse() throws(ExpressionFault) -> Expression.Node {
@@ -133,10 +139,10 @@ struct ExpressionParser {
       return .set(.complement(.scalar(0x0A)))
     case "^":
       index += 1
-      return .place(.lineStart)
+      return .place(dialect == .python ? .textStart : .lineStart)
     case "$":
       index += 1
-      return .place(.lineEnd)
+      return .place(dialect == .python ? .textEndOrLastBreak : .lineEnd)
     case "*", "+", "?": throw fault("has a quantifier of nothing")
     default:
       index += 1
@@ -166,14 +172,37 @@ struct ExpressionParser {
       } else if take("i)") {
         foldsCase = true
         return nil
+      } else if dialect == .python, take("P<") {
+        try skipName()
+        wrap = capture()
       } else if !take(":") {
         throw fault("has a group of a kind that is not known: (?\(next.map(String.init) ?? "")")
       }
+    } else if dialect == .python {
+      wrap = capture()
     }
     let node = try choice()
     guard take(")") else { throw fault("lacks a ')'") }
     foldsCase = folds
     return wrap(node)
+  }
+
+  /// What makes a group note what it takes; groups count by their opening brackets.
+  private mutating func capture() -> (Expression.Node) -> Expression.Node {
+    let number = groups
+    groups += 1
+    return { .capture($0, number) }
+  }
+
+  /// Goes past a group's name: groups are named by their numbers.
+  private mutating func skipName() throws(ExpressionFault) {
+    while let scalar = next, scalar != ">" {
+      guard scalar.properties.isAlphabetic || scalar == "_" || ("0"..."9").contains(scalar) else {
+        throw fault("has a group's name that is none")
+      }
+      index += 1
+    }
+    guard take(">") else { throw fault("lacks a '>' behind a group's name") }
   }
 
   private mutating func escape() throws(ExpressionFault) -> Expression.Node {
@@ -273,11 +302,11 @@ struct ExpressionParser {
         break
       }
       isFirst = false
-      if take("&&") {
+      if dialect == .ruby, take("&&") {
         let left = ScalarSet.union(sets)
         before = before.map { .intersection($0, left) } ?? left
         sets = []
-      } else if take("[") {
+      } else if dialect == .ruby, take("[") {
         guard next != ":" else { throw fault("has a bracket expression '[:'") }
         sets.append(try scalarClass())
       } else {

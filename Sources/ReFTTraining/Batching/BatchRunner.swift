@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs examples through model and adapter: as many passes as the token budget asks for, with results
+// Runs examples through model and adapters: as many passes as the token budget asks for, with results
 // in the order of the examples.
 
 package import ReFTHost
@@ -9,20 +9,22 @@ package import ReFTTensor
 /// Thrown between two passes when somebody asked to end; what the passes did is to be dropped.
 struct EndedEarly: Error {}
 
-/// Runs batches of examples through a frozen model and, where there is one, an adapter.
+/// Runs batches of examples through a frozen model and, where there are some, adapters.
 ///
 /// What their losses are is said by the adapter: those of its head, or of tokens to predict.
 package final class BatchRunner {
   private let model: FrozenModel
-  private let adapter: Adapter?
+  private let adapters: AdapterStack
   private let budget: Int
   private let cache: ActivationCache?
   private let pass: LazyRuntime
   private let objective: any Objective
+  /// Is told what edits change, under the keys of the examples; nil where nobody asks.
+  var trace: EditTrace?
 
   /// - Parameters:
   ///   - model: the frozen model.
-  ///   - adapter: its edits; nil for none.
+  ///   - adapters: its edits.
   ///   - budget: the most tokens of a pass.
   ///   - preference: what is asked of pairs of answers; nil where rows are no pairs.
   ///   - cache: keeps what the blocks below the lowest edit compute; nil for none.
@@ -30,7 +32,7 @@ package final class BatchRunner {
   ///   - precision: `float32` asks the device for float32 arithmetic.
   package init(
     model: FrozenModel,
-    adapter: Adapter?,
+    adapters: AdapterStack,
     budget: Int,
     preference: PreferenceOptions? = nil,
     cache: ActivationCache? = nil,
@@ -38,12 +40,12 @@ package final class BatchRunner {
     precision: DecodePrecision = .int16
   ) {
     self.model = model
-    self.adapter = adapter
+    self.adapters = adapters
     self.budget = budget
     self.cache = cache
     pass = LazyRuntime(device, model, precision: precision)
     objective =
-      preference.map { PreferenceObjective($0) } ?? model.objective(with: adapter)
+      preference.map { PreferenceObjective($0) } ?? model.objective(with: adapters)
   }
 
   /// Where the edits of the last pass ran; nil where there is one place alone.
@@ -54,10 +56,15 @@ package final class BatchRunner {
   /// - Parameters:
   ///   - examples: the examples.
   ///   - keys: names them in the cache.
+  ///   - usesCache: whether what the blocks below the lowest edit compute may be looked up and kept.
   /// - Returns: the losses, in the order of the examples.
   /// - Throws: what model and plugins throw.
-  package func losses(_ examples: [Example], keys: [Int]) throws -> [ExampleLoss] {
-    try run(examples, keys: keys, request: nil)
+  package func losses(
+    _ examples: [Example],
+    keys: [Int],
+    usesCache: Bool = true
+  ) throws -> [ExampleLoss] {
+    try run(examples, keys: keys, request: nil, usesCache: usesCache)
   }
 
   /// The loss of each example, and the gradient of scale × Σ loss added to `gradients`.
@@ -87,8 +94,10 @@ package final class BatchRunner {
     _ examples: [Example],
     keys: [Int],
     request: GradientRequest?,
-    stop: StopFlag? = nil
+    stop: StopFlag? = nil,
+    usesCache: Bool = true
   ) throws -> [ExampleLoss] {
+    let cache = usesCache ? cache : nil
     var result = [ExampleLoss](repeating: ExampleLoss(sum: 0, labels: 0), count: examples.count)
     for indices in passes(examples) {
       var batch = MicroBatch(examples: indices.map { examples[$0] })
@@ -99,7 +108,7 @@ package final class BatchRunner {
         for part in example.parts {
           edits.append(
             SequenceEdit(
-              adapter: adapter,
+              adapters: adapters,
               start: batch.packed.tokens.count,
               count: part.ids.count,
               promptLength: example.promptLength,
@@ -153,7 +162,12 @@ package final class BatchRunner {
         )
       } ?? .inference
     do {
-      let session = try EditSession(edits, mode: mode, dropsUpdates: request?.random != nil)
+      let session = try EditSession(
+        edits,
+        mode: mode,
+        dropsUpdates: request?.random != nil,
+        trace: trace
+      )
       return try objective.losses(batch, try pass.get(), session, request: request)
     } catch let error as ReFTError where error.code == .misbehaved {
       // A plugin that gets numbers that are none cannot make any of them.

@@ -2,18 +2,20 @@
 // A configuration as a tree in which every value knows where it was written, so that errors can
 // name the place. Reading typed values out of it is in `ConfigurationReader`.
 
-import ReFTTensor
+package import ReFTTensor
 import Yams
 
 /// A value of a configuration, with the place where it was written.
-struct ConfigurationNode: Equatable {
+package struct ConfigurationNode: Equatable {
   /// Where a value was written.
-  enum Origin: Equatable {
+  package enum Origin: Equatable {
+    /// A place of a file.
     case file(path: String, line: Int, column: Int)
+    /// An argument of --set.
     case override(text: String)
 
     /// The place as it opens an error message.
-    var description: String {
+    package var description: String {
       switch self {
       case .file(let path, let line, let column): "\(path):\(line):\(column)"
       case .override(let text): "--set \(text)"
@@ -22,24 +24,32 @@ struct ConfigurationNode: Equatable {
   }
 
   /// One key of a mapping, with its value.
-  struct Entry: Equatable {
-    var key: String
-    var keyOrigin: Origin
-    var value: ConfigurationNode
+  package struct Entry: Equatable {
+    /// The key.
+    package var key: String
+    /// Where the key stands.
+    package var keyOrigin: Origin
+    /// Its value.
+    package var value: ConfigurationNode
   }
 
-  indirect enum Content: Equatable {
+  /// What a value is.
+  package indirect enum Content: Equatable {
+    /// Keys with values, in their order.
     case mapping([Entry])
+    /// A list.
     case sequence([ConfigurationNode])
     /// Text, and whether it was quoted: a quoted `"12"` is a text and never a number.
     case scalar(String, quoted: Bool)
   }
 
-  var content: Content
-  var origin: Origin
+  /// What stands there.
+  package var content: Content
+  /// Where it stands.
+  package var origin: Origin
 
   /// What stands here, in words.
-  var found: String {
+  package var found: String {
     switch content {
     case .mapping: "a mapping"
     case .sequence: "a list"
@@ -49,7 +59,7 @@ struct ConfigurationNode: Equatable {
   }
 
   /// Whether the value is absent: an empty plain scalar, `~` or `null`.
-  var isNull: Bool {
+  package var isNull: Bool {
     if case .scalar(let text, quoted: false) = content { return ["", "~", "null"].contains(text) }
     return false
   }
@@ -66,7 +76,7 @@ extension ConfigurationNode {
   ///   - path: the file's name, for messages.
   /// - Returns: the tree.
   /// - Throws: `badConfiguration` for text that is no YAML, an empty file, a key twice.
-  static func parse(yaml: String, path: String) throws(ReFTError) -> ConfigurationNode {
+  package static func parse(yaml: String, path: String) throws(ReFTError) -> ConfigurationNode {
     let yaml =
       yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
     try ConfigurationText.checkAliases(yaml, path: path)
@@ -94,6 +104,7 @@ extension ConfigurationNode {
         "more than \(maximumValueCount) values; a run's configuration has a few dozen"
       )
     }
+    try check(tag(of: node), origin)
     switch node {
     case .scalar(let scalar):
       guard scalar.string.hasShortCharacters else {
@@ -135,6 +146,22 @@ extension ConfigurationNode {
     case .alias:
       throw .configuration(origin, "an alias without its anchor; write the value itself")
     }
+  }
+
+  /// The tag of a value as it was written; empty where there is none.
+  private static func tag(of node: Node) -> String {
+    switch node {
+    case .scalar(let scalar): scalar.tag.rawValue
+    case .sequence(let sequence): sequence.tag.rawValue
+    case .mapping(let mapping): mapping.tag.rawValue
+    case .alias: ""
+    }
+  }
+
+  /// Refuses tags of other programs, which would change what a value means.
+  private static func check(_ tag: String, _ origin: Origin) throws(ReFTError) {
+    guard tag.hasPrefix("!"), tag != "!" else { return }
+    throw .foreignTag(origin, tag)
   }
 }
 

@@ -2,18 +2,19 @@
 // Typed values out of a configuration tree: each read names the key, and what is left unread at the
 // end is an unknown key.
 
-import ReFTTensor
+package import ReFTTensor
 
 /// Reads the keys of one mapping, and refuses the keys that nobody asked for.
-struct ConfigurationReader {
+package struct ConfigurationReader {
   /// The path of keys that leads here, such as `train` or `interventions.0`; empty at the top.
-  let path: String
-  let origin: ConfigurationNode.Origin
+  package let path: String
+  /// Where the mapping stands.
+  package let origin: ConfigurationNode.Origin
   private let entries: [ConfigurationNode.Entry]
   private var asked: [String] = []
 
   /// Opens a mapping; a null value is an empty mapping.
-  init(_ node: ConfigurationNode, path: String) throws(ReFTError) {
+  package init(_ node: ConfigurationNode, path: String) throws(ReFTError) {
     self.path = path
     origin = node.origin
     if case .mapping(let entries) = node.content {
@@ -30,14 +31,14 @@ struct ConfigurationReader {
   }
 
   /// The keys that the mapping has, in their order.
-  var keys: [ConfigurationNode.Entry] { entries }
+  package var keys: [ConfigurationNode.Entry] { entries }
 
   /// The full path of a key of this mapping.
-  func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+  package func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
   /// The value of a key; nil when it is absent or null.
-  mutating func node(_ key: String) -> ConfigurationNode? {
-    asked.append(key)
+  package mutating func node(_ key: String) -> ConfigurationNode? {
+    if !asked.contains(key) { asked.append(key) }
     guard let value = entries.first(where: { $0.key == key })?.value, !value.isNull else {
       return nil
     }
@@ -47,7 +48,7 @@ struct ConfigurationReader {
   /// Ends the reading.
   ///
   /// - Throws: `badConfiguration` naming the first key that was never asked for, and its neighbours.
-  func finish() throws(ReFTError) {
+  package func finish() throws(ReFTError) {
     for entry in entries where !asked.contains(entry.key) {
       throw .unknownKey(entry, in: path, valid: asked)
     }
@@ -56,13 +57,13 @@ struct ConfigurationReader {
   // MARK: Scalars
 
   /// A text.
-  mutating func string(_ key: String) throws(ReFTError) -> String? {
+  package mutating func string(_ key: String) throws(ReFTError) -> String? {
     guard let node = node(key) else { return nil }
     return try node.string(key: name(key))
   }
 
   /// One of a set of words.
-  mutating func choice<Value: RawRepresentable & CaseIterable>(
+  package mutating func choice<Value: RawRepresentable & CaseIterable>(
     _ key: String,
     as type: Value.Type = Value.self
   ) throws(ReFTError) -> Value? where Value.RawValue == String {
@@ -75,7 +76,7 @@ struct ConfigurationReader {
   }
 
   /// A whole number within bounds.
-  mutating func integer(
+  package mutating func integer(
     _ key: String,
     in range: ClosedRange<Int>
   ) throws(ReFTError) -> Int? {
@@ -84,7 +85,7 @@ struct ConfigurationReader {
   }
 
   /// A number that satisfies a rule.
-  mutating func number(
+  package mutating func number(
     _ key: String,
     expected: String,
     where isValid: (Double) -> Bool
@@ -94,7 +95,7 @@ struct ConfigurationReader {
   }
 
   /// A yes or no.
-  mutating func flag(_ key: String) throws(ReFTError) -> Bool? {
+  package mutating func flag(_ key: String) throws(ReFTError) -> Bool? {
     guard let node = node(key) else { return nil }
     guard let value = node.flagValue else {
       throw .wrongType(node, key: name(key), expected: "true or false")
@@ -105,7 +106,7 @@ struct ConfigurationReader {
 
 extension ConfigurationNode {
   /// The value as a whole number; nil for other texts and for quoted ones.
-  var integerValue: Int? {
+  package var integerValue: Int? {
     guard case .scalar(let text, quoted: false) = content else { return nil }
     return Int(text.replacing("_", with: ""))
   }
@@ -118,7 +119,7 @@ extension ConfigurationNode {
   }
 
   /// The value as a finite number; nil for other texts and for quoted ones.
-  var numberValue: Double? {
+  package var numberValue: Double? {
     guard case .scalar(let text, quoted: false) = content,
       let first = text.first, first.isNumber || "+-.".contains(first),
       !text.lowercased().contains("x"),
@@ -128,7 +129,7 @@ extension ConfigurationNode {
   }
 
   /// The value as true or false; nil for other texts and for quoted ones.
-  var flagValue: Bool? {
+  package var flagValue: Bool? {
     guard case .scalar(let text, quoted: false) = content else { return nil }
     switch text {
     case "true", "True", "yes", "on": return true
@@ -137,14 +138,16 @@ extension ConfigurationNode {
     }
   }
 
-  func string(key: String) throws(ReFTError) -> String {
+  /// The value as a text.
+  package func string(key: String) throws(ReFTError) -> String {
     guard case .scalar(let text, _) = content else {
       throw .wrongType(self, key: key, expected: "a text")
     }
     return text
   }
 
-  func integer(key: String, in range: ClosedRange<Int>) throws(ReFTError) -> Int {
+  /// The value as a whole number within bounds.
+  package func integer(key: String, in range: ClosedRange<Int>) throws(ReFTError) -> Int {
     let bounds =
       range.upperBound == .max
       ? "of at least \(range.lowerBound)" : "from \(range.lowerBound) to \(range.upperBound)"
@@ -160,7 +163,8 @@ extension ConfigurationNode {
     return value
   }
 
-  func number(
+  /// The value as a number that satisfies a rule.
+  package func number(
     key: String,
     expected: String,
     where isValid: (Double) -> Bool
@@ -171,7 +175,7 @@ extension ConfigurationNode {
   }
 
   /// The items of a list; a single value counts as a list of one.
-  var items: [ConfigurationNode] {
+  package var items: [ConfigurationNode] {
     if case .sequence(let items) = content { return items }
     return [self]
   }

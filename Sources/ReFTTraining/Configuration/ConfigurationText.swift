@@ -2,10 +2,10 @@
 // The text of a configuration before it is YAML: from bytes, and within bounds that keep the parser's
 // time and memory in proportion to the text.
 
-import ReFTTensor
+package import ReFTTensor
 
 /// What must hold of a text before the YAML parser sees it.
-enum ConfigurationText {
+package enum ConfigurationText {
   /// The largest configuration file that is read: 1 MiB.
   static let maximumByteCount = 1 << 20
   /// The most uses of anchors; eight can repeat a value some twenty times, eighty a billion times.
@@ -16,7 +16,7 @@ enum ConfigurationText {
   /// - Returns: its text, without a byte order mark.
   /// - Throws: `inputMissing` when there is no such file; `badConfiguration` for one that is too long or
   ///   no UTF-8; `inputOutput` when the system refuses.
-  static func read(path: String) throws(ReFTError) -> String {
+  package static func read(path: String) throws(ReFTError) -> String {
     let bytes: [UInt8]
     do throws(ReFTError) {
       bytes = try TextFile.bytes(path: path, limit: maximumByteCount)

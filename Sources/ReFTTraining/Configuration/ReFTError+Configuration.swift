@@ -2,12 +2,15 @@
 // What can be wrong with a configuration, one factory per situation.
 
 import ReFTHost
-import ReFTTensor
+package import ReFTTensor
 import Yams
 
 extension ReFTError {
   /// Something about the value at a place.
-  static func configuration(_ origin: ConfigurationNode.Origin, _ message: String) -> ReFTError {
+  package static func configuration(
+    _ origin: ConfigurationNode.Origin,
+    _ message: String
+  ) -> ReFTError {
     ReFTError(.badConfiguration, "\(origin.description): \(message)")
   }
 
@@ -61,11 +64,17 @@ extension ReFTError {
     )
   }
 
-  static func wrongType(_ node: ConfigurationNode, key: String, expected: String) -> ReFTError {
+  /// A value of another type than the key's.
+  package static func wrongType(
+    _ node: ConfigurationNode,
+    key: String,
+    expected: String
+  ) -> ReFTError {
     configuration(node.origin, "'\(key)' must be \(expected), found \(node.found)")
   }
 
-  static func impossibleValue(
+  /// A value out of the key's range.
+  package static func impossibleValue(
     _ node: ConfigurationNode,
     key: String,
     expected: String
@@ -73,7 +82,8 @@ extension ReFTError {
     configuration(node.origin, "'\(key)' is \(node.found), which cannot be; expected \(expected)")
   }
 
-  static func unknownChoice(
+  /// A word that is none of those that the key knows.
+  package static func unknownChoice(
     _ node: ConfigurationNode,
     key: String,
     valid: [String]
@@ -101,7 +111,19 @@ extension ReFTError {
     )
   }
 
-  static func missingKey(
+  /// A tag that asks for what only another program has.
+  static func foreignTag(_ origin: ConfigurationNode.Origin, _ tag: String) -> ReFTError {
+    let what =
+      tag == "!function" ? "asks for Python code, and this program runs none" : "is not known here"
+    return configuration(
+      origin,
+      "the tag '\(tag.shown())' \(what); write the value itself, or do the work beforehand and name "
+        + "the file that it makes"
+    )
+  }
+
+  /// A key without which nothing can be done.
+  package static func missingKey(
     _ key: String,
     at origin: ConfigurationNode.Origin,
     purpose: String

@@ -94,7 +94,8 @@ extension RunConfiguration {
       let text = try node.string(key: "plugin_path.\(index)")
       configuration.pluginPaths.append(absolute(text, in: folder))
     }
-    if configuration.train.result == .best, configuration.data.validation == .none {
+    let isJudged = configuration.data.validation != .none || configuration.train.taskMetric != nil
+    if configuration.train.result == .best, !isJudged {
       throw .configuration(
         train?.origin ?? origin,
         "'train.result' is 'best', but there is no 'data.validation' to judge by; add it, or take "
@@ -103,6 +104,7 @@ extension RunConfiguration {
     }
     try configuration.checkPreference(at: train?.origin ?? origin)
     try configuration.checkMetric(at: train?.origin ?? origin)
+    try configuration.checkTasks(at: train?.origin ?? origin, isJudged: isJudged)
     configuration.path = path
     self = configuration
   }
@@ -114,6 +116,27 @@ extension RunConfiguration {
       origin,
       "'train.objective' is '\(kind.rawValue)', which compares texts, and there is a 'head'; leave one out"
     )
+  }
+
+  /// Makes sure that there is something to be patient about, and tasks to judge by.
+  private func checkTasks(
+    at origin: ConfigurationNode.Origin,
+    isJudged: Bool
+  ) throws(ReFTError) {
+    if let metric = train.taskMetric, train.validate.isEmpty {
+      throw .configuration(
+        origin,
+        "'train.metric' is '\(metric.shown())', a measure of a task, but there is no 'train.validate'; "
+          + "name the task there"
+      )
+    }
+    if train.patience != nil, !isJudged {
+      throw .configuration(
+        origin,
+        "'train.patience' counts validations, but there is nothing to judge them by; add "
+          + "'data.validation', or 'train.validate' with 'train.metric: TASK.METRIC'"
+      )
+    }
   }
 
   /// Makes sure that the measure is one of the task's.
@@ -231,7 +254,15 @@ extension TrainOptions {
     saveEvery = try reader.integer("save_every", in: 0...1_000_000_000) ?? saveEvery
     evaluateEvery = try reader.integer("eval_every", in: 0...1_000_000_000) ?? evaluateEvery
     keptCheckpoints = try reader.integer("keep_checkpoints", in: 1...1_000_000) ?? keptCheckpoints
-    metric = try reader.choice("metric")
+    for (index, node) in (reader.node("validate")?.items ?? []).enumerated() {
+      validate.append(try TaskCheck(node, key: "train.validate.\(index)", folder: folder))
+    }
+    if let name = try reader.string("metric"), name.contains(".") {
+      taskMetric = name
+    } else {
+      metric = try reader.choice("metric")
+    }
+    patience = try reader.integer("patience", in: 1...1_000_000)
     result = try reader.choice("result")
     initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
     cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes
@@ -349,7 +380,13 @@ extension InterventionOptions {
     if let node = reader.node("positions") {
       positions = try Self.positions(node, key: reader.name("positions"))
     }
-    sharesWeights = try reader.flag("share_weights") ?? sharesWeights
+    if let node = reader.node("share_weights") {
+      sharing = try Self.sharing(node, key: reader.name("share_weights"))
+    }
+    if let node = reader.node("heads") {
+      heads = try Self.heads(node, key: reader.name("heads"))
+    }
+    if let node = reader.node("tie") { tie = try Self.tie(node, key: reader.name("tie")) }
     if let node = reader.node("isolation") {
       let text = try node.string(key: reader.name("isolation"))
       guard let value = Isolation(rawValue: text) else {
@@ -366,12 +403,62 @@ extension InterventionOptions {
     try reader.finish()
   }
 
+  private static func sharing(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> WeightSharing {
+    guard case .scalar(let text, _) = node.content, let value = WeightSharing(word: text) else {
+      throw .wrongType(
+        node,
+        key: key,
+        expected: "true (one set for all positions), false (one for each end) or none (one each)"
+      )
+    }
+    return value
+  }
+
+  private static func heads(_ node: ConfigurationNode, key: String) throws(ReFTError) -> [Int] {
+    guard case .sequence(let items) = node.content, !items.isEmpty else {
+      throw .wrongType(node, key: key, expected: "head numbers from 0 such as [0, 3]")
+    }
+    var heads: [Int] = []
+    for (index, item) in items.enumerated() {
+      let head = try item.integer(key: "\(key).\(index)", in: 0...65_535)
+      guard !heads.contains(head) else {
+        throw .configuration(item.origin, "'\(key)' names head \(head) twice; name it once")
+      }
+      heads.append(head)
+    }
+    return heads.sorted()
+  }
+
+  private static func tie(
+    _ node: ConfigurationNode,
+    key: String
+  ) throws(ReFTError) -> Set<TieAxis> {
+    var nodes = [node]
+    if case .sequence(let items) = node.content { nodes = items }
+    var axes: Set<TieAxis> = []
+    for node in nodes {
+      let text = try node.string(key: key)
+      guard let axis = TieAxis(rawValue: text) else {
+        throw .unknownChoice(node, key: key, valid: TieAxis.allCases.map(\.rawValue))
+      }
+      axes.insert(axis)
+    }
+    return axes
+  }
+
   private static func positions(
     _ node: ConfigurationNode,
     key: String
   ) throws(ReFTError) -> PositionRule {
     var text = ""
-    if case .sequence(let items) = node.content {
+    if case .sequence(let items) = node.content, items.count == 1,
+      case .scalar(let range, _) = items[0].content, range.contains(":")
+    {
+      text = "[\(range)]"
+    } else if case .sequence(let items) = node.content {
       var indices: [String] = []
       for (index, item) in items.enumerated() {
         indices.append(

@@ -85,8 +85,12 @@ extension InterventionOptions {
       ("plugin", .text(plugin)),
       ("layers", layers.map { .list($0.map { .plain("\($0)") }) } ?? .plain("all")),
       ("component", .plain(component.rawValue)), ("positions", .text(positions.description)),
-      ("share_weights", .plain("\(sharesWeights)")),
+      ("share_weights", .plain(sharing.word)),
     ]
+    if let heads { result.append(("heads", .list(heads.map { .plain("\($0)") }))) }
+    if !tie.isEmpty {
+      result.append(("tie", .list(tie.map(\.rawValue).sorted().map { .plain($0) })))
+    }
     if let isolation { result.append(("isolation", .plain(isolation.rawValue))) }
     let pairs = options.sorted { $0.key < $1.key }.map { key, value -> (String, SettingTree) in
       if case .string(let text) = value { return (key, .text(text)) }
@@ -118,7 +122,10 @@ extension TrainOptions {
       ("save_every", .plain("\(saveEvery)")), ("eval_every", .plain("\(evaluateEvery)")),
       ("keep_checkpoints", .plain("\(keptCheckpoints)")),
     ]
+    if !validate.isEmpty { result.append(("validate", .list(validate.map(\.tree)))) }
     if let metric { result.append(("metric", .plain(metric.rawValue))) }
+    if let taskMetric { result.append(("metric", .text(taskMetric))) }
+    if let patience { result.append(("patience", .plain("\(patience)"))) }
     if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
     if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
     return result + [
@@ -136,6 +143,17 @@ extension TrainOptions {
       ("objective", .plain(options.kind.rawValue)), number,
       ("length_normalized", .plain("\(options.isLengthNormalized)")),
     ]
+  }
+}
+
+extension TaskCheck {
+  fileprivate var tree: SettingTree {
+    var result: [(String, SettingTree)] = [("task", .text(task))]
+    if let data { result.append(("data", .text(data))) }
+    if let limit { result.append(("limit", .plain("\(limit)"))) }
+    if let shots { result.append(("shots", .plain("\(shots)"))) }
+    if let template { result.append(("template", .text(template))) }
+    return .mapping(result)
   }
 }
 

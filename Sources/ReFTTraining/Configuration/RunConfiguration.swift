@@ -136,8 +136,13 @@ public struct InterventionOptions: Sendable, Equatable {
   public var component: Component = .blockOutput
   /// `positions`: which tokens are edited; `f1+l1` by default, as in pyreft.
   public var positions = PositionRule(.ends(first: 1, last: 1))
-  /// `share_weights`: one parameter set for prefix and suffix (true, default) or one each.
-  public var sharesWeights = true
+  /// `share_weights`: one parameter set for all positions (`true`, default), one for each end of the
+  /// prompt (`false`) or one for each position (`none`).
+  public var sharing = WeightSharing.positions
+  /// `heads`: the heads that are edited, each by itself; by default whole rows.
+  public var heads: [Int]?
+  /// `tie`: what one parameter set is shared over: `layers`, `heads` or both.
+  public var tie: Set<TieAxis> = []
   /// `isolation`: `none` or `process`; by default the trust record decides.
   public var isolation: Isolation?
   /// `options`: the plugin's own options.
@@ -229,6 +234,12 @@ public struct TrainOptions: Sendable, Equatable {
   public var keptCheckpoints = 2
   /// `metric`: what the best step is judged by; by default the loss, or the usual measure of a head.
   public var metric: Metric?
+  /// `metric`, where it is a measure of a task: `TASK.METRIC` of one of `validate`.
+  public var taskMetric: String?
+  /// `validate`: tasks that measure the adapter at each validation; none by default.
+  public var validate: [TaskCheck] = []
+  /// `patience`: end after so many validations without a better one; not set by default.
+  public var patience: Int?
   /// `result`: `best` or `last`; by default best where there is validation, else last.
   public var result: Result?
   /// `init_adapter`: an adapter folder whose parameters are the start; not set by default.

@@ -78,16 +78,6 @@ extension DataSet {
   }
 }
 
-extension PositionRule {
-  /// Whether a prompt may lack what the rule looks for.
-  fileprivate var looksForTokens: Bool {
-    switch selection {
-    case .indices, .after: true
-    case .none, .all, .every, .ends: false
-    }
-  }
-}
-
 extension ReFTError {
   static func nothingEdited(
     _ place: String,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a row to tokens and labels; the words go the way that prompts go, through PromptEncoder.
 
-import ReFTTensor
+package import ReFTTensor
 import ReFTText
 
 /// Turns rows into examples.
@@ -141,7 +141,7 @@ extension DataRow {
 
 extension ReFTError {
   /// The error as one of a row: it is the data that does not fit, wherever that showed.
-  func at(_ place: String) -> ReFTError {
+  package func at(_ place: String) -> ReFTError {
     guard code == .usage || code == .badData else { return self }
     return .wrongRow(place, message)
   }

@@ -10,9 +10,9 @@ package import ReFTTensor
 package struct RowReader {
   /// A row and where it begins.
   package struct Row {
-    /// What stands there.
+    /// The row.
     package var node: JSONNode
-    /// The line where it begins.
+    /// The line in which it begins.
     package var line: Int
   }
 

@@ -4,7 +4,7 @@
 import ReFTTensor
 
 /// A label as it is written.
-indirect enum LabelValue: Equatable {
+package indirect enum LabelValue: Equatable {
   /// A whole number: the number of a label, or the value of a regression.
   case whole(Int64)
   /// A number with a fraction.
@@ -15,7 +15,7 @@ indirect enum LabelValue: Equatable {
   case list([LabelValue])
 
   /// A label as it is written in a table, where all is text.
-  init(cell: String) {
+  package init(cell: String) {
     if let number = Int64(cell) {
       self = .whole(number)
     } else if let number = Double(cell), number.isFinite, !cell.lowercased().contains("x") {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a head must answer for a text, and how a written label becomes it.
 
-import ReFTHost
-import ReFTTensor
+package import ReFTHost
+package import ReFTTensor
 
 /// What a head must answer for one text.
 public enum Target: Sendable, Equatable {
@@ -15,12 +15,12 @@ public enum Target: Sendable, Equatable {
 }
 
 /// Turns written labels into targets of a head.
-struct LabelReader: Sendable {
+package struct LabelReader: Sendable {
   let task: HeadSpec.Task
   let labels: LabelSet
 
   /// Reads labels for a head.
-  init(_ spec: HeadSpec) { self.init(task: spec.task, labels: spec.labels) }
+  package init(_ spec: HeadSpec) { self.init(task: spec.task, labels: spec.labels) }
 
   init(task: HeadSpec.Task, labels: LabelSet) { (self.task, self.labels) = (task, labels) }
 
@@ -29,7 +29,7 @@ struct LabelReader: Sendable {
   /// A whole number is the number of a label, unless a label has it for a name.
   ///
   /// - Throws: `badData` with the place for a label that the head does not have.
-  func target(_ value: LabelValue, place: String) throws(ReFTError) -> Target {
+  package func target(_ value: LabelValue, place: String) throws(ReFTError) -> Target {
     switch task {
     case .classification: return .label(try number(value, place: place))
     case .multiLabel:

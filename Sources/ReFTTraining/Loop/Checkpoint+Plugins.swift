@@ -65,6 +65,8 @@ extension CheckpointStore {
   /// is `rotate.weight`.
   private static func ownName(_ name: String) -> String {
     var parts = name.split(separator: ".").dropFirst(4)
+    if parts.first == "heads" { parts = parts.dropFirst(2) }
+    if parts.first == "positions" { parts = parts.dropFirst(2) }
     if let first = parts.first, PositionGroup(rawValue: String(first)) != nil {
       parts = parts.dropFirst()
     }

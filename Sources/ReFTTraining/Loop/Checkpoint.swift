@@ -12,7 +12,8 @@ struct CheckpointState: Codable, Equatable {
 
   struct Best: Codable, Equatable {
     var step: Int
-    var loss: Double
+    /// The validation loss; nil where there are no rows for one.
+    var loss: Double?
     /// The measure that the run is judged by; nil where it is the loss, or is not defined there.
     var measure: Double?
   }
@@ -29,6 +30,8 @@ struct CheckpointState: Codable, Equatable {
   var seconds = 0.0
   /// The best validation so far.
   var best: Best?
+  /// How many validations there were since; nil in checkpoints of earlier versions.
+  var validationsSinceBest: Int?
   /// What must not change when the run goes on, by key.
   var settings: [String: String] = [:]
   /// Hashes of builds of plugins that computed steps before this program's do.
@@ -51,7 +54,7 @@ extension CheckpointState {
     if !(seconds >= 0 && seconds <= 1e12) {
       return "its state.json says 'seconds' is \(seconds), expected 0 to 1e12"
     }
-    for (key, value) in [("epochLossSum", epochLossSum), ("best.loss", best?.loss ?? 0)]
+    for (key, value) in [("epochLossSum", epochLossSum), ("best.loss", best.flatMap(\.loss) ?? 0)]
     where !(value.magnitude <= 1e18) {
       return "its state.json says '\(key)' is \(value), expected a number up to 1e18"
     }

@@ -32,6 +32,8 @@ public struct StepRecord: Codable, Sendable, Equatable {
   public var validationLoss: Double?
   /// What a head's answers to the validation rows are worth.
   public var validationMetrics: MetricValues?
+  /// What the adapter came to at tasks, by `TASK.METRIC`.
+  public var taskMetrics: [String: Double]?
 
   enum CodingKeys: String, CodingKey {
     case step, epoch, loss, metrics, tokens, seconds
@@ -42,6 +44,20 @@ public struct StepRecord: Codable, Sendable, Equatable {
     case peakRssBytes = "peak_rss_bytes"
     case validationLoss = "validation_loss"
     case validationMetrics = "validation_metrics"
+    case taskMetrics = "task_metrics"
+  }
+
+  /// A name as JSON writes it.
+  private static func quoted(_ name: String) -> String {
+    var result = "\""
+    for scalar in name.unicodeScalars {
+      switch scalar {
+      case "\"", "\\": result += "\\\(scalar)"
+      case _ where scalar.value < 0x20: result += String(format: "\\u%04x", scalar.value)
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
   }
 
   /// The record as one line of JSON, keys in the order of the contract.
@@ -56,6 +72,10 @@ public struct StepRecord: Codable, Sendable, Equatable {
     if let validationLoss { fields.append("\"validation_loss\":\(validationLoss)") }
     if let validationMetrics {
       fields.append("\"validation_metrics\":\(validationMetrics.json)")
+    }
+    if let taskMetrics {
+      let values = taskMetrics.sorted { $0.key < $1.key }.map { "\(Self.quoted($0)):\($1)" }
+      fields.append("\"task_metrics\":{\(values.joined(separator: ","))}")
     }
     return "{" + fields.joined(separator: ",") + "}\n"
   }

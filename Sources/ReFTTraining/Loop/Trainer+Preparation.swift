@@ -17,6 +17,7 @@ extension Trainer {
     let options = configuration.train
     // Before hours of reading, and again once no other process can change the folder.
     try folder.checkOwnership(removesAll: mode == .overwrite)
+    try checkJudge()
     var data = try TrainingData(configuration, model: model)
     let adapter = try makeAdapter(head: data.head, observer: observer)
     // Whoever uses the adapter asks as the rows did, unless told otherwise.
@@ -78,7 +79,7 @@ extension Trainer {
       optimiser: optimiser,
       runner: BatchRunner(
         model: model.frozen,
-        adapter: adapter,
+        adapters: AdapterStack(adapter),
         budget: try options.microBatchTokens
           ?? device.tokenBudget(
             model.frozen,
@@ -101,6 +102,19 @@ extension Trainer {
     for warning in sets.flatMap(\.warnings) + notes { observer(.warning(warning)) }
     observer(.prepared(plan))
     return run
+  }
+
+  /// Makes sure that the measure of a task that the run is judged by is one of its tasks'.
+  private func checkJudge() throws(ReFTError) {
+    guard let name = configuration.train.taskMetric else { return }
+    let known = judge?.measures.map(\.name) ?? []
+    guard !known.contains(name) else { return }
+    let guess = NearestName.find(name, in: known).map { " (did you mean '\($0)'?)" } ?? ""
+    throw ReFTError(
+      .badConfiguration,
+      "\(configuration.path): 'train.metric' is '\(name.shown())', which no task of "
+        + "'train.validate' has\(guess); expected \(known.joined(separator: ", "))"
+    )
   }
 
   private static func totalSteps(
@@ -265,6 +279,7 @@ extension Trainer {
     result["model fingerprint"] = model.fingerprint
     result["data.train hash"] = data.training.hash
     if let validation = data.validation { result["data.validation hash"] = validation.hash }
+    for (name, hash) in judge?.facts ?? [:] { result["train.validate \(name)"] = hash }
     for (index, plugin) in adapter.provenance.enumerated() {
       result["interventions.\(index).\(Self.hashKey)"] = plugin.hash
     }
@@ -280,8 +295,8 @@ extension Trainer {
 
   static let free: Set = [
     "model", "output", "data.train", "train.init_adapter", "train.save_every", "train.eval_every",
-    "train.keep_checkpoints", "train.result", "train.cache_megabytes", "train.micro_batch_tokens",
-    "train.tensorboard",
+    "train.keep_checkpoints", "train.result", "train.patience", "train.cache_megabytes",
+    "train.micro_batch_tokens", "train.tensorboard",
   ]
 
   private static func differences(then: [String: String], now: [String: String]) -> [String] {

@@ -13,7 +13,7 @@ extension Trainer {
     observer: (TrainingEvent) -> Void
   ) throws -> TrainingSummary {
     let options = configuration.train
-    let wantsBest = (options.result ?? (run.data.validation == nil ? .last : .best)) == .best
+    let wantsBest = (options.result ?? (run.state.best == nil ? .last : .best)) == .best
     var step = run.state.step
     if wantsBest, let best = run.state.best, best.step != run.state.step {
       step = takeBest(best.step, run, observer: observer)
@@ -21,8 +21,9 @@ extension Trainer {
     describeTraining(run)
     run.adapter.trainingInfo["step"] = .int(Int64(step))
     try run.adapter.save(to: folder.adapter)
-    let summary = summary(of: run)
-    let manifest = try manifest(run, status: "finished")
+    var summary = summary(of: run)
+    summary.changes = try changes(run)
+    let manifest = try manifest(run, status: "finished", changes: summary.changes)
     let record = RunRecord(
       folder: folder.path,
       manifest: try JSONFile.decode(Array(manifest), path: folder.manifest),
@@ -70,10 +71,10 @@ extension Trainer {
       "data_hash": .string(run.data.training.hash), "epoch_loss": .double(run.epochLoss),
     ]
     if let best = run.state.best {
-      info["best_validation_loss"] = .double(best.loss)
+      if let loss = best.loss { info["best_validation_loss"] = .double(loss) }
       info["best_step"] = .int(Int64(best.step))
       if let measure = best.measure {
-        info["best_validation_\(metric.rawValue)"] = .double(measure)
+        info["best_validation_\(metricName)"] = .double(measure)
       }
     }
     if let builds = run.state.earlierBuilds {
@@ -86,9 +87,10 @@ extension Trainer {
     return TrainingSummary(
       steps: run.state.step,
       loss: run.epochLoss,
-      bestLoss: run.state.best?.loss,
+      bestLoss: run.state.best.flatMap(\.loss),
       bestStep: run.state.best?.step,
       metric: metric,
+      metricName: metricName,
       bestMeasure: run.state.best?.measure,
       seconds: run.state.seconds,
       tokensPerSecond: run.state.seconds > 0 ? Double(run.state.tokens) / run.state.seconds : 0,
@@ -105,7 +107,11 @@ extension Trainer {
     try AtomicFile.write(try manifest(run, status: status), to: folder.manifest)
   }
 
-  private func manifest(_ run: TrainingRun, status: String) throws -> Data {
+  private func manifest(
+    _ run: TrainingRun,
+    status: String,
+    changes: [SiteChange] = []
+  ) throws -> Data {
     let unedited = run.data.unedited
     var data: [String: JSONValue] = [
       "train": describe(run.data.training, unedited: unedited?.training),
@@ -137,6 +143,9 @@ extension Trainer {
     if let builds = run.state.earlierBuilds {
       manifest["earlier_plugin_hashes"] = .array(builds.map { .string($0) })
     }
+    if let last = try MetricsFile.read(path: folder.metrics).compactMap(\.taskMetrics).last {
+      manifest["task_metrics"] = .object(last.mapValues { .double($0) })
+    }
     if status == "finished" {
       let tensors = folder.adapter + "/adapter_model.safetensors"
       let summary = summary(of: run)
@@ -145,11 +154,12 @@ extension Trainer {
       manifest["best_loss"] = summary.bestLoss.map { .double($0) } ?? .null
       manifest["best_step"] = summary.bestStep.map { .int(Int64($0)) } ?? .null
       if let measure = summary.bestMeasure {
-        manifest["best_metric"] = .object([summary.metric.rawValue: .double(measure)])
+        manifest["best_metric"] = .object([summary.metricName: .double(measure)])
       }
       manifest["seconds"] = .double(summary.seconds)
       manifest["tokens_per_second"] = .double(summary.tokensPerSecond)
       manifest["peak_rss_bytes"] = .int(Int64(summary.peakRssBytes))
+      manifest["changes"] = .array(changes.map(\.json))
       manifest["plugin_shares"] = .object(summary.pluginShares.mapValues { .double($0) })
     }
     let encoder = JSONEncoder()

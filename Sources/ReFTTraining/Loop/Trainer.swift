@@ -30,6 +30,7 @@ public final class Trainer {
   let device: any ComputeDevice
   let precision: DecodePrecision
   let sharing: SharedActivations?
+  let judge: (any TrainingJudge)?
   let folder: RunFolder
   let checkpoints: CheckpointStore
   /// The run that is under way, for another thread that has to save it.
@@ -43,6 +44,7 @@ public final class Trainer {
   ///   - catalog: where plugins are found.
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
+  ///   - judge: measures the adapter at the tasks of `train.validate`.
   ///   - sharing: keeps activations for further runs; nil: they go with the run.
   public init(
     configuration: RunConfiguration,
@@ -50,9 +52,10 @@ public final class Trainer {
     catalog: PluginCatalog,
     device: any ComputeDevice = ProcessorDevice.shared,
     precision: DecodePrecision = .int16,
+    judge: (any TrainingJudge)? = nil,
     sharing: SharedActivations? = nil
   ) {
-    self.sharing = sharing
+    (self.judge, self.sharing) = (judge, sharing)
     self.configuration = configuration
     self.model = model
     self.catalog = catalog
@@ -86,7 +89,7 @@ public final class Trainer {
     current = run
     defer { current = nil }
     var lastSaved = run.plan.doneSteps
-    while run.state.step < run.plan.totalSteps {
+    while run.state.step < run.plan.totalSteps, !isOutOfPatience(run) {
       do {
         if stop.isSet { throw EndedEarly() }
         try step(run, stop: stop, lastSaved: &lastSaved, observer: observer)
@@ -114,11 +117,16 @@ public final class Trainer {
       try writeManifest(run, status: "stopped")
       throw fault
     }
+    if run.state.step < run.plan.totalSteps {
+      observer(
+        .endedEarly(step: run.state.step, validations: run.state.validationsSinceBest ?? 0)
+      )
+    }
     return try finish(run, observer: observer)
   }
 
   /// A loss or gradient that is no number.
-  private struct Diverged: Error { var reason: ReFTError }
+  struct Diverged: Error { var reason: ReFTError }
 
   /// One optimiser step, with the validation and the checkpoint that it is due.
   private func step(
@@ -189,7 +197,7 @@ public final class Trainer {
     try run.events?.append(record)
     run.isAtRest = true
     observer(.step(record, remainingSeconds: run.remainingSeconds))
-    if isLast || isBest || isDue(run, options.saveEvery, orEpoch: false) {
+    if isLast || isBest || isOutOfPatience(run) || isDue(run, options.saveEvery, orEpoch: false) {
       try save(run, observer: observer)
       lastSaved = run.state.step
     }
@@ -199,61 +207,6 @@ public final class Trainer {
   private func isDue(_ run: TrainingRun, _ every: Int, orEpoch: Bool) -> Bool {
     if every > 0 { return run.state.step % every == 0 }
     return orEpoch && run.state.step % run.order.stepsPerEpoch == 0
-  }
-
-  /// What the best step is judged by.
-  var metric: Metric {
-    configuration.train.metric
-      ?? (configuration.head?.task ?? model.ownHead?.task)
-      .flatMap { Metric.metrics(of: $0).first } ?? .loss
-  }
-
-  /// Measures the validation rows; true when they are the best so far.
-  private func validate(
-    _ run: TrainingRun,
-    into record: inout StepRecord,
-    observer: (TrainingEvent) -> Void
-  ) throws -> Bool {
-    guard let data = run.data.validation else { return false }
-    let first = run.data.training.examples.count
-    let losses = try run.runner.losses(
-      data.examples,
-      keys: data.examples.indices.map { first + $0 }
-    )
-    let loss = losses.reduce(0.0) { $0 + $1.sum } / Double(losses.reduce(0) { $0 + $1.labels })
-    guard loss.isFinite else {
-      throw Diverged(
-        reason: .diverged(
-          step: run.state.step,
-          what: "validation loss",
-          value: loss,
-          rate: record.learningRate
-        )
-      )
-    }
-    record.validationLoss = loss
-    let head = run.adapter.head?.spec ?? model.ownHead
-    let metrics =
-      configuration.train.preference == nil
-      ? head.map { MetricTally($0, data, losses).metrics } ?? []
-      : PreferenceTally(losses).metrics
-    if !metrics.isEmpty { record.validationMetrics = MetricValues(metrics) }
-    let now = CheckpointState.Best(
-      step: run.state.step,
-      loss: loss,
-      measure: metrics.first { $0.metric == metric }?.value
-    )
-    let isBest = run.state.best.map { metric.isBetter(now, than: $0) } ?? true
-    if isBest { run.state.best = now }
-    observer(
-      .validated(
-        step: run.state.step,
-        loss: loss,
-        metrics: record.validationMetrics ?? MetricValues(),
-        isBest: isBest
-      )
-    )
-    return isBest
   }
 
   func save(_ run: TrainingRun, observer: (TrainingEvent) -> Void) throws {

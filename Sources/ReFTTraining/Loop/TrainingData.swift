@@ -103,9 +103,11 @@ extension InterventionOptions {
       layers: layers ?? Array(0..<count),
       component: component,
       positions: positions,
-      shareWeights: sharesWeights,
       options: options,
-      isolation: isolation
+      isolation: isolation,
+      sharing: sharing,
+      heads: heads,
+      tie: tie
     )
   }
 }

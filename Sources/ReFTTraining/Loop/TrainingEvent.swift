@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a run tells while it runs, and at its end.
 
+public import ReFTHost
 public import ReFTModel
 
 /// Something that happened in a run; the command line turns it into lines.
@@ -11,6 +12,10 @@ public enum TrainingEvent: Sendable {
   case step(StepRecord, remainingSeconds: Double)
   /// A validation is done.
   case validated(step: Int, loss: Double, metrics: MetricValues, isBest: Bool)
+  /// Tasks were asked at a validation.
+  case judged(step: Int, [JudgedMeasure], isBest: Bool)
+  /// The run ends before its last step, after so many validations without a better one.
+  case endedEarly(step: Int, validations: Int)
   /// A checkpoint was written.
   case saved(step: Int, path: String)
   /// Something worth a word.
@@ -50,6 +55,8 @@ public struct TrainingSummary: Sendable {
   public var bestStep: Int?
   /// What the best step is judged by.
   public var metric: Metric
+  /// The name of that: the metric's, or `TASK.METRIC`.
+  public var metricName: String
   /// That measure of the best step; nil where it is the loss, or without validation.
   public var bestMeasure: Double?
   /// Wall time of all steps, of earlier processes too; validation and saving are not in it.
@@ -66,4 +73,6 @@ public struct TrainingSummary: Sendable {
   public var pluginShares: [String: Double]
   /// Where the edits of the last pass ran; nil on the processor.
   public var editPlaces: EditPlaces?
+  /// What the trained edits change of some rows, by site; none before the end.
+  public var changes: [SiteChange] = []
 }

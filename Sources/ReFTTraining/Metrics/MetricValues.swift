@@ -68,7 +68,9 @@ extension MetricTally {
 extension Metric {
   /// Whether a validation is better than another: by the measure, and by the loss where that is equal.
   func isBetter(_ now: CheckpointState.Best, than then: CheckpointState.Best) -> Bool {
-    if self == .loss || now.measure == then.measure { return now.loss < then.loss }
+    if self == .loss || now.measure == then.measure {
+      return (now.loss ?? .infinity) < (then.loss ?? .infinity)
+    }
     return isBetter(now.measure, than: then.measure)
   }
 }

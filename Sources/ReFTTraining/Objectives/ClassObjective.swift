@@ -53,10 +53,10 @@ struct ClassObjective: Objective {
 }
 
 extension FrozenModel {
-  /// What is made small, or measured, with an adapter or without: a head of the adapter goes before
+  /// What is made small, or measured, with adapters or without: a head of theirs goes before
   /// the model's own.
-  func objective(with adapter: Adapter?) -> any Objective {
-    if let head = adapter?.head { return HeadObjective(head: head) }
+  func objective(with adapters: AdapterStack) -> any Objective {
+    if let head = adapters.answeringHead { return HeadObjective(head: head) }
     if case .classifier = plan.head { return ClassObjective() }
     return LanguageObjective()
   }

@@ -80,7 +80,7 @@ package final class AdamW {
       if let start = direction.baseAddress { manifolds[index].project(start, at: base) }
       let scale = Float(-ownRate)
       for i in values.indices { values[i] += scale * direction[i] }
-      manifolds[index].retract(values)
+      manifolds[index].retract(values, along: direction.baseAddress)
     }
   }
 

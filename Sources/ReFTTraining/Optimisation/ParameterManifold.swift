@@ -61,14 +61,23 @@ package enum ParameterManifold: Equatable {
   }
 
   /// Brings values back into the set after a step.
-  package func retract(_ values: UnsafeMutableBufferPointer<Float>) {
+  ///
+  /// - Parameters:
+  ///   - values: the values behind the step.
+  ///   - direction: of the step; orthonormal rows or columns where it is zero keep their bits. Nil: none do.
+  package func retract(
+    _ values: UnsafeMutableBufferPointer<Float>,
+    along direction: UnsafeMutablePointer<Float>? = nil
+  ) {
     guard let base = values.baseAddress else { return }
     switch self {
     case .free: break
     case .orthonormalRows(let rows, let columns):
-      StiefelManifold.retract(.rows(base, (rows, columns)))
+      let still = direction.map { VectorFrame.rows($0, (rows, columns)).split.zero } ?? []
+      StiefelManifold.retract(.rows(base, (rows, columns)), keeping: still)
     case .orthonormalColumns(let rows, let columns):
-      StiefelManifold.retract(.columns(base, (rows, columns)))
+      let still = direction.map { VectorFrame.columns($0, (rows, columns)).split.zero } ?? []
+      StiefelManifold.retract(.columns(base, (rows, columns)), keeping: still)
     case .unitRows(let rows, let columns):
       for row in 0..<rows { StiefelManifold.retract(.rows(base + row * columns, (1, columns))) }
     case .box(let lower, let upper):

@@ -7,11 +7,13 @@ import ReFTTensor
 /// A matrix of `count` vectors of `length` numbers: rows of a tensor, or its columns.
 package struct VectorFrame {
   package let base: UnsafeMutablePointer<Float>
-  package let count: Int
+  package var count: Int
   package let length: Int
   /// Values from one vector to the next, and from one number of a vector to the next.
   package let vectorStride: Int
   package let elementStride: Int
+  /// Which vectors are meant, where these are not all.
+  private var chosen: [Int]?
 
   /// The rows of a row-major matrix.
   package static func rows(_ base: UnsafeMutablePointer<Float>, _ shape: (Int, Int)) -> VectorFrame
@@ -38,11 +40,33 @@ package struct VectorFrame {
     )
   }
 
+  /// Some of the vectors.
+  func only(_ vectors: [Int]) -> VectorFrame {
+    var frame = self
+    (frame.chosen, frame.count) = (vectors, vectors.count)
+    return frame
+  }
+
+  private func vector(_ index: Int) -> UnsafeMutablePointer<Float> {
+    base + (chosen?[index] ?? index) * vectorStride
+  }
+
+  /// The numbers of the vectors that are zero throughout, and of the others.
+  package var split: (zero: [Int], other: [Int]) {
+    var (zero, other): ([Int], [Int]) = ([], [])
+    for i in 0..<count {
+      let start = vector(i)
+      let isZero = (0..<length).allSatisfy { start[$0 * elementStride] == 0 }
+      if isZero { zero.append(i) } else { other.append(i) }
+    }
+    return (zero, other)
+  }
+
   /// The numbers in float64, vector after vector.
   func load() -> [Double] {
     [Double](unsafeUninitializedCapacity: count * length) { out, filled in
       for i in 0..<count {
-        let vector = base + i * vectorStride
+        let vector = vector(i)
         for j in 0..<length { out[i * length + j] = Double(vector[j * elementStride]) }
       }
       filled = count * length
@@ -53,7 +77,7 @@ package struct VectorFrame {
   func store(_ values: [Double]) {
     values.withUnsafeBufferPointer { values in
       for i in 0..<count {
-        let vector = base + i * vectorStride
+        let vector = vector(i)
         for j in 0..<length { vector[j * elementStride] = Float(values[i * length + j]) }
       }
     }
@@ -65,11 +89,14 @@ package enum StiefelManifold {
   /// Replaces a direction G by its tangent part G − ½ (G Rᵀ + R Gᵀ) R.
   ///
   /// What is taken away would only change lengths and angles between the rows of R, and so be undone
-  /// by the retraction.
+  /// by the retraction. Rows whose direction is zero stay where they are: the others move at right angles
+  /// to them.
   package static func project(_ direction: VectorFrame, at point: VectorFrame) {
-    let (r, d) = (point.count, point.length)
-    let rows = point.load()
-    var g = direction.load()
+    let (fixed, moving) = direction.split
+    let (r, d) = (moving.count, point.length)
+    let rows = point.only(moving).load()
+    var g = direction.only(moving).load()
+    remove(point.only(fixed).load(), from: &g, d)
     let products = product(g, rows, r, d)
     var symmetric = [Double](repeating: 0, count: r * r)
     for i in 0..<r {
@@ -78,7 +105,19 @@ package enum StiefelManifold {
       }
     }
     accumulate(symmetric, rows, r, d, into: &g)
-    direction.store(g)
+    direction.only(moving).store(g)
+  }
+
+  /// Takes from rows what lies along others, which are orthonormal.
+  private static func remove(_ others: [Double], from rows: inout [Double], _ d: Int) {
+    guard !others.isEmpty else { return }
+    for row in stride(from: 0, to: rows.count, by: d) {
+      for other in stride(from: 0, to: others.count, by: d) {
+        var dot = 0.0
+        for k in 0..<d { dot += rows[row + k] * others[other + k] }
+        for k in 0..<d { rows[row + k] -= dot * others[other + k] }
+      }
+    }
   }
 
   /// Replaces M by the matrix with orthonormal rows that is nearest to it: (M Mᵀ)^(−½) M.
@@ -86,9 +125,13 @@ package enum StiefelManifold {
   /// Among the retractions this one moves the least, and treats all rows alike, where QR would favour
   /// the first. The inverse root comes from a Newton iteration on r × r numbers, which needs a few
   /// rounds near the manifold. A matrix whose rows are dependent gets a Gram-Schmidt completion.
-  package static func retract(_ frame: VectorFrame) {
+  ///
+  /// Rows named in `fixed` stay as they are, and the others become orthonormal beside them.
+  package static func retract(_ whole: VectorFrame, keeping fixed: [Int] = []) {
+    let frame = fixed.isEmpty ? whole : whole.only((0..<whole.count).filter { !fixed.contains($0) })
     let (r, d) = (frame.count, frame.length)
-    let rows = frame.load()
+    var rows = frame.load()
+    if !fixed.isEmpty { remove(whole.only(fixed).load(), from: &rows, d) }
     var result = [Double](repeating: 0, count: r * d)
     accumulate(inverseRoot(product(rows, rows, r, d), r), rows, r, d, into: &result)
     if defect(result, r, d) > 1e-9 { result = gramSchmidt(rows, r, d) }

@@ -21,13 +21,18 @@ extension ReportPage {
     let measures = metrics.map { metric in
       chart("Validation \(metric.rawValue)", hasDots: true) { Self.validation($0, metric) }
     }
+    let tasks = taskNames.map { name in
+      chart(name, hasDots: true) { run in
+        run.steps.compactMap { step in step.taskMetrics?[name].map { (Double(step.step), $0) } }
+      }
+    }
     let rest = Self.charts.map { title, value in
       chart(title, isSmoothed: title != "Learning rate") { Self.points($0, value) }
     }
     let memory = chart("Peak memory so far (MB)") { run in
       run.steps.map { (Double($0.step), Double($0.peakRssBytes) / 1e6) }
     }
-    let all = (loss + measures + rest + [memory]).map { $0.svg() }.joined()
+    let all = (loss + measures + tasks + rest + [memory]).map { $0.svg() }.joined()
     return HTML.section("Curves", all.isEmpty ? "" : "<div class=\"charts\">\(all)</div>")
   }
 
@@ -84,6 +89,14 @@ extension ReportPage {
     run.steps.compactMap { step in
       step.validationMetrics?[metric].map { (Double(step.step), $0) }
     }
+  }
+
+  /// The tasks' measures that some run has.
+  private var taskNames: [String] {
+    let names = runs.flatMap { run in
+      run.steps.flatMap { $0.taskMetrics.map { Array($0.keys) } ?? [] }
+    }
+    return Set(names).sorted()
   }
 
   /// The measures that some run has.

@@ -101,6 +101,9 @@ package struct ReportPage {
     for item in run.bestValidation?.validationMetrics?.items ?? [] {
       rows.append(["validation \(item.metric.rawValue)", HTML.number(item.value)])
     }
+    for (name, value) in (run.bestValidation?.taskMetrics ?? [:]).sorted(by: { $0.key < $1.key }) {
+      rows.append([HTML.text(name), HTML.number(value)])
+    }
     if let count = manifest.trainableParameters {
       rows.append(["trainable parameters", HTML.count(count)])
     }

@@ -56,8 +56,8 @@ package struct RunRecord: Sendable {
   /// A value of the configuration.
   package subscript(key: String) -> String? { settings.first { $0.key == key }?.value }
 
-  /// The measures that the run came to, by name: `loss` of the last epoch, `validation_loss` and a
-  /// head's measures at the best step.
+  /// The measures that the run came to, by name: `loss` of the last epoch, and at the best step
+  /// `validation_loss`, those of heads and preferences, and `TASK.METRIC`.
   package var measures: [(name: String, value: Double)] {
     var result: [(String, Double)] = []
     if let loss = manifest.loss { result.append(("loss", loss)) }
@@ -65,14 +65,18 @@ package struct RunRecord: Sendable {
     for item in bestValidation?.validationMetrics?.items ?? [] {
       result.append((item.metric.rawValue, item.value))
     }
+    for (name, value) in (bestValidation?.taskMetrics ?? [:]).sorted(by: { $0.key < $1.key }) {
+      result.append((name, value))
+    }
     return result
   }
 
   /// The record of the best step; before there is one, of the last validation.
   package var bestValidation: StepRecord? {
-    let validated = steps.filter { $0.validationLoss != nil }
+    let validated = steps.filter { $0.validationLoss != nil || $0.taskMetrics != nil }
     return validated.last { $0.step == manifest.bestStep }
-      ?? validated.last { $0.validationLoss == manifest.bestLoss } ?? validated.last
+      ?? validated.last { $0.validationLoss == manifest.bestLoss && manifest.bestLoss != nil }
+      ?? validated.last
   }
 }
 

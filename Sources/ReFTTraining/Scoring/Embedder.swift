@@ -10,7 +10,7 @@ import ReFTTensor
 public struct Embedder {
   private let runtime: LazyRuntime
   private let model: FrozenModel
-  private let adapter: Adapter?
+  private let adapters: AdapterStack
   private let budget: Int
 
   /// The width of a vector.
@@ -20,19 +20,19 @@ public struct Embedder {
   ///
   /// - Parameters:
   ///   - model: the frozen model.
-  ///   - adapter: its edits; nil takes the model as it is.
+  ///   - adapters: its edits; none take the model as it is.
   ///   - microBatchTokens: the most tokens of one pass; a longer text has a pass of its own.
   ///   - device: where the model runs.
   public init(
     model: LoadedModel,
-    adapter: Adapter?,
+    adapters: AdapterStack,
     microBatchTokens: Int = 1024,
     device: any ComputeDevice = ProcessorDevice.shared
   ) {
     runtime = LazyRuntime(device, model.frozen, precision: .int16)
     self.model = model.frozen
     width = model.configuration.hiddenSize
-    self.adapter = adapter
+    self.adapters = adapters
     budget = microBatchTokens
   }
 
@@ -69,7 +69,7 @@ public struct Embedder {
     for example in examples {
       edits.append(
         SequenceEdit(
-          adapter: adapter,
+          adapters: adapters,
           start: batch.tokens.count,
           count: example.ids.count,
           promptLength: example.promptLength,

@@ -15,10 +15,11 @@ extension ReFTError {
     )
   }
 
-  static func gradientsNeedAdapter() -> ReFTError {
+  static func gradientsNeedAdapter(found: Int) -> ReFTError {
     ReFTError(
       .usage,
-      "gradients are those of an adapter's parameters, and there is none; give --adapter"
+      "gradients are those of one adapter's parameters, and there "
+        + (found == 0 ? "is none; give --adapter" : "are \(found) adapters; give one")
     )
   }
 

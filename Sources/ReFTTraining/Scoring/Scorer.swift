@@ -94,7 +94,7 @@ public struct ScoreGradients: Sendable {
 /// Scores data.
 public struct Scorer {
   private let runner: BatchRunner
-  private let adapter: Adapter?
+  private let adapters: AdapterStack
   private let model: FrozenModel
   private let head: HeadSpec?
 
@@ -102,10 +102,33 @@ public struct Scorer {
   ///
   /// - Parameters:
   ///   - model: the frozen model.
-  ///   - adapter: its edits; nil scores the model as it is.
+  ///   - adapters: its edits; none score the model as it is.
   ///   - microBatchTokens: the most tokens of one pass; a longer row has a pass of its own.
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
+  ///   - trace: is told what edits change, under the indices of the examples; nil where nobody asks.
+  public init(
+    model: LoadedModel,
+    adapters: AdapterStack,
+    microBatchTokens: Int = 1024,
+    device: any ComputeDevice = ProcessorDevice.shared,
+    precision: DecodePrecision = .int16,
+    trace: EditTrace? = nil
+  ) {
+    self.adapters = adapters
+    self.model = model.frozen
+    head = adapters.answeringHead?.spec ?? model.ownHead
+    runner = BatchRunner(
+      model: model.frozen,
+      adapters: adapters,
+      budget: microBatchTokens,
+      device: device,
+      precision: precision
+    )
+    runner.trace = trace
+  }
+
+  /// Prepares scoring with one adapter, or none.
   public init(
     model: LoadedModel,
     adapter: Adapter?,
@@ -113,26 +136,22 @@ public struct Scorer {
     device: any ComputeDevice = ProcessorDevice.shared,
     precision: DecodePrecision = .int16
   ) {
-    self.adapter = adapter
-    self.model = model.frozen
-    head = adapter?.head?.spec ?? model.ownHead
-    runner = BatchRunner(
-      model: model.frozen,
-      adapter: adapter,
-      budget: microBatchTokens,
+    self.init(
+      model: model,
+      adapters: AdapterStack(adapter),
+      microBatchTokens: microBatchTokens,
       device: device,
       precision: precision
     )
   }
 
-  /// Which rows the adapter leaves alone.
+  /// Which rows the adapters leave alone.
   ///
   /// - Returns: what is worth a word, in sentences.
   /// - Throws: what a position rule says of a row that lacks what it looks for, with the place of the
   ///   row.
   public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
-    guard let adapter else { return [] }
-    return try data.checkEdits(adapter.specs, tokenizer: tokenizer, mustEdit: false).notes
+    try data.checkEdits(adapters.specs, tokenizer: tokenizer, mustEdit: false).notes
   }
 
   /// Scores rows.
@@ -153,6 +172,14 @@ public struct Scorer {
     return Score(losses, of: data, head: head)
   }
 
+  /// What the head, or the model's own, answers to texts that need no target.
+  ///
+  /// - Returns: the outputs of each text, in their order.
+  /// - Throws: what the model or a plugin throws.
+  package func answers(to examples: [Example]) throws -> [[Float]] {
+    try runner.losses(examples, keys: Array(examples.indices)).map(\.outputs)
+  }
+
   /// Scores rows, and differentiates the loss by the adapter's parameters.
   ///
   /// - Parameters:
@@ -165,7 +192,9 @@ public struct Scorer {
     _ data: DataSet,
     progress: (Int) -> Void = { _ in }
   ) throws -> (Score, ScoreGradients) {
-    guard let adapter else { throw ReFTError.gradientsNeedAdapter() }
+    guard let adapter = adapters.only else {
+      throw ReFTError.gradientsNeedAdapter(found: adapters.parts.count)
+    }
     let store = adapter.parameters
     let gradients = store.makeGradients()
     try refuseRandom(adapter, data)
@@ -223,7 +252,7 @@ public struct Scorer {
   ) throws(ReFTError) {
     guard let row = losses[first...].firstIndex(where: { !$0.sum.isFinite }) else { return }
     throw model.explainNotFinite()
-      ?? .lossNotFinite(data.place(of: row), loss: losses[row].sum, hasAdapter: adapter != nil)
+      ?? .lossNotFinite(data.place(of: row), loss: losses[row].sum, hasAdapter: !adapters.isEmpty)
   }
 
   /// Runs of rows that are scored between two reports of progress.

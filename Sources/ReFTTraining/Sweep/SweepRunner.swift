@@ -46,6 +46,8 @@ public struct SweepMeans {
   public var precision: DecodePrecision
   /// Trains: calls `run` of the trainer, and whatever guards it.
   public var train: (Trainer, Trainer.Mode, (TrainingEvent) -> Void) throws -> Void
+  /// Measures the adapter of a run at the tasks of `train.validate`.
+  public var judge: (RunConfiguration, LoadedModel) throws -> (any TrainingJudge)?
   /// Evaluates the tasks of a plan with the adapter of a finished run.
   public var evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])?
 
@@ -56,10 +58,14 @@ public struct SweepMeans {
     device: any ComputeDevice,
     precision: DecodePrecision,
     train: @escaping (Trainer, Trainer.Mode, (TrainingEvent) -> Void) throws -> Void,
+    judge: @escaping (RunConfiguration, LoadedModel) throws -> (any TrainingJudge)? = { _, _ in
+      nil
+    },
     evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])? = nil
   ) {
     (self.open, self.catalog, self.device) = (open, catalog, device)
-    (self.precision, self.train, self.evaluate) = (precision, train, evaluate)
+    (self.precision, self.train) = (precision, train)
+    (self.judge, self.evaluate) = (judge, evaluate)
   }
 }
 
@@ -207,6 +213,7 @@ public final class SweepRunner {
           catalog: try means.catalog(run.configuration),
           device: means.device,
           precision: means.precision,
+          judge: try means.judge(run.configuration, model),
           sharing: shared
         )
         let mode: Trainer.Mode = overwrites ? .overwrite : state == .new ? .fresh : .resume

@@ -109,6 +109,9 @@ extension StepRecord {
     for item in validationMetrics?.items ?? [] {
       result.append(.init("validation/\(item.metric.rawValue)", item.value))
     }
+    for (name, value) in (taskMetrics ?? [:]).sorted(by: { $0.key < $1.key }) {
+      result.append(.init("tasks/\(name)", value))
+    }
     return result
   }
 }

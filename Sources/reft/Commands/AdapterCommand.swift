@@ -9,8 +9,8 @@ import ReFTTensor
 struct AdapterCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adapter",
-    abstract: "Look at adapters; take them over from other programs, and hand them over.",
-    subcommands: [Info.self, Import.self, Export.self]
+    abstract: "Look at adapters, combine them, and take them from and give them to other programs.",
+    subcommands: [Info.self, Import.self, Export.self, Combine.self]
   )
 
   struct Info: ParsableCommand {
@@ -86,9 +86,9 @@ struct AdapterCommand: ParsableCommand {
         let made = summary.provenance[index]
         Output.table([
           ["  layers", spec.layers.map(String.init).joined(separator: ", ")],
-          ["  component", spec.component.rawValue],
+          ["  component", spec.componentInWords],
           ["  positions", "\(spec.positions)"],
-          ["  weights", spec.shareWeights ? "shared by all positions" : "one set for each end"],
+          ["  weights", "shared by \(spec.sharingInWords)"],
           [
             "  options",
             spec.options.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }

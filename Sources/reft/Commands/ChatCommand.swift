@@ -38,7 +38,7 @@ struct ChatCommand: ParsableCommand {
     _ = try sampling.options()
     sampling.tellIgnored()
     let generator = try TextGenerator(path: model.path(), device: device.open())
-    let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
+    let adapters = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
     var messages = opening
     let isInteractive = isatty(STDIN_FILENO) == 1
@@ -53,7 +53,7 @@ struct ChatCommand: ParsableCommand {
       }
       if text.isEmpty { continue }
       messages.append(ChatMessage(role: "user", content: text))
-      let request = try sampling.request(.chat(messages), adapter: adapter)
+      let request = try sampling.request(.chat(messages), adapters: adapters)
       let results = try generator.generate([request], precision: precision.value) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }

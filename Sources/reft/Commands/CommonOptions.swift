@@ -112,20 +112,6 @@ struct PluginOptions: ParsableArguments {
   }
 }
 
-/// The adapter that edits the model.
-struct AdapterOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("An adapter folder, as reft train makes.", valueName: "folder"))
-  var adapter: String?
-
-  /// Loads the adapter, when one is named, and tells what it has to warn of.
-  func load(for model: LoadedModel, catalog: PluginCatalog) throws -> Adapter? {
-    guard let adapter else { return nil }
-    let loaded = try Adapter.load(path: adapter, model: model, catalog: catalog)
-    for warning in loaded.warnings { Output.note("warning: \(warning)") }
-    return loaded
-  }
-}
-
 extension DataFormat: ExpressibleByArgument {}
 extension DecodePrecision: ExpressibleByArgument {}
 
@@ -196,14 +182,14 @@ struct SamplingArguments: ParsableArguments {
   /// A request with these options.
   func request(
     _ prompt: GenerationRequest.Prompt,
-    adapter: Adapter?
+    adapters: AdapterStack
   ) throws -> GenerationRequest {
     GenerationRequest(
       prompt,
       maxTokens: maxTokens,
       sampling: try options(),
       stop: stop,
-      adapter: adapter
+      adapters: adapters
     )
   }
 }

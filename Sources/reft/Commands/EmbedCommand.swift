@@ -84,12 +84,12 @@ struct EmbedCommand: ParsableCommand {
       ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
     }
     let loaded = try LoadedModel(path: model.path())
-    let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
+    let adapters = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     let texts = try texts(loaded)
     for warning in texts.warnings { Output.note("warning: \(warning)") }
     let embedder = Embedder(
       model: loaded,
-      adapter: adapter,
+      adapters: adapters,
       microBatchTokens: microBatchTokens,
       device: try device.open()
     )

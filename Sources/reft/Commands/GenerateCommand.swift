@@ -21,6 +21,7 @@ struct GenerateCommand: ParsableCommand {
       EXAMPLES
         reft generate --model smollm2-135m-instruct --chat "Name three fruits."
         reft generate --model M --adapter A --instruction "Name three fruits."
+        reft generate --model M --adapter A --adapter B:0.5 --prompt "Once"
         reft generate --model M --input prompts.jsonl --batch-size 8 --json
       """
   )
@@ -31,6 +32,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var precision: PrecisionOptions
   @OptionGroup var plugins: PluginOptions
+  @OptionGroup var tracing: TraceOptions
   @OptionGroup var common: CommonOptions
 
   @Option(help: "A text to go on with, taken as it is.")
@@ -49,19 +51,21 @@ struct GenerateCommand: ParsableCommand {
   private struct Document: Encodable {
     var results: [GenerationResult]
     var plugin_shares: [String: Double]?
+    var trace: [TraceView.Entry]?
   }
 
-  /// A result with the shares beside its own keys.
+  /// A result with shares and trace beside its own keys.
   private struct SharedResult: Encodable {
     var result: GenerationResult
     var shares: [String: Double]?
-    private enum Keys: String, CodingKey { case plugin_shares }
+    var trace: [TraceView.Entry]?
+    private enum Keys: String, CodingKey { case plugin_shares, trace }
 
     func encode(to encoder: any Encoder) throws {
       try result.encode(to: encoder)
-      guard let shares else { return }
       var container = encoder.container(keyedBy: Keys.self)
-      try container.encode(shares, forKey: .plugin_shares)
+      try container.encodeIfPresent(shares, forKey: .plugin_shares)
+      try container.encodeIfPresent(trace, forKey: .trace)
     }
   }
 
@@ -83,42 +87,63 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     sampling.tellIgnored()
+    try tracing.check(
+      inputs: [try model.path()] + [input].compactMap { $0 },
+      adapters: adapterOptions
+    )
     let generator = try TextGenerator(path: model.path(), device: device.open())
-    let adapter = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
-    let requests = try prompts(generator.model, adapter).map {
-      try sampling.request($0, adapter: adapter)
+    let adapters = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
+    let requests = try prompts(generator.model, adapters).map {
+      try sampling.request($0, adapters: adapters)
+    }
+    let trace = tracing.collector(adapters)
+    func view(_ results: [GenerationResult]) -> TraceView? {
+      trace.map { trace in
+        TraceView(trace, tokenizer: generator.model.tokenizer) { number in
+          results.indices.contains(number) ? results[number].promptIds + results[number].ids : []
+        }
+      }
     }
     let start = ContinuousClock.now
     func shares() -> [String: Double]? {
-      adapter.map { $0.pluginShares(seconds: start.duration(to: .now) / .seconds(1)) }
+      adapters.isEmpty
+        ? nil : adapters.pluginShares(seconds: start.duration(to: .now) / .seconds(1))
     }
     if common.json {
-      let results = try generate(generator, requests)
-      tellUntouched(results, adapter)
+      let results = try generate(generator, requests, trace: trace)
+      try tellUntouched(results, adapters, generator.model)
+      let traced = view(results)
+      try tracing.show(traced, json: true)
       if input != nil {
-        return try Output.json(Document(results: results, plugin_shares: shares()))
+        return try Output.json(
+          Document(results: results, plugin_shares: shares(), trace: traced?.entries)
+        )
       }
-      return try Output.json(SharedResult(result: results[0], shares: shares()))
+      return try Output.json(
+        SharedResult(result: results[0], shares: shares(), trace: traced?.entries)
+      )
     }
+    let results: [GenerationResult]
     if input == nil {
-      tellUntouched(try stream(generator, requests), adapter)
+      results = try stream(generator, requests, trace: trace)
     } else {
-      let results = try generate(generator, requests) { index, result in
+      results = try generate(generator, requests, trace: trace) { index, result in
         Output.piece("[\(index)] \(result.text)\n")
       }
-      tellUntouched(results, adapter)
     }
+    try tellUntouched(results, adapters, generator.model)
+    try tracing.show(view(results), json: false)
     for line in Readable.shares(shares() ?? [:]) { Output.note(line) }
   }
 
   private func prompts(
     _ model: LoadedModel,
-    _ adapter: Adapter?
+    _ adapters: AdapterStack
   ) throws -> [GenerationRequest.Prompt] {
     let words = PromptEncoder(
       model.text,
       template: try template.map { try Template($0) },
-      usual: try Template(adapter?.template ?? "none")
+      usual: try Template(template == nil ? adapters.template() ?? "none" : "none")
     )
     if let input {
       return try PromptFile.read(path: input, words: words) { Output.note("warning: \($0)") }
@@ -135,6 +160,7 @@ struct GenerateCommand: ParsableCommand {
   private func generate(
     _ generator: TextGenerator,
     _ requests: [GenerationRequest],
+    trace: EditTrace?,
     show: (Int, GenerationResult) -> Void = { _, _ in }
   ) throws -> [GenerationResult] {
     let line = ProgressLine()
@@ -147,7 +173,8 @@ struct GenerateCommand: ParsableCommand {
     return try generator.generate(
       requests,
       batchSize: batchSize,
-      precision: precision.value
+      precision: precision.value,
+      trace: trace
     ) { event in
       if case .finished(let number, let result) = event { results[number] = result }
       line.show(clock.fields(done: results.count, unit: "texts"))
@@ -155,11 +182,21 @@ struct GenerateCommand: ParsableCommand {
   }
 
   /// Tells of prompts that the adapter's positions leave alone.
-  private func tellUntouched(_ results: [GenerationResult], _ adapter: Adapter?) {
-    let rules = adapter?.specs.map(\.positions).filter { !$0.editsDecodedTokens } ?? []
+  private func tellUntouched(
+    _ results: [GenerationResult],
+    _ adapters: AdapterStack,
+    _ model: LoadedModel
+  ) throws {
+    let rules = adapters.specs.map(\.positions).filter { !$0.editsDecodedTokens }
     for (index, rule) in rules.enumerated() where !rules[..<index].contains(rule) {
-      let alone = results.indices.filter {
-        rule.editsNothing(promptLength: results[$0].promptIds.count)
+      let alone = try results.indices.filter { index in
+        let ids = results[index].promptIds
+        guard rule.looksForTokens else { return rule.editsNothing(promptLength: ids.count) }
+        return try rule.rows(
+          promptLength: ids.count,
+          tokens: ids[...],
+          tokenizer: model.tokenizer
+        ).isEmpty
       }
       guard let first = alone.first else { continue }
       Output.note(
@@ -172,9 +209,14 @@ struct GenerateCommand: ParsableCommand {
 
   private func stream(
     _ generator: TextGenerator,
-    _ requests: [GenerationRequest]
+    _ requests: [GenerationRequest],
+    trace: EditTrace?
   ) throws -> [GenerationResult] {
-    let results = try generator.generate(requests, precision: precision.value) { event in
+    let results = try generator.generate(
+      requests,
+      precision: precision.value,
+      trace: trace
+    ) { event in
       if case .text(_, let piece) = event { Output.piece(piece) }
     }
     Output.line()

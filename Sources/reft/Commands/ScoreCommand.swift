@@ -33,6 +33,7 @@ struct ScoreCommand: ParsableCommand {
   @OptionGroup var adapterOptions: AdapterOptions
   @OptionGroup var device: DeviceOptions
   @OptionGroup var plugins: PluginOptions
+  @OptionGroup var tracing: TraceOptions
   @OptionGroup var common: CommonOptions
 
   @Option(help: "Rows: one JSON object per line, or one JSON list.")
@@ -80,6 +81,7 @@ struct ScoreCommand: ParsableCommand {
     var metrics: MetricValues?
     var rows: [Score.Row]
     var grad_l2: [String: Double]?
+    var trace: [TraceView.Entry]?
   }
 
   func validate() throws {
@@ -97,42 +99,44 @@ struct ScoreCommand: ParsableCommand {
   /// Makes sure of the place of the gradients before any work is done for them.
   private func checkGradientsFile() throws {
     guard let gradients else { return }
-    let folder = adapterOptions.adapter ?? ""
+    let files = try adapterOptions.words().flatMap {
+      [$0.path + "/adapter_model.safetensors", $0.path + "/adapter_config.json"]
+    }
     try ResultFile(option: "--gradients", path: gradients).check(
-      inputs: [
-        try model.path(), data, folder + "/adapter_model.safetensors",
-        folder + "/adapter_config.json",
-      ],
+      inputs: [try model.path(), data] + files,
       kind: "file of gradients"
     ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
   }
 
   func run() throws {
     try checkGradientsFile()
+    try tracing.check(inputs: [try model.path(), data], adapters: adapterOptions)
     let loaded = try LoadedModel(path: model.path())
-    let adapter = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
+    let adapters = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     var options = DataSet.Options()
     options.template = try template.map { try Template($0) }
-    options.usualTemplate = try Template(adapter?.template ?? "none")
+    options.usualTemplate = try Template(template == nil ? adapters.template() ?? "none" : "none")
     options.appendsEndOfSequence = !noEos
     options.contextLength = loaded.configuration.contextLength
     options.maxLength = maxLength ?? .max
     options.overlong = maxLength == nil ? .error : .cut
     options.caller = .options
     options.format = format
-    options.head = adapter?.head?.spec ?? loaded.ownHead
+    options.head = adapters.answeringHead?.spec ?? loaded.ownHead
     let rows = try DataSet(
       path: data,
       options: options,
       coder: loaded.tokenizer,
       chatTemplate: loaded.text.chatTemplate
     )
+    let trace = tracing.collector(adapters)
     let scorer = Scorer(
       model: loaded,
-      adapter: adapter,
+      adapters: adapters,
       microBatchTokens: microBatchTokens,
       device: try device.open(),
-      precision: exact ? .float32 : .int16
+      precision: exact ? .float32 : .int16,
+      trace: trace
     )
     for warning in rows.warnings + (try scorer.check(rows, tokenizer: loaded.tokenizer)) {
       Output.note("warning: \(warning)")
@@ -153,6 +157,12 @@ struct ScoreCommand: ParsableCommand {
       score = try scorer.score(rows, progress: progress)
     }
     line.clear()
+    let view = trace.map { trace in
+      TraceView(trace, tokenizer: loaded.tokenizer, number: { rows.rowNumbers[$0] }) {
+        rows.examples[$0].ids
+      }
+    }
+    try tracing.show(view, json: common.json)
     if common.json {
       return try Output.json(
         Document(
@@ -161,7 +171,8 @@ struct ScoreCommand: ParsableCommand {
           perplexity: score.metrics == nil ? score.perplexity : nil,
           metrics: score.metrics,
           rows: score.rows,
-          grad_l2: norms
+          grad_l2: norms,
+          trace: view?.entries
         )
       )
     }

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTEvaluation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
@@ -70,7 +71,7 @@ struct SweepCommand: ParsableCommand {
 
   func run() throws {
     let plan = try TrainingSweep.load(path: sweep, overrides: overrides, output: output)
-    let runner = try SweepRunner(plan, means: try means())
+    let runner = try SweepRunner(plan, means: try means(plan))
     if dryRun { return try list(plan, overwrite ? nil : runner.states()) }
     let view = SweepView(count: plan.runs.count)
     let results = try {
@@ -96,12 +97,23 @@ struct SweepCommand: ParsableCommand {
     try checkFailures(results)
   }
 
-  private func means() throws -> SweepMeans {
-    SweepMeans(
+  private func means(_ plan: TrainingSweep) throws -> SweepMeans {
+    let device = try device.open()
+    let precision: DecodePrecision = exact ? .float32 : .int16
+    let catalog = { (configuration: RunConfiguration) in
+      try plugins.catalog(alsoIn: configuration.pluginPaths)
+    }
+    let evaluation = try SweepEvaluation(
+      plan,
+      catalog: catalog,
+      device: device,
+      precision: precision
+    )
+    return SweepMeans(
       open: { try LoadedModel(path: ModelLibrary().resolve($0)) },
-      catalog: { try plugins.catalog(alsoIn: $0.pluginPaths) },
-      device: try device.open(),
-      precision: exact ? .float32 : .int16,
+      catalog: catalog,
+      device: device,
+      precision: precision,
       train: { [resumeCommand] trainer, mode, observer in
         try GuardedTraining.run(
           trainer,
@@ -109,7 +121,16 @@ struct SweepCommand: ParsableCommand {
           resumeCommand: resumeCommand,
           observer: observer
         )
-      }
+      },
+      judge: { configuration, model in
+        try TaskJudge(
+          configuration.train.validate,
+          model: model,
+          device: device,
+          precision: precision
+        )
+      },
+      evaluate: evaluation.measures
     )
   }
 

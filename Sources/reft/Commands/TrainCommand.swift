@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Foundation
+import ReFTEvaluation
 import ReFTHost
 import ReFTModel
 import ReFTTensor
@@ -64,6 +65,16 @@ struct TrainCommand: ParsableCommand {
     /// There for a card alone.
     var edits_on_device: Int?
     var edits_on_host: Int?
+    var changes: [Change]
+  }
+
+  /// What the trained edits change at one site, as parts of the rows' lengths.
+  private struct Change: Encodable {
+    var block: Int
+    var component: String
+    var tokens: Int
+    var mean: Double
+    var largest: Double
   }
 
   func validate() throws {
@@ -76,12 +87,20 @@ struct TrainCommand: ParsableCommand {
     if let output { configuration.output = URL(fileURLWithPath: output).standardizedFileURL.path }
     let model = try LoadedModel(path: ModelLibrary().resolve(configuration.model))
     let catalog = try plugins.catalog(alsoIn: configuration.pluginPaths)
+    let device = try device.open()
+    let precision: DecodePrecision = exact ? .float32 : .int16
     let trainer = Trainer(
       configuration: configuration,
       model: model,
       catalog: catalog,
-      device: try device.open(),
-      precision: exact ? .float32 : .int16
+      device: device,
+      precision: precision,
+      judge: try TaskJudge(
+        configuration.train.validate,
+        model: model,
+        device: device,
+        precision: precision
+      )
     )
     let view = TrainingView()
     let summary = try {
@@ -121,7 +140,7 @@ struct TrainCommand: ParsableCommand {
       steps: summary.steps,
       loss: summary.loss,
       best_loss: OrNull(summary.bestLoss),
-      best_metric: OrNull(summary.bestMeasure.map { [summary.metric.rawValue: $0] }),
+      best_metric: OrNull(summary.bestMeasure.map { [summary.metricName: $0] }),
       seconds: summary.seconds,
       tokens_per_second: summary.tokensPerSecond,
       peak_rss_bytes: summary.peakRssBytes,
@@ -129,7 +148,16 @@ struct TrainCommand: ParsableCommand {
       trainable_parameters: summary.trainableParameters,
       plugin_shares: summary.pluginShares,
       edits_on_device: summary.editPlaces?.onDevice,
-      edits_on_host: summary.editPlaces?.onHost
+      edits_on_host: summary.editPlaces?.onHost,
+      changes: summary.changes.map {
+        Change(
+          block: $0.site.block,
+          component: $0.site.component.rawValue,
+          tokens: $0.tokens,
+          mean: $0.mean,
+          largest: $0.largest
+        )
+      }
     )
   }
 
@@ -138,7 +166,7 @@ struct TrainCommand: ParsableCommand {
     let best = (summary.bestMeasure ?? summary.bestLoss).map { Readable.fixed($0, 4) + place }
     let name =
       summary.bestMeasure == nil
-      ? "lowest validation loss" : "best validation \(summary.metric.rawValue)"
+      ? "lowest validation loss" : "best validation \(summary.metricName)"
     Output.table([
       ["adapter", summary.adapter],
       ["steps", "\(summary.steps) in \(Readable.duration(summary.seconds))"],
@@ -148,6 +176,13 @@ struct TrainCommand: ParsableCommand {
       ["trainable parameters", Readable.count(summary.trainableParameters)],
       ["peak memory", Readable.bytes(summary.peakRssBytes)],
     ])
+    if let largest = summary.changes.max(by: { $0.mean < $1.mean }) {
+      let mean = summary.changes.reduce(0) { $0 + $1.mean } / Double(summary.changes.count)
+      Output.line(
+        "edits change rows by \(Readable.fixed(100 * mean, 1)) % of their length on average, most at the "
+          + "\(largest.site): \(Readable.fixed(100 * largest.mean, 1)) %"
+      )
+    }
     for line in Readable.shares(summary.pluginShares) { Output.line(line) }
     if let places = summary.editPlaces {
       Output.line("edits of a pass: \(places.onDevice) on the card, \(places.onHost) here")
@@ -182,6 +217,14 @@ private final class TrainingView {
       let text = "step \(step): validation loss \(Readable.fixed(loss, 4))"
       guard !metrics.items.isEmpty else { return note(text + (isBest ? ", the lowest" : "")) }
       note("\(text), \(metrics.description)" + (isBest ? ", the best" : ""))
+    case .judged(let step, let measures, let isBest):
+      let values = measures.map { measure in
+        let error = measure.standardError.map { " ± \(Readable.fixed($0, 4))" } ?? ""
+        return "\(measure.name) \(Readable.fixed(measure.value, 4))\(error)"
+      }
+      note("step \(step): \(values.joined(separator: ", "))" + (isBest ? ", the best" : ""))
+    case .endedEarly(let step, let validations):
+      note("ended at step \(step): \(validations) validations without a better one")
     case .saved(let step, _): savedStep = step
     case .warning(let text): note("warning: \(text)")
     }

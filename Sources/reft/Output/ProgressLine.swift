@@ -48,7 +48,8 @@ final class ProgressLine: Sendable {
     }
   }
 
-  private static func terminalWidth() -> Int {
+  /// The columns of the terminal, 80 where there is none.
+  static func terminalWidth() -> Int {
     var size = winsize()
     guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
     return Int(size.ws_col)

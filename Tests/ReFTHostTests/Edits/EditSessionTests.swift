@@ -123,7 +123,7 @@ struct EditSessionTests {
       let step = SequenceEdit(adapter: rule, start: 0, count: 1, promptLength: 4, position: 7)
       #expect(try edited([step], rows: 1) == [1])
       var other = step
-      other.adapter = plain
+      other.adapters = AdapterStack(plain)
       #expect(try EditSession([other]).sites.isEmpty)
       #expect(try EditSession([other]).isEmpty)
     }

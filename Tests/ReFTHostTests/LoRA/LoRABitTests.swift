@@ -54,6 +54,29 @@ struct LoRABitTests {
     return try batch.losses(runtime())
   }
 
+  @Test("LoRAs add up, each times its strength, and two of one matrix are refused under error")
+  func strengths() throws {
+    let (one, other) = (try made([0, 2]), try made([1], seed: 4))
+    let (ids, labels) = (rows.ids[0], rows.labels[0])
+    func losses(_ stack: AdapterStack) throws -> [Float] {
+      var batch = LoRABatch()
+      batch.append(ids, labels, nil)
+      batch.edits[0].adapters = stack
+      return try batch.losses(runtime())
+    }
+    let (half, frozen) = (AdapterStack.Part(one, strength: 0.5), try self.losses(nil, ids, labels))
+    #expect(try losses(AdapterStack([.init(one, strength: 0)])) == frozen)
+    #expect(try losses(AdapterStack([.init(one)])) == self.losses(one, ids, labels))
+    let halves = AdapterStack([half, .init(other), half])
+    expectClose(
+      try losses(halves),
+      try losses(AdapterStack([.init(other), .init(one)])),
+      tolerance: 1e-4
+    )
+    #expect(throws: ReFTError.self) { try losses(AdapterStack([half, half], rule: .error)) }
+    _ = try losses(AdapterStack([half, .init(other)], rule: .error))
+  }
+
   @Test("each sequence has its own adapter or none, and the bits that it has alone")
   func ownAdapters() throws {
     let other = try made([0, 2])
@@ -84,7 +107,7 @@ struct LoRABitTests {
     let one = try batch.gradients(runtime(threads: 1), of: adapter)
     let two = try batch.gradients(runtime(threads: 2), of: adapter)
     #expect(Array(one.buffer.values) == Array(two.buffer.values))
-    batch.edits[1].adapter = nil
+    batch.edits[1].adapters = AdapterStack()
     #expect(try EditSession(batch.edits).sharedPrefixLimit == 0)
   }
 

@@ -38,7 +38,16 @@ struct PositionRuleTests {
       RowCase(rule: "every:1", length: 2, expected: [0, 1]),
       RowCase(rule: "[0,5,-1]", length: 7, expected: [0, 5, 6]),
       RowCase(rule: "[-1,0]", length: 1, expected: [0]),
-      RowCase(rule: "none+decode", length: 4, expected: []),
+      RowCase(rule: "decode", length: 4, expected: []),
+      RowCase(rule: "[2:5]", length: 9, expected: [2, 3, 4]),
+      RowCase(rule: "[2:5]", length: 4, expected: [2, 3]),
+      RowCase(rule: "[2:]", length: 4, expected: [2, 3]),
+      RowCase(rule: "[:3]", length: 2, expected: [0, 1]),
+      RowCase(rule: "[-5:]", length: 7, expected: [2, 3, 4, 5, 6]),
+      RowCase(rule: "[-5:-3]", length: 4, expected: [0]),
+      RowCase(rule: "[1:-1]", length: 4, expected: [1, 2]),
+      RowCase(rule: "[-1]+[0]+f2", length: 6, expected: [5, 0, 1]),
+      RowCase(rule: "f2*0.5+l1", length: 6, expected: [0, 1, 5]),
     ]
   )
   func select(_ example: RowCase) throws {
@@ -53,6 +62,67 @@ struct PositionRuleTests {
     let short = try rule.rows(promptLength: 5)
     #expect(short.map(\.location) == [0, 1, 4, 5])
     #expect(short.map(\.group) == [.prefix, .prefix, .suffix, .suffix])
+  }
+
+  @Test("number the locations of ranges from their own end, and go on from part to part")
+  func rangeLocations() throws {
+    func locations(_ rule: String, _ length: Int) throws -> [Int] {
+      try PositionRule(rule).rows(promptLength: length).map(\.location)
+    }
+    #expect(try locations("[-3:]", 5) == [0, 1, 2])
+    #expect(try locations("[-3:]", 2) == [1, 2])
+    #expect(try locations("[2:5]+[-1]", 4) == [0, 1])
+    #expect(try locations("[2:5]+[-1]", 9) == [0, 1, 2, 3])
+    #expect(try locations("f2*0.5+l2", 8) == locations("f2+l2", 8))
+    for (rule, count) in [("f3+l2", 5), ("[2:5]+[-1]", 4), ("[:3]", 3), ("[-4:-1]", 3)] {
+      #expect(try PositionRule(rule).locationCount == count)
+    }
+    for rule in ["all", "every:2", "[1:-1]", "[2:]", "random:2", "tokens:1", "f1+all"] {
+      #expect(try PositionRule(rule).locationCount == 0)
+    }
+  }
+
+  @Test("let as much of a change count as the first part that names a token says")
+  func weights() throws {
+    let rule = try PositionRule("l1*2+all*-0.5+decode*0.25")
+    let rows = try rule.rows(promptLength: 4)
+    #expect(rows.map(\.position) == [3, 0, 1, 2])
+    #expect(rows.map(\.weight) == [2, -0.5, -0.5, -0.5])
+    #expect(rule.decodeWeight == 0.25 && rule.editsDecodedTokens)
+    #expect(rule.selection == nil)
+    #expect(rule.groups == [.suffix, .all] && !rule.isTwoEnded)
+  }
+
+  @Test("select tokens by text or id, and none where the prompt has none")
+  func tokens() throws {
+    let words = WordTokens(words: ["a", " the", " man", " the", "|"])
+    func positions(_ rule: String) throws -> [Int] {
+      try PositionRule(rule).rows(
+        promptLength: 5,
+        tokens: [0, 1, 2, 3, 4],
+        tokenizer: words
+      ).map(\.position)
+    }
+    #expect(try positions(#"tokens:" the""#) == [1, 3])
+    #expect(try positions(#"tokens:" the"|0|"|""#) == [0, 1, 3, 4])
+    #expect(try positions("tokens:7").isEmpty)
+    #expect(try PositionRule("tokens:7").looksForTokens)
+    #expect(throws: ReFTError.self) { try PositionRule("tokens:7").rows(promptLength: 5) }
+  }
+
+  @Test("draw the same tokens for the same prompt and seed, and others else")
+  func random() throws {
+    let ids = (0..<40).map { Int32($0) }
+    func draw(_ rule: String, _ ids: [Int32]) throws -> [Int] {
+      try PositionRule(rule).rows(promptLength: ids.count, tokens: ids[...]).map(\.position)
+    }
+    let drawn = try draw("random:5", ids)
+    #expect(drawn.count == 5 && drawn == drawn.sorted())
+    #expect(try draw("random:5", ids) == drawn)
+    #expect(try draw("random:5@1", ids) != drawn)
+    #expect(try draw("random:5", ids.map { $0 + 1 }) != drawn)
+    #expect(try draw("random:5", [1, 2, 3]) == [0, 1, 2])
+    #expect(throws: ReFTError.self) { try PositionRule("random:5").rows(promptLength: 9) }
   }
 
   @Test("select what follows a text, from the first token that begins after it")
@@ -81,14 +151,17 @@ struct PositionRuleTests {
   @Test(
     "read back what they write",
     arguments: [
-      "f7+l7", "f3", "l1", "all", "every:4", "[0,5,-1]", "after:\"### Input:\"", "none+decode",
+      "f7+l7", "f3", "l1", "all", "every:4", "[0,5,-1]", "after:\"### Input:\"", "none", "decode",
+      "[2:10]", "[-5:]", "[:3]", #"tokens:" the"|262|"|\"+""#, "random:3", "random:3@17",
+      "f3*0.5+l1", "f3*-2+l1*0.1+[5]+decode*0.5", "every:2+l1", "all+decode",
       "f7+l7+decode", #"after:"say \"hi\"\n\t\\"+decode"#, "all+decode",
     ]
   )
   func roundTrip(_ text: String) throws {
     let rule = try PositionRule(text)
     #expect(rule.description == text)
-    #expect(rule.editsDecodedTokens == text.hasSuffix("+decode"))
+    #expect(rule.editsDecodedTokens == text.contains("decode"))
+    #expect(try PositionRule("none+decode") == PositionRule("decode"))
     let data = try JSONEncoder().encode([rule])
     #expect(try JSONDecoder().decode([PositionRule].self, from: data) == [rule])
   }
@@ -98,7 +171,10 @@ struct PositionRuleTests {
     arguments: [
       "", "f", "l", "f0", "f-1", "l1+f1", "f1+l1+f1", "f1+", "x3", "every:", "every:0", "every:x",
       "[", "[]", "[1,1]", "[1,x]", "after:x", #"after:""#, #"after:"""#, #"after:"a"b""#,
-      #"after:"\q""#, "f99999999999999999999", "f3000000000", "+decode", "f１",
+      #"after:"\q""#, "f99999999999999999999", "f3000000000", "+decode", "f１", "all+all",
+      "all+none", "decode+f1", "decode+decode", "[5:2]", "[:]", "[:0]", "[1:2:3]", "[0,2:4]",
+      "f1*0", "f1*nan", "f1*2*3", "random:0", "random:2@-1", "tokens:", "tokens:x",
+      #"tokens:"a"|"a""#, "none*2",
     ]
   )
   func refuse(_ text: String) throws {

@@ -84,7 +84,7 @@ struct RunConfigurationTests {
     #expect(intervention.layers == [2, 10])
     #expect(intervention.component == .mlpOutput)
     #expect(intervention.positions.description == "[0,5,-1]")
-    #expect(!intervention.sharesWeights)
+    #expect(intervention.sharing == .ends)
     #expect(intervention.isolation == .process)
     #expect(
       intervention.options == [
@@ -179,8 +179,8 @@ struct RunConfigurationTests {
         + "'learning_rate'? Valid keys: objective, beta, margin, length_normalized, "
         + "epochs, max_steps, batch_size, micro_batch_tokens, "
         + "learning_rate, schedule, warmup, weight_decay, clip_norm, betas, epsilon, seed, "
-        + "save_every, eval_every, keep_checkpoints, metric, result, init_adapter, cache_megabytes, "
-        + "tensorboard"
+        + "save_every, eval_every, keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard"
     ),
     Mistake(
       "unknown key at the top",
@@ -385,8 +385,8 @@ struct RunConfigurationTests {
         + "keys: objective, beta, margin, length_normalized, "
         + "epochs, max_steps, batch_size, micro_batch_tokens, learning_rate, schedule, "
         + "warmup, weight_decay, clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes, "
-        + "tensorboard"
+        + "keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard"
     ),
   ]
 

@@ -278,8 +278,8 @@ struct WrongDataTests {
     Dropped(
       key: "chosen",
       row: #"{"prompt":"i","completion":"o","chosen":"x"}"#,
-      message: "1:32: \"chosen\"|set 'train.objective' to dpo or margin to learn from preferences, or "
-        + "remove it"
+      message: "1:32: \"chosen\"|set 'train.objective' to dpo or margin to learn from preferences, "
+        + "or remove it"
     ),
   ]
 

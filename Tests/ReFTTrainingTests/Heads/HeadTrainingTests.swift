@@ -201,12 +201,16 @@ struct HeadTrainingTests {
         coder: run.model.tokenizer,
         chatTemplate: nil
       )
-      let vectors = try Embedder(model: run.model, adapter: nil).embed(data)
+      let vectors = try Embedder(model: run.model, adapters: AdapterStack()).embed(data)
       #expect(vectors.count == 2 && vectors.allSatisfy { $0.count == 64 })
       for vector in vectors {
         #expect(abs(vector.reduce(0) { $0 + $1 * $1 } - 1) < 1e-5)
       }
-      let apart = try Embedder(model: run.model, adapter: nil, microBatchTokens: 1).embed(data)
+      let apart = try Embedder(
+        model: run.model,
+        adapters: AdapterStack(),
+        microBatchTokens: 1
+      ).embed(data)
       for (one, other) in zip(vectors, apart) { expectIdentical(one, other) }
     }
   }

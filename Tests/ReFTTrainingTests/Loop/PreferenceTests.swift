@@ -71,7 +71,7 @@ struct PreferenceTests {
       .adapter(base: BaseModel(model), catalog: BuiltPlugins.catalog())
     let runner = BatchRunner(
       model: model.frozen,
-      adapter: adapter,
+      adapters: AdapterStack(adapter),
       budget: 40,
       preference: example.options
     )

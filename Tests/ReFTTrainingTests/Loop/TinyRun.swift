@@ -65,13 +65,15 @@ struct TinyRun {
     _ overrides: [String] = [],
     mode: Trainer.Mode = .fresh,
     endingAt end: Int? = nil,
+    judge: (any TrainingJudge)? = nil,
     observer: (TrainingEvent) -> Void = { _ in }
   ) throws -> TrainingSummary {
     let stop = StopFlag()
     let trainer = try Trainer(
       configuration: configuration(output, overrides),
       model: model,
-      catalog: catalog
+      catalog: catalog,
+      judge: judge
     )
     return try trainer.run(mode: mode, stop: stop) { event in
       if case .step(let record, _) = event, record.step == end { stop.set() }

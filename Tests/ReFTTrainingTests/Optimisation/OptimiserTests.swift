@@ -184,6 +184,34 @@ struct OptimiserTests {
     #expect(captured > 2.999)
   }
 
+  @Test("leaves orthonormal rows without a gradient where they are, the others beside them")
+  func fixedRows() {
+    let (rows, columns) = (5, 16)
+    let store = ParameterStore([
+      ParameterInfo(name: "r", shape: [rows, columns], constraint: .orthonormalRows)
+    ])
+    let values = store.tensor(0)
+    CounterRandom(key: 5).fillNormal(values)
+    ParameterManifold(store.infos[0]).retract(values)
+    let start = Array(values)
+    let optimiser = AdamW(store, TrainOptions())
+    for step in 0..<20 {
+      let gradients = store.makeGradients()
+      let moving = UnsafeMutableBufferPointer(
+        rebasing: store.slice(of: gradients, 0)[columns..<3 * columns]
+      )
+      CounterRandom(key: 6, step: UInt64(step)).fillNormal(moving)
+      _ = optimiser.prepare(gradients)
+      optimiser.step(gradients, rate: 0.05)
+    }
+    expectIdentical(values[..<columns], start[..<columns])
+    expectIdentical(values[(3 * columns)...], start[(3 * columns)...])
+    #expect(values[columns] != start[columns])
+    if let base = values.baseAddress {
+      #expect(StiefelManifold.defect(.rows(base, (rows, columns))) < 1e-6)
+    }
+  }
+
   @Test("completes rows that became dependent, and clamps boxes")
   func degenerate() {
     let values = FloatBuffer([1, 0, 0, 2, 0, 0])
