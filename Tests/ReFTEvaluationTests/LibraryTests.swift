@@ -96,7 +96,7 @@ struct LibraryTests {
     Case(
       task: "svamp",
       rows: row("One and one is?", "2.0"),
-      prompt: "### Instruction:\nOne and one is?\n\n### Response:\n",
+      prompt: "One and one is?",
       answer: "2.0"
     ),
     Case(

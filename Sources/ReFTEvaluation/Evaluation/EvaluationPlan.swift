@@ -2,6 +2,7 @@
 // What `reft eval` does: a model, who is asked, and tasks. A YAML file says it, or the command's options.
 
 import Foundation
+public import ReFTHost
 public import ReFTTensor
 import ReFTText
 import ReFTTraining
@@ -50,16 +51,31 @@ public struct EvaluationPlan: Sendable {
   public struct Entry: Sendable {
     /// What results call it.
     public var name: String
-    /// Its folder.
+    /// Its folder, with `:0.5` behind it where half of its change counts.
     public var path: String
+    /// Further ones that edit together with it, written alike.
+    public var with: [String] = []
+    /// What they are together where they edit the same.
+    public var rule = CompositionRule.sum
 
     /// Names an adapter by its folder, or by its run where that is its folder's name.
     public init(path: String, name: String? = nil) {
       self.path = path
-      let parts = URL(fileURLWithPath: path).standardizedFileURL.pathComponents
-      let last = parts.last ?? path
+      let word = try? AdapterWord(path)
+      let folder = word?.path ?? path
+      let parts = URL(fileURLWithPath: folder).standardizedFileURL.pathComponents
+      let last = parts.last ?? folder
       let usual = last == "adapter" && parts.count > 2 ? parts[parts.count - 2] : last
-      self.name = name ?? usual
+      self.name = name ?? usual + path.dropFirst(folder.count)
+    }
+
+    /// All that edit together, as the user wrote them.
+    ///
+    /// - Throws: `usage` for a strength that is none.
+    public func words() throws(ReFTError) -> [AdapterWord] {
+      var words: [AdapterWord] = []
+      for text in [path] + with { words.append(try AdapterWord(text)) }
+      return words
     }
   }
 
@@ -136,8 +152,11 @@ private struct PlanKeys {
       (reader, key) throws(ReFTError) in try reader.string(key)
     }
     let name = try reader.string("name")
+    var entry = EvaluationPlan.Entry(path: self.path(path), name: name)
+    entry.with = try reader.strings("with")?.map { self.path($0) } ?? []
+    entry.rule = try reader.choice("compose") ?? .sum
     try reader.finish()
-    return EvaluationPlan.Entry(path: self.path(path), name: name)
+    return entry
   }
 
   func task(_ node: ConfigurationNode) throws(ReFTError) -> EvaluationPlan.Item {

@@ -142,7 +142,7 @@ struct ChoiceScoring: TaskScoring {
     return Continuation(
       prompt: head,
       labels: tail,
-      adapter: context.contenders[pending.contender].adapter
+      adapters: context.contenders[pending.contender].adapters
     )
   }
 

@@ -7,14 +7,21 @@ public import ReFTHost
 public struct Contender: Sendable {
   /// What results call it.
   public var name: String
-  /// Its edits; nil: the frozen model.
-  public var adapter: Adapter?
+  /// Its edits; none: the frozen model.
+  public var adapters: AdapterStack
 
   /// The model as it is.
   public static let frozen = Contender(name: "frozen", adapter: nil)
 
   /// Names an adapter.
-  public init(name: String, adapter: Adapter?) { (self.name, self.adapter) = (name, adapter) }
+  public init(name: String, adapter: Adapter?) {
+    self.init(name: name, adapters: AdapterStack(adapter))
+  }
+
+  /// Names adapters that edit together.
+  public init(name: String, adapters: AdapterStack) {
+    (self.name, self.adapters) = (name, adapters)
+  }
 }
 
 /// A row that is still to be asked of a contender.

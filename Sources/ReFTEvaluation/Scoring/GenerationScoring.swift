@@ -54,7 +54,7 @@ struct GenerationScoring: TaskScoring {
       maxTokens: max(1, min(rule.maxTokens, context.longest - room)),
       sampling: rule.sampling,
       stop: rule.stop,
-      adapter: context.contenders[pending.contender].adapter
+      adapters: context.contenders[pending.contender].adapters
     )
     return (prompt, request)
   }

@@ -21,7 +21,7 @@ struct HeadScoring: TaskScoring {
     self.context = context
     var heads: [HeadSpec] = []
     for contender in context.contenders {
-      let head = contender.adapter?.head?.spec ?? context.model.ownHead
+      let head = contender.adapters.answeringHead?.spec ?? context.model.ownHead
       guard let head, (head.task == .regression) == rule.isRegression else {
         throw ReFTError(
           .usage,
@@ -37,7 +37,7 @@ struct HeadScoring: TaskScoring {
     scorers = context.contenders.map { contender in
       Scorer(
         model: context.model,
-        adapter: contender.adapter,
+        adapters: contender.adapters,
         microBatchTokens: context.options.passTokens ?? 1024,
         device: context.device,
         precision: context.options.precision

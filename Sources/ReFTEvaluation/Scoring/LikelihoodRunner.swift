@@ -17,8 +17,8 @@ struct Continuation {
   var promptLength: Int
   /// How many tokens position rules speak of.
   var editedLength: Int
-  /// Edits the hidden states.
-  var adapter: Adapter?
+  /// What edits the hidden states.
+  var adapters: AdapterStack
 
   /// Describes one of the tokens of prompt and continuation together.
   ///
@@ -26,13 +26,13 @@ struct Continuation {
   ///   - prompt: the prompt, at least one token.
   ///   - labels: what follows, at least one token.
   ///   - isPromptAll: whether positions speak of the whole, as in running text.
-  ///   - adapter: edits the hidden states.
-  init(prompt: [Int32], labels: [Int32], isPromptAll: Bool = false, adapter: Adapter?) {
+  ///   - adapters: what edits the hidden states.
+  init(prompt: [Int32], labels: [Int32], isPromptAll: Bool = false, adapters: AdapterStack) {
     ids = prompt + labels.dropLast()
     self.labels = labels
     promptLength = prompt.count
     editedLength = isPromptAll ? ids.count : prompt.count
-    self.adapter = adapter
+    self.adapters = adapters
   }
 }
 
@@ -115,7 +115,7 @@ final class LikelihoodRunner {
       let start = batch.tokens.count
       edits.append(
         SequenceEdit(
-          adapter: item.adapter,
+          adapters: item.adapters,
           start: start,
           count: item.ids.count,
           promptLength: item.editedLength,

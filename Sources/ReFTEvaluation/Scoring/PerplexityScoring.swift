@@ -60,7 +60,7 @@ struct PerplexityScoring: TaskScoring {
           prompt: Array(ids[start..<done]),
           labels: Array(ids[done..<end]),
           isPromptAll: true,
-          adapter: context.contenders[pending.contender].adapter
+          adapters: context.contenders[pending.contender].adapters
         )
       )
       done = end

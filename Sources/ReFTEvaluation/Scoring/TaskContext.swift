@@ -106,7 +106,8 @@ final class TaskContext {
     case nil: return PromptEncoder(model.text)
     case .chosen(let template): return PromptEncoder(model.text, template: template)
     case .adapters:
-      let usual = try Template(contenders[contender].adapter?.template ?? "none")
+      let name = try contenders[contender].adapters.template()
+      let usual = try Template(name ?? "none")
       return PromptEncoder(model.text, usual: usual)
     }
   }

@@ -49,8 +49,10 @@ struct LoRAPlan {
 
   /// The updates; nil where there are none.
   func updates(gradients: FloatBuffer?, random: LoRA.Random?) -> LowRankUpdates? {
-    LowRankUpdates(
-      groups.flatMap { group -> [LowRankUpdate] in
+    // In the order of each sequence's own list, whatever its neighbours carry.
+    let ordered = groups.sorted { $0.place < $1.place }
+    return LowRankUpdates(
+      ordered.flatMap { group -> [LowRankUpdate] in
         let tokens = UpdatedTokens(
           group.runs.sorted { $0.tokens.lowerBound < $1.tokens.lowerBound }
         )

@@ -45,7 +45,10 @@ struct EvalCommand: ParsableCommand {
   var model: String?
   @Option(
     parsing: .singleValue,
-    help: ArgumentHelp("An adapter folder to ask; may be repeated.", valueName: "folder")
+    help: ArgumentHelp(
+      "An adapter to ask, one beside the other; :0.5 lets half of its change count; may be repeated.",
+      valueName: "folder[:strength]"
+    )
   )
   var adapter: [String] = []
   @Flag(help: "Ask the model without an adapter too; so it is where none is named.")
@@ -183,12 +186,19 @@ struct EvalCommand: ParsableCommand {
     let catalog = try plugins.catalog(alsoIn: plan.pluginPaths)
     var names: Set<String> = ["frozen"]
     for entry in plan.adapters {
-      let adapter = try Adapter.load(path: entry.path, model: model, catalog: catalog)
-      for warning in adapter.warnings { Output.note("warning: \(entry.name): \(warning)") }
+      let stack = try AdapterStack.load(
+        try entry.words(),
+        rule: entry.rule,
+        model: model,
+        catalog: catalog
+      )
+      for warning in stack.parts.flatMap(\.adapter.warnings) {
+        Output.note("warning: \(entry.name): \(warning)")
+      }
       // Two runs may have adapters of one name; their folders tell them apart.
       let name = names.contains(entry.name) ? entry.path : entry.name
       names.insert(name)
-      contenders.append(Contender(name: name, adapter: adapter))
+      contenders.append(Contender(name: name, adapters: stack))
     }
     return contenders
   }
@@ -208,8 +218,10 @@ struct EvalCommand: ParsableCommand {
       }.joined(separator: ", "),
     ]
     for entry in plan.adapters {
-      let path = entry.path + "/adapter_model.safetensors"
-      facts["adapter \(entry.path)"] = "sha256:" + (try SHA256Digest.hex(ofFile: path))
+      for word in try entry.words() {
+        let path = word.path + "/adapter_model.safetensors"
+        facts["adapter \(word.text)"] = "sha256:" + (try SHA256Digest.hex(ofFile: path))
+      }
     }
     return try OutcomeStore(folder: folder, facts: facts, resumes: resume)
   }
