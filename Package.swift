@@ -121,6 +121,13 @@ let package = Package(
       resources: [.embedInCode("files")],
       swiftSettings: swift
     ),
+    // The files of `reft recipe`, embedded.
+    .target(
+      name: "ReFTRecipes",
+      path: "Recipes",
+      resources: [.embedInCode("files")],
+      swiftSettings: swift
+    ),
     .target(name: "ReFTPluginKit", dependencies: ["CReFTPlugin"], swiftSettings: swift),
     .target(
       name: "ReFTConformance",
@@ -139,8 +146,8 @@ let package = Package(
       name: "reft",
       dependencies: [
         "ReFTBenchmark", "ReFTCUDA", "ReFTConformance", "ReFTEvaluation", "ReFTGeneration",
-        "ReFTHost", "ReFTModel", "ReFTSteering", "ReFTTemplates", "ReFTTensor", "ReFTText",
-        "ReFTTraining",
+        "ReFTHost", "ReFTModel", "ReFTRecipes", "ReFTSteering", "ReFTTemplates", "ReFTTensor",
+        "ReFTText", "ReFTTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

@@ -124,7 +124,7 @@ step_docs() {
   rm -rf "$graphs" && mkdir -p "$graphs"
   swift build --scratch-path .build-docs -Xswiftc -emit-symbol-graph \
     -Xswiftc -emit-symbol-graph-dir -Xswiftc "$graphs"
-  for module in ReFTTensor ReFTText ReFTModel ReFTHost ReFTTraining ReFTPluginKit ReFTTemplates ReFTConformance ReFTBenchmark; do
+  for module in ReFTTensor ReFTText ReFTModel ReFTHost ReFTTraining ReFTPluginKit ReFTRecipes ReFTTemplates ReFTConformance ReFTBenchmark; do
     mkdir -p "$graphs/$module" "$graphs/$module.docc"
     find "$graphs" -maxdepth 1 -name "$module*.symbols.json" -exec cp {} "$graphs/$module/" \;
     docc convert "$graphs/$module.docc" --additional-symbol-graph-dir "$graphs/$module" \

@@ -33,7 +33,7 @@ struct Reft: ParsableCommand {
     subcommands: [
       ModelCommand.self, TokenizeCommand.self, ScoreCommand.self, EmbedCommand.self,
       CollectCommand.self, GenerateCommand.self, ChatCommand.self, TrainCommand.self,
-      EvalCommand.self, TaskCommand.self,
+      SweepCommand.self, ReportCommand.self, RecipeCommand.self, EvalCommand.self, TaskCommand.self,
       PluginCommand.self, AdapterCommand.self, SteerCommand.self,
       BenchCommand.self, DoctorCommand.self,
     ]

@@ -11,7 +11,8 @@ struct HelpTests {
   static let commands: [[String]] = [
     [], ["model"], ["model", "info"], ["model", "pull"], ["model", "list"],
     ["model", "quantize"], ["tokenize"], ["score"], ["embed"], ["generate"],
-    ["chat"], ["train"], ["eval"], ["task"], ["task", "list"], ["task", "info"], ["task", "show"],
+    ["chat"], ["train"], ["sweep"], ["report"], ["recipe"], ["recipe", "list"], ["recipe", "show"],
+    ["recipe", "copy"], ["eval"], ["task"], ["task", "list"], ["task", "info"], ["task", "show"],
     ["plugin"], ["plugin", "list"], ["plugin", "info"], ["plugin", "check"],
     ["plugin", "install"], ["plugin", "remove"], ["plugin", "trust"], ["plugin", "new"],
     ["collect"], ["adapter"], ["adapter", "info"], ["adapter", "new"], ["adapter", "import"],

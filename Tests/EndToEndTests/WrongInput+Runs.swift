@@ -73,7 +73,8 @@ extension WrongInput {
         + "length_normalized, epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",
+        + "keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard",
       "batch_size: 2",
       "batchsize: 2"
     ),
@@ -200,7 +201,8 @@ extension WrongInput {
         + "length_normalized, epochs, max_steps, batch_size, "
         + "micro_batch_tokens, learning_rate, schedule, warmup, weight_decay, "
         + "clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, metric, result, init_adapter, cache_megabytes",
+        + "keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard",
       status: 78,
       set: ["train.epoch=2"]
     ) { try $0.writeRun() },

@@ -195,6 +195,32 @@ extension ConfigurationNode {
     return keys.joined(separator: ".")
   }
 
+  /// Applies several.
+  ///
+  /// - Returns: the texts by the keys that they set.
+  /// - Throws: as `apply(override:)`, and where two set the same key.
+  mutating func apply(overrides: [String]) throws(ReFTError) -> [String: String] {
+    var earlier: [String: String] = [:]
+    for override in overrides {
+      let key = try apply(override: override)
+      if let other = earlier.updateValue(override, forKey: key) {
+        throw .configuration(.override(text: override), "--set \(other) sets the same; keep one")
+      }
+    }
+    return earlier
+  }
+
+  /// Replaces or adds the value at a path such as `interventions.0.options.rank`.
+  ///
+  /// - Throws: `badConfiguration` when the path leads nowhere.
+  mutating func set(_ value: ConfigurationNode, at path: String) throws(ReFTError) {
+    let keys = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard !keys.contains("") else {
+      throw .configuration(value.origin, "an empty key in '\(path.shown())'; write a.b.0.c")
+    }
+    try set(value, at: keys[...], origin: value.origin)
+  }
+
   private func relocated(to origin: Origin) -> ConfigurationNode {
     var copy = self
     copy.origin = origin

@@ -33,13 +33,12 @@ extension RunConfiguration {
     overrides: [String] = []
   ) throws(ReFTError) -> RunConfiguration {
     var root = try ConfigurationNode.parse(yaml: yaml, path: path)
-    var earlier: [String: String] = [:]
-    for override in overrides {
-      let key = try root.apply(override: override)
-      if let other = earlier.updateValue(override, forKey: key) {
-        throw .configuration(.override(text: override), "--set \(other) sets the same; keep one")
-      }
-    }
+    _ = try root.apply(overrides: overrides)
+    return try RunConfiguration(root, path: path)
+  }
+
+  /// Reads a configuration from its tree, as if that stood in the file at `path`.
+  init(_ root: ConfigurationNode, path: String) throws(ReFTError) {
     let file = URL(fileURLWithPath: path).standardizedFileURL
     let folder = file.deletingLastPathComponent()
     var reader = try ConfigurationReader(root, path: "")
@@ -69,7 +68,7 @@ extension RunConfiguration {
       )
     }
     var configuration = RunConfiguration(
-      model: modelPath(model, in: folder),
+      model: Self.modelPath(model, in: folder),
       data: try DataOptions(ConfigurationReader(data, path: "data"), folder: folder),
       interventions: try interventions.map { node throws(ReFTError) in
         try Self.interventions(node, mayBeEmpty: lora != nil || head != nil)
@@ -111,7 +110,7 @@ extension RunConfiguration {
     try configuration.checkMetric(at: train?.origin ?? origin)
     try configuration.checkTasks(at: train?.origin ?? origin, isJudged: isJudged)
     configuration.path = path
-    return configuration
+    self = configuration
   }
 
   /// Makes sure that what is learnt from preferences is tokens.
@@ -280,6 +279,7 @@ extension TrainOptions {
     result = try reader.choice("result")
     initialAdapter = try reader.string("init_adapter").map { absolute($0, in: folder) }
     cacheMegabytes = try reader.integer("cache_megabytes", in: 0...1_048_576) ?? cacheMegabytes
+    writesEvents = try reader.flag("tensorboard") ?? writesEvents
     try reader.finish()
   }
 

@@ -134,7 +134,9 @@ extension TrainOptions {
     if let patience { result.append(("patience", .plain("\(patience)"))) }
     if let kept = self.result { result.append(("result", .plain(kept.rawValue))) }
     if let initialAdapter { result.append(("init_adapter", .text(initialAdapter))) }
-    return result + [("cache_megabytes", .plain("\(cacheMegabytes)"))]
+    return result + [
+      ("cache_megabytes", .plain("\(cacheMegabytes)")), ("tensorboard", .plain("\(writesEvents)")),
+    ]
   }
 }
 

@@ -255,6 +255,8 @@ public struct TrainOptions: Sendable, Equatable {
   /// It is kept across epochs; what does not fit goes to a file in the run folder. 0 switches the
   /// cache off.
   public var cacheMegabytes = 1024
+  /// `tensorboard`: whether a file of events for TensorBoard is written; true by default.
+  public var writesEvents = true
 
   /// The defaults.
   public init() {}

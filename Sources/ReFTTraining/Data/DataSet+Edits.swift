@@ -39,17 +39,19 @@ extension DataSet {
   ///   - specs: the interventions.
   ///   - tokenizer: the model's.
   ///   - mustEdit: whether a rule that edits nothing in any row is an error.
-  /// - Returns: what is worth a word, in sentences.
+  /// - Returns: what is worth a word, in sentences; how many rows no rule edits.
   /// - Throws: `badData` naming rule and rows.
   func checkEdits(
     _ specs: [InterventionSpec],
     tokenizer: Tokenizer,
     mustEdit: Bool
-  ) throws(ReFTError) -> [String] {
+  ) throws(ReFTError) -> (notes: [String], unedited: Int) {
     var notes: [String] = []
     var seen: Set<PositionRule> = []
+    var unedited = Set(specs.isEmpty ? [] : Array(examples.indices))
     for rule in specs.map(\.positions) where seen.insert(rule).inserted {
       let rows = try untouched(by: rule, tokenizer: tokenizer)
+      unedited.formIntersection(rows)
       guard let first = rows.first else { continue }
       let length = examples[first].promptLength
       let reason = Self.reason(rule, promptLength: length)
@@ -66,7 +68,7 @@ extension DataSet {
           + "'\(rule)' edit, this one the first: \(reason)"
       )
     }
-    return notes
+    return (notes, unedited.count)
   }
 
   /// Makes sure that every row has a source prompt that fits its own, where a plugin asks for one.

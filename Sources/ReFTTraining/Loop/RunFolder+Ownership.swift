@@ -10,8 +10,8 @@ extension RunFolder {
   /// What a run writes into its folder; its manifest lists them under `files`.
   static let files = [
     ".lock", "adapter/README.md", "adapter/adapter_config.json",
-    "adapter/adapter_model.safetensors", "checkpoints/step-*", "config.yaml", "manifest.json",
-    "metrics.jsonl", "report.html",
+    "adapter/adapter_model.safetensors", "checkpoints/step-*", "config.yaml",
+    EventFile.prefix + "*", "manifest.json", "metrics.jsonl", "report.html",
   ]
 
   /// What a checkpoint's folder holds.
@@ -62,6 +62,9 @@ extension RunFolder {
     try check(checkpoints, is: .folder, isOwned: true)
     for name in Self.files where !name.contains("*") {
       try check(path + "/" + name, is: .file, isOwned: owned.contains(name) || name == ".lock")
+    }
+    for name in try eventFiles() {
+      try check(path + "/" + name, is: .file, isOwned: owned.contains(EventFile.prefix + "*"))
     }
     for name in try names(in: checkpoints) where Self.step(ofName: name) != nil {
       let folder = checkpoints + "/" + name
@@ -121,6 +124,7 @@ extension RunFolder {
       try remove(checkpoints + "/" + name)
     }
     for item in [report, metrics, configuration] { try remove(item) }
+    for name in try eventFiles() { try remove(path + "/" + name) }
     for name in Self.adapterFiles { try remove(adapter + "/" + name) }
     // Stays where the user keeps something in it.
     rmdir(adapter)

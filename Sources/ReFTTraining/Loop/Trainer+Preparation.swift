@@ -18,7 +18,7 @@ extension Trainer {
     // Before hours of reading, and again once no other process can change the folder.
     try folder.checkOwnership(removesAll: mode == .overwrite)
     try checkJudge()
-    let data = try TrainingData(configuration, model: model)
+    var data = try TrainingData(configuration, model: model)
     let adapter = try makeAdapter(head: data.head, observer: observer)
     // Whoever uses the adapter asks as the rows did, unless told otherwise.
     let usual: Template = data.training.account.conversations > 0 ? .chat : .none
@@ -55,6 +55,9 @@ extension Trainer {
     }
     try AtomicFile.write(configuration.yaml(), to: folder.configuration)
     let metrics = try MetricsFile(path: folder.metrics, keepingThrough: state.step)
+    let events =
+      options.writesEvents && state.step < totalSteps
+      ? try EventFile(folder: folder.path, after: state.step) : nil
 
     let cache = makeCache(adapter: adapter, order: order, totalSteps: totalSteps, data: data)
     let plan = TrainingPlan(
@@ -91,6 +94,7 @@ extension Trainer {
         precision: precision
       ),
       metrics: metrics,
+      events: events,
       seed: options.seed,
       state: state
     )
@@ -290,10 +294,10 @@ extension Trainer {
     key.hasPrefix("plugin_path") || free.contains(key)
   }
 
-  private static let free: Set = [
+  static let free: Set = [
     "model", "output", "data.train", "train.init_adapter", "train.save_every", "train.eval_every",
     "train.keep_checkpoints", "train.result", "train.patience", "train.cache_megabytes",
-    "train.micro_batch_tokens",
+    "train.micro_batch_tokens", "train.tensorboard",
   ]
 
   private static func differences(then: [String: String], now: [String: String]) -> [String] {
@@ -312,14 +316,20 @@ extension Trainer {
     data: TrainingData
   ) -> ActivationCache? {
     let megabytes = configuration.train.cacheMegabytes
-    let isRepeated = totalSteps > order.stepsPerEpoch || data.validation != nil
+    let isRepeated =
+      sharing != nil || totalSteps > order.stepsPerEpoch || data.validation != nil
     let block = min(adapter.frozenDepth, model.configuration.layers - 1)
     guard megabytes > 0, isRepeated, block >= 1 else { return nil }
-    return ActivationCache(
-      block: block,
-      width: model.configuration.hiddenSize,
-      memoryLimit: megabytes << 20,
-      folder: folder.path
-    )
+    let make = { [model, folder] in
+      ActivationCache(
+        block: block,
+        width: model.configuration.hiddenSize,
+        memoryLimit: megabytes << 20,
+        folder: folder.path
+      )
+    }
+    guard let sharing else { return make() }
+    let key = [model.fingerprint, kernels, "\(block)", "\(megabytes)", data.tokenDigest]
+    return sharing.cache(for: key.joined(separator: " "), make: make)
   }
 }

@@ -23,12 +23,15 @@ extension Trainer {
     try run.adapter.save(to: folder.adapter)
     var summary = summary(of: run)
     summary.changes = try changes(run)
-    let records = try MetricsFile.read(path: folder.metrics)
-    try AtomicFile.write(
-      RunReport(configuration: configuration, records: records, summary: summary).html(),
-      to: folder.report
+    let manifest = try manifest(run, status: "finished", changes: summary.changes)
+    let record = RunRecord(
+      folder: folder.path,
+      manifest: try JSONFile.decode(Array(manifest), path: folder.manifest),
+      steps: try MetricsFile.read(path: folder.metrics),
+      configuration: configuration
     )
-    try writeManifest(run, status: "finished", changes: summary.changes)
+    try AtomicFile.write(ReportPage(title: record.name, runs: [record]).html(), to: folder.report)
+    try AtomicFile.write(manifest, to: folder.manifest)
     return summary
   }
 
@@ -102,16 +105,23 @@ extension Trainer {
   }
 
   /// Writes what went in and what came out, with hashes.
-  func writeManifest(
+  func writeManifest(_ run: TrainingRun, status: String) throws {
+    try AtomicFile.write(try manifest(run, status: status), to: folder.manifest)
+  }
+
+  private func manifest(
     _ run: TrainingRun,
     status: String,
     changes: [SiteChange] = []
-  ) throws {
+  ) throws -> Data {
+    let unedited = run.data.unedited
     var data: [String: JSONValue] = [
-      "train": describe(run.data.training),
+      "train": describe(run.data.training, unedited: unedited?.training),
       "template": text(run.adapter.template),
     ]
-    if let validation = run.data.validation { data["validation"] = describe(validation) }
+    if let validation = run.data.validation {
+      data["validation"] = describe(validation, unedited: unedited?.validation)
+    }
     let plugins = zip(run.adapter.specs, run.adapter.provenance).map { spec, provenance in
       JSONValue.object([
         "name": .string(spec.plugin), "id": text(provenance.id),
@@ -144,23 +154,26 @@ extension Trainer {
       manifest["adapter_hash"] = .string("sha256:" + (try SHA256Digest.hex(ofFile: tensors)))
       manifest["loss"] = .double(summary.loss)
       manifest["best_loss"] = summary.bestLoss.map { .double($0) } ?? .null
+      manifest["best_step"] = summary.bestStep.map { .int(Int64($0)) } ?? .null
       if let measure = summary.bestMeasure {
         manifest["best_metric"] = .object([summary.metricName: .double(measure)])
       }
       manifest["seconds"] = .double(summary.seconds)
       manifest["tokens_per_second"] = .double(summary.tokensPerSecond)
+      manifest["peak_rss_bytes"] = .int(Int64(summary.peakRssBytes))
       manifest["changes"] = .array(changes.map(\.json))
       manifest["plugin_shares"] = .object(summary.pluginShares.mapValues { .double($0) })
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try AtomicFile.write(try encoder.encode(manifest), to: folder.manifest)
+    return try encoder.encode(manifest)
   }
 
   private func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
 
-  private func describe(_ data: DataSet) -> JSONValue {
+  private func describe(_ data: DataSet, unedited: Int?) -> JSONValue {
     .object([
+      "unedited": unedited.map { .int(Int64($0)) } ?? .null,
       "path": .string(data.path), "hash": .string(data.hash),
       "rows": .int(Int64(data.account.rows)), "examples": .int(Int64(data.examples.count)),
       "cut": .int(Int64(data.account.cut)), "skipped": .int(Int64(data.account.skipped)),

@@ -29,6 +29,7 @@ public final class Trainer {
   let catalog: PluginCatalog
   let device: any ComputeDevice
   let precision: DecodePrecision
+  let sharing: SharedActivations?
   let judge: (any TrainingJudge)?
   let folder: RunFolder
   let checkpoints: CheckpointStore
@@ -44,15 +45,17 @@ public final class Trainer {
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
   ///   - judge: measures the adapter at the tasks of `train.validate`.
+  ///   - sharing: keeps activations for further runs; nil: they go with the run.
   public init(
     configuration: RunConfiguration,
     model: LoadedModel,
     catalog: PluginCatalog,
     device: any ComputeDevice = ProcessorDevice.shared,
     precision: DecodePrecision = .int16,
-    judge: (any TrainingJudge)? = nil
+    judge: (any TrainingJudge)? = nil,
+    sharing: SharedActivations? = nil
   ) {
-    self.judge = judge
+    (self.judge, self.sharing) = (judge, sharing)
     self.configuration = configuration
     self.model = model
     self.catalog = catalog
@@ -202,6 +205,7 @@ public final class Trainer {
       isLast || isDue(run, options.evaluateEvery, orEpoch: true)
       ? try validate(run, into: &record, observer: observer) : false
     try run.metrics.append(record)
+    try run.events?.append(record)
     run.isAtRest = true
     observer(.step(record, remainingSeconds: run.remainingSeconds))
     if isLast || isBest || isOutOfPatience(run) || isDue(run, options.saveEvery, orEpoch: false) {

@@ -12,6 +12,9 @@ struct TrainingData {
   let validation: DataSet?
   /// The head that the rows teach; nil where tokens are learnt.
   let head: HeadSpec?
+  /// Rows of which no position rule edits any token; nil before they are checked, and where nothing is
+  /// edited but the head's part.
+  private(set) var unedited: (training: Int, validation: Int)?
 
   /// Reads the files that a configuration names.
   init(_ configuration: RunConfiguration, model: LoadedModel) throws(ReFTError) {
@@ -72,16 +75,19 @@ struct TrainingData {
   /// - Returns: what is worth a word, in sentences.
   /// - Throws: what the rule says, with the place of the row; `badData` where a rule edits nothing in
   ///   any row to learn from.
-  func check(_ adapter: Adapter, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+  mutating func check(_ adapter: Adapter, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
     let specs = adapter.specs
-    var notes = try training.checkEdits(specs, tokenizer: tokenizer, mustEdit: true)
+    var (notes, rows) = try training.checkEdits(specs, tokenizer: tokenizer, mustEdit: true)
     for set in [training, validation].compactMap(\.self) {
       notes += try set.checkSources(AdapterStack(adapter))
     }
-    if let validation {
-      notes += try validation.checkEdits(specs, tokenizer: tokenizer, mustEdit: false)
+    guard let validation else {
+      if !specs.isEmpty { unedited = (rows, 0) }
+      return notes
     }
-    return notes
+    let held = try validation.checkEdits(specs, tokenizer: tokenizer, mustEdit: false)
+    if !specs.isEmpty { unedited = (rows, held.unedited) }
+    return notes + held.notes
   }
 }
 

@@ -17,6 +17,8 @@ final class TrainingRun {
   let gradients: FloatBuffer
   let runner: BatchRunner
   let metrics: MetricsFile
+  /// The same for TensorBoard; nil where it is switched off.
+  let events: EventFile?
   /// Names the random numbers of dropout.
   let randomKey: UInt64
   var state: CheckpointState
@@ -36,6 +38,7 @@ final class TrainingRun {
     optimiser: AdamW,
     runner: BatchRunner,
     metrics: MetricsFile,
+    events: EventFile?,
     seed: UInt64,
     state: CheckpointState
   ) {
@@ -49,6 +52,7 @@ final class TrainingRun {
     gradients = adapter.parameters.makeGradients()
     self.runner = runner
     self.metrics = metrics
+    self.events = events
     randomKey = CounterRandom(key: seed, step: DataOrder.dropoutStream).bits(offset: 0)
     self.state = state
   }

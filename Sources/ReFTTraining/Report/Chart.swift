@@ -7,72 +7,113 @@ import Foundation
 struct Chart {
   struct Series {
     var name: String
+    /// A colour of the style sheet.
     var color: String
     var points: [(Double, Double)]
     var hasDots = false
+    /// Whether a running mean is drawn over the points.
+    var isSmoothed = false
   }
 
   let title: String
   let series: [Series]
+  /// Whether names stand above the chart; not where the page has told the colours already.
+  var hasLegend = true
 
-  private static let size = (width: 720.0, height: 220.0)
-  private static let margin = (left: 76.0, right: 20.0, top: 14.0, bottom: 30.0)
-  private static let mostPoints = 700
+  private static let size = (width: 560.0, height: 240.0)
+  private static let margin = (left: 62.0, right: 14.0, top: 10.0, bottom: 30.0)
+  private static let mostPoints = 500
+  /// From so many points on, a running mean tells more than they do.
+  private static let leastForMean = 60
+
+  /// Where the axes lie, and where points come to lie between them.
+  private struct Frame {
+    let x: Axis
+    let y: Axis
+    let left = margin.left
+    let right = size.width - margin.right
+    let top = margin.top
+    let bottom = size.height - margin.bottom
+
+    func across(_ value: Double) -> Double {
+      left + (value - x.lower) / (x.upper - x.lower) * (right - left)
+    }
+    func height(_ value: Double) -> Double {
+      bottom - (value - y.lower) / (y.upper - y.lower) * (bottom - top)
+    }
+  }
 
   /// The chart with its heading; nothing where there are no points.
   func svg() -> String {
     let drawn = series.filter { !$0.points.isEmpty }
     let all = drawn.flatMap(\.points)
-    guard let x = Axis(all.map(\.0), most: 8, isWhole: true, endsAtTicks: false),
+    guard let x = Axis(all.map(\.0), most: 7, isWhole: true, endsAtTicks: false),
       let y = Axis(all.map(\.1))
     else { return "" }
-    let (left, right) = (Self.margin.left, Self.size.width - Self.margin.right)
-    let (top, bottom) = (Self.margin.top, Self.size.height - Self.margin.bottom)
-    let place = { (point: (Double, Double)) -> (Double, Double) in
-      (
-        left + (point.0 - x.lower) / (x.upper - x.lower) * (right - left),
-        bottom - (point.1 - y.lower) / (y.upper - y.lower) * (bottom - top)
-      )
+    let frame = Frame(x: x, y: y)
+    let lines = drawn.map { self.lines($0, frame) }.joined()
+    let legend = drawn.map {
+      "<span><i class=\"mark\" style=\"background:\($0.color)\"></i>\(HTML.text($0.name))</span>"
     }
+    let names = hasLegend ? "<div class=\"legend\">\(legend.joined())</div>" : ""
+    return """
+      <figure><h3>\(HTML.text(title))</h3>\(names)\
+      <svg viewBox="0 0 \(Int(Self.size.width)) \(Int(Self.size.height))" role="img" \
+      aria-label="\(HTML.text(title))">\(Self.axes(frame))\(lines)</svg></figure>
+
+      """
+  }
+
+  private static func axes(_ frame: Frame) -> String {
     var parts: [String] = []
-    for (value, text) in zip(y.ticks, y.labels) {
-      let height = Self.coordinate(place((x.lower, value)).1)
-      parts.append(
-        Self.line(from: (Self.coordinate(left), height), to: (Self.coordinate(right), height))
-          + Self.label(text, left - 8, height, anchor: "end")
-      )
+    for (value, text) in zip(frame.y.ticks, frame.y.labels) {
+      let height = frame.height(value)
+      parts.append(line(from: (frame.left, height), to: (frame.right, height)))
+      parts.append(label(text, frame.left - 8, height, anchor: "end"))
     }
-    parts.append(Self.label("step", left - 8, Self.coordinate(bottom + 17), anchor: "end"))
-    for (value, text) in zip(x.ticks, x.labels) {
-      let across = place((value, y.lower)).0
-      let foot = Self.coordinate(across)
-      parts.append(
-        Self.line(from: (foot, Self.coordinate(bottom)), to: (foot, Self.coordinate(bottom + 4)))
-          + Self.label(text, across, Self.coordinate(bottom + 17), anchor: "middle")
-      )
+    parts.append(label("step", frame.left - 20, frame.bottom + 18, anchor: "end"))
+    for (value, text) in zip(frame.x.ticks, frame.x.labels) {
+      let foot = frame.across(value)
+      parts.append(line(from: (foot, frame.bottom), to: (foot, frame.bottom + 5)))
+      parts.append(label(text, foot, frame.bottom + 18, anchor: "middle"))
     }
-    for line in drawn {
-      let points = Self.thinned(line.points).map(place)
-      let path = points.map { "\(Self.coordinate($0)),\(Self.coordinate($1))" }
-      parts.append(
-        "<polyline fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"1.5\" "
-          + "points=\"\(path.joined(separator: " "))\"/>"
-      )
-      if line.hasDots || points.count == 1 {
-        for point in points {
-          parts.append(
-            "<circle cx=\"\(Self.coordinate(point.0))\" cy=\"\(Self.coordinate(point.1))\" r=\"3\" "
-              + "fill=\"\(line.color)\"/>"
-          )
-        }
+    return parts.joined()
+  }
+
+  private func lines(_ series: Series, _ frame: Frame) -> String {
+    let isMean = series.isSmoothed && series.points.count >= Self.leastForMean
+    let color = "stroke=\"\(series.color)\""
+    var parts = [Self.path(series.points, frame, isMean ? color + " class=\"raw\"" : color)]
+    if isMean { parts.append(Self.path(Self.runningMean(series.points), frame, color)) }
+    if series.hasDots || series.points.count == 1 {
+      parts += Self.thinned(series.points).map { point in
+        let place = (Self.coordinate(frame.across(point.0)), Self.coordinate(frame.height(point.1)))
+        return "<circle cx=\"\(place.0)\" cy=\"\(place.1)\" r=\"3\" fill=\"\(series.color)\"/>"
       }
     }
-    let legend = drawn.map { "<span style=\"color:\($0.color)\">■</span> \($0.name)" }
-    return """
-      <h2>\(title)</h2><div>\(legend.joined(separator: " &nbsp; "))</div>
-      <svg viewBox="0 0 \(Self.size.width) \(Self.size.height)" role="img" \
-      aria-label="\(title)">\(parts.joined())</svg>
-      """
+    return parts.joined()
+  }
+
+  private static func path(
+    _ points: [(Double, Double)],
+    _ frame: Frame,
+    _ attributes: String
+  ) -> String {
+    let places = thinned(points).map {
+      "\(coordinate(frame.across($0.0))),\(coordinate(frame.height($0.1)))"
+    }
+    return "<polyline \(attributes) points=\"\(places.joined(separator: " "))\"/>"
+  }
+
+  /// The mean of each point and its neighbours, a thirtieth of the line together.
+  private static func runningMean(_ points: [(Double, Double)]) -> [(Double, Double)] {
+    let reach = max(2, points.count / 60)
+    var sums = [0.0]
+    for point in points { sums.append((sums.last ?? 0) + point.1) }
+    return points.indices.map { index in
+      let (low, high) = (max(0, index - reach), min(points.count, index + reach + 1))
+      return (points[index].0, (sums[high] - sums[low]) / Double(high - low))
+    }
   }
 
   /// Means of neighbours, when there are more points than can be seen.
@@ -88,13 +129,13 @@ struct Chart {
 
   private static func coordinate(_ value: Double) -> String { String(format: "%.1f", value) }
 
-  private static func line(from start: (String, String), to end: (String, String)) -> String {
-    "<line x1=\"\(start.0)\" y1=\"\(start.1)\" x2=\"\(end.0)\" y2=\"\(end.1)\" "
-      + "stroke=\"currentColor\" opacity=\".2\"/>"
+  private static func line(from start: (Double, Double), to end: (Double, Double)) -> String {
+    "<line x1=\"\(coordinate(start.0))\" y1=\"\(coordinate(start.1))\" "
+      + "x2=\"\(coordinate(end.0))\" y2=\"\(coordinate(end.1))\"/>"
   }
 
-  private static func label(_ text: String, _ x: Double, _ y: String, anchor: String) -> String {
-    "<text x=\"\(coordinate(x))\" y=\"\(y)\" text-anchor=\"\(anchor)\" "
-      + "dominant-baseline=\"middle\" fill=\"currentColor\">\(text)</text>"
+  private static func label(_ text: String, _ x: Double, _ y: Double, anchor: String) -> String {
+    "<text x=\"\(coordinate(x))\" y=\"\(coordinate(y))\" text-anchor=\"\(anchor)\" "
+      + "dominant-baseline=\"middle\">\(text)</text>"
   }
 }

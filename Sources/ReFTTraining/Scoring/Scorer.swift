@@ -155,7 +155,7 @@ public struct Scorer {
   /// - Throws: what a position rule says of a row that lacks what it looks for, with the place of the
   ///   row.
   public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
-    try data.checkEdits(adapters.specs, tokenizer: tokenizer, mustEdit: false)
+    try data.checkEdits(adapters.specs, tokenizer: tokenizer, mustEdit: false).notes
       + data.checkSources(adapters)
   }
 

@@ -105,54 +105,23 @@ struct TrainCommand: ParsableCommand {
         precision: precision
       )
     )
-    let stop = StopFlag()
-    let over = StopFlag()
-    // Sendable in effect: another thread saves the run only while its own is held by a plugin.
-    nonisolated(unsafe) let held = trainer
-    let interruption = Interruption { [resumeCommand] in
-      stop.set()
-      ForeignCalls.cancel()
-      guard let call = ForeignCalls.stuckCall(patienceSeconds: 0.5, until: { over.isSet }) else {
-        return
-      }
-      Self.end(held, heldBy: call, resumeCommand)
-    }
-    ForeignCalls.setLastWords { [resumeCommand] in
-      held.rescue().map { "the run is saved as of step \($0); go on with: \(resumeCommand)" }
-    }
     let view = TrainingView()
-    let summary = try withExtendedLifetime(interruption) {
-      defer {
-        over.set()
-        ForeignCalls.setLastWords(nil)
-        view.end()
-      }
+    let summary = try {
+      defer { view.end() }
       do {
-        return try trainer.run(
+        return try GuardedTraining.run(
+          trainer,
           mode: mode,
           resumeCommand: resumeCommand,
-          stop: stop,
           observer: view.show
         )
       } catch let error as ReFTError where error.code != .interrupted {
         view.tellWhatIsSaved(resumeCommand)
         throw error
       }
-    }
+    }()
     if common.json { return try Output.json(document(summary, place)) }
     show(summary, place)
-  }
-
-  /// Ends the process in place of the run's own thread, which a plugin does not let go.
-  private static func end(
-    _ trainer: Trainer,
-    heldBy call: ForeignCalls.Stuck,
-    _ resumeCommand: String
-  ) -> Never {
-    let step = trainer.rescue()
-    let error = Trainer.heldByPlugin(call, savedStep: step, command: resumeCommand)
-    Output.tell("error: \(error.description)\n")
-    _exit(error.code.exitStatus)
   }
 
   private var mode: Trainer.Mode {

@@ -181,8 +181,8 @@ struct RunConfigurationTests {
         + "'learning_rate'? Valid keys: objective, beta, margin, length_normalized, "
         + "epochs, max_steps, batch_size, micro_batch_tokens, "
         + "learning_rate, schedule, warmup, weight_decay, clip_norm, betas, epsilon, seed, "
-        + "save_every, eval_every, keep_checkpoints, validate, metric, patience, result, "
-        + "init_adapter, cache_megabytes"
+        + "save_every, eval_every, keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard"
     ),
     Mistake(
       "unknown key at the top",
@@ -387,7 +387,8 @@ struct RunConfigurationTests {
         + "keys: objective, beta, margin, length_normalized, "
         + "epochs, max_steps, batch_size, micro_batch_tokens, learning_rate, schedule, "
         + "warmup, weight_decay, clip_norm, betas, epsilon, seed, save_every, eval_every, "
-        + "keep_checkpoints, validate, metric, patience, result, init_adapter, cache_megabytes"
+        + "keep_checkpoints, validate, metric, patience, "
+        + "result, init_adapter, cache_megabytes, tensorboard"
     ),
   ]
 
