@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reft_decode.h: products of weights with rounded rows, few of them or many. Quantised weights are
- * repacked once, sixteen rows interleaved, and activations become one or two int8 digits with a scale
- * for every 32; floating-point weights are read as they lie in the file, by float32 activations.
+ * repacked once, sixteen rows interleaved, and activations become one or two int8 digits with a
+ * scale for every 32; floating-point weights are read as they lie in the file, by float32
+ * activations.
  */
 #ifndef REFT_DECODE_H
 #define REFT_DECODE_H
@@ -38,7 +39,8 @@ size_t reft_rows16_block_bytes(uint32_t layout);
 void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out);
 
 /* The numbers of sixteen repacked rows as floats, columns 32 * block to 32 * (block + count) - 1:
- * out[j * 16 + r] = row r, column 32 * block + j. Of types with blocks of 32 they are the file's. */
+ * out[j * 16 + r] = row r, column 32 * block + j. Of types with blocks of 32 they are the file's.
+ */
 void reft_rows16_values(uint32_t layout, const uint8_t* group, size_t block, size_t count,
                         float* out);
 

@@ -157,7 +157,7 @@ struct SourceEditTests {
   ]
 
   @Test("of ABI 1.1 read rows of any width and carry gradients to edits below", arguments: wide)
-  func wide(component: Component) throws {
+  func gradientsOfWideSources(component: Component) throws {
     try withBench("wide") { bench in
       let adapter = try bench.adapter(component, below: .blockOutput)
       #expect(adapter.gradientNotes.isEmpty)
