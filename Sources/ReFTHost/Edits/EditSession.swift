@@ -65,68 +65,18 @@ public final class EditSession: ProductEditor {
     let plan = try RowPlan(sequences)
     let isCounted = plan.adapters.contains(where: \.hasAuxiliaryLoss)
     auxiliary = isCounted ? auxiliaryScale.map(AuxiliaryLoss.init) : nil
-    var context: SiteEdit.Context
-    switch mode {
-    case .inference: context = SiteEdit.Context()
-    case .training(let buffer, let randomKey, let randomStep, let progress):
-      context = SiteEdit.Context(
-        randomKey: randomKey,
-        step: randomStep,
-        progress: progress,
-        gradients: try GradientPointers(buffer, adapters: plan.adapters)
-      )
-    }
-    context.auxiliary = auxiliary
+    let context = try Self.context(of: mode, plan, auxiliary)
     let memory = EditMemory()
-    var chains = [[Site: [EditChain]]](repeating: [:], count: plan.stacks.count)
-    for (number, stack) in plan.stacks.enumerated() {
-      for (place, part) in stack.parts.enumerated() {
-        var own: [Site: EditChain] = [:]
-        for unit in part.adapter.units {
-          for (key, rows) in plan.sets(stack: number, place: place, unit: unit) {
-            let empty = EditChain(strength: part.strength, name: part.name, edits: [])
-            let edit = try SiteEdit(
-              unit: unit,
-              rows: rows,
-              context,
-              memory: memory,
-              state: key.sequence >= 0 ? sequences[key.sequence].state : nil,
-              collector: collector
-            )
-            edit.strength = key.weight
-            own[unit.site, default: empty].edits.append(edit)
-          }
-        }
-        for (site, chain) in own { chains[number][site, default: []].append(chain) }
-      }
-    }
+    let chains = try Self.chains(of: plan, sequences, context, memory, collector)
     let all = chains.flatMap { $0.values.flatMap { $0.flatMap(\.edits) } }
-    var edits: [Site: [any RowEdit]] = [:]
-    for (stack, list) in zip(plan.stacks, chains) {
-      for (site, chains) in list {
-        edits[site, default: []] += try stack.rule.edits(of: chains, at: site)
-      }
-    }
-    if let trace {
-      let numbers = sequences.enumerated().map { Int($1.key ?? Int64($1.example ?? Int32($0))) }
-      let rows = Dictionary(grouping: all, by: \.unit.site).mapValues { $0.map(\.rows) }
-      for (site, list) in edits {
-        edits[site] = [
-          TracedEdits(list, rows[site] ?? [], at: site, numbers: numbers, trace: trace)
-        ]
-      }
-    }
+    var edits = try Self.composed(chains, of: plan)
+    if let trace { edits = Self.traced(edits, all, sequences, trace) }
     rowSets = Array(plan.rows.values)
     try memory.reserve(
       floats: all.map { $0.rowCount * $0.unit.dim }.max() ?? 0,
       scratchBytes: all.map(\.scratchByteCount).max() ?? 0
     )
-    var byBlock = [[(component: Component, edits: [any RowEdit])]](
-      repeating: [],
-      count: (edits.keys.map(\.block).max() ?? -1) + 1
-    )
-    for (site, list) in edits { byBlock[site.block].append((site.component, list)) }
-    self.edits = byBlock
+    self.edits = Self.byBlock(edits)
     sites = Set(edits.keys)
     // A trace, and what is told of rows, is to be whole: each token has a row of its own.
     let isWhole = trace != nil || collector != nil
