@@ -51,9 +51,12 @@ struct SweepEvaluation {
         device: device,
         options: options
       )
-      let results = try evaluator.evaluate(file, data: item.data) { progress in
-        line.show("\(progress.task): \(progress.done)/\(progress.total) rows")
-      }
+      let results = try evaluator.evaluate(
+        file,
+        data: item.data,
+        warn: { Output.note("warning: \($0)") },
+        progress: { line.show("\($0.task): \($0.done)/\($0.total) rows") }
+      )
       return results.filter(\.isMain).map {
         SweepMeasure(
           name: "\($0.task).\($0.metric)",
