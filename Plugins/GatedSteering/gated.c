@@ -88,7 +88,8 @@ static reft_status_t check(const reft_instance_t* self, const reft_args_t* args,
 // ...); before it, and where nothing is known of the row, NULL.
 static state_t* state_of(const reft_args_t* args, int64_t row, int32_t* behind) {
   const reft_rows_t* rows = args->rows;
-  if (!args->states || !rows || !rows->position || !rows->length) return NULL;
+  if (!REFT_HAS(args, reft_args_t, states) || !args->states) return NULL;
+  if (!rows || !rows->position || !rows->length) return NULL;
   *behind = rows->position[row] - (rows->length[row] - 1);
   return *behind < 0 ? NULL : args->states[row];
 }

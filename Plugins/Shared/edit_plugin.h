@@ -111,7 +111,7 @@ SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* 
   if (self->edit->takes_counterpart && (!REFT_HAS(args, reft_args_t, counterpart) ||
                                         !edit_is_rows(self, &args->counterpart, args->x.rows)))
     return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
-                     "there are no rows of a source prompt, which a host of ABI 1.1 gives");
+                     "there are no rows of a source prompt, which hosts of ABI 1.1 give");
   if (args->flags >> 16)
     return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
                      "an unknown flag must be understood");

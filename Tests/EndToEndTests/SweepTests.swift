@@ -27,7 +27,7 @@ struct SweepTests {
       let document = try run.json()
       let rows = try #require(document["table"] as? [[String: Any]])
       #expect(rows.map { $0["finished"] as? Int } == [2, 0])
-      #expect(document["shared_activations"] as? Int == 0)
+      #expect(document["shared_activations"] as? Int == 1)
 
       let report = try Tool.reft(["report", bench.path("sweeps/sweep"), "--prompts", "2", "--json"])
       #expect(report.status == 0, "\(report.errors)")

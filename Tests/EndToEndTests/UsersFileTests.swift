@@ -180,7 +180,10 @@ struct UsersFileTests {
       let walk = try #require(FileManager.default.enumerator(atPath: bench.path("big")))
       for case let name as String in walk where !bench.isFolder("big/" + name) {
         let isCheckpoint = name.hasPrefix("checkpoints/step-")
-        #expect(listed.contains(isCheckpoint ? "checkpoints/step-*" : name), "\(name)")
+        let isEvents = name.hasPrefix("events.out.tfevents.")
+        let pattern =
+          isCheckpoint ? "checkpoints/step-*" : isEvents ? "events.out.tfevents.*" : name
+        #expect(listed.contains(pattern), "\(name)")
       }
       #expect(document["kernels"] is String)
     }

@@ -151,9 +151,10 @@ extension WrongInput {
     config(
       "positions that are no rule",
       "$T/adapter/adapter_config.json:4:34: interventions.0.positions: positions "
-        + "'f1+x9' cannot be read: it has none of the known forms; the forms are "
-        + "f7+l7, f3, l1, all, every:4, [0,5,-1], after:\"text\" and none, each "
-        + "with +decode at its end if wanted",
+        + "'f1+x9' cannot be read: 'x9' has none of the known forms; the forms are "
+        + "f7+l7, f3, l1, all, every:4, [0,5,-1], [2:10], after:\"text\", "
+        + "tokens:\" the\"|262, random:3 and none, joined by +, with weights such as f3*0.5, "
+        + "and with +decode at the end if wanted",
       status: 65,
       "f1+l1",
       "f1+x9"

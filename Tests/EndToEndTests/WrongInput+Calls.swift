@@ -215,7 +215,7 @@ extension WrongInput {
     WrongInput(
       id: "call: gradients without an adapter",
       status: 64,
-      message: "gradients are those of an adapter's parameters, and there is none; give "
+      message: "gradients are those of one adapter's parameters, and there is none; give "
         + "--adapter",
       call: [
         "score", "--model", "$T/tiny.gguf", "--data", "$T/rows.jsonl", "--gradients", "$T/g",

@@ -127,8 +127,9 @@ extension WrongInput {
       "positions that are no rule",
       "$T/run.yaml:9:16: 'interventions.0.positions': positions 'first' cannot "
         + "be read: 'f' wants a whole number from 1 to 2147483647, not 'irst'; the "
-        + "forms are f7+l7, f3, l1, all, every:4, [0,5,-1], after:\"text\" and "
-        + "none, each with +decode at its end if wanted",
+        + "forms are f7+l7, f3, l1, all, every:4, [0,5,-1], [2:10], after:\"text\", "
+        + "tokens:\" the\"|262, random:3 and none, joined by +, with weights such as f3*0.5, "
+        + "and with +decode at the end if wanted",
       "f1+l1",
       "first"
     ),

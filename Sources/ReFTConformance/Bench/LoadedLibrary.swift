@@ -178,7 +178,7 @@ final class Intervention {
   }
 
   /// The width of a row of what the layer reads; 0 for plugins that do not look at it.
-  func sourceWidth(of dim: Int) -> Int { has(REFT_CAP_NEEDS_SOURCE) ? dim + sourceExcess : 0 }
+  func sourceWidth(of dim: Int) -> Int { has(REFT_CAP_NEEDS_SOURCE) ? dim &+ sourceExcess : 0 }
 
   /// The capability bits of the ABI version that its library states.
   var knownCapabilities: UInt64 { minor == 0 ? 0x1FF : 0xFFF }

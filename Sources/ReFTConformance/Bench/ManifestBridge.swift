@@ -189,7 +189,7 @@ private let plan:
       answer.saved_bytes_fixed = UInt64(workspace.savedFixed)
       answer.scratch_bytes_per_row = UInt64(workspace.scratchPerRow)
       answer.scratch_bytes_fixed = UInt64(workspace.scratchFixed)
-      out.pointee = answer
+      BridgedInstance.write(answer, to: out)
       return REFT_OK
     } catch {
       return self.fail(error, nil)
@@ -279,7 +279,8 @@ private final class BridgedInstance {
     _ pointer: UnsafePointer<reft_args_t>?,
     _ body: (inout PluginCall, reft_args_t) throws -> Void
   ) -> reft_status_t {
-    guard let args = pointer?.pointee else { return REFT_E_INVALID }
+    guard let pointer else { return REFT_E_INVALID }
+    let args = Self.read(pointer, size: pointer.pointee.struct_size, or: reft_args_t())
     guard args.flags & 0xFFFF_0000 == 0, args.x.cols == dim else { return REFT_E_UNSUPPORTED }
     guard args.x.rows > 0, let x = floats(args.x) else { return REFT_OK }
     var call = PluginCall(rows: Int(args.x.rows), x: x, xStride: Int(args.x.row_stride))
@@ -293,7 +294,9 @@ private final class BridgedInstance {
     call.randomKey = args.rng_key
     call.randomStep = args.rng_step
     do {
-      let table = args.rows?.pointee ?? reft_rows_t()
+      let table =
+        args.rows.map { Self.read($0, size: $0.pointee.struct_size, or: reft_rows_t()) }
+        ?? reft_rows_t()
       try RowPlaces.withOrigins(rows: call.rows, replacing: table) { origins in
         call.origins = origins
         try body(&call, args)
@@ -301,6 +304,30 @@ private final class BridgedInstance {
       return REFT_OK
     } catch {
       return fail(error, args.call)
+    }
+  }
+
+  /// As much of a struct as its sender has; what is missing reads as zero.
+  private static func read<Value>(
+    _ pointer: UnsafePointer<Value>,
+    size: UInt32,
+    or empty: Value
+  ) -> Value {
+    var value = empty
+    withUnsafeMutableBytes(of: &value) { target in
+      let count = min(target.count, Int(size))
+      target.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: count))
+    }
+    return value
+  }
+
+  /// Writes as much of a struct as its receiver has room for, behind its size.
+  static func write(_ answer: reft_workspace_t, to out: UnsafeMutablePointer<reft_workspace_t>) {
+    withUnsafeBytes(of: answer) { source in
+      let end = min(source.count, Int(out.pointee.struct_size))
+      guard end > 4 else { return }
+      UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(out) + 4, count: end - 4)
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: source[4..<end]))
     }
   }
 

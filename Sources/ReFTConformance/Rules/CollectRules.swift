@@ -4,7 +4,7 @@
 import CReFTPlugin
 
 let collectRules: [Rule] = [
-  Rule("ABI-253", "Every number of collected is written, finite, and none beside it.") { bench in
+  Rule("ABI-257", "Every number of collected is written, finite, and none beside it.") { bench in
     try eachTelling(bench) { subject in
       for rows in [1, 2, 7, 33] {
         let result = try subject.forward(bench.random.normals(rows * subject.dim))
@@ -23,7 +23,7 @@ let collectRules: [Rule] = [
     }
     return "Written whole."
   },
-  Rule("ABI-254", "Whether somebody asks for collected changes nothing.") { bench in
+  Rule("ABI-258", "Whether somebody asks for collected changes nothing.") { bench in
     try eachTelling(bench) { subject in
       let x = bench.random.normals(7 * subject.dim)
       var style = CallStyle()

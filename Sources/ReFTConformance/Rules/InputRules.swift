@@ -4,7 +4,7 @@
 import CReFTPlugin
 
 let inputRules: [Rule] = [
-  Rule("ABI-251", "An input of any shape, or none, is served or refused cleanly.") { bench in
+  Rule("ABI-255", "An input of any shape, or none, is served or refused cleanly.") { bench in
     var (served, refused) = (0, 0)
     try eachReader(bench) { plugin, dim, option in
       let others = try bench.needs(plugin, dim: dim).filter { $0.name != option.name }
@@ -31,7 +31,7 @@ let inputRules: [Rule] = [
     }
     return "\(served) served, \(refused) refused."
   },
-  Rule("ABI-252", "Inputs are never written, and what is an input gets no gradient.") { bench in
+  Rule("ABI-256", "Inputs are never written, and what is an input gets no gradient.") { bench in
     try eachReader(bench) { plugin, dim, option in
       var options = try bench.needs(plugin, dim: dim)
       if !options.contains(where: { $0.name == option.name }) {

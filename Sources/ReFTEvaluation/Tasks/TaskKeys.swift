@@ -49,7 +49,7 @@ struct TaskKeys {
     guard rules.count == 1 else {
       throw .configuration(
         entry.keyOrigin,
-        "'data.fields.\(entry.key)' must have one of match, all and replace, found \(rules.count)"
+        "the field '\(entry.key)' must have one of match, all and replace, found \(rules.count)"
       )
     }
     return DerivedField(

@@ -88,6 +88,8 @@ extension FrozenModel {
     }
     try check(tokens: batch.tokens)
     try check(tokens: batch.labels)
+    // A model without types of tokens, such as a decoder, reads a pair as one text.
+    guard embedding.types != nil else { return }
     let types = embedding.typeCount
     if let type = batch.types.first(where: { !(0..<types).contains(Int($0)) }) {
       throw .tokenTypeOutOfRange(type, types: types)

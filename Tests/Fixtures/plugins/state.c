@@ -57,7 +57,8 @@ static reft_status_t forward(reft_instance_t* self, const reft_args_t* a) {
   float anew[16] = {0};
   for (int64_t i = 0; i < a->x.rows; i++) {
     const float* h = ROW(a->x, i);
-    const int told = rows && rows->position && rows->length && a->states;
+    const int told =
+        rows && rows->position && rows->length && REFT_HAS(a, reft_args_t, states) && a->states;
     const int from_last = told && rows->position[i] >= rows->length[i] - 1;
     float* state = told ? a->states[i] : anew;
     if (FAULTY(STATE_IN_INSTANCE)) state = self->own;
