@@ -23,7 +23,8 @@ struct ShippedPluginTests {
           + (warnings.isEmpty ? "" : "; \(warnings.joined(separator: "; "))") + "\n").utf8
       )
     )
-    #expect(basic < 20)
+    // The checker makes an input for every instance of a plugin that reads one.
+    #expect(basic < (file.hasSuffix("libSAE.so") ? 60 : 20))
   }
 
   /// All plugin libraries beside the test bundle.

@@ -75,7 +75,9 @@ struct StabilityTests {
         let results = try hosts.map { try Kit.run($0, [file]) }
         // What needs ABI 1.1 says so to a host that has it not.
         let served = results.filter { !$0.output.contains("hosts of ABI 1.1") }
-        #expect(served.count >= results.count - 1, "\(file): \(results[0].output)")
+        // None of these hosts has rows of a source prompt.
+        let wantsSource = file.hasSuffix("libInterchange.so")
+        #expect(wantsSource || served.count >= results.count - 1, "\(file): \(results[0].output)")
         for result in served {
           #expect(result.status == 0, "\(file): \(result.output)")
           #expect(result.output == served[0].output, "\(file)")

@@ -32,11 +32,11 @@ public struct Rule: Sendable {
 
   /// All rules, by number.
   public static let all: [Rule] =
-    loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
+    (loadRules + layoutRules + hostLoadRules + createRules + layoutStabilityRules + shapeRules
     + boundsRules
     + flagRules + sourceFlagRules + gradientRules + contractRules + claimRules + hostCallRules
     + collectRules + inputRules + stateRules + runRules + sourceGradientRules + determinismRules
-    + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)
+    + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)).sorted { $0.id < $1.id }
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {

@@ -20,8 +20,15 @@ final class EventFile {
   /// - Throws: `inputOutput` when it cannot be written.
   init(folder: String, after step: Int) throws(ReFTError) {
     let now = Date().timeIntervalSince1970
-    path = "\(folder)/\(Self.prefix)\(Int(now)).reft.\(getpid()).\(step)"
-    descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW
+    var (name, opened) = ("", Int32(-1))
+    // A process that goes on from the same step within a second takes a later one.
+    for second in Int(now)..<Int(now) + 60 where opened < 0 {
+      name = "\(folder)/\(Self.prefix)\(second).reft.\(getpid()).\(step)"
+      opened = open(name, flags, 0o644)
+      if opened < 0, errno != EEXIST { break }
+    }
+    (path, descriptor) = (name, opened)
     guard descriptor >= 0 else { throw .cannotWrite(path, errno: errno) }
     try append(TensorBoardEvent(wallTime: now, step: 0, content: .fileVersion))
     try append(TensorBoardEvent(wallTime: now, step: step + 1, content: .start))

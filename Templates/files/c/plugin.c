@@ -25,7 +25,8 @@ static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_para
       .init_kind = REFT_INIT_ZEROS, .learning_rate_scale = 1, .weight_decay_scale = 1}, REFT_OK;
 }
 static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
-  return *out = (reft_workspace_t){.struct_size = sizeof *out}, REFT_OK; } // no further memory
+  out->saved_bytes_per_row = out->saved_bytes_fixed = 0; // no further memory
+  return out->scratch_bytes_per_row = out->scratch_bytes_fixed = 0, REFT_OK; }
 static reft_status_t forward(reft_instance_t *self, const reft_args_t *a) {
   if (UNSERVED(a)) return REFT_E_UNSUPPORTED;
   const float *scale = a->params[0], *shift = a->params[1];

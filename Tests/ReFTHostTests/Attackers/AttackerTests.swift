@@ -75,7 +75,8 @@ struct AttackerTests {
       for _ in 0..<rounds {
         let plugin = try #require(try IsolatedLoader.load(file, settings: settings).first)
         let instance = try plugin.makeInstance(at: Attacker.site, options: [:])
-        _ = try Attacker.call(instance)
+        // One that wants rows of a source prompt refuses the call; it is blamed for nothing either.
+        if !plugin.capabilities.contains(.needsCounterpart) { _ = try Attacker.call(instance) }
         #expect(IsolatedLoader.attempts(of: instance) == [], "\(name)")
       }
     }

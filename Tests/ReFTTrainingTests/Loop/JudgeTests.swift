@@ -47,7 +47,7 @@ struct JudgeTests {
       #expect(manifest.contains("\"best_metric\" : {\n    \"arc.acc\" : 0.5"))
       #expect(manifest.contains("\"task_metrics\""))
       let report = String(decoding: try run.bytes("high/report.html"), as: UTF8.self)
-      #expect(report.contains("best validation arc.acc") && report.contains(">Tasks<"))
+      #expect(report.contains("arc.acc"))
     }
   }
 
