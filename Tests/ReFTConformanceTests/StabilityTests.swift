@@ -71,13 +71,12 @@ struct StabilityTests {
   func shippedPlugins() throws {
     try withTemporaryDirectory { folder in
       let hosts = try Self.headers(folder).map { try Self.host($0.path, as: $0.name, in: folder) }
-      for file in try ShippedPluginTests.shipped() {
+      // None of these hosts has the rows of a source prompt that some plugins take.
+      for file in try ShippedPluginTests.shipped() where !file.hasSuffix("libInterchange.so") {
         let results = try hosts.map { try Kit.run($0, [file]) }
         // What needs ABI 1.1 says so to a host that has it not.
         let served = results.filter { !$0.output.contains("hosts of ABI 1.1") }
-        // None of these hosts has rows of a source prompt.
-        let wantsSource = file.hasSuffix("libInterchange.so")
-        #expect(wantsSource || served.count >= results.count - 1, "\(file): \(results[0].output)")
+        #expect(served.count >= results.count - 1, "\(file): \(results[0].output)")
         for result in served {
           #expect(result.status == 0, "\(file): \(result.output)")
           #expect(result.output == served[0].output, "\(file)")
