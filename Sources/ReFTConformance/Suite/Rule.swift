@@ -36,7 +36,9 @@ public struct Rule: Sendable {
     + boundsRules
     + flagRules + sourceFlagRules + gradientRules + contractRules + claimRules + hostCallRules
     + collectRules + inputRules + stateRules + runRules + sourceGradientRules + determinismRules
-    + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)).sorted { $0.id < $1.id }
+    + placeRules + environmentRules + memoryRules + fuzzRules + deviceRules.map(\.rule)).sorted {
+      $0.id < $1.id
+    }
 
   /// The rule of that number.
   public static func named(_ id: String) -> Rule? {
