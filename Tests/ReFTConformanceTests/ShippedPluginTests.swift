@@ -23,8 +23,7 @@ struct ShippedPluginTests {
           + (warnings.isEmpty ? "" : "; \(warnings.joined(separator: "; "))") + "\n").utf8
       )
     )
-    // The checker makes an input for every instance of a plugin that reads one.
-    #expect(basic < (file.hasSuffix("libSAE.so") ? 60 : 20))
+    #expect(basic < 20)
   }
 
   /// All plugin libraries beside the test bundle.

@@ -79,10 +79,15 @@ struct SuiteTests {
   func hoard() throws {
     try withTemporaryDirectory { folder in
       let file = try Kit.build("HOARDS", in: folder)
-      let result = try #require(try Kit.check(file, rules: ["ABI-221"]).rules.first)
-      #expect(result.status == .crashed)
+      // What a child held can be told by a process that held less: the tool, and not all these tests.
+      let call = ["plugin", "check", file, "--rule", "ABI-221", "--json"]
+      let result = try Kit.run(
+        "/usr/bin/env",
+        ["REFT_HOME=\(folder)/home", Kit.products + "/reft"] + call
+      )
+      #expect(result.output.contains("\"status\" : \"crashed\""))
       let held = try #require(
-        result.message.firstMatch(of: /held (\d+) MiB; the checker gives a rule 768 MiB\.$/)
+        result.output.firstMatch(of: /held (\d+) MiB; the checker gives a rule 768 MiB\.\"/)
       )
       #expect(try #require(Int(held.1)) < 1024)
     }

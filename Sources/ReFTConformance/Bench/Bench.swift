@@ -16,6 +16,8 @@ final class Bench {
   /// What the author set for all rules.
   private let given: [GivenOption]
   private var needed: [String: [OptionSetting]] = [:]
+  /// Which combination of inputs an intervention took last.
+  private var servedInputs: [String: Int] = [:]
   private let reporter: Reporter
   private(set) var warnings: [String] = []
   private(set) var foundPlugins: [String] = []
@@ -150,17 +152,17 @@ final class Bench {
     names: [String]
   ) throws -> [OptionSetting]? {
     guard !names.isEmpty, dim > 0, dim < 1 << 16 else { return nil }
-    let shapes = BenchInput.shapes(dim: dim)
+    let inputs = BenchInput.shapes(dim: dim).map { BenchInput(shape: $0) }
     var total = 1
-    for _ in names where total < 1 << 13 { total *= shapes.count + 1 }
-    for number in 0..<min(total, 1 << 13) {
+    for _ in names where total < 1 << 13 { total *= inputs.count + 1 }
+    // What served at another width is likely to serve at this one.
+    let likely = servedInputs[plugin.id].map { [$0] } ?? []
+    for number in likely + Array(0..<min(total, 1 << 13)) {
       var (rest, settings) = (number, base)
       for name in names.reversed() {
-        let choice = rest % (shapes.count + 1)
-        rest /= shapes.count + 1
-        if choice > 0 {
-          settings.append(OptionSetting(name, .input(BenchInput(shape: shapes[choice - 1]))))
-        }
+        let choice = rest % (inputs.count + 1)
+        rest /= inputs.count + 1
+        if choice > 0 { settings.append(OptionSetting(name, .input(inputs[choice - 1]))) }
       }
       doing("create of \(plugin.id) at width \(dim) with \(settings)")
       let made = try Creation(
@@ -173,6 +175,7 @@ final class Bench {
       )
       guard let instance = made.instance else { continue }
       plugin.destroy(instance)
+      servedInputs[plugin.id] = number
       return settings
     }
     return nil

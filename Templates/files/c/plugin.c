@@ -22,8 +22,7 @@ static reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_para
   if (index > 1) return REFT_E_INVALID;
   return *out = (reft_param_info_t){.struct_size = sizeof *out, .name = names[index], .rank = 1,
       .dims = {self->dim}, .flags = REFT_PARAM_TRAINABLE | REFT_PARAM_NO_DECAY, .dtype = REFT_F32,
-      .init_kind = REFT_INIT_ZEROS, .learning_rate_scale = 1, .weight_decay_scale = 1}, REFT_OK;
-}
+      .init_kind = REFT_INIT_ZEROS, .learning_rate_scale = 1, .weight_decay_scale = 1}, REFT_OK; }
 static reft_status_t plan(reft_instance_t *self, const reft_shape_t *shape, reft_workspace_t *out) {
   out->saved_bytes_per_row = out->saved_bytes_fixed = 0; // no further memory
   return out->scratch_bytes_per_row = out->scratch_bytes_fixed = 0, REFT_OK; }
