@@ -20,6 +20,13 @@ struct Parameter: Equatable {
   var count: Int { dims.reduce(1, *) }
   var isInput: Bool { initKind == REFT_INIT_INPUT }
   var isTrainable: Bool { flags & REFT_PARAM_TRAINABLE != 0 }
+
+  /// The same for every host: each gives its inputs indices of its own.
+  var withoutInputIndex: Parameter {
+    var other = self
+    if isInput { other.initA = 0 }
+    return other
+  }
 }
 
 /// One instance of an intervention with everything that the host owes it.

@@ -54,7 +54,8 @@ let flagRules: [Rule] = [
         throw Breach("create of \(plugin.id) by a host of ABI 1.7 was \(refusal.description).")
       }
       new.values = old.values
-      guard new.parameters == old.parameters else {
+      let layouts = [new, old].map { $0.parameters.map(\.withoutInputIndex) }
+      guard layouts[0] == layouts[1] else {
         throw Breach("\(plugin.id) has another parameter layout under a host of ABI 1.7.")
       }
       var style = CallStyle()

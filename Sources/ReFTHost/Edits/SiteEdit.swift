@@ -58,35 +58,14 @@ final class SiteEdit: RowEdit {
     self.context = context
     minor = unit.plugin.description.abiMinor
     workspace = try unit.instance.plan(maxRows: rows.count)
-    if let collector, workspace.collectedPerRow > 0, context.gradients == nil {
-      collector.expect(workspace.collectedPerRow, of: unit)
-      let count = rows.count * workspace.collectedPerRow
-      told = (
-        collector,
-        try FloatBuffer(
-          reserving: count,
-          for: MemoryPurpose(
-            "what plugin '\(unit.plugin.name)' tells of \(rows.count) rows",
-            remedy: "use fewer tokens in a pass"
-          )
-        )
-      )
-    } else {
-      told = nil
-    }
-    if workspace.statePerSequence > 0 {
-      guard !unit.plugin.capabilities.contains(.rowwise) else {
-        throw .stateOfRowwisePlugin(unit.plugin.name)
-      }
-      self.state = EditState(
-        of: unit,
-        rows: rows.count,
-        byteCount: workspace.statePerSequence,
-        in: context.gradients == nil ? state : nil
-      )
-    } else {
-      self.state = nil
-    }
+    let isTraining = context.gradients != nil
+    told = try isTraining ? nil : Self.told(to: collector, of: unit, workspace, rows: rows.count)
+    self.state = try Self.state(
+      of: unit,
+      workspace,
+      rows: rows.count,
+      in: isTraining ? nil : state
+    )
     let others = try Self.counterparts(of: unit, rows)
     counterparts = others
     presentCounterparts = try others.map { all throws(ReFTError) in
@@ -94,6 +73,36 @@ final class SiteEdit: RowEdit {
     }
     let path = CounterRandom(key: context.randomKey, step: UInt64(unit.intervention))
     self.randomKey = path.bits(offset: unit.stream)
+  }
+
+  /// Memory for what a plugin tells of rows; nil where it tells nothing, or nobody asks.
+  private static func told(
+    to collector: RowCollector?,
+    of unit: AdapterUnit,
+    _ workspace: PluginWorkspace,
+    rows: Int
+  ) throws(ReFTError) -> (collector: RowCollector, memory: FloatBuffer)? {
+    guard let collector, workspace.collectedPerRow > 0 else { return nil }
+    collector.expect(workspace.collectedPerRow, of: unit)
+    let purpose = MemoryPurpose(
+      "what plugin '\(unit.plugin.name)' tells of \(rows) rows",
+      remedy: "use fewer tokens in a pass"
+    )
+    return (collector, try FloatBuffer(reserving: rows * workspace.collectedPerRow, for: purpose))
+  }
+
+  /// The states of the rows' sequence; nil for plugins that keep none.
+  private static func state(
+    of unit: AdapterUnit,
+    _ workspace: PluginWorkspace,
+    rows: Int,
+    in sequence: SequenceState?
+  ) throws(ReFTError) -> EditState? {
+    guard workspace.statePerSequence > 0 else { return nil }
+    guard !unit.plugin.capabilities.contains(.rowwise) else {
+      throw .stateOfRowwisePlugin(unit.plugin.name)
+    }
+    return EditState(of: unit, rows: rows, byteCount: workspace.statePerSequence, in: sequence)
   }
 
   private static func counterpartPurpose(_ unit: AdapterUnit) -> MemoryPurpose {

@@ -17,6 +17,24 @@ final class RepackedWeight: @unchecked Sendable {
     var rows: Int
     var layout: UInt32
     var data: UnsafePointer<UInt8>
+
+    /// y[n, rows of the stack] (+)= x Wᵀ at the task's rows, for rounded rows x.
+    func multiply(
+      _ x: reft_activations_t,
+      _ y: UnsafeMutablePointer<Float>,
+      _ yStride: Int,
+      accumulate: Bool
+    ) {
+      var x = x
+      let target = y + firstRow
+      guard accumulate else {
+        reft_rows16_dot(layout, data, &x, rows, target, yStride)
+        return
+      }
+      let sums = ThreadScratch.floats(x.n * rows, .productSums)
+      reft_rows16_dot(layout, data, &x, rows, sums, rows)
+      for i in 0..<x.n { reft_axpy_f32(rows, 1, sums + i * rows, target + i * yStride) }
+    }
   }
 
   /// One of the stacked weights.
@@ -142,16 +160,7 @@ final class RepackedWeight: @unchecked Sendable {
     // Pointers, since threads would fight over the reference counts of arrays.
     let tasks = UnsafePointer(tasks)
     pool.run(preparing: n, prepare, then: taskCount) { index in
-      let task = tasks[index]
-      var activations = activations
-      let target = y + task.firstRow
-      guard accumulate else {
-        reft_rows16_dot(task.layout, task.data, &activations, task.rows, target, yStride)
-        return
-      }
-      let sums = ThreadScratch.floats(n * task.rows, .productSums)
-      reft_rows16_dot(task.layout, task.data, &activations, task.rows, sums, task.rows)
-      for i in 0..<n { reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride) }
+      tasks[index].multiply(activations, y, yStride, accumulate: accumulate)
     }
   }
 
@@ -199,17 +208,8 @@ final class RepackedWeight: @unchecked Sendable {
       pool.run(preparing: count, prepare, then: taskCount) { index in
         let task = tasks[index]
         for row in stride(from: 0, to: count, by: Self.blockRows) {
-          var some = rounded.rows(row..<min(count, row + Self.blockRows))
-          let target = y + (first + row) * yStride + task.firstRow
-          guard accumulate else {
-            reft_rows16_dot(task.layout, task.data, &some, task.rows, target, yStride)
-            continue
-          }
-          let sums = ThreadScratch.floats(some.n * task.rows, .productSums)
-          reft_rows16_dot(task.layout, task.data, &some, task.rows, sums, task.rows)
-          for i in 0..<some.n {
-            reft_axpy_f32(task.rows, 1, sums + i * task.rows, target + i * yStride)
-          }
+          let some = rounded.rows(row..<min(count, row + Self.blockRows))
+          task.multiply(some, y + (first + row) * yStride, yStride, accumulate: accumulate)
         }
       }
     }

@@ -3,6 +3,7 @@
 // scripts or links.
 
 import Foundation
+import ReFTTraining
 
 /// The report of a sweep.
 public struct SteeringReport {
@@ -149,7 +150,7 @@ public struct SteeringReport {
         String(format: "%.1f %%", 100 * result.repetition),
       ])
     }
-    let note = promptBaseline.map { "<p>Prompted: “\(Self.escaped($0))”</p>" } ?? ""
+    let note = promptBaseline.map { "<p>Prompted: “\(HTML.text($0))”</p>" } ?? ""
     return
       "<table><tr>\(head.map { "<th>\($0)</th>" }.joined())</tr>\(rows.joined())</table>\(note)"
   }
@@ -160,12 +161,12 @@ public struct SteeringReport {
         Self.row([name, result.replies[index]])
       }
       let table = "<table class=\"replies\">\(rows.joined())</table>"
-      return "<p><b>\(Self.escaped(prompts[index]))</b></p>" + table
+      return "<p><b>\(HTML.text(prompts[index]))</b></p>" + table
     }.joined()
   }
 
   private static func row(_ cells: [String]) -> String {
-    "<tr>\(cells.map { "<td>\(escaped($0))</td>" }.joined())</tr>"
+    "<tr>\(cells.map { "<td>\(HTML.text($0))</td>" }.joined())</tr>"
   }
 
   /// A number with its sign.
@@ -175,10 +176,6 @@ public struct SteeringReport {
   }
 
   /// Text that means itself in HTML.
-  private static func escaped(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-      .replacing("\"", with: "&quot;")
-  }
 }
 
 extension SteeringSetting {

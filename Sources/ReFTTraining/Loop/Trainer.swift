@@ -136,6 +136,23 @@ public final class Trainer {
     observer: (TrainingEvent) -> Void
   ) throws {
     let options = configuration.train
+    var record = try learn(run, stop: stop)
+    let isLast = run.state.step == run.plan.totalSteps
+    let isBest =
+      isLast || isDue(run, options.evaluateEvery, orEpoch: true)
+      ? try validate(run, into: &record, observer: observer) : false
+    try run.metrics.append(record)
+    try run.events?.append(record)
+    run.isAtRest = true
+    observer(.step(record, remainingSeconds: run.remainingSeconds))
+    if isLast || isBest || isOutOfPatience(run) || isDue(run, options.saveEvery, orEpoch: false) {
+      try save(run, observer: observer)
+      lastSaved = run.state.step
+    }
+  }
+
+  /// Changes the parameters by the gradient of one batch, and tells what came of it.
+  private func learn(_ run: TrainingRun, stop: StopFlag) throws -> StepRecord {
     let clock = ContinuousClock()
     let begin = clock.now
     let index = run.state.step
@@ -195,23 +212,10 @@ public final class Trainer {
       run.countAuxiliary(auxiliarySum, sequences: sequences, beginsEpoch: beginsEpoch)
       record.auxiliary = auxiliarySum / Double(sequences)
     }
-
     if configuration.train.preference != nil {
       record.metrics = MetricValues(PreferenceTally(losses).metrics)
     }
-
-    let isLast = run.state.step == run.plan.totalSteps
-    let isBest =
-      isLast || isDue(run, options.evaluateEvery, orEpoch: true)
-      ? try validate(run, into: &record, observer: observer) : false
-    try run.metrics.append(record)
-    try run.events?.append(record)
-    run.isAtRest = true
-    observer(.step(record, remainingSeconds: run.remainingSeconds))
-    if isLast || isBest || isOutOfPatience(run) || isDue(run, options.saveEvery, orEpoch: false) {
-      try save(run, observer: observer)
-      lastSaved = run.state.step
-    }
+    return record
   }
 
   /// Whether something that happens every so many steps happens now; 0 may mean each epoch.

@@ -4,9 +4,9 @@
 import Foundation
 
 /// Pieces of a page.
-enum HTML {
+package enum HTML {
   /// Text that means itself.
-  static func text(_ text: String) -> String {
+  package static func text(_ text: String) -> String {
     text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
       .replacing("\"", with: "&quot;")
   }

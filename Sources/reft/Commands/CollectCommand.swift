@@ -35,11 +35,7 @@ struct CollectCommand: ParsableCommand {
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
-  @Option(help: "Texts: one JSON object per line, one JSON list, or a table of GLUE.")
-  var data: String
-
-  @Option(help: "How the data is written: json or glue/…; by default by its name.")
-  var format: DataFormat?
+  @OptionGroup var source: TextOptions
 
   @Option(help: ArgumentHelp("The file to write.", valueName: "out.safetensors"))
   var output: String
@@ -47,20 +43,7 @@ struct CollectCommand: ParsableCommand {
   @Option(help: "Take so many rows of the data; without it, all.")
   var limit: Int?
 
-  @Option(
-    name: .customLong("max-length"),
-    help: ArgumentHelp(
-      "Cut longer texts to so many tokens; without it a text beyond the model's context is an error.",
-      valueName: "tokens"
-    )
-  )
-  var maxLength: Int?
-
-  @Option(
-    name: .customLong("micro-batch-tokens"),
-    help: "The most tokens of one pass: the knob of peak memory."
-  )
-  var microBatchTokens = 1024
+  @OptionGroup var pass: TextPassOptions
 
   private struct Tensor: Encodable {
     var name: String
@@ -73,13 +56,10 @@ struct CollectCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if let maxLength, maxLength < 1 { throw ValidationError("--max-length must be 1 or more") }
-    if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more") }
-    guard (1...1_048_576).contains(microBatchTokens) else {
-      throw ValidationError(
-        "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
-      )
+    if let length = pass.maxLength, length < 1 {
+      throw ValidationError("--max-length must be 1 or more")
     }
+    if let limit, limit < 1 { throw ValidationError("--limit must be 1 or more") }
     guard !adapterOptions.adapter.isEmpty || intervention.plugin != nil else {
       throw ValidationError("give --plugin or --adapter, or both")
     }
@@ -90,7 +70,7 @@ struct CollectCommand: ParsableCommand {
 
   func run() throws {
     try ResultFile(option: "--output", path: output).check(
-      inputs: [try model.path(), data],
+      inputs: [try model.path(), source.data],
       kind: "file of collected rows"
     ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
     let loaded = try LoadedModel(path: model.path())
@@ -104,12 +84,12 @@ struct CollectCommand: ParsableCommand {
         rule: .sequential
       )
     }
-    let texts = try texts(loaded)
+    let texts = try pass.read(source, for: loaded, limit: limit)
     for warning in texts.warnings { Output.note("warning: \(warning)") }
     let collection = RowCollection(
       model: loaded,
       adapters: adapters,
-      microBatchTokens: microBatchTokens,
+      microBatchTokens: pass.microBatchTokens,
       device: try device.open()
     )
     let line = ProgressLine()
@@ -125,18 +105,6 @@ struct CollectCommand: ParsableCommand {
       )
     }
     try write(parts, texts: texts.examples.count)
-  }
-
-  private func texts(_ loaded: LoadedModel) throws -> DataSet {
-    var options = DataSet.Options()
-    options.isUnlabelled = true
-    options.format = format
-    options.limit = limit
-    options.contextLength = loaded.configuration.contextLength
-    options.maxLength = maxLength ?? .max
-    options.overlong = maxLength == nil ? .error : .cut
-    options.caller = .options
-    return try DataSet(path: data, options: options, coder: loaded.tokenizer, chatTemplate: nil)
   }
 
   private func write(_ parts: [RowCollector.Part], texts: Int) throws {

@@ -28,11 +28,7 @@ struct EmbedCommand: ParsableCommand {
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
-  @Option(help: "Texts: one JSON object per line, one JSON list, or a table of GLUE.")
-  var data: String
-
-  @Option(help: "How the data is written: json or glue/…; by default by its name.")
-  var format: DataFormat?
+  @OptionGroup var source: TextOptions
 
   @Option(
     help: ArgumentHelp(
@@ -42,20 +38,7 @@ struct EmbedCommand: ParsableCommand {
   )
   var output: String?
 
-  @Option(
-    name: .customLong("max-length"),
-    help: ArgumentHelp(
-      "Cut longer texts to so many tokens; without it a text beyond the model's context is an error.",
-      valueName: "tokens"
-    )
-  )
-  var maxLength: Int?
-
-  @Option(
-    name: .customLong("micro-batch-tokens"),
-    help: "The most tokens of one pass: the knob of peak memory."
-  )
-  var microBatchTokens = 1024
+  @OptionGroup var pass: TextPassOptions
 
   private struct Document: Encodable {
     var rows: Int
@@ -65,11 +48,8 @@ struct EmbedCommand: ParsableCommand {
   }
 
   func validate() throws {
-    if let maxLength, maxLength < 2 { throw ValidationError("--max-length must be 2 or more") }
-    guard (1...1_048_576).contains(microBatchTokens) else {
-      throw ValidationError(
-        "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
-      )
+    if let length = pass.maxLength, length < 2 {
+      throw ValidationError("--max-length must be 2 or more")
     }
   }
 
@@ -79,18 +59,18 @@ struct EmbedCommand: ParsableCommand {
   func run() throws {
     if let output {
       try ResultFile(option: "--output", path: output).check(
-        inputs: [try model.path(), data],
+        inputs: [try model.path(), source.data],
         kind: "file of vectors"
       ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
     }
     let loaded = try LoadedModel(path: model.path())
     let adapters = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
-    let texts = try texts(loaded)
+    let texts = try pass.read(source, for: loaded)
     for warning in texts.warnings { Output.note("warning: \(warning)") }
     let embedder = Embedder(
       model: loaded,
       adapters: adapters,
-      microBatchTokens: microBatchTokens,
+      microBatchTokens: pass.microBatchTokens,
       device: try device.open()
     )
     let line = ProgressLine()
@@ -101,22 +81,6 @@ struct EmbedCommand: ParsableCommand {
     }
     line.clear()
     try write(vectors, width: embedder.width)
-  }
-
-  private func texts(_ loaded: LoadedModel) throws -> DataSet {
-    var options = DataSet.Options()
-    options.isUnlabelled = true
-    options.format = format
-    options.contextLength = loaded.configuration.contextLength
-    options.maxLength = maxLength ?? .max
-    options.overlong = maxLength == nil ? .error : .cut
-    options.caller = .options
-    return try DataSet(
-      path: data,
-      options: options,
-      coder: loaded.tokenizer,
-      chatTemplate: nil
-    )
   }
 
   private func write(_ vectors: [[Float]], width: Int) throws {

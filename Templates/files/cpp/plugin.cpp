@@ -45,8 +45,8 @@ reft_status_t param_info(reft_instance_t *self, uint32_t index, reft_param_info_
 }
 
 reft_status_t plan(reft_instance_t *, const reft_shape_t *, reft_workspace_t *out) noexcept {
-  *out = {}; // no further memory
-  out->struct_size = sizeof *out;
+  out->saved_bytes_per_row = out->saved_bytes_fixed = 0; // no further memory
+  out->scratch_bytes_per_row = out->scratch_bytes_fixed = 0;
   return REFT_OK;
 }
 

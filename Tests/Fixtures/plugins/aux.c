@@ -3,15 +3,9 @@
 // a = v . x, y = x + g w tanh(a), g = 1 + step / total_steps, auxiliary = sum of a^2 over the rows.
 // Compiled with -DFAULT_AUX_<NAME>=1 it has one fault; faults.txt has the list.
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "fault.h"
-#include "reft_plugin.h"
+#include "small.h"
 
-#define STR(text) \
-  { text, sizeof(text) - 1 }
-#define ROW(matrix, i) ((float*)(matrix).data + (i) * (matrix).row_stride)
 struct reft_instance {
   int64_t d;
 };
@@ -19,29 +13,19 @@ struct reft_instance {
 static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
                             const reft_option_t* options, uint32_t n_options, reft_call_t* call,
                             reft_instance_t** out) {
-  static const char reason[] = "rows of 1 to 2^20 32-bit floats are served, without options";
-  const int fits = shape->dim >= 1 && shape->dim <= 1 << 20 && shape->dtype == REFT_F32;
-  const reft_status_t code = fits ? REFT_E_INVALID : REFT_E_UNSUPPORTED;
-  *out = fits && n_options == 0 ? malloc(sizeof **out) : NULL;
-  if (!*out) return host->set_error(host->context, call, code, reason, sizeof reason - 1), code;
+  const reft_status_t status = make_instance(host, shape, n_options, call, sizeof **out, out);
+  if (status != REFT_OK) return status;
   (*out)->d = shape->dim;
   return REFT_OK;
-}
-
-static void destroy(reft_instance_t* self) {
-  free(self);
 }
 
 static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
   static const reft_str_t names[] = {STR("read.weight"), STR("write.weight")};
   if (index > 1) return REFT_E_INVALID;
-  const uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
-  reft_param_info_t info = {size, 1, names[index], {self->d}, REFT_F32, REFT_PARAM_TRAINABLE};
+  reft_param_info_t info = {0, 1, names[index], {self->d}, REFT_F32, REFT_PARAM_TRAINABLE};
   info.init_kind = REFT_INIT_NORMAL;
   info.init_b = 0.1;
-  info.learning_rate_scale = info.weight_decay_scale = 1;
-  memcpy(out, &info, size);
-  return REFT_OK;
+  return tell(info, out);
 }
 
 // a is saved for backward, one float per row.
@@ -116,9 +100,4 @@ static const reft_plugin_t plugin = {sizeof plugin,
                                      plan,
                                      forward,
                                      backward};
-static const reft_plugin_t* const plugins[] = {&plugin};
-static const reft_library_t library = {sizeof library, 1, 1, 1, plugins};
-
-const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
-  return &library;
-}
+LIBRARY(1)

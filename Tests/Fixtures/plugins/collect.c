@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A correct plugin that changes nothing and tells the sum and the largest number of each row.
 // Compiled with -DFAULT_COLLECT_<NAME>=1 it has one fault.
-#include <stdlib.h>
-#include <string.h>
 
-#include "fault.h"
-#include "reft_plugin.h"
+#include "small.h"
 
-#define STR(text) \
-  { text, sizeof(text) - 1 }
-#define ROW(matrix, i) ((float*)(matrix).data + (i) * (matrix).row_stride)
 struct reft_instance {
   int64_t d;
 };
@@ -17,19 +11,10 @@ struct reft_instance {
 static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
                             const reft_option_t* options, uint32_t n_options, reft_call_t* call,
                             reft_instance_t** out) {
-  static const char reason[] = "rows of 1 to 2^20 32-bit floats are served, without options";
-  const int fits = shape->dim >= 1 && shape->dim <= 1 << 20 && shape->dtype == REFT_F32;
-  *out = fits && n_options == 0 ? malloc(sizeof **out) : NULL;
-  if (!*out) {
-    host->set_error(host->context, call, REFT_E_INVALID, reason, sizeof reason - 1);
-    return REFT_E_INVALID;
-  }
+  const reft_status_t status = make_instance(host, shape, n_options, call, sizeof **out, out);
+  if (status != REFT_OK) return status;
   (*out)->d = shape->dim;
   return REFT_OK;
-}
-
-static void destroy(reft_instance_t* self) {
-  free(self);
 }
 
 static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
@@ -77,8 +62,4 @@ static const reft_plugin_t plugin = {.struct_size = sizeof plugin,
                                      .plan = plan,
                                      .forward = edit,
                                      .backward = edit};
-static const reft_plugin_t* const plugins[] = {&plugin};
-static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1, plugins};
-const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
-  return &library;
-}
+LIBRARY(REFT_ABI_MINOR)

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A correct plugin that reads a direction from a file: y = x + s v, v an input of d numbers and s
 // trained. Compiled with -DFAULT_INPUT_<NAME>=1 it has one fault.
-#include <stdlib.h>
-#include <string.h>
 
-#include "fault.h"
-#include "reft_plugin.h"
+#include "small.h"
 
-#define STR(text) \
-  { text, sizeof(text) - 1 }
-#define ROW(matrix, i) ((float*)(matrix).data + (i) * (matrix).row_stride)
 enum { V, S };
 struct reft_instance {
   int64_t d, input;
@@ -47,21 +41,14 @@ static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
   return REFT_OK;
 }
 
-static void destroy(reft_instance_t* self) {
-  free(self);
-}
-
 static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
   static const reft_str_t names[] = {STR("direction"), STR("strength")};
   if (index > S) return REFT_E_INVALID;
-  const uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
-  reft_param_info_t info = {size, 1, names[index], {index == V ? self->d : 1}, REFT_F32};
+  reft_param_info_t info = {0, 1, names[index], {index == V ? self->d : 1}, REFT_F32};
   info.flags = index == S ? REFT_PARAM_TRAINABLE : 0;
   info.init_kind = index == V ? REFT_INIT_INPUT : REFT_INIT_ZEROS;
   info.init_a = index == V ? (double)self->input : 0;
-  info.learning_rate_scale = info.weight_decay_scale = 1;
-  memcpy(out, &info, size);
-  return REFT_OK;
+  return tell(info, out);
 }
 
 static reft_status_t plan(reft_instance_t* self, const reft_shape_t* shape, reft_workspace_t* out) {
@@ -102,8 +89,4 @@ static const reft_plugin_t plugin = {.struct_size = sizeof plugin,
                                      .plan = plan,
                                      .forward = edit,
                                      .backward = edit};
-static const reft_plugin_t* const plugins[] = {&plugin};
-static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1, plugins};
-const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
-  return &library;
-}
+LIBRARY(REFT_ABI_MINOR)

@@ -2,15 +2,9 @@
 // A correct plugin with one parameter set for each location of the position rule: y = x +
 // b[location]. Rows of no location stay as they are. Compiled with -DFAULT_POSITIONS_<NAME>=1 it
 // has one fault.
-#include <stdlib.h>
-#include <string.h>
 
-#include "fault.h"
-#include "reft_plugin.h"
+#include "small.h"
 
-#define STR(text) \
-  { text, sizeof(text) - 1 }
-#define ROW(matrix, i) ((float*)(matrix).data + (i) * (matrix).row_stride)
 struct reft_instance {
   int64_t d, n;
 };
@@ -31,18 +25,10 @@ static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
   return REFT_OK;
 }
 
-static void destroy(reft_instance_t* self) {
-  free(self);
-}
-
 static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
   if (index > 0) return REFT_E_INVALID;
-  const uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
-  reft_param_info_t info = {
-      size, 2, STR("bias"), {self->n, self->d}, REFT_F32, REFT_PARAM_TRAINABLE};
-  info.learning_rate_scale = info.weight_decay_scale = 1;
-  memcpy(out, &info, size);
-  return REFT_OK;
+  reft_param_info_t info = {0, 2, STR("bias"), {self->n, self->d}, REFT_F32, REFT_PARAM_TRAINABLE};
+  return tell(info, out);
 }
 
 static reft_status_t plan(reft_instance_t* self, const reft_shape_t* shape, reft_workspace_t* out) {
@@ -82,8 +68,4 @@ static const reft_plugin_t plugin = {.struct_size = sizeof plugin,
                                      .plan = plan,
                                      .forward = edit,
                                      .backward = edit};
-static const reft_plugin_t* const plugins[] = {&plugin};
-static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1, plugins};
-const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
-  return &library;
-}
+LIBRARY(REFT_ABI_MINOR)

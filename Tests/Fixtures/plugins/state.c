@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A correct plugin that decides at the last prompt token whether it edits from there on:
 // y = x + v where w . x_last > 0. Compiled with -DFAULT_STATE_<NAME>=1 it has one fault.
-#include <stdlib.h>
-#include <string.h>
 
-#include "fault.h"
-#include "reft_plugin.h"
+#include "small.h"
 
-#define STR(text) \
-  { text, sizeof(text) - 1 }
-#define ROW(matrix, i) ((float*)(matrix).data + (i) * (matrix).row_stride)
 enum { W, V };
 struct reft_instance {
   int64_t d;
@@ -19,29 +13,20 @@ struct reft_instance {
 static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
                             const reft_option_t* options, uint32_t n_options, reft_call_t* call,
                             reft_instance_t** out) {
-  static const char reason[] = "rows of 1 to 2^20 32-bit floats are served, without options";
-  const int fits = shape->dim >= 1 && shape->dim <= 1 << 20 && shape->dtype == REFT_F32;
-  const reft_status_t code = fits ? REFT_E_INVALID : REFT_E_UNSUPPORTED;
-  *out = fits && n_options == 0 ? calloc(1, sizeof **out) : NULL;
-  if (!*out) return host->set_error(host->context, call, code, reason, sizeof reason - 1), code;
+  const reft_status_t status = make_instance(host, shape, n_options, call, sizeof **out, out);
+  if (status != REFT_OK) return status;
   (*out)->d = shape->dim;
   return REFT_OK;
-}
-
-static void destroy(reft_instance_t* self) {
-  free(self);
 }
 
 static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_param_info_t* out) {
   static const reft_str_t names[] = {STR("condition"), STR("vector")};
   if (index > V) return REFT_E_INVALID;
-  const uint32_t size = out->struct_size < sizeof *out ? out->struct_size : (uint32_t)sizeof *out;
-  reft_param_info_t info = {size, 1, names[index], {self->d}, REFT_F32};
+  reft_param_info_t info = {0, 1, names[index], {self->d}, REFT_F32};
   info.flags = index == V ? REFT_PARAM_TRAINABLE : 0;
   info.init_kind = index == V ? REFT_INIT_ZEROS : REFT_INIT_NORMAL;
-  info.init_b = info.learning_rate_scale = info.weight_decay_scale = 1;
-  memcpy(out, &info, size);
-  return REFT_OK;
+  info.init_b = 1;
+  return tell(info, out);
 }
 
 static reft_status_t plan(reft_instance_t* self, const reft_shape_t* shape, reft_workspace_t* out) {
@@ -102,8 +87,4 @@ static const reft_plugin_t plugin = {.struct_size = sizeof plugin,
                                      .plan = plan,
                                      .forward = forward,
                                      .backward = backward};
-static const reft_plugin_t* const plugins[] = {&plugin};
-static const reft_library_t library = {sizeof library, REFT_ABI_MAJOR, REFT_ABI_MINOR, 1, plugins};
-const reft_library_t* reft_plugin_entry_v1(const reft_entry_args_t* args) {
-  return &library;
-}
+LIBRARY(REFT_ABI_MINOR)
