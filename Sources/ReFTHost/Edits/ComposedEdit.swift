@@ -19,6 +19,7 @@ final class ComposedEdit: RowEdit {
 
   let tokens: [Int32]
   let needsSource: Bool
+  let givesSourceGradient: Bool
   private let members: [Member]
   private let subset: SubsetExchange
   private var work = FloatRoom()
@@ -39,6 +40,7 @@ final class ComposedEdit: RowEdit {
       )
     }
     needsSource = chains.contains { $0.edits.contains(where: \.needsSource) }
+    givesSourceGradient = chains.contains { $0.edits.contains(where: \.givesSourceGradient) }
     subset = SubsetExchange(site)
   }
 
@@ -60,6 +62,7 @@ final class ComposedEdit: RowEdit {
     let count = gradient.count * gradient.width
     let whole = before.floats(count)
     whole.update(from: gradient.rows, count: count)
+    gradient.clearSourceGradient()
     try each(gradient, from: whole, scaled: true) { placement, work in
       try subset.differentiate(placement, work)
     }
@@ -90,7 +93,8 @@ final class ComposedEdit: RowEdit {
         width: width,
         rows: own,
         source: rows.source,
-        sourceWidth: rows.sourceWidth
+        sourceWidth: rows.sourceWidth,
+        sourceGradient: rows.sourceGradient
       )
       for placement in scaled ? member.edits.reversed() : member.edits { try run(placement, copy) }
       for row in 0..<rows.count where member.touches[Int(rows.places[row])] {

@@ -84,6 +84,7 @@ final class SubsetExchange {
   private let strength = EditStrength()
   private var rows = FloatRoom()
   private var sources = FloatRoom()
+  private var slopes = FloatRoom()
 
   init(_ site: Site) { self.site = site }
 
@@ -91,6 +92,7 @@ final class SubsetExchange {
     try exchange(placement, whole) { try strength.edit($0, by: placement.edit) }
   }
 
+  /// Adds what the edit says of the gradient of its source to that of the union's rows.
   func differentiate(_ placement: EditPlacement, _ whole: GatheredRows) throws {
     try exchange(placement, whole) { try strength.differentiate($0, by: placement.edit) }
   }
@@ -113,6 +115,7 @@ final class SubsetExchange {
       let from = whole.rows + row * whole.width + columns.lowerBound
       (own + index * width).update(from: from, count: width)
     }
+    let given = sourceGradient(of: placement.edit, rows: present.count, whole)
     try places.withUnsafeBufferPointer { places in
       try work(
         GatheredRows(
@@ -120,10 +123,12 @@ final class SubsetExchange {
           width: width,
           rows: own,
           source: placement.edit.needsSource ? source(of: present, whole) : nil,
-          sourceWidth: whole.sourceWidth
+          sourceWidth: whole.sourceWidth,
+          sourceGradient: given
         )
       )
     }
+    if let given { add(given, of: present, to: whole) }
     for (index, row) in present.enumerated() {
       let to = whole.rows + row * whole.width + columns.lowerBound
       to.update(from: own + index * width, count: width)
@@ -140,5 +145,34 @@ final class SubsetExchange {
       )
     }
     return UnsafePointer(own)
+  }
+
+  /// Where an edit writes the gradient of its source; nil where it writes none, or nobody asks.
+  private func sourceGradient(
+    of edit: any RowEdit,
+    rows count: Int,
+    _ whole: GatheredRows
+  ) -> UnsafeMutablePointer<Float>? {
+    guard whole.sourceGradient != nil, edit.givesSourceGradient else { return nil }
+    return slopes.floats(count * whole.sourceWidth + GatheredRows.roomBehind)
+  }
+
+  private func add(
+    _ given: UnsafePointer<Float>,
+    of present: [Int],
+    to whole: GatheredRows
+  ) {
+    guard let sum = whole.sourceGradient else { return }
+    let width = whole.sourceWidth
+    for (index, row) in present.enumerated() {
+      for place in 0..<width { sum[row * width + place] += given[index * width + place] }
+    }
+  }
+}
+
+extension GatheredRows {
+  /// Begins a sum of several edits' gradients of their source.
+  func clearSourceGradient() {
+    sourceGradient?.update(repeating: 0, count: count * sourceWidth)
   }
 }

@@ -8,6 +8,7 @@ import ReFTTensor
 final class TracedEdits: RowEdit {
   let tokens: [Int32]
   let needsSource: Bool
+  let givesSourceGradient: Bool
   private let union: RowUnion
   private let edits: [EditPlacement]
   private let numbers: [Int]
@@ -33,6 +34,7 @@ final class TracedEdits: RowEdit {
     self.union = union
     tokens = union.tokens
     needsSource = edits.contains(where: \.needsSource)
+    givesSourceGradient = edits.contains(where: \.givesSourceGradient)
     self.edits = edits.map { EditPlacement($0, in: union) }
     (self.numbers, self.site, self.trace) = (numbers, site, trace)
     subset = SubsetExchange(site)
@@ -64,6 +66,7 @@ final class TracedEdits: RowEdit {
   }
 
   func differentiate(_ gradient: GatheredRows) throws {
+    gradient.clearSourceGradient()
     for placement in edits.reversed() { try subset.differentiate(placement, gradient) }
   }
 }

@@ -23,7 +23,8 @@ struct SourceEditTests {
       layers: [Int] = [1],
       isIsolated: Bool = false,
       positions: String = "all",
-      below: Component? = nil
+      below: Component? = nil,
+      twice: Bool = false
     ) throws -> Adapter {
       func spec(_ component: Component, _ layers: [Int]) throws -> InterventionSpec {
         InterventionSpec(
@@ -34,6 +35,7 @@ struct SourceEditTests {
         )
       }
       var specs = [try spec(component, layers)]
+      if twice { specs.append(specs[0]) }
       if let below { specs.append(try spec(below, [0])) }
       let adapter = try Adapter.create(
         specs: specs,
@@ -176,6 +178,67 @@ struct SourceEditTests {
       }
       expectIdentical(results[0], results[1])
     }
+  }
+
+  @Test("of ABI 1.1 give as much of that gradient as their strength says, in a row and traced")
+  func strength() throws {
+    try withBench("wide") { bench in
+      let both = try bench.adapter(.mlpOutput, twice: true)
+      let (d, width) = (64, bench.model.configuration.sourceWidth(of: .mlpOutput) ?? 0)
+      var random = SeededGenerator(seed: 9)
+      let (source, slopes) = (random.normals(2 * width), random.normals(2 * d))
+      for (strength, isTraced) in [(1, false), (0.5, false), (1, true), (0.5, true)] {
+        let found = try sourceGradient(both, Float(strength), isTraced, source, slopes)
+        // y = x + strength · Σ b tanh(a · s)
+        for row in 0..<2 {
+          var expected = [Double](repeating: 0, count: width)
+          for edit in 0..<2 {
+            let a = both.parameters.tensor(2 * edit).map { Double($0) }
+            let b = both.parameters.tensor(2 * edit + 1).map { Double($0) }
+            let dot = (0..<width).reduce(0.0) { $0 + a[$1] * Double(source[row * width + $1]) }
+            let read = tanh(dot)
+            let sum = (0..<d).reduce(0.0) { $0 + b[$1] * Double(slopes[row * d + $1]) }
+            for j in a.indices { expected[j] += strength * sum * (1 - read * read) * a[j] }
+          }
+          let own = Array(found[row * width..<(row + 1) * width])
+          expectClose(own, expected.map { Float($0) }, tolerance: 1e-5)
+        }
+      }
+    }
+  }
+
+  /// d loss / d source of two rows whose edited numbers have the slopes d loss / d y.
+  private func sourceGradient(
+    _ adapter: Adapter,
+    _ strength: Float,
+    _ isTraced: Bool,
+    _ source: [Float],
+    _ slopes: [Float]
+  ) throws -> [Float] {
+    let stack = AdapterStack([AdapterStack.Part(adapter, strength: strength)])
+    let session = try EditSession(
+      [SequenceEdit(adapters: stack, start: 0, count: 2, promptLength: 2)],
+      mode: .training(gradients: adapter.parameters.makeGradients(), randomKey: 1, randomStep: 0),
+      trace: isTraced ? EditTrace() : nil
+    )
+    func rows(_ buffer: FloatBuffer) -> HiddenRows {
+      let width = buffer.count / 2
+      return HiddenRows(base: buffer.base, rowStride: width, width: width)
+    }
+    let (hidden, read) = (FloatBuffer(count: slopes.count), FloatBuffer(count: source.count))
+    for (index, value) in source.enumerated() { read[index] = value }
+    let site = Site(block: 1, component: .mlpOutput)
+    try RowExchange().edit(rows(hidden), source: rows(read), at: site, by: session)
+    for (index, value) in slopes.enumerated() { hidden[index] = value }
+    let (gradients, result) = (SourceGradients(), FloatBuffer(count: source.count))
+    try RowExchange().differentiate(
+      rows(hidden),
+      source: (source.count / 2, gradients),
+      at: site,
+      by: session
+    )
+    gradients.add(at: site, to: rows(result))
+    return Array(result.values)
   }
 
   private func checkGradients(_ bench: Bench, _ adapter: Adapter) throws {
