@@ -34,6 +34,9 @@ public final class CounterpartRows: Sendable {
     Owner(store: ObjectIdentifier(unit.store), intervention: unit.intervention)
   }
 
+  /// The memory that the rows take.
+  package var byteCount: Int { rows.values.reduce(0) { $0 + 4 * $1.values.count } }
+
   /// How many locations the intervention of a unit has in the source prompt.
   func count(of unit: AdapterUnit) -> Int { counts[Self.owner(unit)] ?? 0 }
 

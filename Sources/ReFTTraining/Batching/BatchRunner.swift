@@ -17,6 +17,7 @@ package final class BatchRunner {
   private let adapters: AdapterStack
   private let budget: Int
   private let cache: ActivationCache?
+  private let counterparts: CounterpartCache?
   private let pass: LazyRuntime
   private let objective: any Objective
   /// Is told what edits change, under the keys of the examples; nil where nobody asks.
@@ -31,6 +32,7 @@ package final class BatchRunner {
   ///   - budget: the most tokens of a pass.
   ///   - preference: what is asked of pairs of answers; nil where rows are no pairs.
   ///   - cache: keeps what the blocks below the lowest edit compute; nil for none.
+  ///   - counterparts: keeps the rows of source prompts; nil for none.
   ///   - device: where the model runs.
   ///   - precision: `float32` asks the device for float32 arithmetic.
   package init(
@@ -39,13 +41,14 @@ package final class BatchRunner {
     budget: Int,
     preference: PreferenceOptions? = nil,
     cache: ActivationCache? = nil,
+    counterparts: CounterpartCache? = nil,
     device: any ComputeDevice = ProcessorDevice.shared,
     precision: DecodePrecision = .int16
   ) {
     self.model = model
     self.adapters = adapters
     self.budget = budget
-    self.cache = cache
+    (self.cache, self.counterparts) = (cache, counterparts)
     pass = LazyRuntime(device, model, precision: precision)
     objective =
       preference.map { PreferenceObjective($0) } ?? model.objective(with: adapters)
@@ -134,7 +137,11 @@ package final class BatchRunner {
           batch.packed.append(part)
         }
       }
-      try addCounterparts(to: &edits, indices.map { examples[$0] })
+      try addCounterparts(
+        to: &edits,
+        indices.map { (examples[$0], keys[$0]) },
+        usesCache: usesCache
+      )
       batch.start = try cache?.input(
         keys: indices.flatMap { index in
           examples[index].parts.indices.map { keys[index] * examples[index].parts.count + $0 }
@@ -164,15 +171,25 @@ package final class BatchRunner {
     return (examples.indices.filter(isAlone).map { [$0] } + shared).sorted { $0[0] < $1[0] }
   }
 
-  /// Runs the frozen model over the source prompts of some examples, where a plugin asks for that.
-  private func addCounterparts(to edits: inout [SequenceEdit], _ examples: [Example]) throws {
+  /// Looks up what the frozen model makes of the source prompts of some examples, or runs it over them,
+  /// where a plugin asks for that.
+  private func addCounterparts(
+    to edits: inout [SequenceEdit],
+    _ examples: [(example: Example, key: Int)],
+    usesCache: Bool
+  ) throws {
     guard adapters.needsCounterpart else { return }
-    let prompts = examples.flatMap { example in
-      example.parts.compactMap { _ in example.sourceIds }
+    let prompts = examples.compactMap(\.example.sourceIds)
+    guard prompts.count == examples.count else { return }
+    func compute(_ prompts: [[Int32]]) throws -> [CounterpartRows] {
+      try CounterpartRows.compute(adapters, prompts: prompts, runtime: pass.get())
     }
-    guard prompts.count == edits.count else { return }
-    let rows = try CounterpartRows.compute(adapters, prompts: prompts, runtime: pass.get())
-    for index in edits.indices { edits[index].counterpart = rows[index] }
+    let cache = usesCache ? counterparts : nil
+    let rows =
+      try cache?.rows(keys: examples.map(\.key), prompts: prompts, compute: compute)
+      ?? compute(prompts)
+    let all = zip(examples, rows).flatMap { one, rows in one.example.parts.map { _ in rows } }
+    for (index, rows) in all.enumerated() { edits[index].counterpart = rows }
   }
 
   private func losses(

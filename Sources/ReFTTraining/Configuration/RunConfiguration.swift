@@ -250,7 +250,7 @@ public struct TrainOptions: Sendable, Equatable {
   public var result: Result?
   /// `init_adapter`: an adapter folder whose parameters are the start; not set by default.
   public var initialAdapter: String?
-  /// `cache_megabytes`: memory for what the frozen lower blocks compute; 1024 by default.
+  /// `cache_megabytes`: memory for what the frozen model computes of every row; 1024 by default.
   ///
   /// It is kept across epochs; what does not fit goes to a file in the run folder. 0 switches the
   /// cache off.

@@ -14,9 +14,9 @@ package final class ActivationCache {
   /// The block whose input is kept.
   let block: Int
   private let width: Int
-  private let memoryLimit: Int
+  /// The memory that is taken.
+  let room: CacheRoom
   private let folder: String
-  private var memoryUsed = 0
   private var buffers: [Int: FloatBuffer] = [:]
   private var fileOffsets: [Int: Int] = [:]
   private var descriptor: Int32 = -1
@@ -28,11 +28,11 @@ package final class ActivationCache {
   /// - Parameters:
   ///   - block: at least 1.
   ///   - width: values of a row.
-  ///   - memoryLimit: bytes in memory; the rest goes to a file.
+  ///   - room: the memory that may be taken; the rest goes to a file.
   ///   - folder: where that file is made.
-  package init(block: Int, width: Int, memoryLimit: Int, folder: String) {
+  package init(block: Int, width: Int, room: CacheRoom, folder: String) {
     (self.block, self.width) = (block, width)
-    (self.memoryLimit, self.folder) = (memoryLimit, folder)
+    (self.room, self.folder) = (room, folder)
   }
 
   deinit { if descriptor >= 0 { close(descriptor) } }
@@ -94,12 +94,10 @@ package final class ActivationCache {
     let source = rows.base + segment.start * width
     let purpose = MemoryPurpose("kept activations", remedy: "lower 'train.cache_megabytes'")
     // Where memory ends before its limit, the file goes on.
-    if memoryUsed + count * 4 <= memoryLimit,
-      let buffer = try? FloatBuffer(reserving: count, for: purpose)
-    {
+    if room.has(count * 4), let buffer = try? FloatBuffer(reserving: count, for: purpose) {
       buffer.base.update(from: source, count: count)
       buffers[key] = buffer
-      memoryUsed += count * 4
+      room.take(count * 4)
     } else if fileIsUsable, openFile(), store(source, count: count) {
       fileOffsets[key] = fileEnd
       fileEnd += count * 4

@@ -59,7 +59,8 @@ extension Trainer {
       options.writesEvents && state.step < totalSteps
       ? try EventFile(folder: folder.path, after: state.step) : nil
 
-    let cache = makeCache(adapter: adapter, order: order, totalSteps: totalSteps, data: data)
+    let room = cacheRoom(order: order, totalSteps: totalSteps, data: data)
+    let cache = room.flatMap { makeCache($0, adapter: adapter, data: data) }
     let plan = TrainingPlan(
       training: data.training.account,
       validation: data.validation?.account,
@@ -90,6 +91,7 @@ extension Trainer {
           ),
         preference: options.preference,
         cache: cache,
+        counterparts: room.map { CounterpartCache(room: cache?.room ?? $0) },
         device: device,
         precision: precision
       ),
@@ -308,28 +310,33 @@ extension Trainer {
 
   // MARK: Cache
 
-  /// A cache, where something lies below the lowest edit and is computed more than once.
-  private func makeCache(
-    adapter: Adapter,
-    order: DataOrder,
-    totalSteps: Int,
-    data: TrainingData
-  ) -> ActivationCache? {
+  /// Memory for caches, where something is computed more than once.
+  private func cacheRoom(order: DataOrder, totalSteps: Int, data: TrainingData) -> CacheRoom? {
     let megabytes = configuration.train.cacheMegabytes
     let isRepeated =
       sharing != nil || totalSteps > order.stepsPerEpoch || data.validation != nil
+    return megabytes > 0 && isRepeated ? CacheRoom(bytes: megabytes << 20) : nil
+  }
+
+  /// A cache, where something lies below the lowest edit.
+  private func makeCache(
+    _ room: CacheRoom,
+    adapter: Adapter,
+    data: TrainingData
+  ) -> ActivationCache? {
     let block = min(adapter.frozenDepth, model.configuration.layers - 1)
-    guard megabytes > 0, isRepeated, block >= 1 else { return nil }
+    guard block >= 1 else { return nil }
     let make = { [model, folder] in
       ActivationCache(
         block: block,
         width: model.configuration.hiddenSize,
-        memoryLimit: megabytes << 20,
+        room: room,
         folder: folder.path
       )
     }
     guard let sharing else { return make() }
-    let key = [model.fingerprint, kernels, "\(block)", "\(megabytes)", data.tokenDigest]
+    let megabytes = "\(configuration.train.cacheMegabytes)"
+    let key = [model.fingerprint, kernels, "\(block)", megabytes, data.tokenDigest]
     return sharing.cache(for: key.joined(separator: " "), make: make)
   }
 }

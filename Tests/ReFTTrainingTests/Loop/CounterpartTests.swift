@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTHost
+import ReFTModel
 import ReFTTensor
 import ReFTTraining
 import Testing
@@ -36,7 +37,9 @@ struct CounterpartTests {
       _ = try? run.train("parts", endingAt: 3)
       try run.train("parts", mode: .resume)
       try run.train("cut", ["train.micro_batch_tokens=1"])
+      try run.train("bare", ["train.cache_megabytes=0"])
       #expect(try run.tensors("here") == run.tensors("apart"))
+      #expect(try run.tensors("here") == run.tensors("bare"))
       #expect(try run.tensors("here") == run.tensors("parts"))
       let records = try (run.records("here"), run.records("cut"))
       for (one, other) in zip(records.0, records.1) { #expect(abs(one.loss - other.loss) < 1e-4) }
@@ -44,6 +47,43 @@ struct CounterpartTests {
       try run.write(text: Self.rows(12) { "in a \($0 % 5)" }, to: "rows.jsonl")
       try run.train("other")
       #expect(try run.records("other")[0].loss != records.0[0].loss)
+    }
+  }
+
+  @Test("are read once while there is room for what the model makes of them")
+  func kept() throws {
+    try withRun { run in
+      try run.train("out", ["train.max_steps=1"])
+      let adapter = try Adapter.load(
+        path: run.folder + "/out/adapter",
+        model: run.model,
+        catalog: run.catalog
+      )
+      // Two locations in two blocks, of 64 numbers each.
+      let size = 2 * 2 * 64 * 4
+      let room = CacheRoom(bytes: 2 * size)
+      var runs: [[[Int32]]] = []
+      func rows(_ cache: CounterpartCache, _ keys: [Int]) throws -> [CounterpartRows] {
+        try cache.rows(keys: keys, prompts: keys.map { [Int32($0), 7, 9] }) { prompts in
+          runs.append(prompts)
+          return try CounterpartRows.compute(
+            AdapterStack(adapter),
+            prompts: prompts,
+            runtime: ModelRuntime(model: run.model.frozen)
+          )
+        }
+      }
+      var cache = CounterpartCache(room: room)
+      let first = try rows(cache, [1])
+      #expect(first[0].byteCount == size)
+      #expect(try rows(cache, [1, 2, 3])[0] === first[0])
+      #expect(try rows(cache, [3, 2, 1]).count == 3)
+      #expect(runs == [[[1, 7, 9]], [[2, 7, 9], [3, 7, 9]], [[3, 7, 9]]])
+      // Another run in the same process has the room that the first one had.
+      cache = CounterpartCache(room: room)
+      _ = try rows(cache, [4, 5])
+      _ = try rows(cache, [4, 5])
+      #expect(runs.count == 4)
     }
   }
 

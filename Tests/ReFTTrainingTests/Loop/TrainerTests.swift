@@ -168,7 +168,7 @@ struct TrainerTests {
         let cache = ActivationCache(
           block: 2,
           width: width,
-          memoryLimit: limit,
+          room: CacheRoom(bytes: limit),
           folder: run.folder
         )
         for keys in [[0, 1], [1, 2, 0], [3], [3, 2, 1, 0]] {
