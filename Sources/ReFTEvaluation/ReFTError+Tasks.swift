@@ -49,18 +49,6 @@ extension ReFTError {
     ReFTError(.badData, "\(place): expected an object with the task's fields, found \(found)")
   }
 
-  static func wrongCells(_ place: String, found: Int, expected: [String]) -> ReFTError {
-    ReFTError(
-      .badData,
-      "\(place): a line of \(found) columns; expected \(expected.count): "
-        + expected.prefix(12).joined(separator: ", ")
-    )
-  }
-
-  static func rowsNotText(_ path: String) -> ReFTError {
-    ReFTError(.badData, "\(path): bytes that are not UTF-8; \(JSONFault.encodingRemedy)")
-  }
-
   static func noTaskRows(_ path: String) -> ReFTError {
     ReFTError(.badData, "\(path):1: no rows; expected at least one")
   }

@@ -153,6 +153,25 @@ struct ScoringTests {
     }
   }
 
+  @Test("reads tables strictly, and names the line and the columns that it expects")
+  func tables() throws {
+    let yaml = "task: t\nprompt: \"{q}\"\nchoice: {options: [a, b], answer: \"{a}\"}"
+    for (name, rows, says) in [
+      ("rows.csv", "q,a\n\"x, y\",a\nx, y,a\n", ":3: a row of 3 cells; expected 2: 'q', 'a'"),
+      ("rows.csv", "q,a\n\"x\" y,a\n", "rows.csv:2: ' y,a' behind the closing quote of a cell"),
+      ("rows.csv", "q,a\nx,\"a\n", "rows.csv:2: a cell begins with a double quote"),
+      ("rows.tsv", "q\ta\n\"x\n", "rows.tsv:2: a row of 1 cell; expected 2: 'q', 'a'; give"),
+    ] {
+      try withTask(yaml, rows: rows, named: name) { model, task, _ in
+        let error = #expect(throws: ReFTError.self) {
+          try TaskEvaluator(model: model).evaluate(task)
+        }
+        #expect(error?.code == .badData)
+        #expect(error?.message.contains(says) == true, "\(error?.message ?? "")")
+      }
+    }
+  }
+
   @Test("refuses an answer that is none of the options")
   func strangeAnswer() throws {
     let yaml = "task: t\nprompt: \"{q}\"\nchoice: {options: [a, b], answer: \"{a}\"}"

@@ -116,9 +116,9 @@ struct ContrastReaderTests {
         "{\"text\":\"a\",\"label\":\"x\"}\n{\"text\":\"b\",\"label\":\"y\"}\n", "d.jsonl",
         "--positive"
       ),
-      ("text\tlabel\na\t1\nb\n", "d.tsv", ":3: a row of 1 cells; expected 2"),
-      ("text\tlabel\n\"a\t1\n", "d.tsv", ":2: a cell begins with a quote and has no end; write"),
-      ("text\tlabel\n\"a\" b\t1\n", "d.tsv", ":2: text after the closing quote"),
+      ("text\tlabel\na\t1\nb\n", "d.tsv", ":3: a row of 1 cell; expected 2: 'text', 'label'; give"),
+      ("text\tlabel\n\"a\t1\n", "d.tsv", ":2: a cell begins with a double quote, and"),
+      ("text\tlabel\n\"a\" b\t1\n", "d.tsv", ":2: ' b"),
       ("text,label,pair\na,1,1\nb,0,2\n", "d.csv", ":2: pair '1' does not have one text of each"),
       ("", "d.jsonl", ":1: no rows"),
       ("text\tlabel\n", "d.tsv", ":1: no rows; expected"),

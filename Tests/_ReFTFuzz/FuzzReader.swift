@@ -19,9 +19,9 @@ public protocol FuzzReader: Sendable {
 public enum FuzzReaders {
   /// All readers.
   public static let all: [any FuzzReader.Type] = [
-    TemplateFuzz.self, DataFuzz.self, TableFuzz.self, ConfigurationFuzz.self, SafetensorsFuzz.self,
-    AdapterFuzz.self, GGUFFuzz.self, TokenizerFuzz.self, SentencePieceFuzz.self, ELFFuzz.self,
-    ManifestFuzz.self, TrustFuzz.self, TorchFuzz.self,
+    TemplateFuzz.self, DataFuzz.self, TableFuzz.self, DelimitedFuzz.self, ConfigurationFuzz.self,
+    SafetensorsFuzz.self, AdapterFuzz.self, GGUFFuzz.self, TokenizerFuzz.self,
+    SentencePieceFuzz.self, ELFFuzz.self, ManifestFuzz.self, TrustFuzz.self, TorchFuzz.self,
   ]
 
   /// The reader of a name.

@@ -39,25 +39,37 @@ extension TaskData {
     case .tsv, .csv, .text: break
     }
     let bytes = try TextFile.bytes(path: path, limit: Self.longest)
-    guard let text = String(validating: bytes, as: UTF8.self) else { throw .rowsNotText(path) }
     let hash = "sha256:" + SHA256Digest.hex(of: bytes)
     let kind = format ?? Self.format(of: path)
-    if kind == .text {
-      return Content(rows: try texts(text, path, limit: limit), hash: hash)
+    if kind != .text {
+      let form: DelimitedText.Form = kind == .csv ? .commas : .plain
+      let rows = try table(bytes, path, form, limit: limit)
+      return Content(rows: rows, hash: hash)
     }
-    var lines = DelimitedText(text, isQuoted: kind == .csv).rows
-    guard let names = columns ?? lines.first?.cells else { throw .noTaskRows(path) }
-    if columns == nil { lines.removeFirst() }
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw .notUTF8(path) }
+    return Content(rows: try texts(text, path, limit: limit), hash: hash)
+  }
+
+  private func table(
+    _ bytes: [UInt8],
+    _ path: String,
+    _ form: DelimitedText.Form,
+    limit: Int
+  ) throws(ReFTError) -> [TaskRow] {
+    var table = DelimitedText(bytes, path: path, form: form)
+    var names = columns
+    if names == nil { names = try table.next()?.cells }
+    guard let names else { throw .noTaskRows(path) }
     var rows: [TaskRow] = []
-    for line in lines.prefix(limit) {
+    while rows.count < limit, let row = try table.next() {
       // GLUE's tables have lines with more columns than their header names.
-      guard line.cells.count == names.count || kind == .tsv && line.cells.count > names.count else {
-        throw .wrongCells("\(path):\(line.line)", found: line.cells.count, expected: names)
+      guard row.cells.count == names.count || form == .plain && row.cells.count > names.count else {
+        throw .cellCount("\(path):\(row.line)", found: row.cells.count, expected: names, form)
       }
-      let values = zip(names, line.cells).map { ($0, JSONNode.Content.text($1)) }
-      rows.append(Self.row(values, number: rows.count, line: line.line, path))
+      let values = zip(names, row.cells).map { ($0, JSONNode.Content.text($1)) }
+      rows.append(Self.row(values, number: rows.count, line: row.line, path))
     }
-    return Content(rows: rows, hash: hash)
+    return rows
   }
 
   /// What the end of a name says of the file.

@@ -20,6 +20,9 @@ struct ContrastRow {
 
 /// Reads files of rows.
 enum ContrastRows {
+  /// The most bytes of a table or of lines: 256 MiB.
+  private static let longest = 256 << 20
+
   /// Reads a file: a table where its name ends in .tsv or .csv, one text a line where it ends in
   /// .txt, else JSON lines or one JSON list.
   ///
@@ -39,13 +42,15 @@ enum ContrastRows {
   }
 
   private static func table(_ path: String) throws(ReFTError) -> [ContrastRow] {
-    let rows = try DelimitedText.rows(path: path)
-    guard let header = rows.first else { return [] }
+    let form: DelimitedText.Form = path.hasSuffix(".csv") ? .commas : .tabs
+    let bytes = try TextFile.bytes(path: path, limit: longest)
+    var rows = DelimitedText(bytes, path: path, form: form)
+    guard let header = try rows.next() else { return [] }
     let names = header.cells.map { $0.lowercased() }
     var result: [ContrastRow] = []
-    for row in rows.dropFirst() {
+    while let row = try rows.next() {
       guard row.cells.count == names.count else {
-        throw .cellCount("\(path):\(row.line)", found: row.cells.count, expected: names.count)
+        throw .cellCount("\(path):\(row.line)", found: row.cells.count, expected: names, form)
       }
       let fields = Dictionary(zip(names, row.cells)) { first, _ in first }
       result.append(ContrastRow(fields: fields, place: "\(path):\(row.line)"))
@@ -54,7 +59,7 @@ enum ContrastRows {
   }
 
   private static func lines(_ path: String) throws(ReFTError) -> [ContrastRow] {
-    let bytes = try TextFile.bytes(path: path, limit: 256 << 20)
+    let bytes = try TextFile.bytes(path: path, limit: longest)
     var result: [ContrastRow] = []
     for (index, line) in bytes.split(
       separator: UInt8(ascii: "\n"),
@@ -63,7 +68,7 @@ enum ContrastRows {
       let content = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
       guard !content.isEmpty else { continue }
       guard let text = String(validating: content, as: UTF8.self) else {
-        throw .tableEncoding("\(path):\(index + 1)")
+        throw .notUTF8("\(path):\(index + 1)")
       }
       result.append(ContrastRow(fields: ["text": text], place: "\(path):\(index + 1)"))
     }

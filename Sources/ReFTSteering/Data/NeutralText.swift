@@ -2,6 +2,7 @@
 // Running text for side effects: a file as it is, or the texts of its rows.
 
 public import ReFTTensor
+import ReFTTraining
 
 /// Reads neutral text.
 public enum NeutralText {
@@ -15,7 +16,7 @@ public enum NeutralText {
     }
     let bytes = try TextFile.bytes(path: path, limit: 256 << 20)
     guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw .tableEncoding("\(path):1")
+      throw .notUTF8("\(path):1")
     }
     return text
   }

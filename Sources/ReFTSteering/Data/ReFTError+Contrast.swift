@@ -10,34 +10,6 @@ extension ReFTError {
     ReFTError(.badData, "\(path):1: no rows; expected \(ContrastReader.forms)")
   }
 
-  static func quoteWithoutEnd(_ place: String) -> ReFTError {
-    ReFTError(
-      .badData,
-      "\(place): a cell begins with a quote and has no end; write quotes inside a cell twice, or "
-        + "give the rows as JSON"
-    )
-  }
-
-  static func quoteInsideCell(_ place: String) -> ReFTError {
-    ReFTError(
-      .badData,
-      "\(place): text after the closing quote of a cell; write quotes inside a cell twice, or "
-        + "give the rows as JSON"
-    )
-  }
-
-  static func tableEncoding(_ place: String) -> ReFTError {
-    ReFTError(.badData, "\(place): bytes that are not UTF-8; \(JSONFault.encodingRemedy)")
-  }
-
-  static func cellCount(_ place: String, found: Int, expected: Int) -> ReFTError {
-    ReFTError(
-      .badData,
-      "\(place): a row of \(found) cells; expected \(expected), as the header has; give the "
-        + "missing ones, or put cells that hold a separator in double quotes"
-    )
-  }
-
   // MARK: Rows
 
   static func contrastRow(_ place: String, found: String) -> ReFTError {

@@ -136,10 +136,6 @@ extension ReFTError {
     )
   }
 
-  static func tableNotText(_ place: String) -> ReFTError {
-    ReFTError(.badData, "\(place): bytes that are not UTF-8; \(JSONFault.encodingRemedy)")
-  }
-
   static func tableWithoutHead(_ path: String) -> ReFTError {
     ReFTError(
       .badData,

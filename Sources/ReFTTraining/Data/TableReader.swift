@@ -57,7 +57,7 @@ struct TableReader {
         continue
       }
       guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw .tableNotText("\(window.path):\(line)")
+        throw .notUTF8("\(window.path):\(line)")
       }
       if takes { window.take(count) }
       let cells = text.utf8.split(separator: 0x09, omittingEmptySubsequences: false)

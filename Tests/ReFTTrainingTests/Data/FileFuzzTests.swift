@@ -9,7 +9,7 @@ struct FileFuzzTests {
   @Test(
     "are read or refused in a sentence, in short time",
     arguments: [
-      "jsonl", "tsv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer",
+      "jsonl", "tsv", "csv", "yaml", "safetensors", "adapter_config", "gguf", "tokenizer",
       "sentencepiece", "elf", "trust", "torch",
     ]
   )
