@@ -70,6 +70,21 @@ struct SteerTests {
     }
   }
 
+  @Test("shares its strength among the layers unless one is given, and reads no token by weight")
+  func defaults() throws {
+    try bench { bench in
+      let extract = try run(bench, ["extract", "--data", "pairs.jsonl", "--output", "a", "--json"])
+      let strength = try #require(try extract.json()["strength"] as? Double)
+      #expect(abs(strength - 0.2 / 3) < 1e-6)
+      let weighted = try run(
+        bench,
+        ["extract", "--data", "pairs.jsonl", "--output", "b", "--position", "l2*0.5"]
+      )
+      #expect(weighted.status == 64)
+      #expect(weighted.errors.contains("'l2*0.5' has a weight"), "\(weighted.errors)")
+    }
+  }
+
   @Test("writes a control vector, which comes back as an adapter")
   func controlVector() throws {
     try bench { bench in

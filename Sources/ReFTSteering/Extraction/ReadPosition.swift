@@ -24,6 +24,9 @@ public enum ReadPosition: Sendable, Equatable, CustomStringConvertible {
       do throws(ReFTError) {
         let rule = try PositionRule(text)
         guard !rule.editsDecodedTokens else { throw .readsDecodedTokens(text) }
+        if let part = rule.parts.first(where: { $0.weight != 1 }) {
+          throw .readsWithWeight(text, part.selection)
+        }
         self = .rule(rule)
       } catch {
         throw ReFTError(
@@ -73,6 +76,17 @@ extension ReFTError {
     ReFTError(
       .usage,
       "'\(rule)' ends in +decode, and no token is generated here; leave it out"
+    )
+  }
+
+  fileprivate static func readsWithWeight(
+    _ rule: String,
+    _ selection: PositionRule.Selection
+  ) -> ReFTError {
+    ReFTError(
+      .usage,
+      "'\(rule)' has a weight, which edits have; all tokens that are read count the same; write "
+        + "\(selection) without one"
     )
   }
 

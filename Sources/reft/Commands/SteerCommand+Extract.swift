@@ -67,9 +67,12 @@ extension SteerCommand {
     var unit = StrengthUnit.medianNorm
     @Option(
       parsing: .unconditional,
-      help: "The strength of the adapter; `reft steer sweep` finds a good one."
+      help: """
+        The strength at each layer; by default 0.2 over the number of layers, whose steps add up. \
+        `reft steer sweep` finds a good one.
+        """
     )
-    var strength = 0.2
+    var strength: Double?
     @Option(
       name: .customLong("edit-positions"),
       help: "The tokens that the adapter edits: all+decode, l1, …"
@@ -90,7 +93,7 @@ extension SteerCommand {
       guard l2 > 0, l2 <= 1e6 else {
         throw ValidationError("--l2 is \(l2); it must be above 0 and at most 1e6")
       }
-      guard strength.magnitude <= 1e6 else {
+      if let strength, !(strength.magnitude <= 1e6) {
         throw ValidationError("--strength is \(strength); it must be from -1e6 to 1e6")
       }
       guard (1...1_048_576).contains(microBatchTokens) else {
@@ -104,12 +107,7 @@ extension SteerCommand {
     private var writesGGUF: Bool { output.hasSuffix(".gguf") }
 
     func run() throws {
-      let edit = SteeringEdit(
-        plugin: plugin,
-        unit: unit,
-        strength: strength,
-        positions: try positions()
-      )
+      let positions = try positions()
       try checkOutput()
       let loaded = try LoadedModel(path: model.path())
       let catalog = try plugins.catalog()
@@ -121,6 +119,12 @@ extension SteerCommand {
         heldOut: holdout,
         seed: seed,
         penalty: l2
+      )
+      let edit = SteeringEdit(
+        plugin: plugin,
+        unit: unit,
+        strength: strength ?? 0.2 / Double(max(1, plan.layers.count)),
+        positions: positions
       )
       let contrast = try texts.contrast(for: loaded)
       let start = ContinuousClock.now
@@ -137,7 +141,7 @@ extension SteerCommand {
       } else {
         try adapter.save(to: output)
       }
-      try show(extraction, seconds: seconds)
+      try show(extraction, edit, seconds: seconds)
     }
 
     /// Makes sure of the place of a control vector before any work is done for it.
@@ -221,9 +225,13 @@ extension SteerCommand {
       var layers: [Layer]
     }
 
-    private func show(_ extraction: SteeringExtraction, seconds: Double) throws {
+    private func show(
+      _ extraction: SteeringExtraction,
+      _ edit: SteeringEdit,
+      seconds: Double
+    ) throws {
       if common.json {
-        return try Output.json(document(extraction, seconds: seconds))
+        return try Output.json(document(extraction, edit, seconds: seconds))
       }
       Output.table(
         [["layer", "AUROC", "accuracy", "norm", "of median", "explained"]] + rows(extraction)
@@ -236,7 +244,8 @@ extension SteerCommand {
       )
       if let best = extraction.bestLayer { Output.line("layer \(best) separates best") }
       Output.line(
-        "\(method.rawValue) at strength \(strength) in units of \(unit.rawValue): \(output)"
+        "\(method.rawValue) at strength \(Readable.fixed(edit.strength, 4)) in units of "
+          + "\(unit.rawValue): \(output)"
       )
       Output.remark(
         "\(Readable.count(extraction.tokens)) tokens in \(Readable.fixed(seconds, 1)) s, "
@@ -255,14 +264,18 @@ extension SteerCommand {
       }
     }
 
-    private func document(_ extraction: SteeringExtraction, seconds: Double) -> Document {
+    private func document(
+      _ extraction: SteeringExtraction,
+      _ edit: SteeringEdit,
+      seconds: Double
+    ) -> Document {
       Document(
         output: output,
         method: method.rawValue,
         component: component.rawValue,
         position: extraction.plan.position.description,
         unit: unit.rawValue,
-        strength: strength,
+        strength: edit.strength,
         paired: extraction.isPaired,
         texts: extraction.trainingTexts,
         held_out: extraction.heldOutTexts,
