@@ -14,9 +14,7 @@ final class CallFrame {
   private let source: MatrixMemory?
   private let counterpart: MatrixMemory?
   private let call: GuardedBuffer
-  private let rowMemory: [GuardedBuffer]
-  private let rowKeys: GuardedBuffer?
-  private let rowStruct: GuardedBuffer?
+  private let description: RowsMemory?
   private let style: CallStyle
   private let states: StateMemory?
   private let stateTable: GuardedBuffer?
@@ -30,111 +28,47 @@ final class CallFrame {
     params: ParameterMemory,
     saved existing: GuardedBuffer? = nil
   ) throws {
-    self.rows = rows
-    self.style = style
-    self.params = params
+    (self.rows, self.style, self.params) = (rows, style, params)
     countsAuxiliary = subject.plugin.has(REFT_CAP_AUXILIARY_LOSS)
     call = try GuardedBuffer("call", byteCount: 0)
     call.forbid()
-    let savedBytes = style.training ? subject.savedBytes(rows: rows) : 0
-    if let existing {
-      saved = existing
-    } else {
-      saved =
-        savedBytes == 0
-        ? nil
-        : try GuardedBuffer(
-          "saved",
-          byteCount: savedBytes,
-          alignment: 64,
-          side: style.side,
-          fill: style.savedFill
-        )
-    }
-    let scratchBytes = subject.scratchBytes(rows: rows)
-    scratch =
-      scratchBytes == 0
-      ? nil
-      : try GuardedBuffer(
-        "scratch",
-        byteCount: scratchBytes,
-        alignment: 64,
-        side: style.side,
-        fill: style.scratchFill
-      )
-    if subject.plugin.has(REFT_CAP_NEEDS_SOURCE) {
-      source = try MatrixMemory(
-        "source",
-        style.source ?? Self.source(rows: rows, dim: subject.sourceDim),
-        rows: rows,
-        columns: subject.sourceDim,
-        style: style
-      )
-      source?.buffer.makeReadOnly()
-    } else {
-      source = nil
-    }
+    saved = try existing ?? Self.saved(subject, rows: rows, style)
+    scratch = try Self.memory(
+      "scratch",
+      subject.scratchBytes(rows: rows),
+      fill: style.scratchFill,
+      style
+    )
+    source = try Self.source(subject, rows: rows, style)
     let places = style.places ?? Array(0..<rows)
     states = try style.states ?? StateMemory(subject, places: places, side: style.side)
     stateTable = try states?.table(places: places)
     counterpart = try Self.counterpart(subject, rows: rows, style)
-    var lists: [GuardedBuffer] = []
-    var keys: GuardedBuffer?
-    if style.withRows && !style.emptyRows {
-      for (name, value) in RowPlaces.lists {
-        let buffer = try GuardedBuffer(name, byteCount: rows * 4)
-        let list = buffer.base.bindMemory(to: Int32.self, capacity: rows)
-        for row in 0..<rows {
-          let value = value(places[row])
-          switch name {
-          case "rows.location" where subject.locations == 0: list[row] = -1
-          case "rows.example": list[row] = value + style.exampleShift
-          default: list[row] = value
-          }
-        }
-        buffer.makeReadOnly()
-        lists.append(buffer)
-      }
-      keys = try Self.keys(places)
-    }
-    rowMemory = lists
-    rowKeys = keys
-    if style.withRows {
-      let tail = style.future ? 64 : 0
-      let size = MemoryLayout<reft_rows_t>.size
-      let memory = try GuardedBuffer("rows", byteCount: size + tail, alignment: 8, fill: 0xFF)
-      var description = reft_rows_t()
-      description.struct_size = UInt32(size + tail)
-      description.n = Int64(rows)
-      if let keys {
-        let pointers = lists.map { UnsafePointer($0.base.assumingMemoryBound(to: Int32.self)) }
-        RowPlaces.set(
-          pointers,
-          keys: UnsafePointer(keys.base.assumingMemoryBound(to: Int64.self)),
-          in: &description
-        )
-      }
-      memory.base.bindMemory(to: reft_rows_t.self, capacity: 1).initialize(to: description)
-      memory.makeReadOnly()
-      rowStruct = memory
-    } else {
-      rowStruct = nil
-    }
+    description = try RowsMemory(subject, places: places, style)
+    describeCall()
+    describeMatrices()
+  }
+
+  /// Fills in everything but the matrices.
+  private func describeCall() {
     args.flags = style.extraFlags | (style.training ? REFT_CALL_TRAINING : 0)
     args.call = OpaquePointer(call.base)
     args.n_params = UInt32(params.buffers.count)
     args.params = UnsafePointer(
       params.pointers.base.assumingMemoryBound(to: UnsafeRawPointer?.self)
     )
-    args.rows = rowStruct.map { UnsafePointer($0.base.assumingMemoryBound(to: reft_rows_t.self)) }
+    args.rows = description?.pointer
     args.saved = saved?.base
     args.saved_bytes = UInt64(saved?.byteCount ?? 0)
     args.scratch = scratch?.base
-    args.scratch_bytes = UInt64(scratchBytes)
+    args.scratch_bytes = UInt64(scratch?.byteCount ?? 0)
     args.rng_key = style.rngKey
     args.rng_step = style.rngStep
     if style.training { (args.step, args.total_steps) = style.progress }
-    if let source { args.source = source.view }
+  }
+
+  /// Fills in the matrices that forward and backward share; the others are absent so far.
+  private func describeMatrices() {
     let absent = reft_mat_t(
       struct_size: UInt32(MemoryLayout<reft_mat_t>.size),
       dtype: REFT_F32,
@@ -144,7 +78,7 @@ final class CallFrame {
       row_stride: 0,
       col_stride: 0
     )
-    if source == nil { args.source = absent }
+    args.source = source?.view ?? absent
     args.x = absent
     args.y = absent
     args.dy = absent
@@ -154,12 +88,49 @@ final class CallFrame {
     args.collected = absent
   }
 
-  private static func keys(_ places: [Int]) throws -> GuardedBuffer {
-    let buffer = try GuardedBuffer("rows.key", byteCount: places.count * 8, alignment: 8)
-    let list = buffer.base.bindMemory(to: Int64.self, capacity: places.count)
-    for (row, place) in places.enumerated() { list[row] = RowPlaces.key(place) }
-    buffer.makeReadOnly()
-    return buffer
+  /// Memory that the plugin asked for; nil where it asked for none.
+  private static func memory(
+    _ name: String,
+    _ byteCount: Int,
+    fill: UInt8,
+    _ style: CallStyle
+  ) throws -> GuardedBuffer? {
+    guard byteCount != 0 else { return nil }
+    return try GuardedBuffer(
+      name,
+      byteCount: byteCount,
+      alignment: 64,
+      side: style.side,
+      fill: fill
+    )
+  }
+
+  /// What forward keeps for backward, in training.
+  private static func saved(
+    _ subject: Subject,
+    rows: Int,
+    _ style: CallStyle
+  ) throws -> GuardedBuffer? {
+    let byteCount = style.training ? subject.savedBytes(rows: rows) : 0
+    return try memory("saved", byteCount, fill: style.savedFill, style)
+  }
+
+  /// What the layer read, for plugins that look at it.
+  private static func source(
+    _ subject: Subject,
+    rows: Int,
+    _ style: CallStyle
+  ) throws -> MatrixMemory? {
+    guard subject.plugin.has(REFT_CAP_NEEDS_SOURCE) else { return nil }
+    let memory = try MatrixMemory(
+      "source",
+      style.source ?? source(rows: rows, dim: subject.sourceDim),
+      rows: rows,
+      columns: subject.sourceDim,
+      style: style
+    )
+    memory.buffer.makeReadOnly()
+    return memory
   }
 
   /// The rows of another prompt, for plugins that take them; the backward of a call has the same.

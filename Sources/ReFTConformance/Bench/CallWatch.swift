@@ -64,130 +64,152 @@ final class CallWatch {
     return base == 0 ? nil : UInt(base)
   }
 
-  private typealias OneSize = @convention(c) (Int) -> UnsafeMutableRawPointer?
-  private typealias TwoSizes = @convention(c) (Int, Int) -> UnsafeMutableRawPointer?
-  private typealias OnePointer = @convention(c) (UnsafeMutableRawPointer?) -> Int32
-
   // The address to put into a slot, and the function's own (0 when this process has none).
   private static func replacement(_ name: String) -> (UInt, UInt)? {
     let own = UInt(bitPattern: dlsym(nil, name))
+    let counter =
+      allocator(name) ?? placedAllocator(name) ?? runtimeAllocator(name, own)
+      ?? threadFunction(name, own) ?? processFunction(name)
+    return counter.map { ($0, own) }
+  }
+
+  private typealias OneSize = @convention(c) (Int) -> UnsafeMutableRawPointer?
+  private typealias TwoSizes = @convention(c) (Int, Int) -> UnsafeMutableRawPointer?
+  private typealias PointerAndSize =
+    @convention(c) (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer?
+  private typealias PointerAndSizes =
+    @convention(c) (UnsafeMutableRawPointer?, Int, Int) -> UnsafeMutableRawPointer?
+  private typealias PlaceAndSizes =
+    @convention(c) (UnsafeMutablePointer<UnsafeMutableRawPointer?>?, Int, Int) -> Int32
+
+  /// Counters of the C library's allocations.
+  private static func allocator(_ name: String) -> UInt? {
     switch name {
     case "malloc":
       let f: OneSize = { size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return malloc(size)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "calloc":
       let f: TwoSizes = { count, size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return calloc(count, size)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "aligned_alloc":
       let f: TwoSizes = { alignment, size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return aligned_alloc(alignment, size)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
+    default: return nil
+    }
+  }
+
+  /// Counters of those that are given a place.
+  private static func placedAllocator(_ name: String) -> UInt? {
+    switch name {
     case "realloc":
-      let f: @convention(c) (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer? = {
-        old,
-        size in
+      let f: PointerAndSize = { old, size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return realloc(old, size)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "posix_memalign":
-      let f: @convention(c) (UnsafeMutablePointer<UnsafeMutableRawPointer?>?, Int, Int) -> Int32 = {
-        out,
-        alignment,
-        size in
+      let f: PlaceAndSizes = { out, alignment, size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         guard let out else { return EINVAL }
         return posix_memalign(out, alignment, size)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
+    default: return nil
+    }
+  }
+
+  /// Counters of what C++ and Swift allocate.
+  private static func runtimeAllocator(_ name: String, _ own: UInt) -> UInt? {
+    switch name {
     case "_Znwm", "_Znam":
       // C++ new throws where malloc fails; under the checker it does not get that far.
       let f: OneSize = { size in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return malloc(max(1, size))
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "swift_slowAlloc":
       swiftSlowAlloc = own
       let f: TwoSizes = { size, mask in
         allocations.wrappingAdd(1, ordering: .relaxed)
         return unsafeBitCast(swiftSlowAlloc, to: TwoSizes.self)(size, mask)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "swift_allocObject":
       swiftAllocObject = own
-      let f: @convention(c) (UnsafeMutableRawPointer?, Int, Int) -> UnsafeMutableRawPointer? = {
-        metadata,
-        size,
-        mask in
+      let f: PointerAndSizes = { metadata, size, mask in
         allocations.wrappingAdd(1, ordering: .relaxed)
-        typealias Function =
-          @convention(c) (UnsafeMutableRawPointer?, Int, Int) ->
-          UnsafeMutableRawPointer?
-        return unsafeBitCast(swiftAllocObject, to: Function.self)(
-          metadata,
-          size,
-          mask
-        )
+        return unsafeBitCast(swiftAllocObject, to: PointerAndSizes.self)(metadata, size, mask)
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
+    default: return nil
+    }
+  }
+
+  private typealias OnePointer = @convention(c) (UnsafeMutableRawPointer?) -> Int32
+  private typealias ThreadStart =
+    @convention(c) (
+      UnsafeMutableRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?, UnsafeMutableRawPointer?
+    ) -> Int32
+
+  /// Counters of locks and threads.
+  private static func threadFunction(_ name: String, _ own: UInt) -> UInt? {
+    switch name {
     case "pthread_mutex_lock":
       let f: OnePointer = { lock in
         locks.wrappingAdd(1, ordering: .relaxed)
         guard let lock else { return EINVAL }
         return pthread_mutex_lock(lock.assumingMemoryBound(to: pthread_mutex_t.self))
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "pthread_create":
-      let f:
-        @convention(c) (
-          UnsafeMutableRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?, UnsafeMutableRawPointer?
-        ) -> Int32 = { thread, attributes, start, argument in
-          threads.wrappingAdd(1, ordering: .relaxed)
-          typealias Function =
-            @convention(c) (
-              UnsafeMutableRawPointer?, UnsafeRawPointer?, UnsafeRawPointer?,
-              UnsafeMutableRawPointer?
-            ) -> Int32
-          return unsafeBitCast(pthreadCreate, to: Function.self)(
-            thread,
-            attributes,
-            start,
-            argument
-          )
-        }
       pthreadCreate = own
-      return (unsafeBitCast(f, to: UInt.self), own)
+      let f: ThreadStart = { thread, attributes, start, argument in
+        threads.wrappingAdd(1, ordering: .relaxed)
+        let create = unsafeBitCast(pthreadCreate, to: ThreadStart.self)
+        return create(thread, attributes, start, argument)
+      }
+      return unsafeBitCast(f, to: UInt.self)
+    default: return nil
+    }
+  }
+
+  private typealias OneText = @convention(c) (UnsafePointer<CChar>?) -> Int32
+  private typealias TwoTexts =
+    @convention(c) (UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> OpaquePointer?
+
+  /// Counters of new processes, which the plugin learns that it cannot have: a second checker must not
+  /// run on.
+  private static func processFunction(_ name: String) -> UInt? {
+    switch name {
     case "fork", "vfork":
-      // The plugin learns that it cannot: a second checker must not run on.
       let f: @convention(c) () -> pid_t = {
         processes.wrappingAdd(1, ordering: .relaxed)
         errno = EAGAIN
         return -1
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "system":
-      let f: @convention(c) (UnsafePointer<CChar>?) -> Int32 = { _ in
+      let f: OneText = { _ in
         processes.wrappingAdd(1, ordering: .relaxed)
         return -1
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     case "popen":
-      let f: @convention(c) (UnsafePointer<CChar>?, UnsafePointer<CChar>?) -> OpaquePointer? = {
-        _,
-        _ in
+      let f: TwoTexts = { _, _ in
         processes.wrappingAdd(1, ordering: .relaxed)
         return nil
       }
-      return (unsafeBitCast(f, to: UInt.self), own)
+      return unsafeBitCast(f, to: UInt.self)
     default: return nil
     }
   }
