@@ -26,26 +26,31 @@ public struct ModelLibrary: Sendable {
 
   /// All models of the library, by name.
   ///
-  /// A folder that does not exist holds none.
+  /// Links to files and folders count as what they lead to; what lies within a model's own folder is
+  /// not a model beside it. A folder that does not exist holds none.
   public func entries() -> [Entry] {
-    guard let walk = FileManager.default.enumerator(atPath: folder) else { return [] }
-    var found: [Entry] = []
-    for case let item as String in walk {
-      let file = (item as NSString).lastPathComponent
-      guard !item.hasPrefix("."), !item.contains("/.") else { continue }
+    entries(of: folder, depth: 0).sorted { ($0.name, $0.path) < ($1.name, $1.path) }
+  }
+
+  /// The models in a folder and, down to `ORG/NAME/PART`, in those within it.
+  private func entries(of folder: String, depth: Int) -> [Entry] {
+    let items = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return items.filter { !$0.hasPrefix(".") }.flatMap { item -> [Entry] in
       let place = folder + "/" + item
-      if let split = SplitName(path: place) {
-        guard split.number == 1 else { continue }
-        let stem = (split.stem as NSString).lastPathComponent
-        found.append(Entry(name: stem, path: place))
-      } else if file.hasSuffix(".gguf") {
-        found.append(Entry(name: String(file.dropLast(5)), path: place))
-      } else if file == "config.json", item.contains("/") {
-        let parent = (place as NSString).deletingLastPathComponent
-        found.append(Entry(name: (parent as NSString).lastPathComponent, path: parent))
+      var isFolder: ObjCBool = false
+      guard FileManager.default.fileExists(atPath: place, isDirectory: &isFolder) else { return [] }
+      if isFolder.boolValue {
+        if FileManager.default.fileExists(atPath: place + "/config.json") {
+          return [Entry(name: item, path: place)]
+        }
+        return depth < 3 ? entries(of: place, depth: depth + 1) : []
       }
+      if let split = SplitName(path: place) {
+        let stem = (split.stem as NSString).lastPathComponent
+        return split.number == 1 ? [Entry(name: stem, path: place)] : []
+      }
+      return item.hasSuffix(".gguf") ? [Entry(name: String(item.dropLast(5)), path: place)] : []
     }
-    return found.sorted { ($0.name, $0.path) < ($1.name, $1.path) }
   }
 
   /// Turns what the user wrote into the path of a model.

@@ -69,6 +69,13 @@ extension ReFTError {
     )
   }
 
+  static func interruptedSweep(run: Int, of count: Int) -> ReFTError {
+    ReFTError(
+      .interrupted,
+      "ended after run \(run) of \(count), all saved; the same command goes on"
+    )
+  }
+
   // MARK: Checkpoints
 
   static func brokenCheckpoint(_ path: String, _ reason: String, cause: (any Error)? = nil)

@@ -153,12 +153,14 @@ public final class SweepRunner {
   ///
   /// - Parameters:
   ///   - overwrites: whether finished runs are made anew.
+  ///   - stop: set by whoever wants the sweep to end with the run that is on its way.
   ///   - observer: receives events, on the calling thread.
   /// - Returns: a result for each run.
   /// - Throws: `interrupted`, with what is done saved; `inputOutput` when the sweep's own files cannot
   ///   be written. A failing run is in the results.
   public func run(
     overwrites: Bool,
+    stop: StopFlag = StopFlag(),
     observer: (SweepEvent) -> Void
   ) throws -> [SweepResult] {
     let states = overwrites ? plan.runs.map { _ in State.new } : try states()
@@ -180,6 +182,10 @@ public final class SweepRunner {
       }
       observer(.ended(index, results[index], isOld: isOld))
       try write()
+      // A run whose last step was done when it was asked to end is a finished one.
+      if stop.isSet, index + 1 < plan.runs.count {
+        throw ReFTError.interruptedSweep(run: index + 1, of: plan.runs.count)
+      }
     }
     return results
   }

@@ -14,6 +14,7 @@ enum GuardedTraining {
   ///   - trainer: what trains.
   ///   - mode: what to do where the run folder holds a run.
   ///   - resumeCommand: how the user goes on after an interruption.
+  ///   - stop: set when the user wants the run to end, also by this call.
   ///   - observer: receives the run's events.
   /// - Returns: what the run came to.
   /// - Throws: what the trainer throws; a process that a plugin holds ends here, after saving.
@@ -22,9 +23,9 @@ enum GuardedTraining {
     _ trainer: Trainer,
     mode: Trainer.Mode,
     resumeCommand: String,
+    stop: StopFlag = StopFlag(),
     observer: (TrainingEvent) -> Void
   ) throws -> TrainingSummary {
-    let stop = StopFlag()
     let over = StopFlag()
     // Sendable in effect: another thread saves the run only while its own is held by a plugin.
     nonisolated(unsafe) let held = trainer

@@ -18,6 +18,9 @@ extension TensorType: ExpressibleByArgument {
     }
     self = type
   }
+
+  /// What help and completion offer: the formats that can be written.
+  public static var allValueStrings: [String] { ModelConversion.types.map { "\($0)" } }
 }
 
 extension ModelCommand {
@@ -25,10 +28,9 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Write a GGUF file from a Hugging Face folder or an unquantised GGUF file.",
       discussion: """
-        Matrices take the format of --type, one of \
-        \(ModelConversion.types.map { "\($0)" }.joined(separator: ", ")); the embeddings and the head \
-        take Q8_0 beside a quantised one, norms and biases stay in F32. The perplexity of both models \
-        is measured on the rows of --data, without it on a short text that comes with reft.
+        Matrices take the format of --type; the embeddings and the head take Q8_0 beside a quantised \
+        one, norms and biases stay in F32. The perplexity of both models is measured on the rows of \
+        --data, without it on a short text that comes with reft.
 
         EXAMPLES
           reft model quantize ./SmolLM2-135M --type Q8_0 --output smollm2.Q8_0.gguf

@@ -71,12 +71,13 @@ struct SweepCommand: ParsableCommand {
 
   func run() throws {
     let plan = try TrainingSweep.load(path: sweep, overrides: overrides, output: output)
-    let runner = try SweepRunner(plan, means: try means(plan))
+    let stop = StopFlag()
+    let runner = try SweepRunner(plan, means: try means(plan, stop))
     if dryRun { return try list(plan, overwrite ? nil : runner.states()) }
     let view = SweepView(count: plan.runs.count)
     let results = try {
       defer { view.end() }
-      return try runner.run(overwrites: overwrite, observer: view.show)
+      return try runner.run(overwrites: overwrite, stop: stop, observer: view.show)
     }()
     let table = SweepTable(results, metric: plan.metric)
     if common.json {
@@ -97,7 +98,7 @@ struct SweepCommand: ParsableCommand {
     try checkFailures(results)
   }
 
-  private func means(_ plan: TrainingSweep) throws -> SweepMeans {
+  private func means(_ plan: TrainingSweep, _ stop: StopFlag) throws -> SweepMeans {
     let device = try device.open()
     let precision: DecodePrecision = exact ? .float32 : .int16
     let catalog = { (configuration: RunConfiguration) in
@@ -119,6 +120,7 @@ struct SweepCommand: ParsableCommand {
           trainer,
           mode: mode,
           resumeCommand: resumeCommand,
+          stop: stop,
           observer: observer
         )
       },

@@ -107,6 +107,22 @@ struct SweepRunTests {
     }
   }
 
+  @Test("end after a run that was finished when it was asked to end")
+  func interruptedLate() throws {
+    try withTinyRun { run in
+      let plan = try write(run, Self.grid)
+      let stop = StopFlag()
+      let runner = try SweepRunner(plan, means: means(run, stop: stop))
+      let error = #expect(throws: ReFTError.self) {
+        try runner.run(overwrites: false, stop: stop) { event in
+          if case .training(_, .saved(let step, _)) = event, step > 4 { stop.set() }
+        }
+      }
+      #expect(error?.message == "ended after run 1 of 4, all saved; the same command goes on")
+      #expect(try runner.states() == [.finished, .new, .new, .new])
+    }
+  }
+
   @Test("record a run that fails, go on with the rest, and try it again")
   func failing() throws {
     try withTinyRun { run in

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which files and folders the library of models holds.
+
+import Foundation
+import ReFTModel
+import Testing
+import _ReFTTestSupport
+
+@Suite("The library of models")
+struct LibraryTests {
+  @Test("links count as what they lead to, and folders within a model are not models")
+  func links() throws {
+    try withTemporaryDirectory { folder in
+      let files = FileManager.default
+      let (elsewhere, library) = (folder + "/elsewhere", folder + "/models")
+      for place in [elsewhere + "/encoder/1_Pooling", library + "/org"] {
+        try files.createDirectory(atPath: place, withIntermediateDirectories: true)
+      }
+      for file in ["/encoder/config.json", "/encoder/1_Pooling/config.json", "/m.gguf"] {
+        try Data("{}".utf8).write(to: URL(fileURLWithPath: elsewhere + file))
+      }
+      let (encoder, decoder) = (library + "/org/encoder", library + "/m.Q8_0.gguf")
+      try files.createSymbolicLink(atPath: encoder, withDestinationPath: elsewhere + "/encoder")
+      try files.createSymbolicLink(atPath: decoder, withDestinationPath: elsewhere + "/m.gguf")
+      try files.createSymbolicLink(atPath: library + "/gone.gguf", withDestinationPath: "nowhere")
+      let models = ModelLibrary(folder: library)
+      #expect(models.entries().map(\.name) == ["encoder", "m.Q8_0"])
+      #expect(try models.resolve("encoder") == encoder)
+      #expect(try models.resolve("m") == decoder)
+    }
+  }
+}
