@@ -4,7 +4,8 @@
 
 The harness runs the model through transformers, which expands a GGUF file to float32. ARC-Easy is asked
 in cloze form; perplexity is that of whole articles of WikiText, in windows of `--window` tokens. The two
-YAML files and their rows are written into `--work`, and both programs read them unchanged.
+YAML files and their rows are written into `--work`, and both programs read them unchanged. What is done
+lies there too: the same command goes on after an interruption.
 
     python3 -m venv v && v/bin/pip install lm-eval==0.4.13 torch transformers==4.49.0 accelerate gguf
     v/bin/python Benchmarks/peers/lm_eval_agreement.py --reft .build/release/reft \
@@ -74,6 +75,8 @@ def run_reft(arguments, folder):
     command = [arguments.reft, "eval", "--model", arguments.model, "--json"]
     command += ["--task", str(folder / "arc.yaml"), "--task", str(folder / "wiki.yaml")]
     command += ["--output", str(folder / "reft"), "--max-length", str(arguments.window)]
+    if (folder / "reft").exists():
+        command.append("--resume")
     document = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     lines = (folder / "reft" / "outputs-agreement_arc-frozen.jsonl").read_text().splitlines()
     values = {(r["task"], r["metric"]): r["value"] for r in document["results"]}
@@ -89,8 +92,10 @@ def run_harness(arguments, folder):
     names = {"pretrained": str(path)} if path.is_dir() else {
         "pretrained": str(path.parent), "gguf_file": path.name
     }
+    # Transformers puts a token before every text of a GGUF file, whatever the file says of that.
     model = HFLM(
-        **names, device="cpu", dtype="float32", max_length=arguments.window, batch_size=8
+        **names, device="cpu", dtype="float32", max_length=arguments.window, batch_size=8,
+        add_bos_token=arguments.bos,
     )
     result = lm_eval.simple_evaluate(
         model=model,
@@ -98,6 +103,7 @@ def run_harness(arguments, folder):
         task_manager=TaskManager(include_path=str(folder), include_defaults=False),
         log_samples=True,
         bootstrap_iters=0,
+        use_cache=str(folder / "harness"),
     )
     samples = sorted(result["samples"]["agreement_arc"], key=lambda sample: sample["doc_id"])
     values = {
@@ -124,7 +130,8 @@ def main():
     parser.add_argument("--pages", type=int, default=8)
     parser.add_argument("--page-length", type=int, default=8000, help="characters of a page")
     parser.add_argument("--window", type=int, default=1024)
-    parser.add_argument("--work", required=True, help="an empty folder")
+    parser.add_argument("--bos", action="store_true", help="the model's texts begin with a token of their own")
+    parser.add_argument("--work", required=True, help="an empty folder, or that of an interrupted comparison")
     arguments = parser.parse_args()
     folder = pathlib.Path(arguments.work).absolute()
     folder.mkdir(parents=True, exist_ok=True)
