@@ -275,8 +275,8 @@ let package = Package(
     .testTarget(
       name: "ReFTCUDATests",
       dependencies: [
-        "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels", "CUDAEmulator",
-        "_ReFTTestSupport",
+        "ReFTCUDA", "ReFTEvaluation", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels",
+        "CUDAEmulator", "_ReFTTestSupport",
       ],
       swiftSettings: swift
     ),
