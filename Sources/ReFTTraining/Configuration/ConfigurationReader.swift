@@ -45,6 +45,11 @@ package struct ConfigurationReader {
     return value
   }
 
+  /// The peak of a learning rate, of the whole run or of one part of the parameters.
+  mutating func learningRate() throws(ReFTError) -> Double? {
+    try number("learning_rate", expected: "a number from 0 to 100") { (0...100).contains($0) }
+  }
+
   /// Ends the reading.
   ///
   /// - Throws: `badConfiguration` naming the first key that was never asked for, and its neighbours.

@@ -114,23 +114,7 @@ struct ScoreCommand: ParsableCommand {
     try tracing.check(inputs: [try model.path(), data], adapters: adapterOptions)
     let loaded = try LoadedModel(path: model.path())
     let adapters = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
-    var options = DataSet.Options()
-    options.template = try template.map { try Template($0) }
-    options.usualTemplate = try Template(template == nil ? adapters.template() ?? "none" : "none")
-    options.appendsEndOfSequence = !noEos
-    options.contextLength = loaded.configuration.contextLength
-    options.maxLength = maxLength ?? .max
-    options.overlong = maxLength == nil ? .error : .cut
-    options.caller = .options
-    options.format = format
-    options.readsSources = true
-    options.head = adapters.answeringHead?.spec ?? loaded.ownHead
-    let rows = try DataSet(
-      path: data,
-      options: options,
-      coder: loaded.tokenizer,
-      chatTemplate: loaded.text.chatTemplate
-    )
+    let rows = try rows(loaded, adapters)
     let trace = tracing.collector(adapters)
     let scorer = Scorer(
       model: loaded,
@@ -143,46 +127,74 @@ struct ScoreCommand: ParsableCommand {
     for warning in rows.warnings + (try scorer.check(rows, tokenizer: loaded.tokenizer)) {
       Output.note("warning: \(warning)")
     }
-    let line = ProgressLine()
-    let clock = RateClock(total: rows.examples.count)
-    let progress = { (done: Int) in line.show(clock.fields(done: done, unit: "rows")) }
-    defer { line.clear() }
-    var norms: [String: Double]?
-    let score: Score
-    if let gradients {
-      let (result, derivatives) = try scorer.scoreWithGradients(rows, progress: progress)
-      let metadata = ["format": "pt", Self.mark.key: Self.mark.value]
-      try Safetensors.write(derivatives.tensors, metadata: metadata, to: gradients)
-      norms = derivatives.norms
-      score = result
-    } else {
-      score = try scorer.score(rows, progress: progress)
-    }
-    line.clear()
+    let (score, norms) = try score(rows, by: scorer)
     let view = trace.map { trace in
       TraceView(trace, tokenizer: loaded.tokenizer, number: { rows.rowNumbers[$0] }) {
         rows.examples[$0].ids
       }
     }
     try tracing.show(view, json: common.json)
-    if common.json {
-      return try Output.json(
-        Document(
-          loss: score.loss,
-          tokens: score.tokens,
-          perplexity: score.metrics == nil ? score.perplexity : nil,
-          auxiliary: score.auxiliary,
-          metrics: score.metrics,
-          rows: score.rows,
-          grad_l2: norms,
-          trace: view?.entries
-        )
-      )
-    }
+    if common.json { return try Output.json(document(score, norms, view)) }
     show(score, rows: rows.examples.count)
     for (name, norm) in (norms ?? [:]).sorted(by: { $0.key < $1.key }) {
       Output.line("\(name)  gradient L2 \(norm)")
     }
+  }
+
+  /// The rows of the file, worded and cut as the options say.
+  private func rows(_ loaded: LoadedModel, _ adapters: AdapterStack) throws -> DataSet {
+    var options = DataSet.Options()
+    options.template = try template.map { try Template($0) }
+    options.usualTemplate = try Template(template == nil ? adapters.template() ?? "none" : "none")
+    options.appendsEndOfSequence = !noEos
+    options.contextLength = loaded.configuration.contextLength
+    options.maxLength = maxLength ?? .max
+    options.overlong = maxLength == nil ? .error : .cut
+    options.caller = .options
+    options.format = format
+    options.readsSources = true
+    options.head = adapters.answeringHead?.spec ?? loaded.ownHead
+    return try DataSet(
+      path: data,
+      options: options,
+      coder: loaded.tokenizer,
+      chatTemplate: loaded.text.chatTemplate
+    )
+  }
+
+  /// Scores the rows; where gradients are wanted, writes them and gives the norm of each.
+  private func score(
+    _ rows: DataSet,
+    by scorer: Scorer
+  ) throws -> (score: Score, norms: [String: Double]?) {
+    let line = ProgressLine()
+    let clock = RateClock(total: rows.examples.count)
+    let progress = { (done: Int) in line.show(clock.fields(done: done, unit: "rows")) }
+    defer { line.clear() }
+    guard let gradients else { return (try scorer.score(rows, progress: progress), nil) }
+    let (score, derivatives) = try scorer.scoreWithGradients(rows, progress: progress)
+    let metadata = ["format": "pt", Self.mark.key: Self.mark.value]
+    try Safetensors.write(derivatives.tensors, metadata: metadata, to: gradients)
+    return (score, derivatives.norms)
+  }
+
+  // MARK: What is told
+
+  private func document(
+    _ score: Score,
+    _ norms: [String: Double]?,
+    _ view: TraceView?
+  ) -> Document {
+    Document(
+      loss: score.loss,
+      tokens: score.tokens,
+      perplexity: score.metrics == nil ? score.perplexity : nil,
+      auxiliary: score.auxiliary,
+      metrics: score.metrics,
+      rows: score.rows,
+      grad_l2: norms,
+      trace: view?.entries
+    )
   }
 
   private func show(_ score: Score, rows: Int) {
