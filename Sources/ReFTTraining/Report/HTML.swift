@@ -11,7 +11,7 @@ package enum HTML {
       .replacing("\"", with: "&quot;")
   }
 
-  /// A table that scrolls by itself where it is too wide.
+  /// A table that scrolls by itself where it is too wide, without columns that have a head alone.
   ///
   /// - Parameters:
   ///   - head: the cells of the first row, as HTML.
@@ -19,10 +19,16 @@ package enum HTML {
   ///   - kind: a class of the style sheet.
   /// - Returns: the table.
   static func table(head: [String], rows: [[String]], kind: String = "") -> String {
-    let first =
-      head.isEmpty
-      ? "" : "<thead><tr>" + head.map { "<th>\($0)</th>" }.joined() + "</tr></thead>"
-    let body = rows.map { "<tr>" + $0.map { "<td>\($0)</td>" }.joined() + "</tr>" }
+    let isBare = { (place: Int) in
+      !head[place].isEmpty && rows.allSatisfy { $0.count > place && $0[place].isEmpty }
+    }
+    let bare = Set(rows.isEmpty ? [] : head.indices.filter(isBare))
+    func line(_ cells: [String], _ tag: String) -> String {
+      let shown = cells.indices.filter { !bare.contains($0) }
+      return "<tr>" + shown.map { "<\(tag)>\(cells[$0])</\(tag)>" }.joined() + "</tr>"
+    }
+    let first = head.isEmpty ? "" : "<thead>\(line(head, "th"))</thead>"
+    let body = rows.map { line($0, "td") }
     return "<div class=\"wide\"><table class=\"\(kind)\">\(first)<tbody>\(body.joined())</tbody>"
       + "</table></div>"
   }

@@ -51,7 +51,12 @@ extension ReportPage {
     let head = [
       "", "file", "rows", "examples", "tokens", "to learn", "cut", "left out", "without an edit",
     ]
-    let kept = rows.filter { seen.insert($0).inserted }
+    // A run that edits nothing has no last cell; another may tell the rest already.
+    let told = Set(rows.filter { $0.last?.isEmpty == false }.map { $0.dropLast() })
+    let kept = rows.filter { row in
+      let isTold = row.last?.isEmpty == true && told.contains(row.dropLast())
+      return !isTold && seen.insert(row).inserted
+    }
     return HTML.section(
       "Data",
       kept.isEmpty ? "" : HTML.table(head: head, rows: kept, kind: "numbers")

@@ -23,7 +23,8 @@ enum ReportStyle {
     h2 { font-size: 1.05rem; margin: 0 0 .5rem } h3 { font-size: .9rem; margin: 0; font-weight: 600 }
     section { margin: 2rem 0 } p { margin: .25rem 0 } .note { color: var(--soft); font-size: .85rem;
     margin: -.25rem 0 .75rem; max-width: 46rem }
-    .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .88rem }
+    .wide { overflow-x: auto } .wide th:first-child, .wide td:first-child { position: sticky;
+    left: 0; background: var(--paper) } table { border-collapse: collapse; font-size: .88rem }
     th { text-align: left; font-weight: 600; color: var(--soft); white-space: nowrap }
     th, td { padding: .3rem 1.25rem .3rem 0; vertical-align: top }
     tbody tr { border-top: 1px solid var(--rule) } td { font-variant-numeric: tabular-nums }
@@ -53,7 +54,7 @@ enum ReportStyle {
     .ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap }
     .dots .value { font-variant-numeric: tabular-nums; white-space: nowrap }
     .bar { background: var(--shade); border-radius: 3px; height: .8rem; min-width: 8rem;
-    overflow: hidden } .bar i { display: block; height: 100% }
+    margin-top: .25rem; overflow: hidden } .bar i { display: block; height: 100% }
     .heat { display: block; margin: -.15rem -.9rem -.15rem 0; padding: .15rem .4rem;
     border-radius: 3px } .reply { border-top: 1px solid var(--rule); padding: .75rem 0; display: grid; gap: .5rem 1.5rem;
     grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)) }
@@ -65,8 +66,12 @@ enum ReportStyle {
     @media (max-width: 34rem) { body { margin: 1rem auto; padding: 0 .9rem }
     svg text { font-size: 15px } th, td { padding-right: .9rem }
     .dots { grid-template-columns: 1fr max-content; gap: .1rem .75rem }
-    .dots .value { grid-column: 2 } .dots .track, .dots .ticks { grid-column: 1 / -1;
-    margin-bottom: .35rem } }
+    .numbers td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 7.5rem }
+    .keys td { min-width: 8rem } .keys td:first-child { white-space: normal; min-width: 9rem }
+    .dots .value { grid-column: 2; text-align: right } .dots .track, .dots .ticks {
+    grid-column: 1 / -1; margin-bottom: .35rem }
+    .ticks span:first-child { transform: none } .ticks span:last-child { transform:
+    translateX(-100%) } }
     @media print { body { max-width: none } section { break-inside: avoid } }
     """
 }

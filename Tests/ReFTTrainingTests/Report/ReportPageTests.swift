@@ -38,6 +38,17 @@ struct ReportPageTests {
     }
   }
 
+  @Test("leave out columns that no run fills")
+  func bareColumns() throws {
+    try withTinyRun { run in
+      try run.train("one")
+      try run.train("two", ["train.seed=7"])
+      #expect(!(try html(run, ["one", "two"])).contains("<th>best step</th>"))
+      try run.train("three", ["data.validation=held.jsonl"])
+      #expect(try html(run, ["one", "three"]).contains("<th>best step</th>"))
+    }
+  }
+
   @Test("of an unfinished run tell how far it is")
   func unfinished() throws {
     try withTinyRun { run in
