@@ -37,6 +37,7 @@ final class Operations {
   let device: CUDADevice
   /// The format of activations and dense weights.
   let format: NumberFormat
+  let digitRoom = DigitRoom()
   private var kernels: [String: Kernel] = [:]
   private var modules: [String: KernelModule] = [:]
 
