@@ -51,18 +51,27 @@ package enum KernelShapes {
   ///   - unitBytes: what a warp reads at once.
   ///   - stages: how many of these it has room for.
   ///   - rows: rows of x.
-  ///   - normed: their width where the kernel norms them, else 0.
+  ///   - operand: the bytes of x where the kernel makes its own of it, else 0.
   /// - Returns: bytes of dynamic shared memory.
   package static func productBytes(
     groups: Int,
     unitBytes: Int,
     stages: Int,
     rows: Int,
-    normed: Int
+    operand: Int
   ) -> Int {
-    let parts = 2 * groups * 8 * 16 * rows * 4
-    let x = normed == 0 ? 0 : rows * ((normed + 63) / 64 * 64 + 32) * 2
-    return groups * 8 * stages * unitBytes + parts + x
+    groups * 8 * stages * unitBytes + 2 * groups * 8 * 16 * rows * 4 + operand
+  }
+
+  /// The bytes of rows that `product.cu` norms for plain weights.
+  package static func normedBytes(rows: Int, columns: Int) -> Int {
+    rows * ((columns + 63) / 64 * 64 + 32) * 2
+  }
+
+  /// The bytes of rows in digits, for products whose units have so many columns.
+  package static func digitBytes(rows: Int, columns: Int, unitColumns: Int) -> Int {
+    let padded = (columns + unitColumns - 1) / unitColumns * unitColumns
+    return rows * (2 * (padded + 16) + 2 * padded / 32 * 4)
   }
 
   /// Two tiles of 16 rows.

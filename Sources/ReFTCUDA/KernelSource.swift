@@ -69,6 +69,7 @@ package struct KernelSource: Hashable, Sendable {
     "attention_backward_float.cuh": PackageResources.attention_backward_float_cuh,
     "matvec.cuh": PackageResources.matvec_cuh,
     "blocks.cuh": PackageResources.blocks_cuh,
+    "operand.cuh": PackageResources.operand_cuh,
     "packed.cuh": PackageResources.packed_cuh,
     "launch.cuh": PackageResources.launch_cuh,
     "activation.cuh": PackageResources.activation_cuh,

@@ -132,7 +132,29 @@ final class GeneratingSequence {
         hasAdapter: !request.adapters.isEmpty
       )
     }
-    let id = sampler.next(logits: logits, history: history)
+    return append(sampler.next(logits: logits, history: history))
+  }
+
+  /// Whether the likeliest token is the next one, so that no logits are needed.
+  var takesLikeliest: Bool {
+    request.sampling.isGreedy && request.sampling.repetitionPenalty == 1
+  }
+
+  /// The same with the choice made where the model runs.
+  ///
+  /// - Throws: as `advance(logits:)`.
+  func advance(likeliest: LikeliestToken) throws(ReFTError) -> String {
+    guard likeliest.logit.isFinite else {
+      throw .logitsNotFinite(
+        token: history.count,
+        value: likeliest.logit,
+        hasAdapter: !request.adapters.isEmpty
+      )
+    }
+    return append(likeliest.id)
+  }
+
+  private func append(_ id: Int32) -> String {
     history.append(id)
     lastToken = .now
     firstToken = firstToken ?? lastToken

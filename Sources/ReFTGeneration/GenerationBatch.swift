@@ -160,12 +160,16 @@ public final class GenerationBatch {
     }
   }
 
-  /// The logits of some requests' last tokens; on an error their caches are as they were, and
+  /// What the model says of some requests' next tokens.
+  private enum Outcome {
+    /// The logits of each, one after the other.
+    case logits(UnsafeMutableBufferPointer<Float>)
+    case likeliest([LikeliestToken])
+  }
+
+  /// Runs the model over the tokens of some requests; on an error their caches are as they were, and
   /// what plugins keep of them can be restored.
-  private func run(
-    _ turns: [Turn],
-    isDecode: Bool
-  ) throws -> UnsafeMutableBufferPointer<Float> {
+  private func run(_ turns: [Turn], isDecode: Bool) throws -> Outcome {
     let start = ContinuousClock.now
     var offset = 0
     var sequences: [SequenceStep] = []
@@ -181,15 +185,20 @@ public final class GenerationBatch {
     }
     for turn in turns { turn.sequence.state.save() }
     let session = try self.session(of: turns.map(\.sequence), edits, isDecode: isDecode)
-    let logits = try runtime.step(
-      sequences: sequences,
-      editor: session.flatMap { $0.isEmpty ? nil : $0 }
-    )
+    let editor = session.flatMap { $0.isEmpty ? nil : $0 }
+    let outcome: Outcome
+    if turns.allSatisfy(\.sequence.takesLikeliest),
+      let tokens = try runtime.likeliestTokens(sequences: sequences, editor: editor)
+    {
+      outcome = .likeliest(tokens)
+    } else {
+      outcome = .logits(try runtime.step(sequences: sequences, editor: editor))
+    }
     if !isDecode {
       let seconds = (ContinuousClock.now - start).seconds
       for turn in turns { turn.sequence.notePrompt(seconds: seconds) }
     }
-    return logits
+    return outcome
   }
 
   /// The edits of a step; those of the last one go on where the same texts do.
@@ -212,20 +221,31 @@ public final class GenerationBatch {
     return session
   }
 
-  /// Chooses the next token of each request whose prompt has been read; one whose logits are no
-  /// numbers fails.
-  private func events(
-    of group: [GeneratingSequence],
-    _ logits: UnsafeMutableBufferPointer<Float>
-  ) -> [GenerationEvent] {
-    var events: [GenerationEvent] = []
-    let width = model.configuration.vocabularySize
-    for (index, sequence) in group.enumerated() where sequence.unreadPromptCount == 0 {
+  /// Chooses the next token of the request at a place of a step, and returns the text that it lets be
+  /// shown.
+  private func advance(
+    _ sequence: GeneratingSequence,
+    at index: Int,
+    _ outcome: Outcome
+  ) throws(ReFTError) -> String {
+    switch outcome {
+    case .likeliest(let tokens): return try sequence.advance(likeliest: tokens[index])
+    case .logits(let logits):
+      let width = model.configuration.vocabularySize
       let row = UnsafeMutableBufferPointer(
         rebasing: logits[(index * width)..<((index + 1) * width)]
       )
+      return try sequence.advance(logits: row)
+    }
+  }
+
+  /// Chooses the next token of each request whose prompt has been read; one whose logits are no
+  /// numbers fails.
+  private func events(of group: [GeneratingSequence], _ outcome: Outcome) -> [GenerationEvent] {
+    var events: [GenerationEvent] = []
+    for (index, sequence) in group.enumerated() where sequence.unreadPromptCount == 0 {
       do throws(ReFTError) {
-        let text = try sequence.advance(logits: row)
+        let text = try advance(sequence, at: index, outcome)
         if !text.isEmpty { events.append(.text(request: sequence.number, text)) }
       } catch {
         events.append(.failed(request: sequence.number, weightFault ?? error))

@@ -27,7 +27,7 @@ package final class CUDAGraph: @unchecked Sendable {
 /// A mark in the stream.
 package final class CUDAEvent: @unchecked Sendable {
   // Sendable: a handle that the driver takes from any thread.
-  fileprivate let handle: CUHandle
+  let handle: CUHandle
   private let context: DeviceContext
 
   fileprivate init(_ context: DeviceContext) throws(ReFTError) {

@@ -48,6 +48,7 @@ final class CUDADriver: @unchecked Sendable {
   let cuStreamCreate: @convention(c) (UnsafeMutablePointer<CUHandle?>, UInt32) -> CUStatus
   let cuStreamDestroy: @convention(c) (CUHandle?) -> CUStatus
   let cuStreamSynchronize: @convention(c) (CUHandle?) -> CUStatus
+  let cuStreamWaitEvent: @convention(c) (CUHandle?, CUHandle?, UInt32) -> CUStatus
   let cuStreamBeginCapture: @convention(c) (CUHandle?, Int32) -> CUStatus
   let cuStreamEndCapture: @convention(c) (CUHandle?, UnsafeMutablePointer<CUHandle?>) -> CUStatus
   let cuGraphInstantiateWithFlags:
@@ -112,6 +113,7 @@ final class CUDADriver: @unchecked Sendable {
     cuStreamCreate = try library.function("cuStreamCreate")
     cuStreamDestroy = try library.function("cuStreamDestroy_v2")
     cuStreamSynchronize = try library.function("cuStreamSynchronize")
+    cuStreamWaitEvent = try library.function("cuStreamWaitEvent")
     cuStreamBeginCapture = try library.function("cuStreamBeginCapture_v2")
     cuStreamEndCapture = try library.function("cuStreamEndCapture")
     cuGraphInstantiateWithFlags = try library.function("cuGraphInstantiateWithFlags")

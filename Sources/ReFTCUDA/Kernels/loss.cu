@@ -97,15 +97,24 @@ struct candidate {
   }
 };
 
-// out[row] = the place of the row's largest logit; one block a row.
-extern "C" __global__ void argmax(int n, int vocabulary, const float *logits, int *out) {
+// out[row] = the place of the row's largest logit, and the logit; of the first
+// that is not finite, where there is one. One block a row.
+struct likeliest {
+  int place;
+  float logit;
+};
+
+extern "C" __global__ void argmax(int n, int vocabulary, const float *logits, likeliest *out) {
   __shared__ candidate parts[32];
   int row = blockIdx.x;
   if (row >= n) return;
   const float *from = logits + (size_t)row * vocabulary;
-  candidate best{-__int_as_float(0x7f800000), 0x7fffffff};
+  const float infinity = __int_as_float(0x7f800000);
+  candidate best{-infinity, 0x7fffffff};
+#pragma unroll 8
   for (int j = threadIdx.x; j < vocabulary; j += blockDim.x) {
-    candidate next{from[j], j};
+    float x = from[j];
+    candidate next{fabsf(x) < infinity ? x : infinity, j};
     if (next.beats(best)) best = next;
   }
   for (int with = 16; with > 0; with >>= 1) {
@@ -119,5 +128,5 @@ extern "C" __global__ void argmax(int n, int vocabulary, const float *logits, in
   for (int w = 1; w < (int)blockDim.x / 32; w++) {
     if (parts[w].beats(best)) best = parts[w];
   }
-  out[row] = best.index < vocabulary ? best.index : 0;
+  out[row] = {best.index, from[best.index]};
 }

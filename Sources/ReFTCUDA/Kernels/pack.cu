@@ -13,7 +13,8 @@ __device__ __forceinline__ unsigned short half_bits(const unsigned char *p) {
 struct of_q4_0 {
   typedef q4_0 file;
   typedef nibbles kept;
-  static __device__ unsigned code(const unsigned char *b, int j) { return nibble_at(b + 2, j); }
+  // Less 8, in four bits with a sign.
+  static __device__ unsigned code(const unsigned char *b, int j) { return nibble_at(b + 2, j) ^ 8; }
   static __device__ unsigned short number(const unsigned char *b, int, int) { return half_bits(b); }
 };
 struct of_q4_1 {
@@ -126,16 +127,14 @@ __device__ __forceinline__ void unpack_matrix(int rows, int cols, int half, cons
   each_run<1>(tiles_of(rows, half) * blocks, 32, [&](int of, int lane) {
     int tile = of / blocks, block = of % blocks, column = block * 32, b = block % P::BLOCKS;
     if (column >= cols) return;
-    const void *unit = w.unit_at(tile, column / P::COLUMNS);
-    int part = block / P::BLOCKS % P::PARTS;
-    uint4 bits = P::codes_at(unit, part)[b * P::WORDS / 2 * 32 + lane];
-    typename P::lane_block own(bits, b, P::numbers_at(unit, part), lane);
+    typename P::lane_part own(w.unit_at(tile, column / P::COLUMNS), block / P::BLOCKS % P::PARTS,
+                              lane);
     for (int second = 0; second < 2; second++) {
       int row = row_of(tile, lane / 4 + 8 * second, half);
       if (row >= rows) continue;
       act *to = out + (size_t)row * cols + column;
       float x[8];
-      for (int k = 0; k < 8; k++) x[k] = own.at(second, k);
+      for (int k = 0; k < 8; k++) x[k] = own.at(b, second, k);
       if (P::RUN == 8 && wide(out)) {
         store<8>(to + place_of<P>(lane, 0), x);
       } else {

@@ -43,6 +43,22 @@ __device__ inline void emulated_mma(float (&c)[4], const unsigned (&a)[4], unsig
     }
   }
 }
+
+__device__ inline void emulated_mma(int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+  int lane = emulation_lane();
+  const unsigned char *all = emulation->exchange(0xffffffffu, mine, sizeof mine);
+  auto number = [&](int of_lane, int word, int k) {
+    return (int)(signed char)all[32 * of_lane + 4 * word + k % 4];
+  };
+  for (int i = 0; i < 4; i++) {
+    int row = lane / 4, column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 32; k++) {
+      int x = number(row * 4 + k % 16 / 4, i / 2 + k / 16 * 2, k);
+      c[i] += x * number(column * 4 + k % 16 / 4, 4 + k / 16, k);
+    }
+  }
+}
 #else
 __device__ __forceinline__ unsigned shared_address(const void *p) {
   return (unsigned)__cvta_generic_to_shared(p);
@@ -85,6 +101,22 @@ __device__ __forceinline__ void multiply_add(float (&c)[4], const unsigned (&a)[
       "%2, %3}, {%4, %5, %6, %7}, "
       "{%8, %9}, {%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#endif
+}
+
+// The same of signed bytes, m16n8k32 with integer sums: where a lane has two
+// neighbours k, there are four.
+__device__ __forceinline__ void multiply_add(int (&c)[4], const unsigned (&a)[4], unsigned b0,
+                                             unsigned b1) {
+#ifdef REFT_EMULATED
+  emulated_mma(c, a, b0, b1);
+#else
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, "
+      "%2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #endif
 }

@@ -40,6 +40,7 @@ extension DevicePass {
         isFloat: false,
         isFew: isFew
       )
+      try finishPending(projection.matrix, weights.attentionNorm, input, y: rows)
       try operations.addBias(rows: self.rows, projection.bias, to: rows, isFloat: false)
       try updates?.add(.queryKeyValue, block, self, x: normed, y: rows, isFloat: false)
       for component in parts {

@@ -34,7 +34,7 @@ struct BranchEnd {
 }
 
 extension DevicePass {
-  private func isFused(_ end: BranchEnd) -> Bool {
+  func isFused(_ end: BranchEnd) -> Bool {
     !end.keepsProduct && !end.isParallel && end.projection.bias == nil
       && !wants(end.component, end.block)
   }
@@ -166,9 +166,10 @@ extension DevicePass {
     _ end: BranchEnd,
     _ slopes: DevicePointer,
     to target: DevicePointer
-  ) throws(ReFTError) -> DevicePointer {
+  ) throws -> DevicePointer {
     try updates?.differentiate(end.product, end.block, self, dy: slopes)
     try operations.multiplyBack(end.projection.matrix, rows: rows, slopes, to: target)
+    try finishPendingBack(end.projection.matrix, dx: target)
     try updates?.addInputGradient(end.product, end.block, to: target)
     return target
   }

@@ -15,6 +15,25 @@ extension CUDARuntime {
     sequences: [SequenceStep],
     editor: (any HiddenStateEditor)?
   ) throws -> UnsafeMutableBufferPointer<Float> {
+    try step(sequences, editor) { logits throws(ReFTError) in try fetch(logits, sequences.count) }
+  }
+
+  /// The same, with each sequence's likeliest token chosen on the card.
+  package func likeliestTokens(
+    sequences: [SequenceStep],
+    editor: (any HiddenStateEditor)?
+  ) throws -> [LikeliestToken]? {
+    try step(sequences, editor) { logits throws(ReFTError) in
+      try likeliest(logits, sequences.count)
+    }
+  }
+
+  /// Runs a step, whose logits, on the card, `take` turns into what is wanted.
+  private func step<Taken>(
+    _ sequences: [SequenceStep],
+    _ editor: (any HiddenStateEditor)?,
+    _ take: (DevicePointer) throws(ReFTError) -> Taken
+  ) throws -> Taken {
     guard let head = weights.head else {
       throw ReFTError.predictsNoTokens(model.plan.architecture, model.path)
     }
@@ -28,17 +47,19 @@ extension CUDARuntime {
       return cache
     }
     for (cache, sequence) in zip(caches, sequences) { try cache.reserve(sequence.tokens.count) }
-    let logits: UnsafeMutableBufferPointer<Float>
+    let logits: DevicePointer
     let isDecode = sequences.allSatisfy { $0.tokens.count == 1 && $0.cache.count > 0 }
     if isDecode, try isRecordable(sequences.count, editor) {
       logits = try replay(sequences, caches, head, editor)
     } else {
       logits = try run(sequences, caches, editor, head, isDecode: isDecode)
     }
+    let taken = try take(logits)
+    try forms.check()
     for (cache, sequence) in zip(caches, sequences) {
       cache.settle(count: cache.count + sequence.tokens.count)
     }
-    return logits
+    return taken
   }
 
   /// Whether a step of so many decoded tokens can be recorded; its edits have begun then.
@@ -55,7 +76,7 @@ extension CUDARuntime {
     _ editor: (any HiddenStateEditor)?,
     _ head: DeviceHead,
     isDecode: Bool
-  ) throws -> UnsafeMutableBufferPointer<Float> {
+  ) throws -> DevicePointer {
     let layout = PassLayout(steps: sequences)
     pass.isFew = isDecode && sequences.count <= Operations.mostFewRows
     try pass.begin(
@@ -70,10 +91,7 @@ extension CUDARuntime {
     try pass.embed()
     try forward(0..<model.configuration.layers)
     let pick = try pass.lists.put(layout.lastRows)
-    let logits = try self.logits(sequences.count, pick: pick, head)
-    let values = try fetch(logits, sequences.count)
-    try forms.check()
-    return values
+    return try logits(sequences.count, pick: pick, head)
   }
 
   /// The logits of some rows, on the card.
@@ -117,6 +135,32 @@ extension CUDARuntime {
       )
     }
     return logits
+  }
+
+  /// The largest of each sequence's logits, found on the card.
+  private func likeliest(
+    _ logits: DevicePointer,
+    _ count: Int
+  ) throws(ReFTError) -> [LikeliestToken] {
+    let found = try pass.memory.bytes(.likeliest, count * 8)
+    try operations.launch(
+      try operations.kernel("argmax", .loss),
+      grid: (count, 1, 1),
+      block: 1024,
+      count,
+      model.configuration.vocabularySize,
+      logits,
+      found
+    )
+    let memory = try hostRoom(2 * count)
+    try device.copyOut(found, count * 8, to: memory.base)
+    try device.synchronise()
+    return (0..<count).map { row in
+      LikeliestToken(
+        id: memory.base.load(fromByteOffset: 8 * row, as: Int32.self),
+        logit: memory.base.load(fromByteOffset: 8 * row + 4, as: Float.self)
+      )
+    }
   }
 
   /// Copies logits here.

@@ -104,7 +104,8 @@ package final class CUDARuntime: DeviceRuntime {
         .blockOutput,
         block,
         pass.float(try pass.stream(block + 1)),
-        source: pass.float(try pass.stream(block))
+        source: pass.float(try pass.stream(block)),
+        mayPend: blocks.contains(block + 1) && pass.mayPendBefore(block + 1)
       )
     }
   }
@@ -116,7 +117,7 @@ package final class CUDARuntime: DeviceRuntime {
   func backward(from last: Int, to first: Int) throws {
     let taps = pass.taps
     for block in stride(from: last, through: first, by: -1) {
-      try tapOutput(block)
+      try tapOutput(block, mayPend: pass.mayPendBehind(block))
       if taps?.isDone == true { return }
       let weights = weights.blocks[block]
       let slopes = try pass.endBackward(BranchEnd(.mlp, block, weights))
@@ -130,9 +131,9 @@ package final class CUDARuntime: DeviceRuntime {
     if first > 0 { try tapOutput(first - 1) }
   }
 
-  private func tapOutput(_ block: Int) throws {
+  private func tapOutput(_ block: Int, mayPend: Bool = false) throws {
     guard pass.wants(.blockOutput, block) else { return }
-    try pass.tapBackward(.blockOutput, block, try pass.streamGradient())
+    try pass.tapBackward(.blockOutput, block, try pass.streamGradient(), mayPend: mayPend)
   }
 
   /// The final states of some rows after the final norm, activations [count, d].

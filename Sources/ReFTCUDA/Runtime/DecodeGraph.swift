@@ -40,14 +40,14 @@ final class DecodeGraph {
 }
 
 extension CUDARuntime {
-  /// Decodes one token of each sequence, by a recording where there is one; edits are those that
+  /// The logits, on the card, of one more token of each sequence, by a recording where there is one; edits are those that
   /// `forms` has begun with.
   func replay(
     _ sequences: [SequenceStep],
     _ caches: [DeviceCache],
     _ head: DeviceHead,
     _ editor: (any HiddenStateEditor)?
-  ) throws(ReFTError) -> UnsafeMutableBufferPointer<Float> {
+  ) throws(ReFTError) -> DevicePointer {
     let count = sequences.count
     let step = try graph(count)
     let layout = PassLayout(steps: sequences)
@@ -66,9 +66,7 @@ extension CUDARuntime {
       step.signature = recorded + forms.signature
     }
     if let graph = step.graph { try device.launch(graph) }
-    let logits = try fetch(step.logits, count)
-    try forms.check()
-    return logits
+    return step.logits
   }
 
   private func graph(_ count: Int) throws(ReFTError) -> DecodeGraph {

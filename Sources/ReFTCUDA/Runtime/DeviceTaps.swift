@@ -20,6 +20,15 @@ final class DeviceTaps {
   /// What edits say of the gradient of what their layers read, until that gradient exists.
   private var sourceGradients: [Site: [(rows: EditedRows, values: [Float])]] = [:]
 
+  /// An edit here that the card does not wait for yet.
+  private var pending: Pending?
+
+  /// What is left to do of an edit whose rows are on their way here.
+  private struct Pending {
+    let rows: EditedRows
+    let finish: () throws -> Void
+  }
+
   /// The rows of an edit.
   struct EditedRows {
     /// For each row, which of the edit's tokens it is.
@@ -51,31 +60,65 @@ final class DeviceTaps {
 
   /// Lets the edits of a site at its rows.
   ///
+  /// - Parameters:
+  ///   - site: where.
+  ///   - hidden: the rows of the pass there.
+  ///   - source: what the layer read that made them.
+  ///   - mayPend: whether the caller calls `finishPending` before anything else reads the rows.
   /// - Throws: what an edit or the card reports.
-  func edit(_ site: Site, _ hidden: DeviceRows, source: DeviceRows?) throws {
-    for (index, edit) in editor.edits(at: site).enumerated() {
+  func edit(
+    _ site: Site,
+    _ hidden: DeviceRows,
+    source: DeviceRows?,
+    mayPend: Bool = false
+  ) throws {
+    let edits = editor.edits(at: site)
+    for (index, edit) in edits.enumerated() {
       guard let (rows, columns) = try prepare(edit, hidden, site) else { continue }
       if edit.needsSource, source == nil { throw ReFTError.siteWithoutSource(site) }
-      if let form = forms?.form(of: edit, EditKey(site: site, index: index)) {
+      let key = EditKey(site: site, index: index)
+      if let form = forms?.form(of: edit, key) {
         try form.forward(pass, rows, columns)
       } else {
-        let key = EditKey(site: site, index: index)
-        try onHost(edit, key, rows, columns, edit.needsSource ? source : nil)
+        let finish = try onHost(edit, key, rows, columns, edit.needsSource ? source : nil)
+        try end(rows, finish, mayPend: mayPend && edits.count == 1)
       }
     }
+  }
+
+  /// Ends the edit that is under way, if one is.
+  ///
+  /// - Returns: its rows, which have changed by then.
+  /// - Throws: what the edit or the card reports.
+  func finishPending() throws -> EditedRows? {
+    guard let edit = pending else { return nil }
+    pending = nil
+    try edit.finish()
+    return edit.rows
+  }
+
+  /// Ends an edit, or lets the card do first what does not depend on its rows, where these are few.
+  private func end(_ rows: EditedRows, _ finish: @escaping () throws -> Void, mayPend: Bool) throws
+  {
+    guard mayPend, rows.list != nil, rows.count <= pass.rows / 4 else { return try finish() }
+    pending = Pending(rows: rows, finish: finish)
   }
 
   /// Carries the gradients of a site's rows back through its edits.
   ///
   /// - Throws: as `edit`.
-  func differentiate(_ site: Site, _ gradient: DeviceRows) throws {
+  func differentiate(_ site: Site, _ gradient: DeviceRows, mayPend: Bool = false) throws {
     left -= 1
-    for (index, edit) in editor.edits(at: site).enumerated().reversed() {
+    let edits = editor.edits(at: site)
+    for (index, edit) in edits.enumerated().reversed() {
       guard let (rows, columns) = try prepare(edit, gradient, site) else { continue }
       if let form = forms?.form(of: edit, EditKey(site: site, index: index)) {
         try form.backward(pass, rows, columns)
       } else {
-        try backOnHost(edit, rows, columns, site)
+        let finish = try backOnHost(edit, rows, columns, site)
+        // Below the last site nothing is done that could go on meanwhile.
+        let mayPend = mayPend && edits.count == 1 && left > 0 && !edit.givesSourceGradient
+        try end(rows, finish, mayPend: mayPend)
       }
     }
   }
@@ -130,17 +173,23 @@ final class DeviceTaps {
 
   // MARK: On the host
 
+  /// Has rows brought here.
+  ///
+  /// - Returns: what edits them and sends them back.
   private func onHost(
     _ edit: any RowEdit,
     _ key: EditKey,
     _ rows: EditedRows,
     _ hidden: DeviceRows,
     _ source: DeviceRows?
-  ) throws {
+  ) throws(ReFTError) -> () throws -> Void {
+    let (pass, exchange) = (pass, exchange)
     let count = rows.count * hidden.width
-    var other: UnsafeMutablePointer<Float>?
+    var other: UnsafePointer<Float>?
     if let source {
-      other = try exchange.fetch(pass, rows, source, .gatheredSource, to: .source)
+      other = UnsafePointer(
+        try exchange.fetch(pass, rows, source, .gatheredSource, to: .source)
+      )
     }
     // Rows that are too many to stay here are the edit's to copy, which then works in their place, as
     // it does where only a part of its change counts.
@@ -149,56 +198,63 @@ final class DeviceTaps {
     let place: PinnedExchange.Place = !moves ? .output : goesBack ? .kept(key) : .rows
     let here = try exchange.fetch(pass, rows, hidden, .gathered, to: place)
     let output = try exchange.memory(.output, count)
-    try exchange.wait()
-    try rows.places.withUnsafeBufferPointer { places in
-      let gathered = GatheredRows(
-        places: places,
-        width: hidden.width,
-        rows: here,
-        output: moves ? output : nil,
-        source: other.map { UnsafePointer($0) },
-        sourceWidth: source?.width ?? 0
-      )
-      try exchange.strength.edit(gathered, by: edit)
+    return { [other] in
+      try exchange.wait()
+      try rows.places.withUnsafeBufferPointer { places in
+        let gathered = GatheredRows(
+          places: places,
+          width: hidden.width,
+          rows: here,
+          output: moves ? output : nil,
+          source: other,
+          sourceWidth: source?.width ?? 0
+        )
+        try exchange.strength.edit(gathered, by: edit)
+      }
+      try exchange.send(pass, rows, hidden)
     }
-    try exchange.send(pass, rows, hidden)
   }
 
+  /// Has gradients of rows brought here.
+  ///
+  /// - Returns: what carries them back through an edit and sends them back.
   private func backOnHost(
     _ edit: any RowEdit,
     _ rows: EditedRows,
     _ gradient: DeviceRows,
     _ site: Site
-  ) throws {
+  ) throws(ReFTError) -> () throws -> Void {
     // The gradient of what the layer read matters to edits below alone.
     let sourceWidth = edit.givesSourceGradient && left > 0 ? pass.sourceWidth(of: site) : 0
-    var slopes = [Float](
-      repeating: 0,
-      count: sourceWidth == 0 ? 0 : rows.count * sourceWidth + GatheredRows.roomBehind
-    )
     let count = rows.count * gradient.width
     let moves = edit.takesOutput && edit.strength == 1
     let here = try exchange.fetch(pass, rows, gradient, .gathered, to: moves ? .rows : .output)
     let output = try exchange.memory(.output, count)
-    try exchange.wait()
-    try slopes.withUnsafeMutableBufferPointer { slopes in
-      try rows.places.withUnsafeBufferPointer { places in
-        let gathered = GatheredRows(
-          places: places,
-          width: gradient.width,
-          rows: here,
-          output: moves ? output : nil,
-          sourceWidth: sourceWidth,
-          sourceGradient: sourceWidth == 0 ? nil : slopes.baseAddress
-        )
-        try exchange.strength.differentiate(gathered, by: edit)
+    return { [unowned self] in
+      try exchange.wait()
+      var slopes = [Float](
+        repeating: 0,
+        count: sourceWidth == 0 ? 0 : rows.count * sourceWidth + GatheredRows.roomBehind
+      )
+      try slopes.withUnsafeMutableBufferPointer { slopes in
+        try rows.places.withUnsafeBufferPointer { places in
+          let gathered = GatheredRows(
+            places: places,
+            width: gradient.width,
+            rows: here,
+            output: moves ? output : nil,
+            sourceWidth: sourceWidth,
+            sourceGradient: sourceWidth == 0 ? nil : slopes.baseAddress
+          )
+          try exchange.strength.differentiate(gathered, by: edit)
+        }
       }
+      if sourceWidth > 0 {
+        let values = Array(slopes.prefix(rows.count * sourceWidth))
+        sourceGradients[site, default: []].append((rows, values))
+      }
+      try exchange.send(pass, rows, gradient)
     }
-    if sourceWidth > 0 {
-      let values = Array(slopes.prefix(rows.count * sourceWidth))
-      sourceGradients[site, default: []].append((rows, values))
-    }
-    try exchange.send(pass, rows, gradient)
   }
 }
 
@@ -208,10 +264,12 @@ extension DevicePass {
     _ component: Component,
     _ block: Int,
     _ hidden: DeviceRows,
-    source: DeviceRows? = nil
+    source: DeviceRows? = nil,
+    mayPend: Bool = false
   ) throws {
     guard wants(component, block) else { return }
-    try taps?.edit(Site(block: block, component: component), hidden, source: source)
+    let site = Site(block: block, component: component)
+    try taps?.edit(site, hidden, source: source, mayPend: mayPend)
   }
 
   /// Numbers in a row of what the layer of a site reads; 0 where there is none.
@@ -225,8 +283,14 @@ extension DevicePass {
   }
 
   /// Shows the gradient of a hidden tensor on the way back.
-  func tapBackward(_ component: Component, _ block: Int, _ gradient: DeviceRows) throws {
+  func tapBackward(
+    _ component: Component,
+    _ block: Int,
+    _ gradient: DeviceRows,
+    mayPend: Bool = false
+  ) throws {
     guard wants(component, block) else { return }
-    try taps?.differentiate(Site(block: block, component: component), gradient)
+    let site = Site(block: block, component: component)
+    try taps?.differentiate(site, gradient, mayPend: mayPend)
   }
 }

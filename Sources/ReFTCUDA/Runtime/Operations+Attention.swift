@@ -35,6 +35,22 @@ struct MaskArguments {
   }
 }
 
+/// What the kernels of many queries are told of an attention.
+struct AttentionArguments: KernelArgument {
+  var plan: ModelPlan.Attention
+
+  func append(to arguments: inout KernelArguments) {
+    for count in [plan.heads, plan.keyValueHeads, plan.headSize] { count.append(to: &arguments) }
+    for factor in [plan.scale, plan.softCap ?? 0] { factor.append(to: &arguments) }
+    let mask = MaskArguments(plan.mask)
+    for number in [mask.window, mask.isFull] { number.append(to: &arguments) }
+  }
+}
+
+extension ModelPlan.Attention {
+  fileprivate var arguments: AttentionArguments { AttentionArguments(plan: self) }
+}
+
 extension Operations {
   private func kernel(
     _ name: String,
@@ -55,7 +71,7 @@ extension Operations {
     to out: DevicePointer,
     logSumExp: DevicePointer?
   ) throws(ReFTError) {
-    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
+    let head = KernelShapes.paddedHead(plan.headSize)
     try launch(
       try kernel("attention_forward", .attention, head: head),
       grid: (tileCount, plan.heads, 1),
@@ -68,13 +84,7 @@ extension Operations {
       stride,
       spans,
       tiles,
-      plan.heads,
-      plan.keyValueHeads,
-      plan.headSize,
-      plan.scale,
-      plan.softCap ?? 0,
-      mask.window,
-      mask.isFull,
+      plan.arguments,
       out,
       plan.heads * plan.headSize,
       logSumExp
@@ -89,11 +99,7 @@ extension Operations {
     queryTiles: (list: DevicePointer, count: Int),
     keyTiles: (list: DevicePointer, count: Int)
   ) throws(ReFTError) {
-    let (head, mask) = (KernelShapes.paddedHead(plan.headSize), MaskArguments(plan.mask))
-    let bytes = KernelShapes.attentionBackwardBytes(
-      head: head,
-      isBFloat16: format == .bfloat16
-    )
+    let head = KernelShapes.paddedHead(plan.headSize)
     try launch(
       try kernel("attention_dots", .attentionBackward, head: head),
       grid: ((rowCount * plan.heads + 15) / 16, 1, 1),
@@ -107,22 +113,27 @@ extension Operations {
       places.outStride,
       places.dots
     )
+    try queryGradients(plan, places, queryTiles.list, queryTiles.count)
+    try keyGradients(plan, places, keyTiles.list, keyTiles.count)
+  }
+
+  private func queryGradients(
+    _ plan: ModelPlan.Attention,
+    _ places: AttentionPointers,
+    _ tiles: DevicePointer,
+    _ tileCount: Int
+  ) throws(ReFTError) {
+    let head = KernelShapes.paddedHead(plan.headSize)
     try launch(
       try kernel("attention_backward_queries", .attentionBackward, head: head),
-      grid: (queryTiles.count, plan.heads, 1),
+      grid: (tileCount, plan.heads, 1),
       block: KernelShapes.attentionThreads,
-      sharedBytes: bytes,
+      sharedBytes: backwardBytes(head),
       places.rows,
       places.stride,
       places.spans,
-      queryTiles.list,
-      plan.heads,
-      plan.keyValueHeads,
-      plan.headSize,
-      plan.scale,
-      plan.softCap ?? 0,
-      mask.window,
-      mask.isFull,
+      tiles,
+      plan.arguments,
       places.dOut,
       places.outStride,
       places.logSumExp,
@@ -130,24 +141,27 @@ extension Operations {
       places.gradients,
       places.stride
     )
+  }
+
+  private func keyGradients(
+    _ plan: ModelPlan.Attention,
+    _ places: AttentionPointers,
+    _ tiles: DevicePointer,
+    _ tileCount: Int
+  ) throws(ReFTError) {
+    let head = KernelShapes.paddedHead(plan.headSize)
     let keys = places.gradients.advanced(byBytes: plan.heads * plan.headSize * actSize)
     try launch(
       try kernel("attention_backward_keys", .attentionBackward, head: head),
-      grid: (keyTiles.count, plan.keyValueHeads, 1),
+      grid: (tileCount, plan.keyValueHeads, 1),
       block: KernelShapes.attentionThreads,
-      sharedBytes: bytes,
+      sharedBytes: backwardBytes(head),
       places.rows,
       places.stride,
       places.spans,
       places.spanCount,
-      keyTiles.list,
-      plan.heads,
-      plan.keyValueHeads,
-      plan.headSize,
-      plan.scale,
-      plan.softCap ?? 0,
-      mask.window,
-      mask.isFull,
+      tiles,
+      plan.arguments,
       places.dOut,
       places.outStride,
       places.logSumExp,
@@ -156,6 +170,10 @@ extension Operations {
       keys.advanced(byBytes: plan.keyValueHeads * plan.headSize * actSize),
       places.stride
     )
+  }
+
+  private func backwardBytes(_ head: Int) -> Int {
+    KernelShapes.attentionBackwardBytes(head: head, isBFloat16: format == .bfloat16)
   }
 
   /// Stores the keys and values of one decoded token of each sequence, and attends over the caches.

@@ -12,18 +12,13 @@ extension Operations {
     _ x: DevicePointer,
     to y: DevicePointer
   ) throws(ReFTError) {
-    try launch(
-      try kernel("norm_act", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(norm.size),
+    try launchRows(
+      "norm_act",
       rows,
-      norm.size,
-      norm.kind,
+      norm.shape,
       x,
       pick,
-      norm.weight.pointer,
-      norm.bias?.pointer,
-      norm.epsilon,
+      norm.numbers,
       y
     )
   }
@@ -35,17 +30,12 @@ extension Operations {
     _ x: DevicePointer,
     to y: DevicePointer
   ) throws(ReFTError) {
-    try launch(
-      try kernel("norm_float", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(norm.size),
+    try launchRows(
+      "norm_float",
       rows,
-      norm.size,
-      norm.kind,
+      norm.shape,
       x,
-      norm.weight.pointer,
-      norm.bias?.pointer,
-      norm.epsilon,
+      norm.numbers,
       y
     )
   }
@@ -58,17 +48,12 @@ extension Operations {
     stream: DevicePointer,
     to out: DevicePointer
   ) throws(ReFTError) {
-    try launch(
-      try kernel("norm_add", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(norm.size),
+    try launchRows(
+      "norm_add",
       rows,
-      norm.size,
-      norm.kind,
+      norm.shape,
       x,
-      norm.weight.pointer,
-      norm.bias?.pointer,
-      norm.epsilon,
+      norm.numbers,
       stream,
       out
     )
@@ -84,13 +69,10 @@ extension Operations {
     to out: DevicePointer,
     _ y: DevicePointer?
   ) throws(ReFTError) {
-    try launch(
-      try kernel("add_norm", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(width),
+    try launchRows(
+      "add_norm",
       rows,
-      width,
-      norm?.kind ?? 0,
+      NormShape(size: width, kind: norm?.kind ?? 0),
       x,
       stream,
       norm?.weight.pointer,
@@ -111,17 +93,13 @@ extension Operations {
     to gradient: DevicePointer,
     rounded: DevicePointer?
   ) throws(ReFTError) {
-    try launch(
-      try kernel("norm_backward", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(norm.size),
+    try launchRows(
+      "norm_backward",
       rows,
-      norm.size,
-      norm.kind,
+      norm.shape,
       x,
       pick,
-      norm.weight.pointer,
-      norm.epsilon,
+      norm.scales,
       dy,
       gradient,
       rounded
@@ -136,16 +114,12 @@ extension Operations {
     _ dy: DevicePointer,
     to dx: DevicePointer
   ) throws(ReFTError) {
-    try launch(
-      try kernel("norm_backward_float", .norm),
-      grid: (rows, 1, 1),
-      block: Self.rowBlock(norm.size),
+    try launchRows(
+      "norm_backward_float",
       rows,
-      norm.size,
-      norm.kind,
+      norm.shape,
       x,
-      norm.weight.pointer,
-      norm.epsilon,
+      norm.scales,
       dy,
       dx
     )
@@ -168,11 +142,8 @@ extension Operations {
       stride,
       offset,
       width / norm.size,
-      norm.size,
-      norm.kind,
-      norm.weight.pointer,
-      norm.bias?.pointer,
-      norm.epsilon,
+      norm.shape,
+      norm.numbers,
       x
     )
   }
@@ -194,21 +165,65 @@ extension Operations {
       block: 128,
       rows,
       width / norm.size,
-      norm.size,
-      norm.kind,
+      norm.shape,
       bare,
       bareStride,
       offset,
-      norm.weight.pointer,
-      norm.epsilon,
+      norm.scales,
       gradient,
       stride,
       offset
     )
   }
 
+  /// One block a row.
+  private func launchRows<each Argument: KernelArgument>(
+    _ name: String,
+    _ rows: Int,
+    _ shape: NormShape,
+    _ arguments: repeat each Argument
+  ) throws(ReFTError) {
+    try launch(
+      try kernel(name, .norm),
+      grid: (rows, 1, 1),
+      block: shape.size < 2048 ? 128 : 256,
+      rows,
+      shape,
+      repeat each arguments
+    )
+  }
+
   /// One warp a run.
   private func headGrid(_ runs: Int) -> (Int, Int, Int) { ((runs + 3) / 4, 1, 1) }
+}
 
-  private static func rowBlock(_ width: Int) -> Int { width < 2048 ? 128 : 256 }
+/// The numbers of a row that a norm takes together, and its kind.
+struct NormShape: KernelArgument {
+  var size: Int
+  var kind: Int
+
+  func append(to arguments: inout KernelArguments) {
+    size.append(to: &arguments)
+    kind.append(to: &arguments)
+  }
+}
+
+/// The weights of a norm, its biases on the way forward, and what is added to the mean of squares.
+struct NormNumbers: KernelArgument {
+  var norm: DeviceNorm
+  var hasBias: Bool
+
+  func append(to arguments: inout KernelArguments) {
+    norm.weight.pointer.append(to: &arguments)
+    if hasBias { (norm.bias?.pointer).append(to: &arguments) }
+    norm.epsilon.append(to: &arguments)
+  }
+}
+
+extension DeviceNorm {
+  fileprivate var shape: NormShape { NormShape(size: size, kind: kind) }
+  /// What the way forward reads.
+  fileprivate var numbers: NormNumbers { NormNumbers(norm: self, hasBias: true) }
+  /// What the way back reads.
+  fileprivate var scales: NormNumbers { NormNumbers(norm: self, hasBias: false) }
 }

@@ -103,7 +103,8 @@ extension Operations {
     _ matrix: DeviceMatrix,
     rows: Int,
     _ dy: DevicePointer,
-    to dx: DevicePointer
+    to dx: DevicePointer,
+    isFloat: Bool = false
   ) throws(ReFTError) {
     try device.gemm(
       GEMM(
@@ -118,7 +119,7 @@ extension Operations {
         yStride: matrix.columns,
         transposesWeight: false,
         input: format,
-        output: format,
+        output: isFloat ? .float32 : format,
         accumulates: false,
         exact: format == .float32
       )

@@ -26,10 +26,10 @@ extension Optional: KernelArgument where Wrapped == DevicePointer {
   func append(to arguments: inout KernelArguments) { arguments.add(self) }
 }
 
-/// A count of 64 bits.
+/// A count or a key of 64 bits.
 struct LongCount: KernelArgument {
   var value: Int
-  func append(to arguments: inout KernelArguments) { arguments.add(UInt64(value)) }
+  func append(to arguments: inout KernelArguments) { arguments.add(Int64(value)) }
 }
 
 /// The kernels of one number format of activations.
@@ -37,6 +37,7 @@ final class Operations {
   let device: CUDADevice
   /// The format of activations and dense weights.
   let format: NumberFormat
+  let digitRoom = DigitRoom()
   private var kernels: [String: Kernel] = [:]
   private var modules: [String: KernelModule] = [:]
 

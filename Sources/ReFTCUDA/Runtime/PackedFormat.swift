@@ -47,7 +47,7 @@ enum PackedFormat: String {
   /// The bytes of a unit.
   var unitBytes: Int { 2048 + columns * numbersOfBlock }
   /// How many units a warp has under way or under its hands.
-  var stages: Int { hasNibbles ? 2 : 3 }
+  var stages: Int { 3 }
 
   /// The bytes of a packed matrix.
   func byteCount(rows: Int, columns: Int) -> Int {
@@ -70,7 +70,16 @@ extension Operations {
     _ blocks: DevicePointer,
     to packed: DevicePointer
   ) throws(ReFTError) {
-    guard let name = PackedFormat.name(of: type) else { preconditionFailure("\(type) has none") }
+    guard let name = PackedFormat.name(of: type), let format = PackedFormat(type) else {
+      preconditionFailure("\(type) has no packed format")
+    }
+    digitRoom.expect(
+      KernelShapes.digitBytes(
+        rows: Self.mostFewRows,
+        columns: shape.columns,
+        unitColumns: format.columns
+      )
+    )
     try onPacked("pack_\(name)", shape, blocks, packed)
   }
 

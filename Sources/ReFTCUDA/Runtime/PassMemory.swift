@@ -49,6 +49,8 @@ enum PassSlot: Int, CaseIterable {
   case gathered
   case gatheredSource
   case gatheredBefore
+  case editedRows, editedProduct
+  case likeliest
   case decodeParts
 }
 

@@ -26,9 +26,32 @@ final class PinnedExchange {
   let strength = EditStrength()
   private let device: CUDADevice
   private var pieces: [Place: PinnedMemory] = [:]
-  private var event: CUDAEvent?
+  private var lane: Lane?
+
+  /// Copies beside the card's work, and the marks between the two: behind the gathering of rows, behind
+  /// their copy here, behind the copy back.
+  private struct Lane {
+    let copies: CUDALane
+    let gathered: CUDAEvent
+    let arrived: CUDAEvent
+    let returned: CUDAEvent
+
+    init(_ device: CUDADevice) throws(ReFTError) {
+      copies = try device.lane()
+      (gathered, arrived, returned) = (try device.event(), try device.event(), try device.event())
+    }
+  }
 
   init(_ device: CUDADevice) { self.device = device }
+
+  deinit { lane?.copies.settle() }
+
+  private func opened() throws(ReFTError) -> Lane {
+    if let lane { return lane }
+    let made = try Lane(device)
+    lane = made
+    return made
+  }
 
   /// Memory for so many floats and the room behind them; what it held is lost where it grows.
   ///
@@ -38,12 +61,13 @@ final class PinnedExchange {
     if let piece = pieces[place], piece.byteCount >= bytes {
       return piece.base.assumingMemoryBound(to: Float.self)
     }
+    lane?.copies.settle()
     let piece = try device.pinned(bytes)
     pieces[place] = piece
     return piece.base.assumingMemoryBound(to: Float.self)
   }
 
-  /// Gathers rows and copies them here; they are there after the next `wait()`.
+  /// Gathers rows and copies them here, while the card goes on; they are there after the next `wait()`.
   ///
   /// - Throws: what the card reports.
   func fetch(
@@ -53,12 +77,15 @@ final class PinnedExchange {
     _ slot: PassSlot,
     to place: Place
   ) throws(ReFTError) -> UnsafeMutablePointer<Float> {
+    let lane = try opened()
     let count = rows.count * hidden.width
     let here = try memory(place, count)
     let gathered = try pass.floats(slot, hidden.width, rows: rows.count)
     try pass.operations.gather(rows.count, rows.list, from: hidden, into: gathered)
-    try mark()
-    try device.copyOut(gathered, count * 4, to: here)
+    try lane.gathered.record()
+    try lane.copies.follow(lane.gathered)
+    try lane.copies.copyOut(gathered, count * 4, to: here)
+    try lane.copies.record(lane.arrived)
     return here
   }
 
@@ -66,13 +93,14 @@ final class PinnedExchange {
   ///
   /// - Throws: what the card reports.
   func wait() throws(ReFTError) {
+    let lane = try opened()
     // The copy takes as long as threads take to wake up.
-    try event?.wait()
+    try lane.gathered.wait()
     ThreadPool.shared.rouse()
-    try device.synchronise()
+    try lane.arrived.wait()
   }
 
-  /// Copies edited rows back to where they were gathered.
+  /// Copies edited rows back to where they were gathered; the card's later work waits for them.
   ///
   /// - Throws: what the card reports.
   func send(
@@ -80,9 +108,12 @@ final class PinnedExchange {
     _ rows: DeviceTaps.EditedRows,
     _ hidden: DeviceRows
   ) throws(ReFTError) {
+    let lane = try opened()
     let count = rows.count * hidden.width
     let gathered = try pass.floats(.gathered, hidden.width, rows: rows.count)
-    try device.copyIn(try memory(.output, count), count * 4, to: gathered)
+    try lane.copies.copyIn(try memory(.output, count), count * 4, to: gathered)
+    try lane.copies.record(lane.returned)
+    try device.follow(lane.returned)
     try pass.operations.scatter(
       rows.count,
       rows.list,
@@ -91,10 +122,5 @@ final class PinnedExchange {
       strength: 1,
       to: hidden
     )
-  }
-
-  private func mark() throws(ReFTError) {
-    if let event { return try event.record() }
-    event = try device.event()
   }
 }

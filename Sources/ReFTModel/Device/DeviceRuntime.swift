@@ -106,8 +106,30 @@ public protocol DeviceRuntime: AnyObject {
     editor: (any HiddenStateEditor)?
   ) throws -> UnsafeMutableBufferPointer<Float>
 
+  /// The same, where each sequence's likeliest token is all that is wanted.
+  ///
+  /// - Returns: one token a sequence; nil, with nothing done, where the logits lie in the memory of
+  ///   this process anyway and `step` gives them at no cost.
+  /// - Throws: as `step`.
+  func likeliestTokens(
+    sequences: [SequenceStep],
+    editor: (any HiddenStateEditor)?
+  ) throws -> [LikeliestToken]?
+
   /// Gives back memory of caches that nobody uses now.
   func releaseUnusedMemory()
+}
+
+/// The token that a sequence's logits favour.
+public struct LikeliestToken: Sendable, Equatable {
+  /// The token with the largest logit, the lowest of equal ones; the first whose logit is no finite
+  /// number, where there is one.
+  public var id: Int32
+  /// Its logit.
+  public var logit: Float
+
+  /// Names a token.
+  public init(id: Int32, logit: Float) { (self.id, self.logit) = (id, logit) }
 }
 
 /// How many edits of a pass ran where the model does, by kernels of their plugins, and how many in this
@@ -157,6 +179,12 @@ extension ModelRuntime: DeviceRuntime {
     }
     return try step(own, editor: editor)
   }
+
+  /// Nil: the logits are here.
+  public func likeliestTokens(
+    sequences: [SequenceStep],
+    editor: (any HiddenStateEditor)?
+  ) throws -> [LikeliestToken]? { nil }
 
   /// Gives the pages that no sequence holds back to the system.
   public func releaseUnusedMemory() { cachePages.releaseFree() }

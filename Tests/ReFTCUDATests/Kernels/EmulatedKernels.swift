@@ -130,6 +130,11 @@ struct CStructure {
     add(UInt64(UInt(bitPattern: numbers?.pointer)))
   }
 
+  /// A struct that pointers align.
+  mutating func add(_ structure: CStructure) {
+    bytes += [UInt8](repeating: 0, count: (8 - bytes.count % 8) % 8) + structure.bytes
+  }
+
   mutating func add(integers: Int...) { integers.forEach { add(Int32($0)) } }
 }
 

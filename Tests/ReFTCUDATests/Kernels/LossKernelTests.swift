@@ -70,24 +70,32 @@ struct LossKernelTests {
     expectClose(logits.floats, z.map { Float($0) }, tolerance: 2e-6, relative: 1e-6)
   }
 
-  @Test("finds the largest logit, the first of equal ones")
+  @Test("finds the largest logit, the first of equal ones, or the first that is no number")
   func largest() throws {
     var random = SeededGenerator(seed: 2)
-    var logits = random.normals(3 * 1000)
+    var logits = random.normals(4 * 1000)
     logits[1000 + 711] = 50
     logits[1000 + 35] = 50
     logits[2000] = 60
-    let found = CardNumbers(integers: [-1, -1, -1])
+    logits[3100] = .nan
+    logits[3700] = .infinity
+    let found = CardNumbers(integers: [Int](repeating: -1, count: 8))
     try EmulatedKernels(.loss, .float32).run(
       "argmax",
-      grid: (3, 1, 1),
+      grid: (4, 1, 1),
       block: 256,
-      .int(3),
+      .int(4),
       .int(1000),
       .numbers(CardNumbers(logits)),
       .numbers(found)
     )
     let first = logits[..<1000]
-    #expect(found.integers == [Int32(first.firstIndex(of: first.max() ?? 0) ?? -1), 35, 0])
+    let ids = [Int32(first.firstIndex(of: first.max() ?? 0) ?? -1), 35, 0, 100]
+    #expect(stride(from: 0, to: 8, by: 2).map { found.integers[$0] } == ids)
+    let values = stride(from: 1, to: 8, by: 2).map {
+      Float(bitPattern: UInt32(bitPattern: found.integers[$0]))
+    }
+    #expect(Array(values[..<3]) == [first.max() ?? 0, 50, 60])
+    #expect(values[3].isNaN)
   }
 }

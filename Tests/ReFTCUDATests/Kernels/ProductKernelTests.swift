@@ -34,22 +34,22 @@ struct ProductKernelTests {
     let padded = KernelShapes.paddedRows(problem.rows)
     let w = CardNumbers(random.normals(padded * problem.cols), .bfloat16)
     let numbers = Array(w.floats[..<(problem.rows * problem.cols)])
-    try check("product_plain", w, numbers, problem, unitBytes: 2048, stages: 4)
+    let operand = KernelShapes.normedBytes(rows: problem.n, columns: problem.cols)
+    try check("product_plain", w, numbers, problem, unitBytes: 2048, stages: 4, operand)
   }
 
-  private static let formats: [(TensorType, String, String, unit: Int, columns: Int, stages: Int)] =
-    [
-      (.q4_0, "q4_0", "nibbles", 2304, 256, 2), (.q4_1, "q4_1", "nibbles_from", 2560, 256, 2),
-      (.q4_K, "q4_k", "nibbles_from", 2560, 256, 2), (.q5_0, "q5_0", "bytes", 2176, 128, 3),
-      (.q8_0, "q8_0", "bytes", 2176, 128, 3), (.q5_1, "q5_1", "bytes_from", 2304, 128, 3),
-      (.q5_K, "q5_k", "bytes_from", 2304, 128, 3), (.q6_K, "q6_k", "bytes_of_halves", 2304, 128, 3),
-    ]
+  private static let formats: [(TensorType, String, String, unit: Int, columns: Int)] = [
+    (.q4_0, "q4_0", "nibbles", 2304, 256), (.q4_1, "q4_1", "nibbles_from", 2560, 256),
+    (.q4_K, "q4_k", "nibbles_from", 2560, 256), (.q5_0, "q5_0", "bytes", 2176, 128),
+    (.q8_0, "q8_0", "bytes", 2176, 128), (.q5_1, "q5_1", "bytes_from", 2304, 128),
+    (.q5_K, "q5_k", "bytes_from", 2304, 128), (.q6_K, "q6_k", "bytes_of_halves", 2304, 128),
+  ]
 
   @Test("packs a file's blocks, multiplies and unpacks them", arguments: problems)
   func packed(_ problem: Problem) throws {
     var random = SeededGenerator(seed: 22)
     let kernels = try EmulatedKernels(.pack, .bfloat16)
-    for (type, file, format, unit, columns, stages) in Self.formats {
+    for (type, file, format, unit, columns) in Self.formats {
       guard problem.cols % type.blockSize == 0 else { continue }
       let (rows, cols) = (problem.rows, problem.cols)
       let bytes = Quantizer.encode(random.normals(rows * cols), as: type)
@@ -79,7 +79,9 @@ struct ProductKernelTests {
         numbers,
         problem,
         unitBytes: unit,
-        stages: stages,
+        stages: 3,
+        KernelShapes.digitBytes(rows: problem.n, columns: cols, unitColumns: columns),
+        digits: "digits_\(format)",
         isExact
       )
     }
@@ -93,6 +95,8 @@ struct ProductKernelTests {
     _ problem: Problem,
     unitBytes: Int,
     stages: Int,
+    _ operandBytes: Int,
+    digits: String? = nil,
     _ isExact: Bool = true
   ) throws {
     let (n, rows, cols) = (problem.n, problem.rows, problem.cols)
@@ -107,22 +111,38 @@ struct ProductKernelTests {
     let y = CardNumbers(random.normals(n * (problem.gate ? problem.half : rows)))
     let short = CardNumbers(room: y.count, .bfloat16)
     let before = y.floats
+    let kernels = try EmulatedKernels(.product, .bfloat16)
     for target in [y, short] {
+      let ready = CardNumbers(values: [UInt8](repeating: 0xff, count: operandBytes))
+      func operand(_ digits: CardNumbers?) -> CStructure {
+        var operand = CStructure()
+        operand.add(problem.norm == nil ? x : nil)
+        operand.add(problem.norm == nil ? nil : stream)
+        operand.add(weight)
+        operand.add(shift)
+        operand.add(digits)
+        operand.add(Float(1e-5))
+        operand.add(integers: problem.norm ?? 0, n, cols)
+        return operand
+      }
+      // The product makes its digits itself, or finds them.
+      let isReady = digits != nil && problem.norm == nil && target === short
+      if let digits, isReady {
+        var call = operand(nil)
+        call.add(ready)
+        let grid = ((cols + 256 + 1023) / 1024, n, 1)
+        try kernels.run(digits, grid: grid, block: 128, .structure(call.bytes))
+      }
       var call = CStructure()
       call.add(w)
-      call.add(integers: n, rows, cols, problem.half)
-      call.add(problem.norm == nil ? x : nil)
-      call.add(problem.norm == nil ? nil : stream)
-      call.add(weight)
-      call.add(shift)
-      call.add(Float(1e-5))
-      call.add(integers: problem.norm ?? 0)
+      call.add(operand(isReady ? ready : nil))
+      call.add(integers: rows, problem.half)
       call.add(bias)
       call.add(target === y ? y : nil)
       call.add(target === y ? nil : short)
       call.add(integers: problem.gate ? 0 : -1, target === y ? 1 : 0)
       let groups = target === y ? 2 : 1
-      try EmulatedKernels(.product, .bfloat16).run(
+      try kernels.run(
         name,
         grid: (2, 1, 1),
         block: groups * KernelShapes.groupThreads,
@@ -131,14 +151,15 @@ struct ProductKernelTests {
           unitBytes: unitBytes,
           stages: stages,
           rows: n,
-          normed: problem.norm == nil ? 0 : cols
+          operand: operandBytes
         ),
         .structure(call.bytes)
       )
     }
     #expect(y.isIntact && short.isIntact)
     let largest = sums.reduce(1) { max($0, abs($1)) }
-    let rounding: Float = (problem.norm == nil ? 3e-6 : 2e-3) + (isExact ? 0 : 1e-3)
+    let own: Float = digits != nil ? 6e-5 : problem.norm == nil ? 3e-6 : 2e-3
+    let rounding = own + (isExact ? 0 : 1e-3)
     let tolerance = rounding * largest * (problem.gate ? largest : 1)
     expectClose(y.floats, zip(expected, before).map(+), tolerance: tolerance, relative: 1e-6, name)
     expectClose(short.floats, expected, tolerance: tolerance, relative: 0x1p-8, name)

@@ -59,7 +59,7 @@ private final class UpdateEditor: ProductEditor {
             rowOrder: shape.rowOrder(of: projection),
             gradients: trains
               ? LowRankUpdate.Gradients(a: slopes[0].base, b: slopes[1].base) : nil,
-            dropout: dropout.map { LowRankUpdate.Dropout(rate: $0, key: UInt64(index)) }
+            dropout: dropout.map { LowRankUpdate.Dropout(rate: $0, key: .max - UInt64(index)) }
           )
         )
       }
