@@ -74,8 +74,10 @@ struct SteerTests {
   func defaults() throws {
     try bench { bench in
       let extract = try run(bench, ["extract", "--data", "pairs.jsonl", "--output", "a", "--json"])
-      let strength = try #require(try extract.json()["strength"] as? Double)
-      #expect(abs(strength - 0.2 / 3) < 1e-6)
+      let found = try extract.json()
+      let strength = try #require(found["strength"] as? Double)
+      let layers = try #require(found["layers"] as? [Any])
+      #expect(layers.count > 1 && abs(strength * Double(layers.count) - 0.2) < 1e-6)
       let weighted = try run(
         bench,
         ["extract", "--data", "pairs.jsonl", "--output", "b", "--position", "l2*0.5"]
