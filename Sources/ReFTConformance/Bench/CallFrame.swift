@@ -122,15 +122,8 @@ final class CallFrame {
     _ style: CallStyle
   ) throws -> MatrixMemory? {
     guard subject.plugin.has(REFT_CAP_NEEDS_SOURCE) else { return nil }
-    let memory = try MatrixMemory(
-      "source",
-      style.source ?? source(rows: rows, dim: subject.sourceDim),
-      rows: rows,
-      columns: subject.sourceDim,
-      style: style
-    )
-    memory.buffer.makeReadOnly()
-    return memory
+    let values = style.source ?? source(rows: rows, dim: subject.sourceDim)
+    return try readOnly("source", values, rows: rows, columns: subject.sourceDim, style)
   }
 
   /// The rows of another prompt, for plugins that take them; the backward of a call has the same.
@@ -140,13 +133,19 @@ final class CallFrame {
     _ style: CallStyle
   ) throws -> MatrixMemory? {
     guard subject.plugin.has(REFT_CAP_NEEDS_COUNTERPART) else { return nil }
-    let memory = try MatrixMemory(
-      "counterpart",
-      style.counterpart ?? counterpart(rows: rows, dim: subject.dim),
-      rows: rows,
-      columns: subject.dim,
-      style: style
-    )
+    let values = style.counterpart ?? counterpart(rows: rows, dim: subject.dim)
+    return try readOnly("counterpart", values, rows: rows, columns: subject.dim, style)
+  }
+
+  /// Rows that the plugin may read alone.
+  private static func readOnly(
+    _ name: String,
+    _ values: [Float],
+    rows: Int,
+    columns: Int,
+    _ style: CallStyle
+  ) throws -> MatrixMemory {
+    let memory = try MatrixMemory(name, values, rows: rows, columns: columns, style: style)
     memory.buffer.makeReadOnly()
     return memory
   }
