@@ -6,7 +6,9 @@ public import ReFTTensor
 /// Everything that is known about a plugin before an instance of it exists.
 public struct PluginDescription: Sendable, Hashable {
   /// Reverse domain, such as `org.reft.loreft`.
-  public var id: String
+  public let id: String
+  /// The last part of the id: how configurations name the plugin.
+  public let name: String
   /// The plugin's own version.
   public var version: String
   /// One line, with the formula.
@@ -14,7 +16,9 @@ public struct PluginDescription: Sendable, Hashable {
   /// The SPDX name of its license.
   public var license: String
   /// The ABI that it was built against, such as `1.0`.
-  public var abi: String
+  public let abi: String
+  /// The minor version of the ABI that the plugin speaks; manifests speak this host's.
+  public let abiMinor: Int
   /// The file it comes from.
   public var path: String
   /// `sha256:…` of the loaded bytes.
@@ -39,6 +43,9 @@ public struct PluginDescription: Sendable, Hashable {
     options: [PluginOption],
     warnings: [String] = []
   ) {
+    // Every call of a plugin asks for these two: they are worked out once.
+    name = id.split(separator: ".").last.map(String.init) ?? id
+    abiMinor = abi.hasPrefix("1.") ? Int(abi.dropFirst(2)) ?? 0 : Self.hostMinor
     self.id = id
     self.version = version
     self.summary = summary
@@ -51,17 +58,8 @@ public struct PluginDescription: Sendable, Hashable {
     self.warnings = warnings
   }
 
-  /// The minor version of the ABI that the plugin speaks; manifests speak this host's.
-  public var abiMinor: Int {
-    guard abi.hasPrefix("1.") else { return Self.hostMinor }
-    return Int(abi.dropFirst(2)) ?? 0
-  }
-
   /// The minor version of the ABI that this host speaks.
   static let hostMinor = 1
-
-  /// The last part of the id: how configurations name the plugin.
-  public var name: String { id.split(separator: ".").last.map(String.init) ?? id }
 
   /// Whether a text can be an id: a reverse domain of ASCII letters, digits, '-' and '_'.
   static func isID(_ id: String) -> Bool {
