@@ -5,7 +5,7 @@
     scores.py transfer SWEEP ROWS MODEL...   each adapter, and the model alone, on each model
     scores.py lengths SWEEP ROWS MODEL       the loss of a token in each quarter of the rows by length
 
-Prints a line for each setting, the seeds averaged. `reft` is taken from the PATH, or from $REFT.
+Prints a line for each setting: the mean of its seeds, and their deviation. `reft` is taken from the PATH, or from $REFT.
 """
 
 import collections
@@ -50,6 +50,12 @@ def quarters(scored, bounds):
     return [total / tokens if tokens else float("nan") for total, tokens in sums]
 
 
+def shown(values):
+    """Mean and deviation of several seeds."""
+    mean = f"{statistics.mean(values):.4f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
+
+
 def main():
     what, sweep, rows, *models = sys.argv[1:]
     wording = template(sweep)
@@ -63,9 +69,9 @@ def main():
                     tokens = sorted(row["tokens"] for row in scored[0]["rows"])
                     bounds = [tokens[len(tokens) * i // 4] for i in (1, 2, 3)]
                     print("tokens of the answer: up to", *bounds, "and", tokens[-1])
-                columns += map(statistics.mean, zip(*(quarters(one, bounds) for one in scored)))
-            columns.append(statistics.mean(one["loss"] for one in scored))
-        print(name, *(f"{value:.4f}" for value in columns), sep="\t", flush=True)
+                columns += map(shown, zip(*(quarters(one, bounds) for one in scored)))
+            columns.append(shown([one["loss"] for one in scored]))
+        print(name, *columns, sep="\t", flush=True)
 
 
 main()

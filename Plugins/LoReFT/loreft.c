@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // LoReFT (Wu et al. 2024, arXiv 2404.03592, equation 2): y = h + R^T (act(W h + b) - R h), R with
-// orthonormal rows; of these rows all, or those that the option `subspace` names. The ABI is spoken
-// by ../Shared/edit_plugin.h; the arithmetic is in edit.h.
+// orthonormal rows; of these rows all, or those that the option `subspace` names, or for each
+// sequence those of its own subspace. The ABI is spoken by ../Shared/edit_plugin.h; the arithmetic
+// is in edit.h.
 #include "../Shared/edit_plugin.h"
 #include "../Shared/low_rank_cuda.h"
 #include "edit.h"
@@ -18,14 +19,28 @@ static const reft_option_info_t loreft_options[] = {
     {EDIT_OPTION(REFT_OPTION_STRING, "subspace"),
      .help = STR("the directions that are edited and trained, such as 0-3,6; empty: all"),
      .minimum = 1},
+    {EDIT_OPTION(REFT_OPTION_STRING, "subspaces"),
+     .help = STR("the directions of each subspace that rows of the data name, such as 0-3;4-7"),
+     .minimum = 1},
 };
 
 static const char* setup(reft_instance_t* self) {
   self->choice = edit_get(self, "init")->i;
-  reft_str_t text = edit_get(self, "subspace")->s;
-  if (text.len) return edit_read_ranges(self, text, self->r);
+  reft_str_t one = edit_get(self, "subspace")->s, several = edit_get(self, "subspaces")->s;
+  if (one.len && several.len) return "subspace is one for all rows, subspaces are chosen by row";
+  if (several.len) return edit_read_sets(self, several, self->r);
+  if (one.len) return edit_read_ranges(self, one, self->r);
   self->ranges[self->n_ranges++] = (edit_range_t){0, self->r};
   return NULL;
+}
+
+// The ranges of directions that are computed: with sets all, of which rows then keep their own.
+static int64_t n_ranges(const reft_instance_t* self) {
+  return self->n_sets ? 1 : self->n_ranges;
+}
+
+static edit_range_t range(const reft_instance_t* self, int64_t i) {
+  return self->n_sets ? (edit_range_t){0, self->r} : self->ranges[i];
 }
 
 static uint32_t n_params(const reft_instance_t* self) {
@@ -54,8 +69,7 @@ static void param(const reft_instance_t* self, uint32_t index, reft_param_info_t
 // How many directions are edited.
 static int64_t edited(const reft_instance_t* self) {
   int64_t count = 0;
-  for (int64_t i = 0; i < self->n_ranges; i++)
-    count += self->ranges[i].last - self->ranges[i].first;
+  for (int64_t i = 0; i < n_ranges(self); i++) count += range(self, i).last - range(self, i).first;
   return count;
 }
 
@@ -74,15 +88,16 @@ static void forward(const reft_instance_t* self, const edit_row_t* row) {
   float *a = row->saved, *e = a + edited(self);
   int64_t d = self->d, count;
   // All directions are projected before the first is lifted: y may be h.
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
-    int64_t k = self->ranges[i].first;
-    count = self->ranges[i].last - k;
+  for (int64_t i = 0, at = 0; i < n_ranges(self); i++, at += count) {
+    int64_t k = range(self, i).first;
+    count = range(self, i).last - k;
     edit_project(d, count, self->act, R + k * d, W + k * d, b + k, row->h, a + at, e + at);
   }
+  edit_keep_set(self, row->subspace, self->r, e);
   rows_copy(d, row->h, row->y);
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
-    int64_t k = self->ranges[i].first;
-    count = self->ranges[i].last - k;
+  for (int64_t i = 0, at = 0; i < n_ranges(self); i++, at += count) {
+    int64_t k = range(self, i).first;
+    count = range(self, i).last - k;
     const float* lifted = e + at;
     rows_add_transposed(1, d, d, count, 1, R + k * d, &lifted, &row->y);
   }
@@ -92,11 +107,13 @@ static void backward(const reft_instance_t* self, const edit_row_t* row) {
   const float *R = row->params[P_ROTATE], *a = row->saved;
   float *de = row->scratch, *da = de + edited(self);
   int64_t d = self->d, count;
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
-    int64_t k = self->ranges[i].first;
-    count = self->ranges[i].last - k;
+  for (int64_t i = 0, at = 0; i < n_ranges(self); i++, at += count) {
+    int64_t k = range(self, i).first;
+    count = range(self, i).last - k;
     edit_project_back(d, count, self->act, R + k * d, a + at, row->g, de + at, da + at);
   }
+  edit_keep_set(self, row->subspace, self->r, de);
+  edit_keep_set(self, row->subspace, self->r, da);
 }
 
 // Directions k...k + count - 1, the first of which is number `at` of those edited.
@@ -118,16 +135,16 @@ static void columns_of_range(const reft_instance_t* self, const edit_group_t* gr
 static void columns(const reft_instance_t* self, const edit_group_t* group) {
   const float *R = group->params[P_ROTATE], *W = group->params[P_WEIGHT];
   int64_t d = self->d, count;
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
-    count = self->ranges[i].last - self->ranges[i].first;
-    columns_of_range(self, group, self->ranges[i].first, count, at);
+  for (int64_t i = 0, at = 0; i < n_ranges(self); i++, at += count) {
+    count = range(self, i).last - range(self, i).first;
+    columns_of_range(self, group, range(self, i).first, count, at);
   }
   if (!group->dx[0]) return;
   edit_copy_g(group);
-  for (int64_t i = 0, at = 0; i < self->n_ranges; i++, at += count) {
+  for (int64_t i = 0, at = 0; i < n_ranges(self); i++, at += count) {
     const float *de[EDIT_GROUP], *da[EDIT_GROUP];
-    int64_t place = self->ranges[i].first * d + group->first;
-    count = self->ranges[i].last - self->ranges[i].first;
+    int64_t place = range(self, i).first * d + group->first;
+    count = range(self, i).last - range(self, i).first;
     edit_behind(group, group->scratch, at, de);
     edit_behind(group, group->scratch, edited(self) + at, da);
     rows_add_transposed(group->n, group->count, d, count, 1, W + place, da, group->dx);
@@ -135,9 +152,9 @@ static void columns(const reft_instance_t* self, const edit_group_t* group) {
   }
 }
 
-// The edited directions, unless they are too many pieces for a program's numbers.
+// The edited directions, unless they are too many pieces for a program's numbers, or by row.
 static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
-  if (self->n_ranges > LOW_RANK_RANGES) return 0;
+  if (self->n_sets || self->n_ranges > LOW_RANK_RANGES) return 0;
   low_rank_cuda(out, edited(self), LOW_RANK_DIFFERENCE);
   out->ints[PLACE_ACT] = (int32_t)self->act;
   out->ints[PLACE_W] = P_WEIGHT;
@@ -151,7 +168,7 @@ static int cuda(const reft_instance_t* self, reft_cuda_program_t* out) {
 }
 
 static const edit_t loreft = {.options = loreft_options,
-                              .n_options = 5,
+                              .n_options = 6,
                               .setup = setup,
                               .n_params = n_params,
                               .param = param,
@@ -160,7 +177,8 @@ static const edit_t loreft = {.options = loreft_options,
                               .forward = forward,
                               .backward = backward,
                               .columns = columns,
-                              .cuda = cuda};
+                              .cuda = cuda,
+                              .refuses = edit_refuse_sets};
 
 EDIT_PLUGIN(loreft, "org.reft.loreft", loreft,
             "LoReFT: h + R^T (act(W h + b) - R h), R with orthonormal rows", 0);

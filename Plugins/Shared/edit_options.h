@@ -39,17 +39,20 @@ struct reft_instance {
   float* own;                              /* memory of the edit's own, from `setup`, or NULL */
   int64_t n_ranges;                        /* of directions that are edited, where chosen */
   edit_range_t ranges[EDIT_RANGE_LIMIT];
+  int64_t n_sets; /* of ranges, one for each subspace that rows may name; 0: rows name none */
+  int64_t set_ends[EDIT_RANGE_LIMIT]; /* the ranges of a set end there, where the next begin */
 };
 
 typedef struct edit_row { /* one row of a call; what does not exist is NULL */
   const float* const* params;
   const float* h;
-  const float* t; /* the row of another prompt, for edits that take it */
-  float* saved;   /* `saved` numbers; in inference they are scratch */
-  float* scratch; /* `scratch` numbers */
-  float* y;       /* forward */
-  const float* g; /* backward: d loss / d y */
-  float own;      /* backward: d loss / d (what `auxiliary` told of the row) */
+  const float* t;   /* the row of another prompt, for edits that take it */
+  float* saved;     /* `saved` numbers; in inference they are scratch */
+  float* scratch;   /* `scratch` numbers */
+  float* y;         /* forward */
+  const float* g;   /* backward: d loss / d y */
+  float own;        /* backward: d loss / d (what `auxiliary` told of the row) */
+  int64_t subspace; /* that the row's sequence is edited in; -1 = all */
 } edit_row_t;
 
 #define EDIT_GROUP 4
@@ -98,6 +101,8 @@ struct edit {
   double (*auxiliary)(const reft_instance_t* self, const float* saved);
   // Whether it takes rows of another prompt; such edits say REFT_CAP_NEEDS_COUNTERPART.
   int takes_counterpart;
+  // Looks at what edit_check does not. NULL, or the sentence that says why a call cannot be served.
+  const char* (*refuses)(const reft_instance_t* self, const reft_args_t* args);
 };
 
 #define EDIT_OPTION(kind_of_option, text) \
@@ -238,6 +243,42 @@ SHARED const char* edit_read_ranges(reft_instance_t* self, reft_str_t text, int6
     if (text.ptr[place++] != ',' || place == text.len)
       return "chosen places must be separated by single commas, such as 0-3,6";
   }
+  return NULL;
+}
+
+// Reads "0-3;4-7" into sets of such ranges. NULL, or why not.
+SHARED const char* edit_read_sets(reft_instance_t* self, reft_str_t text, int64_t count) {
+  for (uint64_t start = 0; start <= text.len;) {
+    uint64_t end = start;
+    while (end < text.len && text.ptr[end] != ';') end++;
+    if (end == start) return "each of the sets that ';' separates must choose at least one place";
+    if (self->n_sets == EDIT_RANGE_LIMIT) return "at most 32 sets can be chosen";
+    reft_str_t part = {text.ptr + start, end - start};
+    const char* reason = edit_read_ranges(self, part, count);
+    if (reason) return reason;
+    self->set_ends[self->n_sets++] = self->n_ranges;
+    start = end + 1;
+  }
+  return NULL;
+}
+
+// Sets to zero what a row's subspace leaves out of `count` values, one for each direction.
+SHARED void edit_keep_set(const reft_instance_t* self, int64_t set, int64_t count, float* values) {
+  if (set < 0 || self->n_sets == 0) return;
+  int64_t next = 0;
+  for (int64_t i = set ? self->set_ends[set - 1] : 0; i < self->set_ends[set]; i++) {
+    for (; next < self->ranges[i].first; next++) values[next] = 0;
+    next = self->ranges[i].last;
+  }
+  for (; next < count; next++) values[next] = 0;
+}
+
+// Whether the rows of a call name sets that there are. NULL, or why not.
+SHARED const char* edit_refuse_sets(const reft_instance_t* self, const reft_args_t* args) {
+  if (self->n_sets == 0 || !args->rows || !args->rows->subspace) return NULL;
+  for (int64_t i = 0; i < args->x.rows; i++)
+    if (args->rows->subspace[i] >= self->n_sets)
+      return "a row names a subspace that the option 'subspaces' does not list; they count from 0";
   return NULL;
 }
 

@@ -115,6 +115,8 @@ SHARED reft_status_t edit_check(const reft_instance_t* self, const reft_args_t* 
   if (args->flags >> 16)
     return edit_fail(self->host, args->call, REFT_E_UNSUPPORTED,
                      "an unknown flag must be understood");
+  const char* reason = self->edit->refuses ? self->edit->refuses(self, args) : NULL;
+  if (reason) return edit_fail(self->host, args->call, REFT_E_INVALID, reason);
   return REFT_OK;
 }
 
@@ -164,10 +166,11 @@ SHARED reft_status_t edit_program(reft_instance_t* self, uint32_t flags, reft_cu
 
 static const reft_cuda_t edit_cuda = {.struct_size = sizeof(reft_cuda_t), .program = edit_program};
 
-// Without dropout, numbers depend on x and the parameters alone, in training too.
+// Without dropout and sets, numbers depend on x and the parameters alone, in training too.
 SHARED const void* edit_extension(reft_instance_t* self, const char* id) {
   if (strcmp(id, REFT_CUDA_EXTENSION) == 0) return self->edit->cuda ? &edit_cuda : NULL;
-  return self->dropout == 0 && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
+  int is_fixed = self->dropout == 0 && self->n_sets == 0;
+  return is_fixed && strcmp(id, "reft.deterministic/1") == 0 ? self : NULL;
 }
 
 /* ---- Tables ---- */

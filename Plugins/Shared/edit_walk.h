@@ -109,6 +109,10 @@ SHARED const float* edit_counterpart(const reft_instance_t* self, const reft_arg
   return (const float*)args->counterpart.data + i * args->counterpart.row_stride;
 }
 
+SHARED int64_t edit_subspace(const reft_args_t* args, int64_t i) {
+  return args->rows && args->rows->subspace ? args->rows->subspace[i] : -1;
+}
+
 SHARED void edit_forward_piece(const edit_walk_t* walk, int64_t piece) {
   const reft_instance_t* self = walk->self;
   const reft_args_t* args = walk->args;
@@ -121,6 +125,7 @@ SHARED void edit_forward_piece(const edit_walk_t* walk, int64_t piece) {
     row.h = (const float*)args->x.data + i * args->x.row_stride;
     row.y = (float*)args->y.data + i * args->y.row_stride;
     row.t = edit_counterpart(self, args, i);
+    row.subspace = edit_subspace(args, i);
     row.saved = training ? (float*)args->saved + i * walk->saved : spare;
     self->edit->forward(self, &row);
     if (walk->own) walk->own[piece] += self->edit->auxiliary(self, row.saved);
@@ -136,7 +141,8 @@ SHARED edit_row_t edit_row_back(const edit_walk_t* walk, int64_t i) {
                     .saved = (float*)args->saved + i * walk->saved,
                     .scratch = (float*)args->scratch + i * walk->line,
                     .g = (const float*)args->dy.data + i * args->dy.row_stride,
-                    .t = edit_counterpart(walk->self, args, i)};
+                    .t = edit_counterpart(walk->self, args, i),
+                    .subspace = edit_subspace(args, i)};
   if (walk->self->edit->auxiliary && REFT_HAS(args, reft_args_t, auxiliary_gradient))
     row.own = (float)args->auxiliary_gradient;
   if (walk->self->dropout > 0) row.g = row.scratch + walk->self->edit->scratch(walk->self);

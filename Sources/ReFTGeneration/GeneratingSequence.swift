@@ -114,6 +114,7 @@ final class GeneratingSequence {
       state: state
     )
     edit.counterpart = counterpart
+    edit.subspace = request.subspace
     return edit
   }
 

@@ -23,6 +23,8 @@ public struct GenerationRequest: Sendable {
   public var adapters: AdapterStack
   /// A prompt whose hidden states plugins of the adapters take; nil: none.
   public var sourcePrompt: Prompt?
+  /// Which subspace plugins that know several edit the text in; nil: all of them.
+  public var subspace: Int32?
   /// Whether tokens that end a reply are passed over, so that `maxTokens` come out in any case.
   public var ignoresEnd: Bool
   /// The adapter, where there is one alone.

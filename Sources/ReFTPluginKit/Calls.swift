@@ -97,6 +97,12 @@ public struct CallContext {
     return Int(place)
   }
 
+  /// Which subspace the sequence of a row is edited in; nil for all.
+  public func subspace(of row: Int) -> Int? {
+    guard let number = rows?.pointee.subspace?[row], number >= 0 else { return nil }
+    return Int(number)
+  }
+
   /// Whether a row is a generated token, or in training one of the completion.
   public func isDecoded(_ row: Int) -> Bool {
     guard let rows, holds(rows.pointee.struct_size, \reft_rows_t.decoded) else { return false }

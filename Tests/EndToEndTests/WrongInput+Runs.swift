@@ -150,7 +150,7 @@ extension WrongInput {
     config(
       "option that the plugin lacks",
       "plugin 'loreft' has no option 'rnk'; it has activation, dropout, init, "
-        + "rank, subspace; did you mean 'rank'?",
+        + "rank, subspace, subspaces; did you mean 'rank'?",
       "{rank: 2}",
       "{rnk: 2}"
     ),

@@ -13,12 +13,16 @@ import _ReFTTestSupport
 @Suite struct EditedGenerationTests {
   /// An adapter that pushes the last block's output hard, at the positions of a rule: LoReFT with
   /// a large bias adds nearly the same vector everywhere.
-  private func steering(_ rule: String, _ model: LoadedModel) throws -> Adapter {
+  private func steering(
+    _ rule: String,
+    _ model: LoadedModel,
+    subspaces: String = ""
+  ) throws -> Adapter {
     let spec = InterventionSpec(
       plugin: "loreft",
       layers: [model.configuration.layers - 1],
       positions: try PositionRule(rule),
-      options: ["rank": .int(4)]
+      options: ["rank": .int(4), "subspaces": .string(subspaces)]
     )
     let adapter = try Adapter.create(
       specs: [spec],
@@ -53,6 +57,27 @@ import _ReFTTestSupport
       // The vector outweighs everything else: wherever it is added, one token wins.
       #expect(Set(both).count == 1 && Set(decode.dropFirst()) == Set(both))
       #expect(try ids("f1") == plain, "an edit of the first token cannot reach the output")
+    }
+  }
+
+  @Test("edits each text of a batch in the subspace that its request names")
+  func subspaces() throws {
+    try withTemporaryDirectory { folder in
+      let model = try LoadedModel(path: TinyModel().write(in: folder))
+      let generator = TextGenerator(model: model)
+      let adapter = try steering("l1+decode", model, subspaces: "0-1;2-3")
+      let requests = ([nil, 0, 1, 0] as [Int32?]).map { subspace in
+        var request = GenerationRequest(.text("the man in a"), maxTokens: 4, ignoresEnd: true)
+        (request.adapter, request.subspace) = (adapter, subspace)
+        return request
+      }
+      let alone = try requests.map { try generator.generate([$0])[0].ids }
+      #expect(try generator.generate(requests, batchSize: 4).map(\.ids) == alone)
+      #expect(alone[1] == alone[3] && Set(alone).count > 1)
+      var unlisted = requests[0]
+      unlisted.subspace = 2
+      let error = #expect(throws: ReFTError.self) { try generator.generate([unlisted]) }
+      #expect(error?.message.contains("'subspaces' does not list") == true)
     }
   }
 

@@ -59,7 +59,8 @@ typedef struct reft_channel {
       auxiliary_gradient; /* the sum to be added to; counted where wants_auxiliary is 1 */
   uint64_t wants_auxiliary;
   uint64_t collected, collected_width;
-  uint64_t reserved[25];
+  uint64_t subspace;
+  uint64_t reserved[24];
   char message[65536 - 512];
 } reft_channel_t;
 #define REFT_CHANNEL_REPLY 4

@@ -110,9 +110,8 @@ extension DeviceEditCall {
       store(gradients?.advanced(byBytes: 4 * offset), Offset.gradients + 8 * index)
     }
     if let origins {
-      // The field of subspaces, of which there are none, stands between locations and adapters.
-      for (list, field) in [0, 1, 2, 3, 5].enumerated() {
-        store(origins.advanced(byBytes: 4 * list * rows), Offset.origins + 8 * field)
+      for list in 0..<6 {
+        store(origins.advanced(byBytes: 4 * list * rows), Offset.origins + 8 * list)
       }
     }
     for (index, value) in program.integers.prefix(DeviceProgram.numberLimit).enumerated() {

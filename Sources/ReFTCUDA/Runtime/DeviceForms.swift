@@ -341,7 +341,8 @@ final class DeviceForm {
   ) throws(ReFTError) -> DevicePointer {
     var list: [Int32] = []
     for source in [
-      origins.examples, origins.positions, origins.lengths, origins.locations, origins.adapters,
+      origins.examples, origins.positions, origins.lengths, origins.locations, origins.subspaces,
+      origins.adapters,
     ] {
       list += rows.places.map { source[Int($0)] }
     }

@@ -24,7 +24,7 @@ enum RowPlaces {
     ("rows.position", { isDecoded($0) ? promptLength : Int32($0 % perSequence + 2) }),
     ("rows.length", { _ in promptLength }),
     ("rows.location", { isDecoded($0) ? -1 : Int32($0 % perSequence) }),
-    ("rows.subspace", { _ in -1 }), ("rows.adapter", { _ in 0 }),
+    ("rows.subspace", { Int32(sequence($0) % 3 - 1) }), ("rows.adapter", { _ in 0 }),
     ("rows.decoded", { isDecoded($0) ? 1 : 0 }),
   ]
 
@@ -89,6 +89,7 @@ enum RowPlaces {
         origins.position = list(1, table.position)
         origins.length = list(2, table.length)
         origins.location = list(3, table.location)
+        origins.subspace = list(4, table.subspace)
         origins.adapter = list(5, table.adapter)
         origins.decoded = list(6, table.decoded)
         origins.key = table.key ?? keys.baseAddress

@@ -93,7 +93,7 @@ final class DeviceBench {
 
   /// The lists of `RowPlaces` as the kernels get them, bit by bit.
   private static func origins(rows: Int) -> [Float] {
-    [0, 1, 2, 3, 5].flatMap { list in
+    (0..<6).flatMap { list in
       (0..<rows).map {
         Float(bitPattern: UInt32(bitPattern: RowPlaces.lists[list].value($0)))
       }

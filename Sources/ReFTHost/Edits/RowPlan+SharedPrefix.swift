@@ -17,7 +17,7 @@ extension RowPlan {
   ///
   /// An edit depends on its sequence when the plugin mixes rows, or when training may draw random
   /// numbers: wherever the plugin's instance does not promise otherwise. Where it does not, an edit
-  /// depends on the row's location and its prompt's length in inference too. Where an auxiliary loss is
+  /// depends on the row's location, its prompt's length and its sequence's subspace in inference too. Where an auxiliary loss is
   /// counted, each row counts for its own sequence.
   func sharedPrefixLimit(isTraining: Bool, countsAuxiliary: Bool) -> Int {
     guard sequenceCount > 1 else { return Int.max }
@@ -34,7 +34,8 @@ extension RowPlan {
             number: number,
             sequence: dependsOnSequence ? sequence : -1,
             location: draws ? set.runningLocations[index] : -1,
-            length: draws ? set.lengths[index] : -1
+            length: draws ? set.lengths[index] : -1,
+            subspace: draws ? set.subspaces[index] : -1
           )
         )
       }
@@ -52,7 +53,7 @@ extension RowPlan {
   /// What decides about an edit of a row, beside the row.
   private struct Edit: Hashable {
     var number, sequence: Int
-    var location, length: Int32
+    var location, length, subspace: Int32
   }
 
   /// Whether training may give a row other numbers in another sequence.

@@ -14,6 +14,8 @@ package final class RowSet {
   private(set) var runningLocations: [Int32] = []
   private(set) var adapters: [Int32] = []
   private(set) var decoded: [Int32] = []
+  /// The subspace of each token's sequence; −1 for all.
+  private(set) var subspaces: [Int32] = []
   /// What names the sequence of each token in any batch.
   private(set) var keys: [Int64] = []
   /// Which sequence of the batch each token belongs to.
@@ -55,6 +57,7 @@ package final class RowSet {
     runningLocations.append(Int32(truncatingIfNeeded: edited.location))
     adapters.append(Int32(adapter))
     decoded.append(isDecoded ? 1 : 0)
+    subspaces.append(sequence.subspace ?? -1)
     keys.append(sequence.key ?? Int64(sequence.example ?? Int32(truncatingIfNeeded: index)))
     sequences.append(index)
     counterparts.append(sequence.counterpart)
@@ -83,7 +86,7 @@ package final class RowLists {
 
   /// Which list stands where in `numbers`.
   private enum List: Int, CaseIterable {
-    case sequence, key, position, length, location, runningLocation, adapter, decoded
+    case sequence, key, position, length, location, runningLocation, subspace, adapter, decoded
   }
 
   /// The lists of a set, or of those of its rows that are present.
@@ -104,6 +107,7 @@ package final class RowLists {
           case .length: set.lengths[row]
           case .location: set.locations[row]
           case .runningLocation: set.runningLocations[row]
+          case .subspace: set.subspaces[row]
           case .adapter: set.adapters[row]
           case .decoded: set.decoded[row]
           }
@@ -136,6 +140,7 @@ package final class RowLists {
     rows.position = UnsafePointer(start(.position))
     rows.length = UnsafePointer(start(.length))
     rows.location = UnsafePointer(start(minor == 0 ? .runningLocation : .location))
+    rows.subspace = UnsafePointer(start(.subspace))
     rows.adapter = UnsafePointer(start(.adapter))
     rows.decoded = UnsafePointer(start(.decoded))
     rows.key = UnsafePointer(keys)

@@ -20,6 +20,8 @@ public struct SequenceEdit: Sendable {
   public var example: Int32?
   /// Names the sequence in any batch, where `example` has not the room; nil: what `example` says.
   public var key: Int64?
+  /// Which subspace plugins that know several edit it in; nil: all of them.
+  public var subspace: Int32?
   /// What plugins keep of the sequence from pass to pass; nil: this pass is all of it.
   public var state: SequenceState?
   /// The rows of its source prompt, for plugins that need them.

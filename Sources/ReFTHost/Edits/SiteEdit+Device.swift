@@ -31,6 +31,7 @@ extension SiteEdit: DeviceRowEdit {
       positions: rows.positions,
       lengths: rows.lengths,
       locations: minor == 0 ? rows.runningLocations : rows.locations,
+      subspaces: rows.subspaces,
       adapters: rows.adapters
     )
   }

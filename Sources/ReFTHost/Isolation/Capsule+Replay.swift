@@ -143,6 +143,7 @@ extension Capsule {
     rows.location = UnsafePointer(buffers["location"]?.baseAddress)
     rows.adapter = UnsafePointer(buffers["adapter"]?.baseAddress)
     rows.decoded = UnsafePointer(buffers["decoded"]?.baseAddress)
+    rows.subspace = UnsafePointer(buffers["subspace"]?.baseAddress)
     return (keys ?? []).withUnsafeBufferPointer { list in
       rows.key = keys == nil ? nil : list.baseAddress
       return body(rows)

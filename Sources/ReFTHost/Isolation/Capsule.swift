@@ -103,6 +103,7 @@ public struct Capsule: Sendable {
       ("example", call.origins.example), ("position", call.origins.position),
       ("length", call.origins.length), ("location", call.origins.location),
       ("adapter", call.origins.adapter), ("decoded", call.origins.decoded),
+      ("subspace", call.origins.subspace),
     ] {
       if let values { origins[name] = Array(UnsafeBufferPointer(start: values, count: call.rows)) }
     }

@@ -276,6 +276,7 @@ public final class PluginWorker {
     call.origins.location = integers(channel.location)
     call.origins.adapter = integers(channel.adapter)
     call.origins.decoded = integers(channel.decoded)
+    call.origins.subspace = integers(channel.subspace)
     call.origins.key = memory.pointer(channel.key).map {
       UnsafePointer($0.assumingMemoryBound(to: Int64.self))
     }

@@ -75,7 +75,7 @@ struct WorkerCall {
   private static func origins(_ call: PluginCall) -> [UnsafePointer<Int32>?] {
     [
       call.origins.example, call.origins.position, call.origins.length, call.origins.location,
-      call.origins.adapter, call.origins.decoded,
+      call.origins.adapter, call.origins.decoded, call.origins.subspace,
     ]
   }
 
@@ -99,6 +99,7 @@ struct WorkerCall {
     channel.pointee.location = origins[3]
     channel.pointee.adapter = origins[4]
     channel.pointee.decoded = origins[5]
+    channel.pointee.subspace = origins[6]
     channel.pointee.key = key
     channel.pointee.random_key = call.randomKey
     channel.pointee.random_step = call.randomStep

@@ -39,7 +39,7 @@ struct Manifest: Sendable {
       return randomOptions.contains { values[$0]?.isZero == false }
     }
     let telling: Set<ManifestSource> = [
-      .randomKey, .randomStep, .example, .length, .location, .decoded, .key,
+      .randomKey, .randomStep, .example, .length, .location, .subspace, .decoded, .key,
     ]
     return [forward, backward].compactMap(\.self).contains { function in
       function.arguments.contains { telling.contains($0.source) }

@@ -32,7 +32,7 @@ enum ManifestSource: Sendable, Hashable {
   case xStride, yStride, dyStride, dxStride
   case rows, dim, layer, isTraining, randomKey, randomStep
   case saved, scratch
-  case example, position, length, location, adapter, decoded, key
+  case example, position, length, location, subspace, adapter, decoded, key
   case option(String)
   case parameter(Int)
   case gradient(Int)
@@ -43,14 +43,16 @@ enum ManifestSource: Sendable, Hashable {
     ("dim", .dim), ("layer", .layer), ("training", .isTraining), ("random.key", .randomKey),
     ("random.step", .randomStep), ("saved", .saved), ("scratch", .scratch),
     ("example", .example), ("position", .position), ("length", .length),
-    ("location", .location), ("adapter", .adapter), ("decoded", .decoded), ("key", .key),
+    ("location", .location), ("subspace", .subspace), ("adapter", .adapter), ("decoded", .decoded),
+    ("key", .key),
   ]
 
   /// The types that make sense for it.
   func allows(_ type: ManifestType, options: [PluginOption]) -> Bool {
     switch self {
     case .x, .y, .dy, .dx, .saved, .scratch, .parameter, .gradient: type == .f32Pointer
-    case .example, .position, .length, .location, .adapter, .decoded: type == .i32Pointer
+    case .example, .position, .length, .location, .subspace, .adapter, .decoded:
+      type == .i32Pointer
     case .key: type == .i64Pointer
     case .randomKey, .randomStep: type == .u64
     case .option(let name):

@@ -225,6 +225,7 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     case .position: Self.word(call.origins.position)
     case .length: Self.word(call.origins.length)
     case .location: Self.word(call.origins.location)
+    case .subspace: Self.word(call.origins.subspace)
     case .adapter: Self.word(call.origins.adapter)
     case .decoded: Self.word(call.origins.decoded)
     case .key: Self.word(call.origins.key)

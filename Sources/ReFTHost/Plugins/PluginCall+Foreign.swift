@@ -19,6 +19,7 @@ extension PluginCall {
     rowTable.position = origins.position
     rowTable.length = origins.length
     rowTable.location = origins.location
+    rowTable.subspace = origins.subspace
     rowTable.adapter = origins.adapter
     rowTable.decoded = origins.decoded
     rowTable.key = origins.key

@@ -54,6 +54,8 @@ public struct PluginRows {
   /// Which of the rule's locations, −1 where the rule has no list; for plugins of ABI 1.0 a running
   /// number.
   public var location: UnsafePointer<Int32>?
+  /// Which subspace the sequence is edited in, −1 for all.
+  public var subspace: UnsafePointer<Int32>?
   /// Which adapter of the batch.
   public var adapter: UnsafePointer<Int32>?
   /// 1 for a generated token, in training for one of the completion; since ABI 1.1.

@@ -144,6 +144,8 @@ package struct DeviceOrigins {
   package var lengths: [Int32]
   /// The index of the edited location.
   package var locations: [Int32]
+  /// Which subspace its sequence is edited in; −1 for all.
+  package var subspaces: [Int32]
   /// Which adapter of the batch.
   package var adapters: [Int32]
 
@@ -153,12 +155,14 @@ package struct DeviceOrigins {
     positions: [Int32],
     lengths: [Int32],
     locations: [Int32],
+    subspaces: [Int32],
     adapters: [Int32]
   ) {
     self.examples = examples
     self.positions = positions
     self.lengths = lengths
     self.locations = locations
+    self.subspaces = subspaces
     self.adapters = adapters
   }
 }

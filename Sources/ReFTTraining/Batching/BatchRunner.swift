@@ -124,16 +124,16 @@ package final class BatchRunner {
         let example = examples[index]
         batch.keys.append(Int32(truncatingIfNeeded: keys[index]))
         for part in example.parts {
-          edits.append(
-            SequenceEdit(
-              adapters: adapters,
-              start: batch.packed.tokens.count,
-              count: part.ids.count,
-              promptLength: example.promptLength,
-              promptTokens: part.ids.prefix(example.promptLength),
-              example: Int32(truncatingIfNeeded: keys[index])
-            )
+          var edit = SequenceEdit(
+            adapters: adapters,
+            start: batch.packed.tokens.count,
+            count: part.ids.count,
+            promptLength: example.promptLength,
+            promptTokens: part.ids.prefix(example.promptLength),
+            example: Int32(truncatingIfNeeded: keys[index])
           )
+          edit.subspace = example.subspace
+          edits.append(edit)
           batch.packed.append(part)
         }
       }

@@ -88,6 +88,7 @@ enum DataRow: Equatable {
       )
     }
     var fields = RowFields(members: members, path: path, place: place)
+    fields.skip(["subspace"])
     if readsSources { fields.skip(["source_prompt"]) }
     if purpose.takesLabels {
       guard let row = try fields.labelled(withLabel: purpose == .labelling) else {

@@ -18,6 +18,8 @@ struct DataRows {
   private let readsSources: Bool
   /// The source prompt of the last row; nil where it has none, or none is read.
   private(set) var source: String?
+  /// The subspace that the last row names; nil where it names none.
+  private(set) var subspace: Int32?
   /// Counts keys that nothing reads.
   private(set) var unread = UnreadKeys()
 
@@ -70,20 +72,10 @@ struct DataRows {
         readsSources: readsSources,
         unread: &unread
       )
-      source = try readsSources ? sourcePrompt(of: row) : nil
+      source = try readsSources ? row.sourcePrompt(path: path) : nil
+      subspace = try row.subspace(path: path)
       return (data, row.line)
     }
-  }
-
-  private func sourcePrompt(of row: RowReader.Row) throws(ReFTError) -> String? {
-    guard let node = row.node["source_prompt"], node.kind != "null" else { return nil }
-    guard case .text(let text) = node.content, !text.isEmpty else {
-      throw .wrongRow(
-        "\(path):\(node.place)",
-        "\"source_prompt\" must be a text of at least one character, found \(node.kind)"
-      )
-    }
-    return text
   }
 
   /// Reads the rest of the file without looking at it.

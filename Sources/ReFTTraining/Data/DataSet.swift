@@ -134,6 +134,7 @@ public struct DataSet: Sendable {
       if let source = reader.source {
         example.sourceIds = try encoder.source(source, place: "\(path):\(line)")
       }
+      example.subspace = reader.subspace
       try add(example, line: line)
     }
     account.unread = reader.unread

@@ -18,6 +18,8 @@ public struct Example: Sendable, Equatable {
   public var types: [Int32] = []
   /// The tokens of its source prompt, whose rows some plugins take; nil: it has none.
   public var sourceIds: [Int32]?
+  /// Which subspace plugins that know several edit it in; nil: all of them.
+  public var subspace: Int32?
   /// Whether tokens were left out already to keep a limit.
   var isCut = false
   /// What a head must answer; nil where there is none, or nothing is known of it.

@@ -6,23 +6,40 @@ public import ReFTText
 
 /// Reads the prompts of a file.
 public enum PromptFile {
+  /// One row of it.
+  public struct Row: Sendable, Equatable {
+    /// Its tokens.
+    public var prompt: Prompt
+    /// The prompt whose hidden states plugins take; nil: the row has none, or none is read.
+    public var source: Prompt?
+    /// Which subspace plugins that know several edit it in; nil: the row does not say.
+    public var subspace: Int32?
+
+    /// Describes a row.
+    public init(prompt: Prompt, source: Prompt? = nil, subspace: Int32? = nil) {
+      (self.prompt, self.source, self.subspace) = (prompt, source, subspace)
+    }
+  }
+
   /// Reads the prompts of JSON lines or of one JSON list; answers in the rows are not looked at.
   ///
   /// - Parameters:
   ///   - path: the file; rows are `{"prompt"}` (as it is), `{"chat"}` or `{"messages"}` (through
   ///     the chat template), `{"instruction","input"}` or `{"question"}` (through `template`) or
-  ///     `{"ids"}`.
+  ///     `{"ids"}`, each with a `"subspace"` or without.
   ///   - words: turns prompts into tokens.
+  ///   - readsSources: whether "source_prompt" is read.
   ///   - warn: receives what is worth a word, in sentences.
-  /// - Returns: the tokens of the prompts, in the order of the file.
+  /// - Returns: the prompts, in the order of the file.
   /// - Throws: `inputMissing` without the file; `badData` with file and line for anything wrong in it.
   public static func read(
     path: String,
     words: PromptEncoder,
+    readsSources: Bool = false,
     warn: (String) -> Void = { _ in }
-  ) throws(ReFTError) -> [Prompt] {
+  ) throws(ReFTError) -> [Row] {
     var reader = try RowReader(path: path)
-    var prompts: [Prompt] = []
+    var prompts: [Row] = []
     var unread = UnreadKeys()
     while let row = try reader.next() {
       let data = try DataRow(
@@ -30,10 +47,21 @@ public enum PromptFile {
         path: path,
         purpose: .prompting,
         usesChat: words.template == .chat,
+        readsSources: readsSources,
         unread: &unread
       )
+      let source = try readsSources ? row.sourcePrompt(path: path) : nil
+      let subspace = try row.subspace(path: path)
       do throws(ReFTError) {
-        prompts.append(.ids(try words.ids(of: data.prompt)))
+        prompts.append(
+          Row(
+            prompt: .ids(try words.ids(of: data.prompt)),
+            source: try source.map { text throws(ReFTError) in
+              .ids(try words.ids(of: .text(text)))
+            },
+            subspace: subspace
+          )
+        )
       } catch {
         throw error.at("\(path):\(row.line)")
       }

@@ -67,15 +67,15 @@ public struct Embedder {
     var batch = PackedBatch()
     var edits: [SequenceEdit] = []
     for example in examples {
-      edits.append(
-        SequenceEdit(
-          adapters: adapters,
-          start: batch.tokens.count,
-          count: example.ids.count,
-          promptLength: example.promptLength,
-          promptTokens: example.ids[...]
-        )
+      var edit = SequenceEdit(
+        adapters: adapters,
+        start: batch.tokens.count,
+        count: example.ids.count,
+        promptLength: example.promptLength,
+        promptTokens: example.ids[...]
       )
+      edit.subspace = example.subspace
+      edits.append(edit)
       batch.append(example)
     }
     let session = try EditSession(edits)

@@ -57,16 +57,16 @@ public struct RowCollection {
     var edits: [SequenceEdit] = []
     for row in rows {
       let example = data.examples[row]
-      edits.append(
-        SequenceEdit(
-          adapters: adapters,
-          start: batch.tokens.count,
-          count: example.ids.count,
-          promptLength: example.promptLength,
-          promptTokens: example.ids.prefix(example.promptLength),
-          key: Int64(row)
-        )
+      var edit = SequenceEdit(
+        adapters: adapters,
+        start: batch.tokens.count,
+        count: example.ids.count,
+        promptLength: example.promptLength,
+        promptTokens: example.ids.prefix(example.promptLength),
+        key: Int64(row)
       )
+      edit.subspace = example.subspace
+      edits.append(edit)
       batch.append(example)
     }
     let session = try EditSession(edits, collector: collector)

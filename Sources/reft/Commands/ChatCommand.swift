@@ -31,8 +31,14 @@ struct ChatCommand: ParsableCommand {
 
   @Option(help: "A message that sets the scene, before the first one.")
   var system: String?
+  @Option(help: "The subspace that plugins with several edit in; without it, all.")
+  var subspace: Int32?
   @Flag(help: "With an error, print where it comes from and its causes.")
   var verbose = false
+
+  func validate() throws {
+    if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
+  }
 
   func run() throws {
     _ = try sampling.options()
@@ -53,7 +59,8 @@ struct ChatCommand: ParsableCommand {
       }
       if text.isEmpty { continue }
       messages.append(ChatMessage(role: "user", content: text))
-      let request = try sampling.request(.chat(messages), adapters: adapters)
+      var request = try sampling.request(.chat(messages), adapters: adapters)
+      request.subspace = subspace
       let results = try generator.generate([request], precision: precision.value) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }

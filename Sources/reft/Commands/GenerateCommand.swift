@@ -16,7 +16,8 @@ struct GenerateCommand: ParsableCommand {
     discussion: """
       --prompt is taken as it is, --chat goes through the model's chat template, --instruction \
       through the adapter's template or --template. --input takes one JSON object per line, or \
-      one JSON list, with "prompt", "chat", "instruction", "messages" or "ids".
+      one JSON list, with "prompt", "chat", "instruction", "messages" or "ids"; a "source_prompt" or \
+      "subspace" there goes before the option.
 
       EXAMPLES
         reft generate --model smollm2-135m-instruct --chat "Name three fruits."
@@ -46,6 +47,8 @@ struct GenerateCommand: ParsableCommand {
     help: "A prompt whose hidden states the adapter's plugins take, worded as the prompt is."
   )
   var sourcePrompt: String?
+  @Option(help: "The subspace that plugins with several edit in; without it, all.")
+  var subspace: Int32?
   @Option(help: "A file of prompts: one JSON object per line, or one JSON list.")
   var input: String?
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
@@ -86,6 +89,7 @@ struct GenerateCommand: ParsableCommand {
         "--template words an --instruction or the rows of an --input, and neither is given"
       )
     }
+    if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
     if batchSize < 1 { throw ValidationError("--batch-size must be 1 or more") }
   }
 
@@ -99,9 +103,10 @@ struct GenerateCommand: ParsableCommand {
     let generator = try TextGenerator(path: model.path(), device: device.open())
     let adapters = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let sourceIds = try source(generator.model, adapters)
-    let requests = try prompts(generator.model, adapters).map { prompt in
-      var request = try sampling.request(prompt, adapters: adapters)
-      request.sourcePrompt = sourceIds
+    let requests = try prompts(generator.model, adapters).map { row in
+      var request = try sampling.request(row.prompt, adapters: adapters)
+      request.sourcePrompt = row.source ?? sourceIds
+      request.subspace = row.subspace ?? subspace
       return request
     }
     let trace = tracing.collector(adapters)
@@ -155,12 +160,17 @@ struct GenerateCommand: ParsableCommand {
   private func prompts(
     _ model: LoadedModel,
     _ adapters: AdapterStack
-  ) throws -> [GenerationRequest.Prompt] {
+  ) throws -> [PromptFile.Row] {
     let encoder = try words(model, adapters)
     if let input {
-      return try PromptFile.read(path: input, words: encoder) { Output.note("warning: \($0)") }
+      return try PromptFile.read(
+        path: input,
+        words: encoder,
+        readsSources: adapters.needsCounterpart
+      ) { Output.note("warning: \($0)") }
     }
-    return [.ids(try encoder.ids(of: worded(prompt ?? chat ?? instruction ?? "")))]
+    let text = worded(prompt ?? chat ?? instruction ?? "")
+    return [PromptFile.Row(prompt: .ids(try encoder.ids(of: text)))]
   }
 
   /// The source prompt, which must be one that a plugin of the adapter takes rows of.

@@ -80,7 +80,7 @@ struct ReportReplies {
       }
     }
     return try asked.indices.map { index in
-      let request = GenerationRequest(asked[index])
+      let request = GenerationRequest(asked[index].prompt)
       let prompt = generator.model.tokenizer.decode(try request.promptIds(for: generator.model))
       return ReportPage.Reply(
         prompt: (tellsModel ? "[\(generator.model.configuration.name)] " : "") + prompt,
@@ -91,7 +91,7 @@ struct ReportReplies {
   }
 
   private func texts(
-    _ prompts: [Prompt],
+    _ prompts: [PromptFile.Row],
     _ adapter: Adapter?,
     _ generator: TextGenerator,
     _ name: String
@@ -100,8 +100,11 @@ struct ReportReplies {
     defer { line.clear() }
     let clock = RateClock(total: prompts.count)
     var done = 0
-    let requests = prompts.map {
-      GenerationRequest($0, maxTokens: maxTokens, adapter: adapter)
+    let requests = prompts.map { row in
+      var request = GenerationRequest(row.prompt, maxTokens: maxTokens, adapter: adapter)
+      request.sourcePrompt = row.source
+      request.subspace = row.subspace
+      return request
     }
     return try generator.generate(requests, batchSize: Self.batchSize) { event in
       if case .finished = event { done += 1 }

@@ -26,7 +26,14 @@ struct RecordedEditTests {
     }
 
     var origins: DeviceOrigins {
-      DeviceOrigins(examples: [], positions: [], lengths: [], locations: [], adapters: [])
+      DeviceOrigins(
+        examples: [],
+        positions: [],
+        lengths: [],
+        locations: [],
+        subspaces: [],
+        adapters: []
+      )
     }
 
     func deviceProgram() -> DeviceProgram? {

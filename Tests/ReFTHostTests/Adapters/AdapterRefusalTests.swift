@@ -127,7 +127,7 @@ struct AdapterRefusalTests {
         old: "\"rank\"",
         new: "\"ranks\"",
         code: .badConfiguration,
-        says: "has no option 'ranks'; it has activation, dropout, init, rank, subspace; "
+        says: "has no option 'ranks'; it has activation, dropout, init, rank, subspace, subspaces; "
           + "did you mean 'rank'?"
       ),
       ConfigFault(

@@ -58,6 +58,23 @@ struct RowOriginTests {
     #expect(values(rows.location, total).suffix(2) == [-1, -1])
   }
 
+  @Test("a row tells the subspace of its sequence, −1 where that names none")
+  func subspaces() throws {
+    let rule = try PositionRule("f1+l1")
+    let set = RowSet()
+    for (index, subspace) in ([nil, 3, 0] as [Int32?]).enumerated() {
+      var sequence = SequenceEdit(adapter: nil, start: 4 * index, count: 4, promptLength: 4)
+      sequence.subspace = subspace
+      for edited in try rule.rows(promptLength: 4) {
+        set.append(edited, of: sequence, index: index, adapter: 0, locationCount: 2)
+      }
+    }
+    let lists = RowLists(of: set)
+    #expect(values(lists.origins(minor: 1).subspace, 6) == [-1, -1, 3, 3, 0, 0])
+    #expect(values(lists.origins(minor: 0).subspace, 6) == [-1, -1, 3, 3, 0, 0])
+    withExtendedLifetime(lists) {}
+  }
+
   @Test("a plugin of ABI 1.0 keeps what it was told: the key as example, a running location")
   func released() throws {
     let (rows, lists, total) = try lists("every:3+decode", minor: 0)

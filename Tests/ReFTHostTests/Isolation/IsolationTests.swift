@@ -45,7 +45,8 @@ struct IsolationTests {
     arguments: [
       ("LoReFT", ["rank": OptionValue.int(4)]),
       ("LoReFT", ["rank": .int(2), "dropout": .float(0.3), "activation": .string("gelu")]),
-      ("LoReFT", ["subspace": .string("0,2-3")]), ("LowRankFamily", [:]), ("ProjectionFamily", [:]),
+      ("LoReFT", ["subspace": .string("0,2-3")]), ("LoReFT", ["subspaces": .string("0;2-3")]),
+      ("LowRankFamily", [:]), ("ProjectionFamily", [:]),
       ("RED", [:]), ("AdditiveSteering", [:]), ("Interchange", [:]),
     ] as [(String, [String: OptionValue])]
   )
@@ -70,6 +71,7 @@ struct IsolationTests {
     }
     for harness in both {
       harness.takesCounterpart = inside.capabilities.contains(.needsCounterpart)
+      if options["subspaces"] != nil { harness.subspaces = [1, -1, 0, 1, 0] }
     }
     #expect(both[0].instance.parameters == both[1].instance.parameters)
     let gradients = both.map { $0.store.makeGradients() }

@@ -169,6 +169,68 @@ struct FamilyPluginTests {
     }
   }
 
+  @Test("loreft edits and trains each row in the subspace that it names, else in all")
+  func subspaces() throws {
+    let sets: [Int32: [Int]] = [-1: [0, 1, 2, 3, 4], 0: [0, 1], 1: [2, 4]]
+    let named: [Int32] = [1, -1, 0, 1]
+    let numbers = try Numbers("loreft", ["rank": .int(5), "subspaces": .string("0-1;2,4")])
+    numbers.harness.subspaces = named
+    let (rotate, source) = (
+      try numbers.parameter("rotate.weight"), try numbers.parameter("source.weight")
+    )
+    let bias = try numbers.parameter("source.bias")[0]
+    let expected = try zip(numbers.h, named).map { h, subspace in
+      let chosen = try #require(sets[subspace])
+      return lift(
+        h,
+        chosen.map { rotate[$0] },
+        chosen.map { dot(source[$0], h) + bias[$0] - dot(rotate[$0], h) }
+      )
+    }
+    compare(try numbers.result(), expected, "subspaces")
+
+    // Rows that all name one subspace are those of an edit that has no other, bit for bit.
+    for (number, text) in [(Int32(0), "0-1"), (1, "2,4")] {
+      let alone = try Numbers("loreft", ["rank": .int(5), "subspace": .string(text)])
+      numbers.harness.subspaces = [number]
+      expectIdentical(
+        try numbers.harness.forward(numbers.x).y,
+        try alone.harness.forward(numbers.x).y,
+        text
+      )
+      let (several, one) = (
+        numbers.harness.store.makeGradients(), alone.harness.store.makeGradients()
+      )
+      for (harness, gradients) in [(numbers.harness, several), (alone.harness, one)] {
+        let saved = try harness.forward(numbers.x).saved
+        _ = try harness.backward(numbers.x, numbers.x, saved: saved, gradients: gradients)
+      }
+      expectIdentical(Array(several.values), Array(one.values), "gradients of \(text)")
+    }
+  }
+
+  @Test("a subspace that is not listed is an error of the call, which says so")
+  func unlistedSubspace() throws {
+    let numbers = try Numbers("loreft", ["rank": .int(4), "subspaces": .string("0-1;2-3")])
+    numbers.harness.subspaces = [0, 2]
+    let error = #expect(throws: ReFTError.self) { _ = try numbers.result() }
+    #expect(error?.message.contains("'subspaces' does not list") == true)
+    #expect(numbers.harness.instance.dependsOnSequence)
+  }
+
+  @Test(
+    "subspaces that name no directions of R are refused",
+    arguments: ["0-1;", ";0", "0-1;;2", "0;5", "0;1,1", "0;b"]
+  )
+  func badSubspaces(_ text: String) throws {
+    #expect(throws: ReFTError.self) {
+      _ = try Numbers("loreft", ["rank": .int(5), "subspaces": .string(text)])
+    }
+    #expect(throws: ReFTError.self) {
+      _ = try Numbers("loreft", ["subspace": .string("0"), "subspaces": .string("0;1")])
+    }
+  }
+
   @Test(
     "a subspace that names no directions of R is refused",
     arguments: [

@@ -41,6 +41,12 @@ struct PluginGradientTests {
       GradientCase(plugin: "consreft", options: ["rank": .int(3)]),
       GradientCase(plugin: "lobireft", options: ["rank": .int(3), "dropout": .float(0.2)]),
       GradientCase(plugin: "loreft", options: ["rank": .int(5), "subspace": .string("0-1,3")]),
+      GradientCase(
+        plugin: "loreft",
+        options: [
+          "rank": .int(5), "subspaces": .string("0-1,3;2;3-4"), "activation": .string("gelu"),
+        ]
+      ),
       GradientCase(plugin: "red"),
       GradientCase(plugin: "ablate", options: ["rank": .int(2), "strength": .float(0.6)]),
       GradientCase(plugin: "clamp", options: ["rank": .int(3)]),
@@ -54,6 +60,7 @@ struct PluginGradientTests {
   func matchDifferences(_ example: GradientCase) throws {
     let (rows, dim) = (5, 19)
     let harness = try InstanceHarness(example.plugin, dim: dim, options: example.options)
+    if example.options["subspaces"] != nil { harness.subspaces = [2, 0, -1, 1] }
     var generator = SeededGenerator(seed: 11)
     let x = generator.normals(rows * dim)
     let weights = generator.normals(rows * dim)

@@ -15,6 +15,8 @@ final class InstanceHarness {
   let stride: Int
   /// Whether calls have rows of another prompt.
   var takesCounterpart = false
+  /// The subspaces that rows name in turn; none: rows name none.
+  var subspaces: [Int32] = []
 
   init(_ instance: any PluginInstance, dim: Int, seed: UInt64 = 1, gap: Int = 3) {
     self.instance = instance
@@ -76,9 +78,8 @@ final class InstanceHarness {
     try withParameters { pointers in
       call.parameters = pointers
       call.parameterCount = store.infos.count
-      let positions = positions ?? (0..<Int32(rows)).map { $0 }
-      try positions.withUnsafeBufferPointer {
-        call.origins.position = $0.baseAddress
+      try withOrigins(rows, positions) { origins in
+        call.origins = origins
         try instance.forward(call)
       }
     }
@@ -124,15 +125,31 @@ final class InstanceHarness {
       (call.parameters, call.parameterCount) = (pointers, store.infos.count)
       try sinks.withUnsafeBufferPointer {
         call.parameterGradients = $0.baseAddress
-        let positions = (0..<Int32(rows)).map { $0 }
-        try positions.withUnsafeBufferPointer {
-          call.origins.position = $0.baseAddress
+        try withOrigins(rows) { origins in
+          call.origins = origins
           try instance.backward(call)
         }
       }
     }
     withExtendedLifetime(other) {}
     return withExtendedLifetime((input, seed, kept, scratch)) { packed(output, rows) }
+  }
+
+  private func withOrigins(
+    _ rows: Int,
+    _ positions: [Int32]? = nil,
+    _ body: (PluginRows) throws -> Void
+  ) rethrows {
+    let positions = positions ?? (0..<Int32(rows)).map { $0 }
+    let named = subspaces.isEmpty ? [] : (0..<rows).map { subspaces[$0 % subspaces.count] }
+    try positions.withUnsafeBufferPointer { positions in
+      try named.withUnsafeBufferPointer { named in
+        var origins = PluginRows()
+        origins.position = positions.baseAddress
+        origins.subspace = named.isEmpty ? nil : named.baseAddress
+        try body(origins)
+      }
+    }
   }
 
   private func withParameters(_ body: (UnsafePointer<UnsafeRawPointer?>?) throws -> Void) rethrows {

@@ -83,6 +83,7 @@ struct OneWayTests {
     let path = folder + "/prompts.jsonl"
     try Data(row.utf8).write(to: URL(fileURLWithPath: path))
     return try PromptFile.read(path: path, words: PromptEncoder(model.text, template: template))
+      .map(\.prompt)
   }
 
   @Test("a chat has one start token where there is one at all", arguments: beginnings)
