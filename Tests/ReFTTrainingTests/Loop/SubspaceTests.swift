@@ -72,7 +72,10 @@ struct SubspaceTests {
     }
   }
 
-  @Test("that are no numbers from 0 are errors of the row", arguments: ["-1", "1.5", "\"a\"", "[0]"])
+  @Test(
+    "that are no numbers from 0 are errors of the row",
+    arguments: ["-1", "1.5", "\"a\"", "[0]"]
+  )
   func wrong(_ value: String) throws {
     try withTinyRun { run in
       let row = #"{"prompt":"the man","completion":" in","subspace":\#(value)}"#
@@ -81,7 +84,7 @@ struct SubspaceTests {
         try loss(run, AdapterStack(), on: "rows.jsonl")
       }
       #expect(error?.code == .badData)
-      #expect(error?.message.contains("rows.jsonl:1:45: \"subspace\" must be a whole") == true)
+      #expect(error?.message.contains("rows.jsonl:1:51: \"subspace\" must be a whole") == true)
     }
   }
 
