@@ -36,6 +36,17 @@ void reft_split_pair(size_t columns, const float* even, const float* odd, uint8_
   reft_split_pair_ref(columns, even, odd, tiles, stride);
 }
 
+void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                       uint8_t* tiles) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_tiles()) {
+    reft_split_rows16_avx512(layout, group, block, count, tiles);
+    return;
+  }
+#endif
+  reft_split_rows16_ref(layout, group, block, count, tiles);
+}
+
 void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
                      const uint8_t* right, size_t right_stride, float* c, size_t ldc,
                      int accumulate) {

@@ -31,6 +31,10 @@ void reft_split_columns(size_t kc, size_t count, const float* rows, size_t strid
  * low. */
 void reft_split_pair(size_t columns, const float* even, const float* odd, uint8_t* tiles,
                      size_t stride);
+/* Splits the numbers of reft_rows16_values, those of sixteen repacked rows (reft_decode.h), into
+ * tiles of a right matrix whose columns these rows are: one tile for each of the blocks. */
+void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                       uint8_t* tiles);
 /* C[m, columns] (+)= A[m, 32 runs] B[32 runs, columns]. A lies in groups of 16 rows, `left_stride`
  * bytes apart, B in panels of 16 columns, `right_stride` apart. Tiles are added to C one after the
  * other, so that a row's bits depend on no other row. */

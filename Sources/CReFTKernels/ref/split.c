@@ -63,6 +63,18 @@ void reft_split_pair_ref(size_t columns, const float* even, const float* odd, ui
   }
 }
 
+void reft_split_rows16_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,
+                           uint8_t* tiles) {
+  for (size_t b = 0; b < count; b++, tiles += REFT_SPLIT_TILE) {
+    float values[REFT_SPLIT_RUN * REFT_SPLIT_SIDE];
+    reft_rows16_values_ref(layout, group, block + b, 1, values);
+    for (size_t k = 0; k < REFT_SPLIT_RUN; k += 2) {
+      const float* even = values + k * REFT_SPLIT_SIDE;
+      reft_split_pair_ref(REFT_SPLIT_SIDE, even, even + REFT_SPLIT_SIDE, tiles + 32 * k, 0);
+    }
+  }
+}
+
 // What one tile of A and one of B add to an element: sums of the even k and of the odd ones.
 static float tile_dot(const uint8_t* a, const uint8_t* b, size_t i, size_t j) {
   float even = 0, odd = 0;

@@ -53,7 +53,20 @@ AVX2 float reft_max_f32_avx2(size_t n, const float* x) {
   size_t i = 0;
   if (n >= 8) {
     __m256 m = _mm256_loadu_ps(x);
-    for (i = 8; i + 8 <= n; i += 8) m = _mm256_max_ps(m, _mm256_loadu_ps(x + i));
+    if (n >= 32) {
+      // One chain alone would wait for itself.
+      __m256 others[3];
+      for (int c = 0; c < 3; c++) others[c] = _mm256_loadu_ps(x + 8 + 8 * c);
+      for (i = 32; i + 32 <= n; i += 32) {
+        m = _mm256_max_ps(m, _mm256_loadu_ps(x + i));
+        for (int c = 0; c < 3; c++)
+          others[c] = _mm256_max_ps(others[c], _mm256_loadu_ps(x + i + 8 + 8 * c));
+      }
+      m = _mm256_max_ps(_mm256_max_ps(m, others[0]), _mm256_max_ps(others[1], others[2]));
+    } else {
+      i = 8;
+    }
+    for (; i + 8 <= n; i += 8) m = _mm256_max_ps(m, _mm256_loadu_ps(x + i));
     float lanes[8];
     _mm256_storeu_ps(lanes, m);
     for (int l = 0; l < 8; l++) largest = lanes[l] > largest ? lanes[l] : largest;

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "reft_decode.h"
 #include "x86_kernels.h"
 
 #define SPLIT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
@@ -81,18 +82,78 @@ SPLIT void reft_split_columns_avx512(size_t kc, size_t count, const float* rows,
   }
 }
 
-SPLIT void reft_split_pair_avx512(size_t columns, const float* even, const float* odd,
-                                  uint8_t* tiles, size_t stride) {
+// Sixteen numbers of an even row and of the odd one after it, side by side.
+SPLIT static inline __attribute__((always_inline)) void store_pair(__m512 first, __m512 second,
+                                                                   uint8_t* tiles) {
   const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
                                          8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  for (size_t j = 0; j < columns; j += 16, tiles += stride) {
-    __m512 first = _mm512_loadu_ps(even + j), second = _mm512_loadu_ps(odd + j);
-    __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-    first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
-    second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
-    __m512i low = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-    _mm512_storeu_si512(tiles, _mm512_permutexvar_epi16(order, high));
-    _mm512_storeu_si512(tiles + 1024, _mm512_permutexvar_epi16(order, low));
+  __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
+  second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
+  __m512i low = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  _mm512_storeu_si512(tiles, _mm512_permutexvar_epi16(order, high));
+  _mm512_storeu_si512(tiles + 1024, _mm512_permutexvar_epi16(order, low));
+}
+
+SPLIT void reft_split_pair_avx512(size_t columns, const float* even, const float* odd,
+                                  uint8_t* tiles, size_t stride) {
+  for (size_t j = 0; j < columns; j += 16, tiles += stride)
+    store_pair(_mm512_loadu_ps(even + j), _mm512_loadu_ps(odd + j), tiles);
+}
+
+SPLIT static inline __m512 halves_at(const uint8_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+}
+
+// One block of sixteen repacked rows: a lane is a row, so nothing is transposed.
+SPLIT static inline __attribute__((always_inline)) void split_block(uint32_t layout,
+                                                                    const uint8_t* at,
+                                                                    uint8_t* tiles) {
+  int has_nibbles = layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
+  int halves = layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
+  int has_minima = layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+  const uint8_t* q = at + 32 * (1 + halves) * (1 + has_minima);
+  __m512 d[2] = {halves_at(at), halves_at(at + 32 * halves)};
+  __m512 m[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  if (has_minima) {
+    m[0] = halves_at(at + 32 * (1 + halves));
+    m[1] = halves_at(at + 32 * (1 + 2 * halves));
+  }
+  UNROLL for (int k = 0; k < REFT_SPLIT_RUN; k += 2) {
+    __m512 pair[2];
+    int half = k / 16;
+    UNROLL for (int t = 0; t < 2; t++) {
+      int place = has_nibbles ? (k + t) % 16 : k + t;
+      __m512i v = _mm512_loadu_si512(q + place / 4 * 64);
+      if (has_nibbles)
+        v = _mm512_and_si512(_mm512_srli_epi32(v, 8 * (place % 4) + 4 * half),
+                             _mm512_set1_epi32(15));
+      else
+        v = _mm512_srai_epi32(_mm512_slli_epi32(v, 24 - 8 * (place % 4)), 24);
+      pair[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(v), d[half], m[half]);
+    }
+    store_pair(pair[0], pair[1], tiles + 32 * k);
+  }
+}
+
+#define SPLIT_LAYOUT(LAYOUT)                                                            \
+  case REFT_ROWS16_##LAYOUT:                                                            \
+    for (size_t b = 0; b < count; b++)                                                  \
+      split_block(REFT_ROWS16_##LAYOUT, group + b * size, tiles + b * REFT_SPLIT_TILE); \
+    break;
+
+SPLIT void reft_split_rows16_avx512(uint32_t layout, const uint8_t* group, size_t block,
+                                    size_t count, uint8_t* tiles) {
+  size_t size = reft_rows16_block_bytes(layout);
+  group += block * size;
+  switch (layout) {
+    SPLIT_LAYOUT(NIBBLES)
+    SPLIT_LAYOUT(BYTES)
+    SPLIT_LAYOUT(OFFSET)
+    SPLIT_LAYOUT(HALVES)
+    SPLIT_LAYOUT(PAIRS)
+    default:
+      break;
   }
 }
 

@@ -58,6 +58,8 @@ final class RepackedWeight: @unchecked Sendable {
 
   /// Rows of a group.
   private static let groupRows = Int(REFT_DECODE_ROWS)
+  /// Columns of a block.
+  private static let block = Int(REFT_DECODE_BLOCK)
   /// Bytes of weights that one task reads, about.
   private static let taskBytes = 64 << 10
 
@@ -168,13 +170,22 @@ final class RepackedWeight: @unchecked Sendable {
   ///
   /// - Precondition: `servesPanels`, and `row` is a multiple of 16.
   func values(row: Int, column: Int, count: Int, into out: UnsafeMutablePointer<Float>) {
+    let (layout, group) = group(of: row)
+    reft_rows16_values(layout, group, column / Self.block, count / Self.block, out)
+  }
+
+  /// The same numbers split into the tiles of a panel.
+  func split(row: Int, column: Int, count: Int, into tiles: UnsafeMutablePointer<UInt8>) {
+    let (layout, group) = group(of: row)
+    reft_split_rows16(layout, group, column / Self.block, count / Self.block, tiles)
+  }
+
+  /// Where the sixteen rows from `row` on lie, and how.
+  private func group(of row: Int) -> (layout: UInt32, data: UnsafePointer<UInt8>) {
     var rest = row
     for part in parts {
       if rest < part.rows {
-        let group = part.data + rest / Self.groupRows * part.groupBytes
-        let block = Int(REFT_DECODE_BLOCK)
-        reft_rows16_values(part.layout, group, column / block, count / block, out)
-        return
+        return (part.layout, part.data + rest / Self.groupRows * part.groupBytes)
       }
       rest -= part.rows
     }

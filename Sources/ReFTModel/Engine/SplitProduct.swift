@@ -152,11 +152,7 @@ enum SplitProduct {
         let panel = panels + column / side * (k.count / tileRun * tileBytes)
         let first = columns.lowerBound + column
         if let repacked = source.repacked {
-          repacked.values(row: first, column: k.lowerBound, count: k.count, into: unpacked)
-          for row in stride(from: 0, to: k.count, by: 2) {
-            let pair = unpacked + row * side
-            reft_split_pair(side, pair, pair + side, panel + pairOffset(row), 0)
-          }
+          repacked.split(row: first, column: k.lowerBound, count: k.count, into: panel)
         } else {
           let count = min(side, columns.count - column)
           source.expand(rows: first, count: count, columns: k, into: unpacked)

@@ -27,18 +27,13 @@ struct ChatCommand: ParsableCommand {
   @OptionGroup var device: DeviceOptions
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var precision: PrecisionOptions
+  @OptionGroup var subspaces: SubspaceOptions
   @OptionGroup var plugins: PluginOptions
 
   @Option(help: "A message that sets the scene, before the first one.")
   var system: String?
-  @Option(help: "The subspace that plugins with several edit in; without it, all.")
-  var subspace: Int32?
   @Flag(help: "With an error, print where it comes from and its causes.")
   var verbose = false
-
-  func validate() throws {
-    if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
-  }
 
   func run() throws {
     _ = try sampling.options()
@@ -60,7 +55,7 @@ struct ChatCommand: ParsableCommand {
       if text.isEmpty { continue }
       messages.append(ChatMessage(role: "user", content: text))
       var request = try sampling.request(.chat(messages), adapters: adapters)
-      request.subspace = subspace
+      request.subspace = subspaces.subspace
       let results = try generator.generate([request], precision: precision.value) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }

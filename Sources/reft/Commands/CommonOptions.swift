@@ -115,6 +115,16 @@ struct PluginOptions: ParsableArguments {
 extension DataFormat: ExpressibleByArgument {}
 extension DecodePrecision: ExpressibleByArgument {}
 
+/// In which of a plugin's subspaces texts are edited.
+struct SubspaceOptions: ParsableArguments {
+  @Option(help: "The subspace that plugins with several edit in; without it, all.")
+  var subspace: Int32?
+
+  func validate() throws {
+    if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
+  }
+}
+
 /// How precisely tokens are decoded.
 struct PrecisionOptions: ParsableArguments {
   @Option(help: "Activations of generated tokens: int8 (fastest), int16 or float32.")

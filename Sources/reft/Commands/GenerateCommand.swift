@@ -32,6 +32,7 @@ struct GenerateCommand: ParsableCommand {
   @OptionGroup var device: DeviceOptions
   @OptionGroup var sampling: SamplingArguments
   @OptionGroup var precision: PrecisionOptions
+  @OptionGroup var subspaces: SubspaceOptions
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var tracing: TraceOptions
   @OptionGroup var common: CommonOptions
@@ -47,8 +48,6 @@ struct GenerateCommand: ParsableCommand {
     help: "A prompt whose hidden states the adapter's plugins take, worded as the prompt is."
   )
   var sourcePrompt: String?
-  @Option(help: "The subspace that plugins with several edit in; without it, all.")
-  var subspace: Int32?
   @Option(help: "A file of prompts: one JSON object per line, or one JSON list.")
   var input: String?
   @Option(help: "Wording around instructions: none, alpaca, chat or a format string.")
@@ -89,7 +88,6 @@ struct GenerateCommand: ParsableCommand {
         "--template words an --instruction or the rows of an --input, and neither is given"
       )
     }
-    if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
     if batchSize < 1 { throw ValidationError("--batch-size must be 1 or more") }
   }
 
@@ -106,7 +104,7 @@ struct GenerateCommand: ParsableCommand {
     let requests = try prompts(generator.model, adapters).map { row in
       var request = try sampling.request(row.prompt, adapters: adapters)
       request.sourcePrompt = row.source ?? sourceIds
-      request.subspace = row.subspace ?? subspace
+      request.subspace = row.subspace ?? subspaces.subspace
       return request
     }
     let trace = tracing.collector(adapters)

@@ -2,6 +2,7 @@
 // Products of split numbers: tiles against the portable loops, to the bit, and both against float64.
 
 import CReFTKernels
+import ReFTTensor
 import Testing
 import _ReFTTestSupport
 
@@ -107,6 +108,41 @@ struct SplitKernelTests {
           #expect(product.right(byPairs: true) == expected.1, "right by pairs of \(size)")
           expectIdentical(product.result(accumulate: accumulate), sums, "\(size)")
         }
+      }
+    }
+  }
+
+  private static func split(_ weights: DecodeWeights, block: Int, count: Int) -> [UInt8] {
+    var tiles = [UInt8](repeating: 1, count: count * Int(REFT_SPLIT_TILE))
+    reft_split_rows16(weights.layout, weights.groups, block, count, &tiles)
+    return tiles
+  }
+
+  @Test("repacked rows become the tiles of their numbers", arguments: DecodeWeights.types)
+  func repackedRows(_ type: TensorType) async {
+    await #expect(processExitsWith: .success) { [name = "\(type)"] in
+      let type = try #require(DecodeWeights.types.first { "\($0)" == name })
+      var random = SeededGenerator(seed: 5)
+      let weights = DecodeWeights(type, columns: 256, rows: 16, &random)
+      for (block, count) in [(0, 8), (3, 1), (5, 3)] {
+        reft_kernels_select(0)
+        var values = [Float](repeating: 0, count: 512 * count)
+        reft_rows16_values(weights.layout, weights.groups, block, count, &values)
+        var expected = [UInt8](repeating: 1, count: count * Int(REFT_SPLIT_TILE))
+        for row in stride(from: 0, to: 32 * count, by: 2) {
+          let pair = (0..<2).map { Array(values[(row + $0) * 16..<(row + $0 + 1) * 16]) }
+          let place = row / 32 * Int(REFT_SPLIT_TILE) + row % 32 / 2 * 64
+          expected.withUnsafeMutableBufferPointer { tiles in
+            if let base = tiles.baseAddress {
+              reft_split_pair(16, pair[0], pair[1], base + place, 0)
+            }
+          }
+        }
+        let portable = Self.split(weights, block: block, count: count)
+        reft_kernels_select(1)
+        let fast = Self.split(weights, block: block, count: count)
+        #expect(portable == expected, "\(name), portable")
+        #expect(fast == expected, "\(name)")
       }
     }
   }
