@@ -109,6 +109,7 @@ SHARED const float* edit_counterpart(const reft_instance_t* self, const reft_arg
   return (const float*)args->counterpart.data + i * args->counterpart.row_stride;
 }
 
+// The subspace that the row's sequence names; -1 = all.
 SHARED int64_t edit_subspace(const reft_args_t* args, int64_t i) {
   return args->rows && args->rows->subspace ? args->rows->subspace[i] : -1;
 }

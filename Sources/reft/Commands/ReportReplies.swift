@@ -102,7 +102,6 @@ struct ReportReplies {
     var done = 0
     let requests = prompts.map { row in
       var request = GenerationRequest(row.prompt, maxTokens: maxTokens, adapter: adapter)
-      request.sourcePrompt = row.source
       request.subspace = row.subspace
       return request
     }
