@@ -9,7 +9,7 @@
 #include "x86_kernels.h"
 
 #define SPLIT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#define TILES __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-bf16")))
+#define TILES __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-bf16,prfchw")))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 // 32 floats as 32 high parts and 32 low ones.
@@ -222,6 +222,14 @@ static void edge(block_t block, size_t rows, size_t columns, size_t runs, const 
   for (size_t i = 0; i < rows; i++) memcpy(c + i * ldc, copy + i * 32, 4 * columns);
 }
 
+// Asks for a block of C, whose rows come from far away while the products before them are summed.
+TILES static inline void want(size_t rows, size_t width, float* c, size_t ldc) {
+  for (size_t i = 0; i < rows; i++) {
+    _m_prefetchw(c + i * ldc);
+    if (width > 16) _m_prefetchw(c + i * ldc + 16);
+  }
+}
+
 TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint8_t* left,
                                size_t left_stride, const uint8_t* right, size_t right_stride,
                                float* c, size_t ldc, int accumulate) {
@@ -241,6 +249,7 @@ TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint
       const uint8_t* a = left + i / 16 * left_stride;
       block_t block = blocks[rows > 16][width > 16];
       float* out = c + i * ldc + j;
+      want(rows, width, out, ldc);
       if (rows % 16 || width % 16) {
         edge(block, rows, width, runs, a, left_stride, b, right_stride, out, ldc, accumulate);
       } else {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention with grouped queries over all keys up to a row's own, over a window of these, or over all; the way
-// back is in Attention+Backward, decoded rows in Attention+Decode. Query rows go in blocks; blocks of
-// keys that no query of a block sees are skipped. Scores of a block are the only thing kept.
+// back is in Attention+Backward, decoded rows in Attention+Decode, the same on matrix tiles in
+// Attention+Tiles. Query rows go in blocks; blocks of keys that no query of a block sees are skipped.
+// Scores of a block are the only thing kept.
 
 import CReFTKernels
 import ReFTTensor
@@ -106,6 +107,7 @@ struct Attention: Sendable {
   ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
   ///   - out: takes [rows, queryWidth].
   ///   - logSumExp: takes [rows, heads] when a backward pass follows.
+  ///   - splits: whether products of prompts go to matrix tiles, on numbers that are split in two.
   ///   - pool: the threads to use.
   func forward(
     _ spans: [RowSpan],
@@ -113,6 +115,7 @@ struct Attention: Sendable {
     rows: UnsafePointer<Float>,
     out: UnsafeMutablePointer<Float>,
     logSumExp: UnsafeMutablePointer<Float>?,
+    splits: Bool,
     pool: ThreadPool
   ) {
     let decoded = spans.filter(\.isDecodedToken)
@@ -123,6 +126,7 @@ struct Attention: Sendable {
     let prompts = decoded.isEmpty ? spans : spans.filter { !$0.isDecodedToken }
     let tasks = tasks(prompts, rowsPerTask: Self.taskRows)
     let rows = Rows(block: block, heads: rows, out: out, logSumExp: logSumExp)
+    let forward = splits && fitsTiles ? forwardOnTiles : forward
     pool.run(tasks.count) { index in forward(tasks[index], rows) }
   }
 
@@ -137,7 +141,8 @@ struct Attention: Sendable {
           first: first,
           count: min(Self.queryBlock, end - first),
           of: task.span,
-          keys: keys,
+          firstPacked: keys.start,
+          side: Int(REFT_PANEL),
           attention: self
         )
         weights(of: block, task.span, keys, rows, into: scores)
@@ -172,9 +177,21 @@ struct Attention: Sendable {
       keys.padded,
       0
     )
+    soften(scores, stride: keys.padded, block, span, rows)
+  }
+
+  /// Makes the scores of a block of queries weights.
+  func soften(
+    _ scores: UnsafeMutablePointer<Float>,
+    stride: Int,
+    _ block: QueryBlock,
+    _ span: RowSpan,
+    _ rows: Rows
+  ) {
+    let start = span.start + block.first
     for row in 0..<block.count {
-      let seen = block.seen(row, self, keys)
-      let own = scores + row * keys.padded
+      let seen = block.seen(row, self)
+      let own = scores + row * stride
       for key in block.firstKey..<seen.lowerBound { own[key] = 0 }
       if let softCap { reft_softcap_f32(seen.count, scale, softCap, own + seen.lowerBound) }
       var logSumExp: Float = 0
@@ -223,12 +240,15 @@ struct QueryBlock {
   /// Its first row in the span.
   let first: Int
   let count: Int
-  /// The first key that is looked at, a multiple of 16.
+  /// The first key that is looked at, a multiple of `side`.
   let firstKey: Int
   /// One behind the last key that a row of it sees.
   let end: Int
-  /// The position of its first row.
+  /// Keys of a panel.
+  private let side: Int
+  /// The position of its first row, and that of the first packed key.
   private let position: Int
+  private let firstPacked: Int
   private let span: RowSpan
 
   init(
@@ -236,22 +256,24 @@ struct QueryBlock {
     first: Int,
     count: Int,
     of span: RowSpan,
-    keys: PackedKeys,
+    firstPacked: Int,
+    side: Int,
     attention: Attention
   ) {
     (self.head, self.first, self.count, self.span) = (head, first, count, span)
+    (self.firstPacked, self.side) = (firstPacked, side)
     position = span.past + first
-    firstKey = (attention.firstKey(at: position) - keys.start) / 16 * 16
-    end = attention.keyEnd(at: position + count - 1, of: span) - keys.start
+    firstKey = (attention.firstKey(at: position) - firstPacked) / side * side
+    end = attention.keyEnd(at: position + count - 1, of: span) - firstPacked
   }
 
   /// Keys that are looked at, in whole panels.
-  var width: Int { (end - firstKey + 15) / 16 * 16 }
+  var width: Int { (end - firstKey + side - 1) / side * side }
 
   /// The keys that one of its rows sees.
-  func seen(_ row: Int, _ attention: Attention, _ keys: PackedKeys) -> Range<Int> {
+  func seen(_ row: Int, _ attention: Attention) -> Range<Int> {
     let own = position + row
     let end = attention.keyEnd(at: own, of: span)
-    return attention.firstKey(at: own) - keys.start..<end - keys.start
+    return attention.firstKey(at: own) - firstPacked..<end - firstPacked
   }
 }

@@ -53,16 +53,23 @@ enum SplitProduct {
 
     /// Fills the tiles from rows of floats.
     func split(_ x: UnsafePointer<Float>, stride: Int, pool: ThreadPool) {
-      pool.run(groupCount) { group in
-        let first = group * side
-        reft_split_left(
-          columns,
-          min(side, rows - first),
-          x + first * stride,
-          stride,
-          tiles + group * groupBytes
-        )
-      }
+      pool.run(groupCount) { split(group: $0, x, stride: stride) }
+    }
+
+    /// The same on the calling thread.
+    func split(_ x: UnsafePointer<Float>, stride: Int) {
+      for group in 0..<groupCount { split(group: group, x, stride: stride) }
+    }
+
+    private func split(group: Int, _ x: UnsafePointer<Float>, stride: Int) {
+      let first = group * side
+      reft_split_left(
+        columns,
+        min(side, rows - first),
+        x + first * stride,
+        stride,
+        tiles + group * groupBytes
+      )
     }
 
     /// y[rows, width] = A · weightsᵀ for `width` rows of floats as long as A's; `panels` holds
@@ -147,7 +154,6 @@ enum SplitProduct {
       run: StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
     )
     multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
-      let unpacked = ThreadScratch.floats(side * shape.run, .unpackedRows)
       for column in stride(from: 0, to: columns.count, by: side) {
         let panel = panels + column / side * (k.count / tileRun * tileBytes)
         let first = columns.lowerBound + column
@@ -155,6 +161,7 @@ enum SplitProduct {
           repacked.split(row: first, column: k.lowerBound, count: k.count, into: panel)
         } else {
           let count = min(side, columns.count - column)
+          let unpacked = ThreadScratch.floats(side * shape.run, .unpackedRows)
           source.expand(rows: first, count: count, columns: k, into: unpacked)
           reft_split_columns(k.count, count, unpacked, k.count, panel)
         }
@@ -195,7 +202,7 @@ enum SplitProduct {
   }
 
   /// Where a panel has row `row` of its columns, which is even, and the one after it.
-  private static func pairOffset(_ row: Int) -> Int {
+  static func pairOffset(_ row: Int) -> Int {
     row / tileRun * tileBytes + row % tileRun / 2 * 64
   }
 

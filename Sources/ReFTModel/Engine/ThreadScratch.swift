@@ -43,6 +43,10 @@ enum ThreadScratch {
     static let scores = Use(slot: 4)
     /// Weights or their gradients, transposed.
     static let transposed = Use(slot: 4)
+    /// Queries of a block, split.
+    static let queryTiles = Use(slot: 5)
+    /// Weights of a block, split.
+    static let weightTiles = Use(slot: 6)
     /// Gradients of one head's keys and values.
     static let headSums = Use(slot: 5)
     /// Unjoined parts of decoded rows' attention.

@@ -22,6 +22,7 @@ struct AttentionStep: Step {
         rows: rows,
         out: out,
         logSumExp: pass.keeps(block) ? logSumExp(pass) : nil,
+        splits: pass.decodePrecision != .float32,
         pool: pass.pool
       )
       return nil
