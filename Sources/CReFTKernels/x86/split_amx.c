@@ -163,6 +163,12 @@ typedef struct tile_shapes {
   uint8_t rows[16];
 } tile_shapes_t;
 
+// Rows of C come from far away; some are asked for in each run, while the products before are summed.
+#define WANT(ROWS, COLUMNS)                                      \
+  for (size_t i = 0; i < wanted && next < 16 * ROWS; i++, next++) { \
+    _m_prefetchw(c + next * ldc);                                \
+    if (COLUMNS > 1) _m_prefetchw(c + next * ldc + 16);          \
+  }
 // Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
 #define BLOCK(NAME, ROWS, COLUMNS)                                                              \
   TILES static void NAME(size_t runs, const uint8_t* a, size_t as, const uint8_t* b, size_t bs, \
@@ -178,7 +184,9 @@ typedef struct tile_shapes {
       if (ROWS > 1) _tile_zero(2);                                                              \
       if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                               \
     }                                                                                           \
+    size_t next = 0, wanted = (16 * ROWS + runs - 1) / runs;                                    \
     for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {       \
+      WANT(ROWS, COLUMNS)                                                                       \
       _tile_loadd(4, a, 64);                                                                    \
       if (ROWS > 1) _tile_loadd(5, a + as, 64);                                                 \
       _tile_loadd(6, b + 1024, 64);                                                             \
@@ -222,14 +230,6 @@ static void edge(block_t block, size_t rows, size_t columns, size_t runs, const 
   for (size_t i = 0; i < rows; i++) memcpy(c + i * ldc, copy + i * 32, 4 * columns);
 }
 
-// Asks for a block of C, whose rows come from far away while the products before them are summed.
-TILES static inline void want(size_t rows, size_t width, float* c, size_t ldc) {
-  for (size_t i = 0; i < rows; i++) {
-    _m_prefetchw(c + i * ldc);
-    if (width > 16) _m_prefetchw(c + i * ldc + 16);
-  }
-}
-
 TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint8_t* left,
                                size_t left_stride, const uint8_t* right, size_t right_stride,
                                float* c, size_t ldc, int accumulate) {
@@ -249,7 +249,6 @@ TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint
       const uint8_t* a = left + i / 16 * left_stride;
       block_t block = blocks[rows > 16][width > 16];
       float* out = c + i * ldc + j;
-      want(rows, width, out, ldc);
       if (rows % 16 || width % 16) {
         edge(block, rows, width, runs, a, left_stride, b, right_stride, out, ldc, accumulate);
       } else {

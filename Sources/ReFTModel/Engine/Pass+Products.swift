@@ -55,6 +55,34 @@ extension Pass {
     product(panels, run.count, x, weight.columns, y, weight.rows, accumulate, pool)
   }
 
+  /// Whether `multiplyGated` takes a weight for rows by how they are multiplied.
+  func gates(_ weight: StackedWeight, runs: [RowRun]) -> Bool {
+    splits(weight) && SplitProduct.fitsGated(rows: weight.rows, columns: weight.columns)
+      && !runs.contains(where: \.isDecode)
+  }
+
+  /// hidden = gate(x Gᵀ, x Uᵀ) for a weight of gates above ups.
+  func multiplyGated(
+    _ weight: StackedWeight,
+    runs: [RowRun],
+    x: UnsafePointer<Float>,
+    gate: GateKernels.Gated,
+    hidden: UnsafeMutablePointer<Float>
+  ) {
+    let panels = weight.panels(repacks: willDecode, pool: pool)
+    for run in runs {
+      SplitProduct.gated(
+        panels,
+        rows: run.count,
+        x: x + run.start * weight.columns,
+        gate: gate,
+        hidden: hidden + run.start * weight.rows / 2,
+        pool: pool
+      )
+    }
+    clock?.lap(.projections)
+  }
+
   /// Whether rows of prompts are rounded to int8 digits as those of decoded tokens are.
   ///
   /// So they are where a processor multiplies bytes in one instruction, and has no matrix tiles. Losses

@@ -160,15 +160,7 @@ private struct BlockCompiler {
     read(weights.plan.isParallel ? .input : .middle, weights.mlpNorm, inTail: narrows)
     tap(.mlpInput, inTail: narrows, after: .normalisation)
     read(.normed, inMLP: true, inTail: narrows)
-    steps.append(
-      ProjectionStep(
-        block: block,
-        target: .mlpInput,
-        projection: weights.mlpInput,
-        inTail: narrows
-      )
-    )
-    activation()
+    mlpHidden()
     read(.hidden, inTail: narrows)
     end(
       .mlp,
@@ -178,14 +170,22 @@ private struct BlockCompiler {
     )
   }
 
-  /// The activation, with the gate's product in one step where nobody looks between.
-  private mutating func activation() {
+  /// Gate, up and what becomes of them, in one step where nobody looks between.
+  private mutating func mlpHidden() {
     let kernels = GateKernels(weights.plan.mlp.activation)
     let hasGate = weights.plan.mlp.gate != nil
+    let projection = ProjectionStep(
+      block: block,
+      target: .mlpInput,
+      projection: weights.mlpInput,
+      inTail: narrows
+    )
     if hasGate, !wants(.mlpActivation), let gated = kernels.gated {
-      steps.append(GateStep(block: block, kernels: gated, inTail: narrows))
+      let gate = GateStep(block: block, kernels: gated, inTail: narrows)
+      steps.append(GatedProjectionStep(projection: projection, gate: gate))
       return
     }
+    steps.append(projection)
     if hasGate {
       steps.append(ActivationStep(block: block, kernels: kernels, inTail: narrows))
     } else {

@@ -14,6 +14,10 @@ enum SplitProduct {
   /// Floats of the left matrix that are split at once, unless its rows alone are more: 2 MiB, which
   /// the second-level caches of two cores hold.
   private static let leftFloats = 1 << 19
+  /// The longest run of k that is packed at once: sums go to C and come back once a run.
+  private static let longestRun = 768
+  /// The most columns of a weight whose product is gated at once: all of a sum is made in one run.
+  private static let widestGated = 1024
   /// Weights of fewer columns or rows go the way of float32.
   private static let smallest = 128
 
@@ -47,8 +51,18 @@ enum SplitProduct {
     }
 
     init(rows: Int, columns: Int, memory: UnsafeMutablePointer<Float>) {
-      (self.rows, self.columns) = (rows, columns)
-      tiles = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: UInt8.self)
+      let tiles = UnsafeMutableRawPointer(memory).assumingMemoryBound(to: UInt8.self)
+      self.init(rows: rows, columns: columns, tiles: tiles)
+    }
+
+    private init(rows: Int, columns: Int, tiles: UnsafeMutablePointer<UInt8>) {
+      (self.rows, self.columns, self.tiles) = (rows, columns, tiles)
+    }
+
+    /// Some of the rows, from a multiple of 16 on.
+    func rows(_ range: Range<Int>) -> Left {
+      let first = tiles + range.lowerBound / side * groupBytes
+      return Left(rows: range.count, columns: columns, tiles: first)
     }
 
     /// Fills the tiles from rows of floats.
@@ -151,19 +165,90 @@ enum SplitProduct {
       extent: weight.columns,
       width: weight.rows,
       taskWidth: taskWidth,
-      run: StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
+      run: run(extent: weight.columns, blockSize: weight.blockSize)
     )
     multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
-      for column in stride(from: 0, to: columns.count, by: side) {
-        let panel = panels + column / side * (k.count / tileRun * tileBytes)
-        let first = columns.lowerBound + column
-        if let repacked = source.repacked {
-          repacked.split(row: first, column: k.lowerBound, count: k.count, into: panel)
-        } else {
-          let count = min(side, columns.count - column)
-          let unpacked = ThreadScratch.floats(side * shape.run, .unpackedRows)
-          source.expand(rows: first, count: count, columns: k, into: unpacked)
-          reft_split_columns(k.count, count, unpacked, k.count, panel)
+      pack(source, columns, k, into: panels)
+    }
+  }
+
+  /// Fills panels with Wᵀ[k, columns].
+  private static func pack(
+    _ source: WeightPanels,
+    _ columns: Range<Int>,
+    _ k: Range<Int>,
+    into panels: UnsafeMutablePointer<UInt8>
+  ) {
+    for column in stride(from: 0, to: columns.count, by: side) {
+      let panel = panels + column / side * (k.count / tileRun * tileBytes)
+      let first = columns.lowerBound + column
+      if let repacked = source.repacked {
+        repacked.split(row: first, column: k.lowerBound, count: k.count, into: panel)
+      } else {
+        let count = min(side, columns.count - column)
+        let unpacked = ThreadScratch.floats(side * k.count, .unpackedRows)
+        source.expand(rows: first, count: count, columns: k, into: unpacked)
+        reft_split_columns(k.count, count, unpacked, k.count, panel)
+      }
+    }
+  }
+
+  /// How many of `extent` values of k are packed at once, in whole blocks and runs of a tile.
+  private static func run(extent: Int, blockSize: Int) -> Int {
+    let unit = max(tileRun, blockSize)
+    let pieces = (extent + longestRun - 1) / longestRun
+    return min(extent, ((extent + pieces - 1) / pieces + unit - 1) / unit * unit)
+  }
+
+  /// Whether `gated` takes a weight of gates above as many rows of up.
+  static func fitsGated(rows: Int, columns: Int) -> Bool {
+    fits(rows: rows, columns: columns) && columns <= widestGated
+  }
+
+  /// hidden[m, f] = gate(x Gᵀ, x Uᵀ) for a weight of f rows of G above f rows of U, whose products are
+  /// never in memory together: each task makes some columns of both, which stay in its cache.
+  static func gated(
+    _ source: WeightPanels,
+    rows m: Int,
+    x: UnsafePointer<Float>,
+    gate: GateKernels.Gated,
+    hidden: UnsafeMutablePointer<Float>,
+    pool: ThreadPool
+  ) {
+    let (columns, size) = (source.weight.columns, source.weight.rows / 2)
+    let half = taskWidth / 2
+    let slab = max(1, leftFloats / Left.floats(rows: rowBlock, columns: columns)) * rowBlock
+    let memory = ThreadScratch.floats(
+      Left.floats(rows: min(m, slab), columns: columns),
+      .activations
+    )
+    for start in stride(from: 0, to: m, by: slab) {
+      let left = Left(rows: min(slab, m - start), columns: columns, memory: memory)
+      left.split(x + start * columns, stride: columns, pool: pool)
+      pool.run((size + half - 1) / half) { task in
+        let first = task * half
+        let width = min(half, size - first)
+        let panels = panels(width: taskWidth, run: columns)
+        pack(source, first..<first + width, 0..<columns, into: panels)
+        let ups = panels + width / side * left.groupBytes
+        pack(source, size + first..<size + first + width, 0..<columns, into: ups)
+        let sums = ThreadScratch.floats(rowBlock * taskWidth, .gateSums)
+        for row in stride(from: 0, to: left.rows, by: rowBlock) {
+          let some = left.rows(row..<min(left.rows, row + rowBlock))
+          some.multiply(
+            k: 0,
+            run: columns,
+            width: 2 * width,
+            panels: panels,
+            y: sums,
+            yStride: 2 * width,
+            accumulate: false
+          )
+          for index in 0..<some.rows {
+            let gates = sums + index * 2 * width
+            let out = hidden + (start + row + index) * size + first
+            gate.gate(width, gates, gates + width, out)
+          }
         }
       }
     }
@@ -185,7 +270,7 @@ enum SplitProduct {
       extent: weight.rows,
       width: weight.columns,
       taskWidth: max(taskWidth, weight.blockSize),
-      run: StackedWeight.run(extent: weight.rows, blockSize: 1)
+      run: run(extent: weight.rows, blockSize: 1)
     )
     multiply(shape, dy, dyStride, dx, dxStride, accumulate: false, pool) { columns, k, panels in
       let unpacked = ThreadScratch.floats(side * shape.taskWidth, .unpackedRows)

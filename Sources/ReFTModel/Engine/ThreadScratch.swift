@@ -21,6 +21,8 @@ enum ThreadScratch {
     static let weightColumns = Use(slot: 2)
     /// Sums of a product that is added afterwards.
     static let productSums = Use(slot: 0)
+    /// Gates and ups of some rows and columns.
+    static let gateSums = Use(slot: 3)
     /// Rounded activations of decoded rows.
     static let activations = Use(slot: 6)
 

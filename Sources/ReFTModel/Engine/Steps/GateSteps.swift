@@ -72,6 +72,38 @@ struct GateStep: Step {
   }
 }
 
+/// Gate and up and hidden = f(gate) · up, at once where nobody needs gate and up besides.
+struct GatedProjectionStep: Step {
+  let projection: ProjectionStep
+  let gate: GateStep
+  var inTail: Bool { gate.inTail }
+  var kind: WorkKind { gate.kind }
+
+  func isGoal(_ pass: Pass) -> Bool { projection.isGoal(pass) }
+
+  func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
+    let (weight, runs) = (projection.projection.weight, pass.runs(inTail: inTail))
+    let isAlone =
+      !pass.keeps(gate.block) && !projection.isGoal(pass) && projection.projection.bias == nil
+    guard pending == nil, isAlone, pass.gates(weight, runs: runs) else {
+      return gate.forward(pass, after: projection.forward(pass, after: pending))
+    }
+    pass.multiplyGated(
+      weight,
+      runs: runs,
+      x: pass.normed(inTail: inTail),
+      gate: gate.kernels,
+      hidden: pass.hidden(inTail: inTail)
+    )
+    return nil
+  }
+
+  func backward(_ pass: Pass) {
+    gate.backward(pass)
+    projection.backward(pass)
+  }
+}
+
 /// activation = f(gate).
 struct ActivationStep: Step {
   let block: Int
