@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of prompts and of training's way forward on matrix tiles: queries, keys, weights and values
-// are split in two bfloat16 halves, as in SplitProduct.
+// Attention of prompts on matrix tiles: queries, keys, weights and values are split in two bfloat16
+// halves, as in SplitProduct.
 
 import CReFTKernels
 import ReFTTensor

@@ -94,6 +94,10 @@ extension Pass {
   /// Whether tokens will be decoded after these: then weights are repacked in any case.
   private var willDecode: Bool { decodePrecision.digits != nil && layout.fillsCaches }
 
+  /// Whether the products of attention go there, too: those of prompts, never those of a loss, whose way
+  /// back would compute other scores than the logarithms that the way forward kept.
+  var splitsAttention: Bool { layout.fillsCaches && decodePrecision != .float32 }
+
   /// Whether products with a weight go to matrix tiles, on numbers that are split in two.
   private func splits(_ weight: StackedWeight) -> Bool {
     decodePrecision != .float32 && SplitProduct.fits(rows: weight.rows, columns: weight.columns)

@@ -22,7 +22,7 @@ struct AttentionStep: Step {
         rows: rows,
         out: out,
         logSumExp: pass.keeps(block) ? logSumExp(pass) : nil,
-        splits: pass.decodePrecision != .float32,
+        splits: pass.splitsAttention,
         pool: pass.pool
       )
       return nil
