@@ -28,12 +28,14 @@ public struct PrecisionBenchmark {
   /// Prepares measurements of a model.
   public init(model: FrozenModel) { self.model = model }
 
-  /// Decodes a text token by token with every precision.
+  /// Reads a text with every precision, and compares what each predicts after each piece of it.
   ///
-  /// - Parameter tokens: the text, at least 2 tokens.
+  /// - Parameters:
+  ///   - tokens: the text, at least 2 tokens.
+  ///   - piece: how many tokens are read at once: one as generated ones are, more as a prompt is.
   /// - Returns: one result for each precision but float32.
   /// - Throws: `badData` when the text does not fit the model.
-  public func run(_ tokens: [Int32]) throws -> [Result] {
+  public func run(_ tokens: [Int32], piece: Int = 1) throws -> [Result] {
     let precisions = DecodePrecision.allCases
     let lanes = try precisions.map { precision in
       let pass = ModelRuntime(model: model, precision: precision)
@@ -51,12 +53,15 @@ public struct PrecisionBenchmark {
         exactLoss: 0
       )
     }
-    let count = Double(tokens.count - 1)
-    for (index, token) in tokens.dropLast().enumerated() {
+    let starts = stride(from: 0, to: tokens.count - 1, by: max(1, piece))
+    let count = Double(Array(starts).count)
+    for start in starts {
+      let end = min(tokens.count - 1, start + max(1, piece))
+      let read = Array(tokens[start..<end])
       let rows = try lanes.map { lane in
-        Self.logProbabilities(try lane.pass.step([(lane.cache, [token])], editor: nil))
+        Self.logProbabilities(try lane.pass.step([(lane.cache, read)], editor: nil))
       }
-      let label = Int(tokens[index + 1])
+      let label = Int(tokens[end])
       let choice = Self.likeliest(rows[exact])
       for lane in precisions.indices {
         let divergence = zip(rows[exact], rows[lane]).reduce(0.0) { sum, pair in

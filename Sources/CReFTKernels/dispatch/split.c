@@ -48,14 +48,15 @@ void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size
 }
 
 void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
-                     const uint8_t* right, size_t right_stride, float* c, size_t ldc,
+                     const uint8_t* right, size_t right_stride, int halves, float* c, size_t ldc,
                      int accumulate) {
 #if defined(__x86_64__)
   if (reft_kernels_use_tiles()) {
-    reft_gemm_split_amx(m, columns, runs, left, left_stride, right, right_stride, c, ldc,
+    reft_gemm_split_amx(m, columns, runs, left, left_stride, right, right_stride, halves, c, ldc,
                         accumulate);
     return;
   }
 #endif
-  reft_gemm_split_ref(m, columns, runs, left, left_stride, right, right_stride, c, ldc, accumulate);
+  reft_gemm_split_ref(m, columns, runs, left, left_stride, right, right_stride, halves, c, ldc,
+                      accumulate);
 }

@@ -37,9 +37,10 @@ void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size
                        uint8_t* tiles);
 /* C[m, columns] (+)= A[m, 32 runs] B[32 runs, columns]. A lies in groups of 16 rows, `left_stride`
  * bytes apart, B in panels of 16 columns, `right_stride` apart. Tiles are added to C one after the
- * other, so that a row's bits depend on no other row. */
+ * other, so that a row's bits depend on no other row. With `halves` 1 and not 2 only the high parts
+ * are multiplied: a third of the work, for products that are rounded by 2^-8. */
 void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
-                     const uint8_t* right, size_t right_stride, float* c, size_t ldc,
+                     const uint8_t* right, size_t right_stride, int halves, float* c, size_t ldc,
                      int accumulate);
 
 #endif

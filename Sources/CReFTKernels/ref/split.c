@@ -86,17 +86,17 @@ static float tile_dot(const uint8_t* a, const uint8_t* b, size_t i, size_t j) {
 }
 
 void reft_gemm_split_ref(size_t m, size_t columns, size_t runs, const uint8_t* left,
-                         size_t left_stride, const uint8_t* right, size_t right_stride, float* c,
-                         size_t ldc, int accumulate) {
+                         size_t left_stride, const uint8_t* right, size_t right_stride, int halves,
+                         float* c, size_t ldc, int accumulate) {
   for (size_t i = 0; i < m; i++) {
     for (size_t j = 0; j < columns; j++) {
       const uint8_t* a = left + i / 16 * left_stride;
       const uint8_t* b = right + j / 16 * right_stride;
       float sum = accumulate ? c[i * ldc + j] : 0;
       for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {
-        sum += tile_dot(a, b + 1024, i % 16, j % 16);
+        if (halves == 2) sum += tile_dot(a, b + 1024, i % 16, j % 16);
         sum += tile_dot(a, b, i % 16, j % 16);
-        sum += tile_dot(a + 1024, b, i % 16, j % 16);
+        if (halves == 2) sum += tile_dot(a + 1024, b, i % 16, j % 16);
       }
       c[i * ldc + j] = sum;
     }

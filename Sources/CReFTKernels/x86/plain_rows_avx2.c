@@ -40,7 +40,8 @@ ANY float sum_of(__m256 v) {
   return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
-/* Asks for the 32 weights that come 4 KiB later: the processor's own reading ahead ends with a page. */
+/* Asks for the 32 weights that come 4 KiB later: the processor's own reading ahead ends with a
+ * page. */
 ANY void ahead(uint32_t type, const uint8_t* at) {
   _mm_prefetch((const char*)at + 4096, _MM_HINT_T0);
   if (type == F32) _mm_prefetch((const char*)at + 4096 + 64, _MM_HINT_T0);

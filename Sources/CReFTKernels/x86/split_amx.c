@@ -163,60 +163,81 @@ typedef struct tile_shapes {
   uint8_t rows[16];
 } tile_shapes_t;
 
-// Rows of C come from far away; some are asked for in each run, while the products before are summed.
-#define WANT(ROWS, COLUMNS)                                      \
+// Rows of C come from far away; some are asked for in each run, while the products before are
+// summed.
+#define WANT(ROWS, COLUMNS)                                         \
   for (size_t i = 0; i < wanted && next < 16 * ROWS; i++, next++) { \
-    _m_prefetchw(c + next * ldc);                                \
-    if (COLUMNS > 1) _m_prefetchw(c + next * ldc + 16);          \
+    _m_prefetchw(c + next * ldc);                                   \
+    if (COLUMNS > 1) _m_prefetchw(c + next * ldc + 16);             \
   }
 // Tiles 0 to 3 are C, 4 and 5 A, 6 and 7 B.
-#define BLOCK(NAME, ROWS, COLUMNS)                                                              \
-  TILES static void NAME(size_t runs, const uint8_t* a, size_t as, const uint8_t* b, size_t bs, \
-                         float* c, size_t ldc, int accumulate) {                                \
-    if (accumulate) {                                                                           \
-      _tile_loadd(0, c, 4 * ldc);                                                               \
-      if (COLUMNS > 1) _tile_loadd(1, c + 16, 4 * ldc);                                         \
-      if (ROWS > 1) _tile_loadd(2, c + 16 * ldc, 4 * ldc);                                      \
-      if (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, c + 16 * ldc + 16, 4 * ldc);                  \
-    } else {                                                                                    \
-      _tile_zero(0);                                                                            \
-      if (COLUMNS > 1) _tile_zero(1);                                                           \
-      if (ROWS > 1) _tile_zero(2);                                                              \
-      if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                               \
-    }                                                                                           \
-    size_t next = 0, wanted = (16 * ROWS + runs - 1) / runs;                                    \
-    for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {       \
-      WANT(ROWS, COLUMNS)                                                                       \
-      _tile_loadd(4, a, 64);                                                                    \
-      if (ROWS > 1) _tile_loadd(5, a + as, 64);                                                 \
-      _tile_loadd(6, b + 1024, 64);                                                             \
-      if (COLUMNS > 1) _tile_loadd(7, b + bs + 1024, 64);                                       \
-      PRODUCTS(ROWS, COLUMNS)                                                                   \
-      _tile_loadd(6, b, 64);                                                                    \
-      if (COLUMNS > 1) _tile_loadd(7, b + bs, 64);                                              \
-      PRODUCTS(ROWS, COLUMNS)                                                                   \
-      _tile_loadd(4, a + 1024, 64);                                                             \
-      if (ROWS > 1) _tile_loadd(5, a + as + 1024, 64);                                          \
-      PRODUCTS(ROWS, COLUMNS)                                                                   \
-    }                                                                                           \
-    _tile_stored(0, c, 4 * ldc);                                                                \
-    if (COLUMNS > 1) _tile_stored(1, c + 16, 4 * ldc);                                          \
-    if (ROWS > 1) _tile_stored(2, c + 16 * ldc, 4 * ldc);                                       \
-    if (ROWS > 1 && COLUMNS > 1) _tile_stored(3, c + 16 * ldc + 16, 4 * ldc);                   \
-  }
+#define LEFT(ROWS, PART)        \
+  _tile_loadd(4, a + PART, 64); \
+  if (ROWS > 1) _tile_loadd(5, a + as + PART, 64);
+#define RIGHT(COLUMNS, PART)    \
+  _tile_loadd(6, b + PART, 64); \
+  if (COLUMNS > 1) _tile_loadd(7, b + bs + PART, 64);
 #define PRODUCTS(ROWS, COLUMNS)             \
   _tile_dpbf16ps(0, 4, 6);                  \
   if (COLUMNS > 1) _tile_dpbf16ps(1, 4, 7); \
   if (ROWS > 1) _tile_dpbf16ps(2, 5, 6);    \
   if (ROWS > 1 && COLUMNS > 1) _tile_dpbf16ps(3, 5, 7);
-BLOCK(block_1_1, 1, 1)
-BLOCK(block_1_2, 1, 2)
-BLOCK(block_2_1, 2, 1)
-BLOCK(block_2_2, 2, 2)
+// What one run adds: of whole numbers, or of their high parts.
+#define SUMS_2(ROWS, COLUMNS) \
+  LEFT(ROWS, 0)               \
+  RIGHT(COLUMNS, 1024)        \
+  PRODUCTS(ROWS, COLUMNS)     \
+  RIGHT(COLUMNS, 0)           \
+  PRODUCTS(ROWS, COLUMNS)     \
+  LEFT(ROWS, 1024)            \
+  PRODUCTS(ROWS, COLUMNS)
+#define SUMS_1(ROWS, COLUMNS) \
+  LEFT(ROWS, 0)               \
+  RIGHT(COLUMNS, 0)           \
+  PRODUCTS(ROWS, COLUMNS)
+#define BLOCK(HALVES, ROWS, COLUMNS)                                                              \
+  TILES static void block_##HALVES##_##ROWS##_##COLUMNS(size_t runs, const uint8_t* a, size_t as, \
+                                                        const uint8_t* b, size_t bs, float* c,    \
+                                                        size_t ldc, int accumulate) {             \
+    if (accumulate) {                                                                             \
+      _tile_loadd(0, c, 4 * ldc);                                                                 \
+      if (COLUMNS > 1) _tile_loadd(1, c + 16, 4 * ldc);                                           \
+      if (ROWS > 1) _tile_loadd(2, c + 16 * ldc, 4 * ldc);                                        \
+      if (ROWS > 1 && COLUMNS > 1) _tile_loadd(3, c + 16 * ldc + 16, 4 * ldc);                    \
+    } else {                                                                                      \
+      _tile_zero(0);                                                                              \
+      if (COLUMNS > 1) _tile_zero(1);                                                             \
+      if (ROWS > 1) _tile_zero(2);                                                                \
+      if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                                 \
+    }                                                                                             \
+    size_t next = 0, wanted = (16 * ROWS + runs - 1) / runs;                                      \
+    for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {         \
+      WANT(ROWS, COLUMNS)                                                                         \
+      SUMS_##HALVES(ROWS, COLUMNS)                                                                \
+    }                                                                                             \
+    _tile_stored(0, c, 4 * ldc);                                                                  \
+    if (COLUMNS > 1) _tile_stored(1, c + 16, 4 * ldc);                                            \
+    if (ROWS > 1) _tile_stored(2, c + 16 * ldc, 4 * ldc);                                         \
+    if (ROWS > 1 && COLUMNS > 1) _tile_stored(3, c + 16 * ldc + 16, 4 * ldc);                     \
+  }
+#define BLOCKS(HALVES) \
+  BLOCK(HALVES, 1, 1)  \
+  BLOCK(HALVES, 1, 2)  \
+  BLOCK(HALVES, 2, 1)  \
+  BLOCK(HALVES, 2, 2)
+BLOCKS(1)
+BLOCKS(2)
 
 typedef void (*block_t)(size_t, const uint8_t*, size_t, const uint8_t*, size_t, float*, size_t,
                         int);
-static const block_t blocks[2][2] = {{block_1_1, block_1_2}, {block_2_1, block_2_2}};
+#define BLOCKS_OF(HALVES)                           \
+  {                                                 \
+    {block_##HALVES##_1_1, block_##HALVES##_1_2}, { \
+      block_##HALVES##_2_1, block_##HALVES##_2_2    \
+    }                                               \
+  }
+// By halves, rows and columns of tiles, each less one.
+static const block_t blocks[2][2][2] = {BLOCKS_OF(1), BLOCKS_OF(2)};
 
 // Rows and columns that are no whole tiles go through a copy, with the same sums.
 static void edge(block_t block, size_t rows, size_t columns, size_t runs, const uint8_t* a,
@@ -232,7 +253,7 @@ static void edge(block_t block, size_t rows, size_t columns, size_t runs, const 
 
 TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint8_t* left,
                                size_t left_stride, const uint8_t* right, size_t right_stride,
-                               float* c, size_t ldc, int accumulate) {
+                               int halves, float* c, size_t ldc, int accumulate) {
   tile_shapes_t shapes;
   memset(&shapes, 0, sizeof shapes);
   shapes.palette = 1;
@@ -247,7 +268,7 @@ TILES void reft_gemm_split_amx(size_t m, size_t columns, size_t runs, const uint
     for (size_t i = 0; i < m; i += 32) {
       size_t rows = m - i < 32 ? m - i : 32;
       const uint8_t* a = left + i / 16 * left_stride;
-      block_t block = blocks[rows > 16][width > 16];
+      block_t block = blocks[halves - 1][rows > 16][width > 16];
       float* out = c + i * ldc + j;
       if (rows % 16 || width % 16) {
         edge(block, rows, width, runs, a, left_stride, b, right_stride, out, ldc, accumulate);

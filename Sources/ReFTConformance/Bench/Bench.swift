@@ -16,8 +16,8 @@ final class Bench {
   /// What the author set for all rules.
   private let given: [GivenOption]
   private var needed: [String: [OptionSetting]] = [:]
-  /// Which combination of inputs an intervention took last.
-  private var servedInputs: [String: Int] = [:]
+  /// Which combination of inputs an intervention took last, in this rule or in one before it.
+  private(set) var servedInputs: [String: Int]
   private let reporter: Reporter
   private(set) var warnings: [String] = []
   private(set) var foundPlugins: [String] = []
@@ -29,9 +29,10 @@ final class Bench {
     seed: UInt64,
     ruleID: String,
     given: [GivenOption] = [],
+    servedInputs: [String: Int] = [:],
     reporter: Reporter
   ) {
-    self.given = given
+    (self.given, self.servedInputs) = (given, servedInputs)
     self.specimen = specimen
     self.loadsFile = loadsFile
     self.seed = seed
@@ -155,9 +156,9 @@ final class Bench {
     let inputs = BenchInput.shapes(dim: dim).map { BenchInput(shape: $0) }
     var total = 1
     for _ in names where total < 1 << 13 { total *= inputs.count + 1 }
-    // What served at another width is likely to serve at this one.
+    // What served at another width, or in another rule, is likely to serve here.
     let likely = servedInputs[plugin.id].map { [$0] } ?? []
-    for number in likely + Array(0..<min(total, 1 << 13)) {
+    for number in likely.filter((0..<total).contains) + Array(0..<min(total, 1 << 13)) {
       var (rest, settings) = (number, base)
       for name in names.reversed() {
         let choice = rest % (inputs.count + 1)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The child's side of a rule: the same executable, started with a hidden argument, runs one rule on the
 // sealed copy that it was given and reports over a pipe. Lines begin with `@` (what is going on), `!`
-// (the crash handler), `+` (an id found) or `=` (the outcome); the last two bear the parent's seal.
+// (the crash handler), `+` (an id found), `~` (inputs that served) or `=` (the outcome); the last three
+// bear the parent's seal.
 
 import CReFTPlatform
 import Glibc
@@ -26,19 +27,21 @@ public enum ConformanceChild {
     var seed: UInt64
     var limit: Double
     var memory: Int
+    /// Combinations of inputs that served in rules before, by the intervention's id.
+    var servedInputs: [String: Int] = [:]
     var options: [String] = []
 
     /// As arguments of the process.
     var arguments: [String] {
       [
         hiddenArgument, path, library ?? "", refusal ?? "", rule, String(seed), String(limit),
-        String(memory),
+        String(memory), servedInputs.map { "\($0.value) \($0.key)" }.sorted().joined(separator: "\n"),
       ] + options
     }
 
     /// Reads arguments; the first is the program's name.
     init?(arguments: [String]) {
-      guard arguments.count >= 9, arguments[1] == hiddenArgument, let seed = UInt64(arguments[6]),
+      guard arguments.count >= 10, arguments[1] == hiddenArgument, let seed = UInt64(arguments[6]),
         let limit = Double(arguments[7]), let memory = Int(arguments[8])
       else { return nil }
       path = arguments[2]
@@ -46,7 +49,8 @@ public enum ConformanceChild {
       refusal = arguments[4].isEmpty ? nil : arguments[4]
       rule = arguments[5]
       (self.seed, self.limit, self.memory) = (seed, limit, memory)
-      options = Array(arguments[9...])
+      for line in arguments[9].split(separator: "\n") { servedInputs.note(served: String(line)) }
+      options = Array(arguments[10...])
     }
 
     init(
@@ -55,9 +59,10 @@ public enum ConformanceChild {
       seed: UInt64,
       limit: Double,
       memory: Int,
+      servedInputs: [String: Int],
       options: [String] = []
     ) {
-      self.options = options
+      (self.options, self.servedInputs) = (options, servedInputs)
       path = specimen.path
       library = specimen.bytes.library?.path
       refusal = specimen.refusal
@@ -82,10 +87,18 @@ public enum ConformanceChild {
     CrashReporter.install(descriptor: report)
     let refused = Confinement.begin()
     let reporter = Reporter(descriptor: report, owner: getpid())
-    let bench = Bench(specimen, seed: order.seed, ruleID: rule.id, given: given, reporter: reporter)
+    let bench = Bench(
+      specimen,
+      seed: order.seed,
+      ruleID: rule.id,
+      given: given,
+      servedInputs: order.servedInputs,
+      reporter: reporter
+    )
     let result = refused.judged(judge(rule, bench: bench))
     let word = seal.open()
     for id in bench.foundPlugins { reporter.send("+", "\(word) \(id)") }
+    for (id, number) in bench.servedInputs { reporter.send("~", "\(word) \(number) \(id)") }
     reporter.send("=", "\(word) \(result.status.rawValue) \(result.message)")
     // No destructor of the plugin runs any more; what they do at the end is not checked.
     _exit(0)
@@ -173,6 +186,14 @@ public enum ConformanceChild {
     let bytes = rlim_t(mapped + 2 * byteCount + order.memory)
     var space = rlimit(rlim_cur: bytes, rlim_max: bytes)
     setrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &space)
+  }
+}
+
+extension [String: Int] {
+  /// Reads which combination of inputs served: its number, then the intervention's id.
+  mutating func note(served line: String) {
+    let parts = line.split(separator: " ", maxSplits: 1)
+    if parts.count == 2, let number = Int(parts[0]) { self[String(parts[1])] = number }
   }
 }
 

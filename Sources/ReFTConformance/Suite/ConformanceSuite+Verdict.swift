@@ -9,8 +9,9 @@ extension ConformanceSuite {
   func judge(
     _ rule: Rule,
     _ specimen: Specimen,
-    program: String
-  ) throws(ReFTError) -> (RuleResult, [String]) {
+    program: String,
+    servedInputs: [String: Int]
+  ) throws(ReFTError) -> (result: RuleResult, child: RuleProcess) {
     let limit = timeoutSeconds ?? rule.timeoutSeconds
     let child = try RuleProcess.run(
       executable: program,
@@ -20,6 +21,7 @@ extension ConformanceSuite {
         seed: seed,
         limit: limit,
         memory: memoryLimit,
+        servedInputs: servedInputs,
         options: options.map(\.argument)
       ),
       on: specimen
@@ -32,7 +34,7 @@ extension ConformanceSuite {
       seconds: child.seconds,
       processorSeconds: child.processorSeconds
     )
-    return (finished(result, rule), child.plugins)
+    return (finished(result, rule), child)
   }
 
   private func verdict(of child: RuleProcess, limit: Double) -> (RuleStatus, String) {

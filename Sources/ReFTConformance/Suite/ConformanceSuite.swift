@@ -173,8 +173,13 @@ public struct ConformanceSuite: Sendable {
           continue
         }
         do throws(ReFTError) {
-          let (result, plugins) = try judge(list[index], specimen, program: program)
-          board.note(result, plugins)
+          let (result, child) = try judge(
+            list[index],
+            specimen,
+            program: program,
+            servedInputs: board.servedInputs
+          )
+          board.note(result, child.plugins, servedInputs: child.servedInputs)
         } catch {
           board.fail(error)
         }
@@ -198,6 +203,7 @@ private final class Board: Sendable {
   private struct State {
     var results: [String: RuleResult] = [:]
     var plugins: [String] = []
+    var servedInputs: [String: Int] = [:]
     var late: [String] = []
     var error: ReFTError?
   }
@@ -208,6 +214,7 @@ private final class Board: Sendable {
 
   subscript(id: String) -> RuleResult? { state.withLock { $0.results[id] } }
   var plugins: [String] { state.withLock { $0.plugins } }
+  var servedInputs: [String: Int] { state.withLock { $0.servedInputs } }
   var error: ReFTError? { state.withLock { $0.error } }
 
   /// Why no other rule is begun: enough of them did not end in time.
@@ -217,10 +224,12 @@ private final class Board: Sendable {
     return "Not run, because \(late.joined(separator: " and ")) did not end in time."
   }
 
-  func note(_ result: RuleResult, _ plugins: [String]) {
+  func note(_ result: RuleResult, _ plugins: [String], servedInputs: [String: Int] = [:]) {
     state.withLock { state in
       state.results[result.id] = result
       if state.plugins.isEmpty { state.plugins = plugins }
+      // The first word on an intervention stands: the fewest inputs, as the search finds them.
+      state.servedInputs.merge(servedInputs) { first, _ in first }
       if result.status == .timedOut { state.late.append(result.id) }
       progress(result)
     }

@@ -13,6 +13,7 @@ struct RuleProcess {
   var breadcrumb = ""
   var crashNote = ""
   var plugins: [String] = []
+  var servedInputs: [String: Int] = [:]
   /// Whether an outcome without the seal was reported.
   var isForged = false
   var output = ""
@@ -167,13 +168,17 @@ struct RuleProcess {
       switch kind {
       case UInt8(ascii: "@"): breadcrumb = text
       case UInt8(ascii: "!"): crashNote = text
-      case UInt8(ascii: "+"), UInt8(ascii: "="):
+      case UInt8(ascii: "+"), UInt8(ascii: "~"), UInt8(ascii: "="):
         guard line.dropFirst().starts(with: seal + [32]) else {
           isForged = true
           continue
         }
         let said = String(text.dropFirst(seal.count + 1))
-        if kind == UInt8(ascii: "+") { plugins.append(said) } else { readOutcome(said) }
+        switch kind {
+        case UInt8(ascii: "+"): plugins.append(said)
+        case UInt8(ascii: "~"): servedInputs.note(served: said)
+        default: readOutcome(said)
+        }
       default: break
       }
     }

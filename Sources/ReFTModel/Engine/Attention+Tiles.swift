@@ -92,6 +92,7 @@ extension Attention {
       left.groupBytes,
       right,
       stride,
+      SplitProduct.Halves.both.rawValue,
       c,
       cStride,
       0

@@ -3,9 +3,10 @@
 
 /// The numbers that activations of decoded tokens are rounded to before they meet a weight.
 ///
-/// Prompts and training keep float32 activations (split in two halves where products go to matrix
-/// tiles, unless this is `float32`), and training float32 keys and values. What each
-/// choice does to the logits is in docs/performance.md.
+/// Training keeps float32 activations, keys and values, and prompts float32 activations; where products
+/// go to matrix tiles both are split in two bfloat16 halves, unless this is `float32`, and prompts keep
+/// the high half alone with `int8`. Without tiles, but with byte products, prompts are rounded as decoded
+/// tokens are. What each choice does to the logits is in docs/performance.md.
 public enum DecodePrecision: String, CaseIterable, Sendable {
   /// Eight bits, one scale for every 32 numbers: what llama.cpp does.
   case int8

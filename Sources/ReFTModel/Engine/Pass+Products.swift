@@ -51,8 +51,36 @@ extension Pass {
       return
     }
     let panels = weight.panels(repacks: willDecode, pool: pool)
-    let product = splits(weight) ? SplitProduct.forward : MatrixProduct.forward
-    product(panels, run.count, x, weight.columns, y, weight.rows, accumulate, pool)
+    if splits(weight) {
+      SplitProduct.forward(
+        panels,
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        halves: promptHalves,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+    } else {
+      MatrixProduct.forward(
+        panels,
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+    }
+  }
+
+  /// How much of prompts' rows and of weights counts on matrix tiles: their high parts where decoded
+  /// rows are rounded to one digit, which is coarser still. Losses and gradients never are rounded.
+  private var promptHalves: SplitProduct.Halves {
+    layout.fillsCaches && decodePrecision == .int8 ? .high : .both
   }
 
   /// Whether `multiplyGated` takes a weight for rows by how they are multiplied.
@@ -75,6 +103,7 @@ extension Pass {
         panels,
         rows: run.count,
         x: x + run.start * weight.columns,
+        halves: promptHalves,
         gate: gate,
         hidden: hidden + run.start * weight.rows / 2,
         pool: pool

@@ -35,6 +35,14 @@ enum SplitProduct {
     isOffered && min(rows, columns) >= smallest && rows % tileRun == 0 && columns % tileRun == 0
   }
 
+  /// How much of both sides of a product counts.
+  enum Halves: Int32 {
+    /// The high parts: both sides are rounded to bfloat16, for a third of the work.
+    case high = 1
+    /// All of them.
+    case both = 2
+  }
+
   /// A left matrix in tiles, [rows, columns], in memory of whoever made it.
   struct Left {
     let rows: Int
@@ -126,6 +134,7 @@ enum SplitProduct {
       run: Int,
       width: Int,
       panels: UnsafePointer<UInt8>,
+      halves: Halves = .both,
       y: UnsafeMutablePointer<Float>,
       yStride: Int,
       accumulate: Bool
@@ -140,6 +149,7 @@ enum SplitProduct {
           groupBytes,
           panels,
           runs * tileBytes,
+          halves.rawValue,
           y + row * yStride,
           yStride,
           accumulate ? 1 : 0
@@ -154,6 +164,7 @@ enum SplitProduct {
     rows m: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    halves: Halves,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
     accumulate: Bool,
@@ -165,7 +176,8 @@ enum SplitProduct {
       extent: weight.columns,
       width: weight.rows,
       taskWidth: taskWidth,
-      run: run(extent: weight.columns, blockSize: weight.blockSize)
+      run: run(extent: weight.columns, blockSize: weight.blockSize),
+      halves: halves
     )
     multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
       pack(source, columns, k, into: panels)
@@ -211,6 +223,7 @@ enum SplitProduct {
     _ source: WeightPanels,
     rows m: Int,
     x: UnsafePointer<Float>,
+    halves: Halves,
     gate: GateKernels.Gated,
     hidden: UnsafeMutablePointer<Float>,
     pool: ThreadPool
@@ -240,6 +253,7 @@ enum SplitProduct {
             run: columns,
             width: 2 * width,
             panels: panels,
+            halves: halves,
             y: sums,
             yStride: 2 * width,
             accumulate: false
@@ -270,7 +284,8 @@ enum SplitProduct {
       extent: weight.rows,
       width: weight.columns,
       taskWidth: max(taskWidth, weight.blockSize),
-      run: run(extent: weight.rows, blockSize: 1)
+      run: run(extent: weight.rows, blockSize: 1),
+      halves: .both
     )
     multiply(shape, dy, dyStride, dx, dxStride, accumulate: false, pool) { columns, k, panels in
       let unpacked = ThreadScratch.floats(side * shape.taskWidth, .unpackedRows)
@@ -300,6 +315,7 @@ enum SplitProduct {
     let taskWidth: Int
     /// How many of the extent are packed at once.
     let run: Int
+    let halves: Halves
 
     /// How many of the extent are split at once: whole runs, as many as the memory for them takes.
     var slab: Int {
@@ -345,6 +361,7 @@ enum SplitProduct {
             run: range.count,
             width: columns.count,
             panels: panels,
+            halves: shape.halves,
             y: c + first,
             yStride: cStride,
             accumulate: accumulate || k > 0

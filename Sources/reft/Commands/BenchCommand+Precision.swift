@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `reft bench precision`: what rounding the activations of decoded tokens changes.
+// `reft bench precision`: what rounding activations changes.
 
 import ArgumentParser
 import Foundation
@@ -14,12 +14,13 @@ extension BenchCommand {
     static let configuration = CommandConfiguration(
       abstract: "Measure what rounded activations change in the predictions.",
       discussion: """
-        Reads a text token by token with each decode precision, and compares the predictions with \
-        those of float32 activations: the mean and the largest divergence in nats, how often the \
-        likeliest token is the same, and what the text's loss becomes.
+        Reads a text token by token with each precision, or piece by piece as prompts are read, and \
+        compares the predictions with those of float32 activations: the mean and the largest divergence \
+        in nats, how often the likeliest token is the same, and what the text's loss becomes.
 
         EXAMPLES
           reft bench precision --model smollm2-135m-instruct --text book.txt
+          reft bench precision --model M --text book.txt --tokens 4096 --piece 32
           reft bench precision --model M --text book.txt --tokens 1024 --json
         """
     )
@@ -30,6 +31,8 @@ extension BenchCommand {
     var text: String
     @Option(help: "How many of its tokens are read.")
     var tokens = 256
+    @Option(help: "Tokens read at once: 1 as generated ones are, more as a prompt is.")
+    var piece = 1
 
     private struct Row: Encodable {
       var activations: String
@@ -41,12 +44,16 @@ extension BenchCommand {
     }
     private struct Document: Encodable {
       var tokens: Int
+      var piece: Int
       var rows: [Row]
     }
 
     func validate() throws {
       guard (2...1 << 20).contains(tokens) else {
         throw ValidationError("--tokens must be from 2 to 1048576, found \(tokens)")
+      }
+      guard (1...1 << 20).contains(piece) else {
+        throw ValidationError("--piece must be from 1 to 1048576, found \(piece)")
       }
     }
 
@@ -55,7 +62,7 @@ extension BenchCommand {
       // A token is rarely longer than 16 bytes: enough of the file, whatever its size.
       let bytes = try FileStream(path: text).bytes(atMost: 16 * tokens)
       let ids = Array(loaded.tokenizer.encode(bytes: bytes).prefix(tokens))
-      let results = try PrecisionBenchmark(model: loaded.frozen).run(ids)
+      let results = try PrecisionBenchmark(model: loaded.frozen).run(ids, piece: piece)
       if common.json {
         let rows = results.map {
           Row(
@@ -67,7 +74,7 @@ extension BenchCommand {
             float32_loss: $0.exactLoss
           )
         }
-        return try Output.json(Document(tokens: ids.count, rows: rows))
+        return try Output.json(Document(tokens: ids.count, piece: piece, rows: rows))
       }
       Output.table(
         [["activations", "mean KL", "largest KL", "same choice", "loss", "float32's"]]

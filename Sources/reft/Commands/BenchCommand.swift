@@ -222,6 +222,7 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @Option(help: "Tokens of the prompt.") var tokens = 512
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 5
+    @OptionGroup var precision: PrecisionOptions
     @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
@@ -235,10 +236,11 @@ struct BenchCommand: ParsableCommand {
       let device = try device.open()
       let peaks = try BenchCommand.peaks(of: device)
       let loaded = try LoadedModel(path: model.path())
-      let result = try InferenceBenchmark(model: loaded.frozen, device: device).prefill(
-        tokens: tokens,
-        runs: `repeat`
-      )
+      let result = try InferenceBenchmark(
+        model: loaded.frozen,
+        precision: precision.value,
+        device: device
+      ).prefill(tokens: tokens, runs: `repeat`)
       try report(
         "prefill",
         loaded,

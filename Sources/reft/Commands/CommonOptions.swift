@@ -127,7 +127,7 @@ struct SubspaceOptions: ParsableArguments {
 
 /// How precisely tokens are decoded.
 struct PrecisionOptions: ParsableArguments {
-  @Option(help: "Activations of generated tokens: int8 (fastest), int16 or float32.")
+  @Option(help: "Activations of prompts and generated tokens: int8 (fastest), int16 or float32.")
   var activations = DecodePrecision.int16
   @Flag(help: "The same as --activations float32.")
   var exact = false

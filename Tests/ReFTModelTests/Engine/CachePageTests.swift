@@ -11,10 +11,30 @@ import _ReFTTestSupport
 struct CachePageTests {
   private static let ids = EngineFixture.tokens(900, seed: 3)
 
-  private static func long() throws -> FrozenModel {
-    var shape = EngineFixture.threeBlocks
+  private static func long(
+    _ shape: TinyModel = EngineFixture.threeBlocks,
+    window: UInt32? = nil
+  ) throws -> FrozenModel {
+    var shape = shape
     shape.contextLength = 2048
-    return try EngineFixture.model(shape)
+    var file = shape.writer()
+    if let window { file.set("llama.attention.sliding_window", .uint32(window)) }
+    return try withTemporaryDirectory { folder in
+      try file.write(to: folder + "/long.gguf")
+      return try FrozenModel(path: folder + "/long.gguf")
+    }
+  }
+
+  /// A model with or without windows, whose heads matrix tiles take or not.
+  enum Shape: CaseIterable { case plain, tiles, windowed, windowedTiles }
+
+  private static func model(_ shape: Shape) throws -> FrozenModel {
+    switch shape {
+    case .plain: try long()
+    case .tiles: try long(EngineFixture.tiles)
+    case .windowed: try windowed()
+    case .windowedTiles: try long(EngineFixture.tiles, window: 75)
+    }
   }
 
   /// The tiny Gemma 3, whose window is 8, with a context of several pages.
@@ -145,12 +165,12 @@ struct CachePageTests {
   }
 
   @Test(
-    "and pieces of a prompt change no bit, with windows and without, in both formats",
-    arguments: [false, true],
-    [DecodePrecision.int16, .float32]
+    "and pieces of a prompt change no bit, with windows and without, for every precision",
+    arguments: Shape.allCases,
+    DecodePrecision.allCases
   )
-  func pieces(isWindowed: Bool, precision: DecodePrecision) throws {
-    let model = try isWindowed ? Self.windowed() : Self.long()
+  func pieces(shape: Shape, precision: DecodePrecision) throws {
+    let model = try Self.model(shape)
     let runtime = ModelRuntime(model: model, precision: precision)
     let size = Int32(model.configuration.vocabularySize)
     let ids = Self.ids[..<700].map { $0 % size }

@@ -26,6 +26,13 @@ enum EngineFixture {
     return shape
   }
 
+  /// A shape whose products and heads matrix tiles take: 4 heads of 32 over 2 key-value heads.
+  static var tiles: TinyModel {
+    var shape = threeBlocks
+    shape.hiddenSize = 128
+    return shape
+  }
+
   /// Three blocks, so that there is a first, a middle and a last.
   static var threeBlocks: TinyModel {
     var shape = TinyModel()
