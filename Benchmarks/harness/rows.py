@@ -30,13 +30,13 @@ def _decode(s, batch, *more, context=512, model=None):
     return reft.bench(s, "decode", "--context", str(context), "--tokens", "128", "--batch", str(batch), *more, model=model)
 
 
-def _prefill(s, model=None):
-    return reft.bench(s, "prefill", "--tokens", "512", "--repeat", "3", model=model)
+def _prefill(s, *more, model=None):
+    return reft.bench(s, "prefill", "--tokens", "512", "--repeat", "3", *more, model=model)
 
 
-def _prefill_of(model):
+def _prefill_of(model, *more):
     """Both sides on a model that `model` names from the settings."""
-    return lambda s: {"llama.cpp": lambda: peers.llama_prefill(s, model(s)), "reft": lambda: _prefill(s, model(s))}
+    return lambda s: {"llama.cpp": lambda: peers.llama_prefill(s, model(s)), "reft": lambda: _prefill(s, *more, model=model(s))}
 
 
 def _decode_of(model):
@@ -85,7 +85,7 @@ def _abi(work):
 
 
 ROWS = {
-    "train-all": Row("train, all layers, one epoch", _train("all", 1), reach=2.4),
+    "train-all": Row("train, all layers, one epoch", _train("all", 1), reach=3.5),
     "train-top": Row("train, layers 20;24;28, three epochs", _train("20;24;28", 3), reach=4.0),
     "memory-all": Row("peak memory, all layers", _train("all", 1), "peak_rss_bytes", "GB", 0.15, False),
     "memory-top": Row("peak memory, layers 20;24;28", _train("20;24;28", 3), "peak_rss_bytes", "GB", 0.2, False),
@@ -124,6 +124,8 @@ ROWS = {
     "gemma-prefill": Row("Gemma 3 270M (Q4_K_M): prefill 512 tokens", _prefill_of(lambda s: s.gemma)),
     "gemma-decode": Row("Gemma 3 270M (Q4_K_M): decode after 512", _decode_of(lambda s: s.gemma)),
     **{f"prefill-{kind.lower()}": Row(f"{kind}: prefill 512 tokens", _prefill_of(_format(kind)), reach=1.6) for kind in FORMATS},
+    **{f"prefill-int8-{kind.lower()}": Row(f"{kind}: the same with int8 activations, as the peer's", _prefill_of(_format(kind), *INT8), reach=3)
+       for kind in FORMATS[:3]},
     **{f"decode-{kind.lower()}": Row(f"{kind}: decode after 512", _decode_of(_format(kind)), reach=1.5) for kind in FORMATS},
     **{f"short-{kind.lower()}": Row(f"{kind}: 16 tokens after 512, whole program", _short_of(_format(kind)), **SHORT) for kind in FORMATS},
     "abi-train": Row("a training step through the plugin ABI, against the edit inlined", _abi("train"), "milliseconds", "ms", 1.01, False),
@@ -137,6 +139,7 @@ GROUPS = {
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
     "decode-batch": ["decode-batch", "decode-batch-int8", "decode-batch-short"],
     "gemma": ["gemma-prefill", "gemma-decode"],
-    "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "decode", "short") for kind in FORMATS],
+    "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "prefill-int8", "decode", "short") for kind in FORMATS
+                if f"{work}-{kind.lower()}" in ROWS],
     "abi-overhead": ["abi-train", "abi-decode"],
 }

@@ -33,9 +33,10 @@ public enum ConformanceChild {
 
     /// As arguments of the process.
     var arguments: [String] {
-      [
+      let served = servedInputs.map { "\($0.value) \($0.key)" }.sorted()
+      return [
         hiddenArgument, path, library ?? "", refusal ?? "", rule, String(seed), String(limit),
-        String(memory), servedInputs.map { "\($0.value) \($0.key)" }.sorted().joined(separator: "\n"),
+        String(memory), served.joined(separator: "\n"),
       ] + options
     }
 

@@ -48,19 +48,20 @@ extension Attention {
           attention: self
         )
         let row = task.span.start + first
-        let queries = SplitProduct.Left(rows: block.count, columns: headSize, memory: queryTiles)
+        let (count, width) = (block.count, block.width)
+        let queries = SplitProduct.Left(rows: count, columns: headSize, memory: queryTiles)
         queries.split(rows.heads + row * rowWidth + head * headSize, stride: rowWidth)
         let seen = scores + block.firstKey
         multiply(
           queries,
           keys.keys + block.firstKey * headSize / (Self.run * Self.side) * Self.tileBytes,
           stride: headSize / Self.run * Self.tileBytes,
-          columns: block.width,
+          columns: width,
           into: seen,
           keys.padded
         )
         soften(scores, stride: keys.padded, block, task.span, rows)
-        let weights = SplitProduct.Left(rows: block.count, columns: block.width, memory: weightTiles)
+        let weights = SplitProduct.Left(rows: count, columns: width, memory: weightTiles)
         weights.split(seen, stride: keys.padded)
         multiply(
           weights,

@@ -77,8 +77,10 @@ extension Pass {
     }
   }
 
-  /// How much of prompts' rows and of weights counts on matrix tiles: their high parts where decoded
-  /// rows are rounded to one digit, which is coarser still. Losses and gradients never are rounded.
+  /// How much of prompts' rows and of weights counts on matrix tiles.
+  ///
+  /// Their high parts where decoded rows are rounded to one digit, which is coarser still. Losses and
+  /// gradients never are rounded.
   private var promptHalves: SplitProduct.Halves {
     layout.fillsCaches && decodePrecision == .int8 ? .high : .both
   }
