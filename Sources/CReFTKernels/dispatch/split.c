@@ -47,6 +47,15 @@ void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size
   reft_split_rows16_ref(layout, group, block, count, tiles);
 }
 
+float reft_split_weights(size_t width, size_t first, size_t end, float scale, const float* scores,
+                         float* largest, float* sum, uint8_t* tiles) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_tiles())
+    return reft_split_weights_avx512(width, first, end, scale, scores, largest, sum, tiles);
+#endif
+  return reft_split_weights_ref(width, first, end, scale, scores, largest, sum, tiles);
+}
+
 void reft_gemm_split(size_t m, size_t columns, size_t runs, const uint8_t* left, size_t left_stride,
                      const uint8_t* right, size_t right_stride, int halves, float* c, size_t ldc,
                      int accumulate) {

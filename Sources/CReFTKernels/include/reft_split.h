@@ -35,6 +35,14 @@ void reft_split_pair(size_t columns, const float* even, const float* odd, uint8_
  * tiles of a right matrix whose columns these rows are: one tile for each of the blocks. */
 void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size_t count,
                        uint8_t* tiles);
+/* What one run of keys adds to a row of attention. Scores s of keys `first` to `end` - 1 become
+ * weights 2^(scale s - m), those of the others up to `width`, a multiple of 32, zero; weights are
+ * split into one row of tiles of a left matrix, whose first is at `tiles`. m is the largest of
+ * *largest and of all scale s here; it becomes *largest, and *sum becomes factor * *sum + the
+ * weights' sum. Returns the factor 2^(*largest - m), by which what was added up before is to be
+ * multiplied; *largest is -INFINITY and *sum 0 before the first run. */
+float reft_split_weights(size_t width, size_t first, size_t end, float scale, const float* scores,
+                         float* largest, float* sum, uint8_t* tiles);
 /* C[m, columns] (+)= A[m, 32 runs] B[32 runs, columns]. A lies in groups of 16 rows, `left_stride`
  * bytes apart, B in panels of 16 columns, `right_stride` apart. Tiles are added to C one after the
  * other, so that a row's bits depend on no other row. With `halves` 1 and not 2 only the high parts

@@ -75,6 +75,21 @@ void reft_split_rows16_ref(uint32_t layout, const uint8_t* group, size_t block, 
   }
 }
 
+float reft_split_weights_ref(size_t width, size_t first, size_t end, float scale,
+                             const float* scores, float* largest, float* sum, uint8_t* tiles) {
+  float before = *largest, m = before, added = 0;
+  for (size_t j = first; j < end; j++) m = scores[j] * scale > m ? scores[j] * scale : m;
+  for (size_t j = 0; j < width; j++) {
+    float weight = j >= first && j < end ? exp2f(fmaf(scores[j], scale, -m)) : 0;
+    added += weight;
+    store(weight, tiles + j / 32 * REFT_SPLIT_TILE, j % 32);
+  }
+  float factor = m == before ? 1 : exp2f(before - m);
+  *largest = m;
+  *sum = factor * *sum + added;
+  return factor;
+}
+
 // What one tile of A and one of B add to an element: sums of the even k and of the odd ones.
 static float tile_dot(const uint8_t* a, const uint8_t* b, size_t i, size_t j) {
   float even = 0, odd = 0;

@@ -21,12 +21,15 @@ SPLIT static inline __m512 widened(__m256i half) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
-SPLIT static inline halves_t split(const float* x) {
-  __m512 first = _mm512_loadu_ps(x), second = _mm512_loadu_ps(x + 16);
+SPLIT static inline halves_t split_of(__m512 first, __m512 second) {
   __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
   first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
   second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
   return (halves_t){high, (__m512i)_mm512_cvtne2ps_pbh(second, first)};
+}
+
+SPLIT static inline halves_t split(const float* x) {
+  return split_of(_mm512_loadu_ps(x), _mm512_loadu_ps(x + 16));
 }
 
 SPLIT void reft_split_left_avx512(size_t kc, size_t count, const float* rows, size_t stride,
@@ -99,6 +102,65 @@ SPLIT void reft_split_pair_avx512(size_t columns, const float* even, const float
                                   uint8_t* tiles, size_t stride) {
   for (size_t j = 0; j < columns; j += 16, tiles += stride)
     store_pair(_mm512_loadu_ps(even + j), _mm512_loadu_ps(odd + j), tiles);
+}
+
+// 2^x for x from -126 to 0 and less, within 2e-7 of it: a polynomial for the fraction, from -1/2 to
+// 1/2.
+SPLIT static inline __m512 power_of(__m512 x) {
+  __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 f = _mm512_sub_ps(x, n), p = _mm512_set1_ps(0.00132647238f);
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.00967151299f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.0555073358f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.240222424f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.693147004f));
+  p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1));
+  return _mm512_scalef_ps(p, n);
+}
+
+// Which of the sixteen places from j on lie from `first` to `end`.
+static inline __mmask16 places(size_t j, size_t first, size_t end) {
+  uint32_t from = first > j ? (first - j < 16 ? 0xffffu << (first - j) : 0) : 0xffff;
+  uint32_t to = end > j ? (end - j < 16 ? 0xffffu >> (16 - (end - j)) : 0xffff) : 0;
+  return (__mmask16)(from & to);
+}
+
+SPLIT float reft_split_weights_avx512(size_t width, size_t first, size_t end, float scale,
+                                      const float* scores, float* largest, float* sum,
+                                      uint8_t* tiles) {
+  const __m512 none = _mm512_set1_ps(-__builtin_inff());
+  __m512 m0 = none, m1 = none;
+  for (size_t j = first / 32 * 32; j < end; j += 32) {
+    m0 = _mm512_mask_max_ps(m0, places(j, first, end), m0, _mm512_loadu_ps(scores + j));
+    m1 = _mm512_mask_max_ps(m1, places(j + 16, first, end), m1, _mm512_loadu_ps(scores + j + 16));
+  }
+  float before = *largest, m = _mm512_reduce_max_ps(_mm512_max_ps(m0, m1)) * scale;
+  m = first < end && m > before ? m : before;
+  __m512 f = _mm512_set1_ps(scale), shift = _mm512_set1_ps(m);
+  __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+  for (size_t j = 0; j < width; j += 32, tiles += REFT_SPLIT_TILE) {
+    halves_t x = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    __mmask16 mask0 = places(j, first, end), mask1 = places(j + 16, first, end);
+    if (mask0 | mask1) {
+      __m512 e0 = power_of(_mm512_fmsub_ps(_mm512_loadu_ps(scores + j), f, shift));
+      __m512 e1 = power_of(_mm512_fmsub_ps(_mm512_loadu_ps(scores + j + 16), f, shift));
+      e0 = _mm512_maskz_mov_ps(mask0, e0);
+      e1 = _mm512_maskz_mov_ps(mask1, e1);
+      s0 = _mm512_add_ps(s0, e0);
+      s1 = _mm512_add_ps(s1, e1);
+      x = split_of(e0, e1);
+    }
+    _mm512_storeu_si512(tiles, x.high);
+    _mm512_storeu_si512(tiles + 1024, x.low);
+  }
+  float factor = 1;
+  if (m != before) {
+    float parts[16];
+    _mm512_storeu_ps(parts, power_of(_mm512_set1_ps(before - m)));
+    factor = before == -__builtin_inff() ? 0 : parts[0];
+  }
+  *largest = m;
+  *sum = factor * *sum + _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+  return factor;
 }
 
 SPLIT static inline __m512 halves_at(const uint8_t* p) {
@@ -210,7 +272,7 @@ typedef struct tile_shapes {
       if (ROWS > 1) _tile_zero(2);                                                                \
       if (ROWS > 1 && COLUMNS > 1) _tile_zero(3);                                                 \
     }                                                                                             \
-    size_t next = 0, wanted = (16 * ROWS + runs - 1) / runs;                                      \
+    size_t next = 0, wanted = runs < 4 ? 0 : (16 * ROWS + runs - 1) / runs;                       \
     for (size_t run = 0; run < runs; run++, a += REFT_SPLIT_TILE, b += REFT_SPLIT_TILE) {         \
       WANT(ROWS, COLUMNS)                                                                         \
       SUMS_##HALVES(ROWS, COLUMNS)                                                                \

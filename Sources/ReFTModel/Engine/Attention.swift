@@ -107,7 +107,8 @@ struct Attention: Sendable {
   ///   - rows: queries, keys and values after rotation, [rows, rowWidth].
   ///   - out: takes [rows, queryWidth].
   ///   - logSumExp: takes [rows, heads] when a backward pass follows.
-  ///   - splits: whether products of prompts go to matrix tiles, on numbers that are split in two.
+  ///   - splits: whether products go to matrix tiles, on numbers that are split in two; keys then lie
+  ///     in caches, and no way back follows.
   ///   - pool: the threads to use.
   func forward(
     _ spans: [RowSpan],
@@ -141,8 +142,7 @@ struct Attention: Sendable {
           first: first,
           count: min(Self.queryBlock, end - first),
           of: task.span,
-          firstPacked: keys.start,
-          side: Int(REFT_PANEL),
+          keys: keys,
           attention: self
         )
         weights(of: block, task.span, keys, rows, into: scores)
@@ -177,21 +177,9 @@ struct Attention: Sendable {
       keys.padded,
       0
     )
-    soften(scores, stride: keys.padded, block, span, rows)
-  }
-
-  /// Makes the scores of a block of queries weights.
-  func soften(
-    _ scores: UnsafeMutablePointer<Float>,
-    stride: Int,
-    _ block: QueryBlock,
-    _ span: RowSpan,
-    _ rows: Rows
-  ) {
-    let start = span.start + block.first
     for row in 0..<block.count {
-      let seen = block.seen(row, self)
-      let own = scores + row * stride
+      let seen = block.seen(row, self, keys)
+      let own = scores + row * keys.padded
       for key in block.firstKey..<seen.lowerBound { own[key] = 0 }
       if let softCap { reft_softcap_f32(seen.count, scale, softCap, own + seen.lowerBound) }
       var logSumExp: Float = 0
@@ -240,15 +228,12 @@ struct QueryBlock {
   /// Its first row in the span.
   let first: Int
   let count: Int
-  /// The first key that is looked at, a multiple of `side`.
+  /// The first key that is looked at, a multiple of 16.
   let firstKey: Int
   /// One behind the last key that a row of it sees.
   let end: Int
-  /// Keys of a panel.
-  private let side: Int
-  /// The position of its first row, and that of the first packed key.
+  /// The position of its first row.
   private let position: Int
-  private let firstPacked: Int
   private let span: RowSpan
 
   init(
@@ -256,24 +241,22 @@ struct QueryBlock {
     first: Int,
     count: Int,
     of span: RowSpan,
-    firstPacked: Int,
-    side: Int,
+    keys: PackedKeys,
     attention: Attention
   ) {
     (self.head, self.first, self.count, self.span) = (head, first, count, span)
-    (self.firstPacked, self.side) = (firstPacked, side)
     position = span.past + first
-    firstKey = (attention.firstKey(at: position) - firstPacked) / side * side
-    end = attention.keyEnd(at: position + count - 1, of: span) - firstPacked
+    firstKey = (attention.firstKey(at: position) - keys.start) / 16 * 16
+    end = attention.keyEnd(at: position + count - 1, of: span) - keys.start
   }
 
   /// Keys that are looked at, in whole panels.
-  var width: Int { (end - firstKey + side - 1) / side * side }
+  var width: Int { (end - firstKey + 15) / 16 * 16 }
 
   /// The keys that one of its rows sees.
-  func seen(_ row: Int, _ attention: Attention) -> Range<Int> {
+  func seen(_ row: Int, _ attention: Attention, _ keys: PackedKeys) -> Range<Int> {
     let own = position + row
     let end = attention.keyEnd(at: own, of: span)
-    return attention.firstKey(at: own) - firstPacked..<end - firstPacked
+    return attention.firstKey(at: own) - keys.start..<end - keys.start
   }
 }

@@ -83,8 +83,7 @@ struct AttentionGradient {
           first: first,
           count: min(Attention.queryBlock, task.span.count - first),
           of: task.span,
-          firstPacked: keys.start,
-          side: Int(REFT_PANEL),
+          keys: keys,
           attention: attention
         )
         slope(block)
@@ -124,7 +123,7 @@ struct AttentionGradient {
     }
     let row = task.span.start + block.first
     for index in 0..<block.count {
-      let seen = block.seen(index, attention)
+      let seen = block.seen(index, attention, keys)
       let rest = block.firstKey + block.width - seen.lowerBound
       let (own, slope) = (weights + index * padded, slopes + index * padded)
       for key in block.firstKey..<seen.lowerBound { (own[key], slope[key]) = (0, 0) }

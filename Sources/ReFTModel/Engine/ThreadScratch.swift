@@ -45,10 +45,12 @@ enum ThreadScratch {
     static let scores = Use(slot: 4)
     /// Weights or their gradients, transposed.
     static let transposed = Use(slot: 4)
-    /// Queries of a block, split.
+    /// A piece's queries, split.
     static let queryTiles = Use(slot: 5)
     /// Weights of a block, split.
     static let weightTiles = Use(slot: 6)
+    /// The largest scores and the sums of a piece's rows.
+    static let rowSums = Use(slot: 7)
     /// Gradients of one head's keys and values.
     static let headSums = Use(slot: 5)
     /// Unjoined parts of decoded rows' attention.

@@ -2,6 +2,7 @@
 // Products of split numbers: tiles against the portable loops, to the bit, and both against float64.
 
 import CReFTKernels
+import Foundation
 import ReFTTensor
 import Testing
 import _ReFTTestSupport
@@ -172,6 +173,59 @@ struct SplitKernelTests {
         }
       }
     }
+  }
+
+  /// A row's weights, put together again, with its largest score, its sum and the last factor.
+  private static func weights(
+    _ scores: [Float],
+    _ parts: [Range<Int>],
+    scale: Float
+  ) -> (weights: [Float], largest: Float, sum: Float, factor: Float) {
+    var (largest, sum, factor) = (-Float.infinity, Float(0), Float(1))
+    var tiles = [UInt8](repeating: 1, count: scores.count / 32 * Int(REFT_SPLIT_TILE))
+    for part in parts {
+      factor = reft_split_weights(
+        scores.count,
+        part.lowerBound,
+        part.upperBound,
+        scale,
+        scores,
+        &largest,
+        &sum,
+        &tiles
+      )
+    }
+    let weights = scores.indices.map { index in
+      let place = index / 32 * Int(REFT_SPLIT_TILE) + index % 32 * 2
+      return [0, 1024].reduce(Float(0)) { sum, half in
+        let bits = UInt32(tiles[place + half]) | UInt32(tiles[place + half + 1]) << 8
+        return sum + Float(bitPattern: bits << 16)
+      }
+    }
+    return (weights, largest, sum, factor)
+  }
+
+  @Test(
+    "weights of a run are powers of two under the largest score so far, and zero where nobody looks",
+    arguments: [[0..<96], [5..<40], [17..<18, 60..<96], [40..<96, 3..<33], [0..<96, 0..<0]]
+  )
+  func attentionWeights(parts: [Range<Int>]) {
+    var random = SeededGenerator(seed: 6)
+    let scores = random.normals(96, scale: 20)
+    let scale: Float = 0.37
+    let found = Self.weights(scores, parts, scale: scale)
+    let largest = parts.joined().map { scores[$0] * scale }.max() ?? 0
+    let last = parts.last ?? 0..<0
+    let before = parts.dropLast().joined().map { scores[$0] * scale }.max()
+    #expect(found.largest == largest)
+    for (index, weight) in found.weights.enumerated() {
+      let exact = last.contains(index) ? exp2(Double(scores[index] * scale - largest)) : 0
+      #expect(abs(Double(weight) - exact) <= 2e-5 * exact, "key \(index)")
+    }
+    let sum = parts.joined().reduce(0.0) { $0 + exp2(Double(scores[$1] * scale - largest)) }
+    #expect(abs(Double(found.sum) - sum) < 1e-5 * sum)
+    let factor = before.map { exp2(Double($0 - largest)) } ?? 0
+    #expect(abs(Double(found.factor) - factor) < 1e-6)
   }
 
   @Test("a row has the same bits alone and among others")
