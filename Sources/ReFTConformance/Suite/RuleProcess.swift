@@ -127,6 +127,7 @@ struct RuleProcess {
       poll(&polls, 2, report.isClosed && output.isClosed ? 1 : 20)
       report.drain()
       output.drain()
+      result.memoryPeak = max(result.memoryPeak, heldMost(pid))
       if wait4(pid, &status, WNOHANG, &usage) == pid { break }
       if monotonicSeconds() - start > timeoutSeconds {
         result.timedOut = true
@@ -142,7 +143,7 @@ struct RuleProcess {
     result.processorSeconds =
       Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
       + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6
-    result.memoryPeak = peak(usage)
+    result.memoryPeak = max(result.memoryPeak, peak(usage))
     if status & 0x7f == 0 {
       result.exitStatus = (status >> 8) & 0xff
     } else {
@@ -151,6 +152,18 @@ struct RuleProcess {
     result.output = String(decoding: output.bytes, as: UTF8.self)
     result.read(report.bytes, seal: seal)
     return result
+  }
+
+  /// The most memory that a running child has held, in bytes; 0 where that cannot be read.
+  private static func heldMost(_ pid: pid_t) -> Int {
+    let file = open("/proc/\(pid)/status", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return 0 }
+    defer { close(file) }
+    var bytes = [UInt8](repeating: 0, count: 4096)
+    let count = max(0, read(file, &bytes, bytes.count))
+    let status = String(decoding: bytes[..<count], as: UTF8.self)
+    guard let line = status.firstMatch(of: /VmHWM:\s*(\d+) kB/) else { return 0 }
+    return (Int(line.1) ?? 0) << 10
   }
 
   /// The most memory that a child held, in bytes; 0 where that cannot be told, since a child begins
