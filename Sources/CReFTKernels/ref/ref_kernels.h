@@ -79,7 +79,7 @@ void reft_split_pair_ref(size_t columns, const float* even, const float* odd, ui
 void reft_split_rows16_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,
                            uint8_t* tiles);
 float reft_split_weights_ref(size_t width, size_t first, size_t end, float scale,
-                            const float* scores, float* largest, float* sum, uint8_t* tiles);
+                             const float* scores, float* largest, float* sum, uint8_t* tiles);
 void reft_gemm_split_ref(size_t m, size_t columns, size_t runs, const uint8_t* left,
                          size_t left_stride, const uint8_t* right, size_t right_stride, int halves,
                          float* c, size_t ldc, int accumulate);

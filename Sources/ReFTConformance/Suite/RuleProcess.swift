@@ -160,7 +160,7 @@ struct RuleProcess {
     guard file >= 0 else { return 0 }
     defer { close(file) }
     var bytes = [UInt8](repeating: 0, count: 4096)
-    let count = max(0, read(file, &bytes, bytes.count))
+    let count = max(0, Glibc.read(file, &bytes, bytes.count))
     let status = String(decoding: bytes[..<count], as: UTF8.self)
     guard let line = status.firstMatch(of: /VmHWM:\s*(\d+) kB/) else { return 0 }
     return (Int(line.1) ?? 0) << 10
