@@ -114,6 +114,7 @@ struct RuleProcess {
   ) -> RuleProcess {
     var result = RuleProcess()
     let start = monotonicSeconds()
+    var looked = start
     var status: Int32 = 0
     var usage = rusage()
     while true {
@@ -127,7 +128,11 @@ struct RuleProcess {
       poll(&polls, 2, report.isClosed && output.isClosed ? 1 : 20)
       report.drain()
       output.drain()
-      result.memoryPeak = max(result.memoryPeak, heldMost(pid))
+      // Children may report without a pause; looking each time would cost more than their rules.
+      if monotonicSeconds() - looked > 0.01 {
+        looked = monotonicSeconds()
+        result.memoryPeak = max(result.memoryPeak, heldMost(pid))
+      }
       if wait4(pid, &status, WNOHANG, &usage) == pid { break }
       if monotonicSeconds() - start > timeoutSeconds {
         result.timedOut = true

@@ -25,13 +25,19 @@ struct PackedKeys {
 }
 
 extension Attention {
+  /// The keys that rows of a piece see, from the beginning of a cache's panel on.
+  func keyRange(of task: Task) -> Range<Int> {
+    let first = task.span.past + task.firstRow
+    let panel = Int(REFT_CACHE_PANEL)
+    let start = firstKey(at: first) / panel * panel
+    return start..<keyEnd(at: first + task.rowCount - 1, of: task.span)
+  }
+
   /// Packs what the rows of a piece see.
   func packKeys(of task: Task, _ rows: Rows) -> PackedKeys {
     let span = task.span
-    let end = keyEnd(at: span.past + task.firstRow + task.rowCount - 1, of: span)
-    let panel = Int(REFT_CACHE_PANEL)
-    let start = firstKey(at: span.past + task.firstRow) / panel * panel
-    let count = end - start
+    let range = keyRange(of: task)
+    let (start, count) = (range.lowerBound, range.count)
     let padded = (count + 15) / 16 * 16
     let keyPanels = ThreadScratch.floats(padded * headSize, .headPanels)
     let valuePanels = ThreadScratch.floats(count * paddedHeadSize, .valuePanels)
@@ -40,7 +46,7 @@ extension Attention {
     case .cache(let cache, _):
       let values = ThreadScratch.floats(count * headSize, .values)
       let cached = cache.block(rows.block)
-      cached.forEachPage(of: start..<end) { part in
+      cached.forEachPage(of: range) { part in
         let (address, place) = (
           cached.address(head: head, position: part.lowerBound),
           (part.lowerBound - start) * headSize
@@ -51,7 +57,6 @@ extension Attention {
       }
       pack(values, count: count, into: valuePanels)
     case .rows:
-      let range = start..<end
       let keys = gather(.keys, of: span, head: head, range, rows.heads)
       packTransposed(keys, count: count, into: keyPanels)
       pack(

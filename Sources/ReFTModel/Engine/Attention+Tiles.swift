@@ -27,14 +27,12 @@ extension Attention {
   /// Pages begin at fixed positions, and weights of keys that a row does not see are zero, so a row's
   /// bits depend on no other row.
   func forwardOnTiles(_ task: Task, _ rows: Rows) {
-    let span = task.span
-    guard case .cache(let cache, _) = span.keys else { preconditionFailure("keys in no cache") }
+    guard case .cache(let cache, _) = task.span.keys else {
+      preconditionFailure("keys in no cache")
+    }
     let piece = TilePiece(self, task, rows)
-    let end = keyEnd(at: span.past + task.firstRow + task.rowCount - 1, of: span)
-    let panel = Int(REFT_CACHE_PANEL)
-    let start = firstKey(at: span.past + task.firstRow) / panel * panel
     let cached = cache.block(rows.block)
-    cached.forEachPage(of: start..<end) { part in
+    cached.forEachPage(of: keyRange(of: task)) { part in
       let address = cached.address(head: task.keyValueHead, position: part.lowerBound)
       let page = split(address, cached.format, part)
       for block in piece.blocks { add(page, to: block) }

@@ -107,8 +107,13 @@ package struct StackedWeight: Sendable {
   /// How many of `extent` values of k are packed at once, in whole blocks.
   static func run(extent: Int, blockSize: Int) -> Int {
     if blockSize > 32 { return min(extent, blockSize) }
-    let pieces = (extent + longestRun - 1) / longestRun
-    return min(extent, ((extent + pieces - 1) / pieces + 31) / 32 * 32)
+    return evenRun(extent: extent, longest: longestRun, unit: 32)
+  }
+
+  /// The length of pieces of `extent` that are alike, whole units, and about as long as `longest`.
+  static func evenRun(extent: Int, longest: Int, unit: Int) -> Int {
+    let pieces = (extent + longest - 1) / longest
+    return min(extent, ((extent + pieces - 1) / pieces + unit - 1) / unit * unit)
   }
 
   /// The largest block size of the parts.

@@ -208,8 +208,7 @@ enum SplitProduct {
   /// How many of `extent` values of k are packed at once, in whole blocks and runs of a tile.
   private static func run(extent: Int, blockSize: Int) -> Int {
     let unit = max(tileRun, blockSize)
-    let pieces = (extent + longestRun - 1) / longestRun
-    return min(extent, ((extent + pieces - 1) / pieces + unit - 1) / unit * unit)
+    return StackedWeight.evenRun(extent: extent, longest: longestRun, unit: unit)
   }
 
   /// Whether `gated` takes a weight of gates above as many rows of up.

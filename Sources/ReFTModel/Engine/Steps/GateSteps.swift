@@ -82,20 +82,23 @@ struct GatedProjectionStep: Step {
   func isGoal(_ pass: Pass) -> Bool { projection.isGoal(pass) }
 
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
-    let (weight, runs) = (projection.projection.weight, pass.runs(inTail: inTail))
-    let isAlone =
-      !pass.keeps(gate.block) && !projection.isGoal(pass) && projection.projection.bias == nil
-    guard pending == nil, isAlone, pass.gates(weight, runs: runs) else {
+    let weight = projection.projection.weight
+    guard pending == nil, isAlone(pass), pass.gates(weight, runs: pass.runs(inTail: inTail)) else {
       return gate.forward(pass, after: projection.forward(pass, after: pending))
     }
     pass.multiplyGated(
       weight,
-      runs: runs,
+      runs: pass.runs(inTail: inTail),
       x: pass.normed(inTail: inTail),
       gate: gate.kernels,
       hidden: pass.hidden(inTail: inTail)
     )
     return nil
+  }
+
+  /// Whether nothing comes between the product and the gate, and no way back reads what it made.
+  private func isAlone(_ pass: Pass) -> Bool {
+    !pass.keeps(gate.block) && !projection.isGoal(pass) && projection.projection.bias == nil
   }
 
   func backward(_ pass: Pass) {
