@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses the kernels of reft_decode.h: reference, AVX2, or AVX-512 VNNI.
+// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX.
 #include "../ref/ref_kernels.h"
 #include "../x86/x86_kernels.h"
 #include "reft_decode.h"
+#include "reft_split.h"
 
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
                         size_t count) {
@@ -15,12 +16,42 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
   reft_quantize_rows_ref(x, stride, out, first, count);
 }
 
+#if defined(__x86_64__)
+// The rows of activations from `first` on.
+static reft_activations_t rows_from(const reft_activations_t* x, size_t first) {
+  size_t blocks = x->columns / REFT_DECODE_BLOCK;
+  return (reft_activations_t){x->n - first,
+                              x->digits,
+                              x->columns,
+                              x->q + first * x->digits * x->columns,
+                              x->scale + first * blocks,
+                              x->sum + first * blocks,
+                              x->counts + 2 * first * blocks};
+}
+
+// Tiles take the rows of activations that fill them, byte products those that are left. Where
+// halves of a block have their own scales, more is stored and scaled than tiles save.
+static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                              size_t rows, float* y, size_t stride) {
+  size_t done = 0;
+  int fits = layout != REFT_ROWS16_HALVES && layout != REFT_ROWS16_PAIRS && x->digits == 2;
+  if (fits && x->n >= REFT_ROWS16_TILE && reft_kernels_use_tiles()) {
+    for (; x->n - done >= REFT_ROWS16_TILE; done += REFT_ROWS16_TILE) {
+      reft_activations_t some = rows_from(x, done);
+      reft_rows16_dot_amx(layout, groups, &some, rows, y + done * stride, stride);
+    }
+  }
+  reft_activations_t rest = rows_from(x, done);
+  if (rest.n > 0) reft_rows16_dot_vnni(layout, groups, &rest, rows, y + done * stride, stride);
+}
+#endif
+
 void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                      size_t rows, float* y, size_t stride) {
 #if defined(__x86_64__)
   if (reft_kernels_use_avx2()) {
     if (reft_kernels_use_vnni()) {
-      reft_rows16_dot_vnni(layout, groups, x, rows, y, stride);
+      rows16_dot_avx512(layout, groups, x, rows, y, stride);
     } else {
       reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
     }

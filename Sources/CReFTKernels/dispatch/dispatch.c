@@ -141,15 +141,17 @@ static int offered(void) {
 static int wants_tiles = 0;
 static atomic_int tiles;
 
-/* Whether the processor has tiles for bfloat16 and what splits numbers for them, and the system
- * saves tiles when it changes threads; it wants to be asked, once for all threads of the process.
+/* Whether the processor has tiles for bfloat16 and bytes and what splits numbers for them, and the
+ * system saves tiles when it changes threads; it wants to be asked, once for all threads of the
+ * process.
  */
 static int has_tiles(void) {
 #if defined(__x86_64__) && defined(__linux__)
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
-  if ((d & amx_bf16) == 0 || (d & amx_tile) == 0) return 0;
+  unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, amx_int8 = 1u << 25;
+  unsigned wanted = amx_bf16 | amx_tile | amx_int8;
+  if ((d & wanted) != wanted) return 0;
   if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return 0;
   unsigned avx512_bf16 = 1u << 5;
   if ((a & avx512_bf16) == 0) return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "reft_decode.h"
+#include "tiles.h"
 #include "x86_kernels.h"
 
 #define SPLIT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
@@ -124,30 +125,66 @@ static inline __mmask16 places(size_t j, size_t first, size_t end) {
   return (__mmask16)(from & to);
 }
 
+// A row of scores, the keys that it sees, and what makes weights of them.
+typedef struct score_row {
+  const float* scores;
+  size_t first, end;
+  __m512 scale, shift;
+} score_row_t;
+
+// Whether the row sees all 32 keys from j on.
+static inline int sees_all(const score_row_t* row, size_t j) {
+  return j >= row->first && j + 32 <= row->end;
+}
+
+// Weights of 32 keys, with their sums; of unseen ones zero.
+SPLIT static inline __attribute__((always_inline)) halves_t weights_of(const score_row_t* row,
+                                                                       size_t j, int is_whole,
+                                                                       __m512 sums[2]) {
+  __m512 e[2];
+  UNROLL for (int i = 0; i < 2; i++) {
+    __m512 score = _mm512_loadu_ps(row->scores + j + 16 * i);
+    e[i] = power_of(_mm512_fmsub_ps(score, row->scale, row->shift));
+    if (!is_whole) e[i] = _mm512_maskz_mov_ps(places(j + 16 * i, row->first, row->end), e[i]);
+    sums[i] = _mm512_add_ps(sums[i], e[i]);
+  }
+  return split_of(e[0], e[1]);
+}
+
+SPLIT static float largest_of(const score_row_t* row) {
+  const __m512 none = _mm512_set1_ps(-__builtin_inff());
+  __m512 most[2] = {none, none};
+  for (size_t j = row->first / 32 * 32; j < row->end; j += 32) {
+    UNROLL for (int i = 0; i < 2; i++) {
+      __m512 score = _mm512_loadu_ps(row->scores + j + 16 * i);
+      if (sees_all(row, j)) {
+        most[i] = _mm512_max_ps(most[i], score);
+      } else {
+        __mmask16 seen = places(j + 16 * i, row->first, row->end);
+        most[i] = _mm512_mask_max_ps(most[i], seen, most[i], score);
+      }
+    }
+  }
+  return _mm512_reduce_max_ps(_mm512_max_ps(most[0], most[1]));
+}
+
 SPLIT float reft_split_weights_avx512(size_t width, size_t first, size_t end, float scale,
                                       const float* scores, float* largest, float* sum,
                                       uint8_t* tiles) {
-  const __m512 none = _mm512_set1_ps(-__builtin_inff());
-  __m512 m0 = none, m1 = none;
-  for (size_t j = first / 32 * 32; j < end; j += 32) {
-    m0 = _mm512_mask_max_ps(m0, places(j, first, end), m0, _mm512_loadu_ps(scores + j));
-    m1 = _mm512_mask_max_ps(m1, places(j + 16, first, end), m1, _mm512_loadu_ps(scores + j + 16));
+  score_row_t row = {scores, first, end, _mm512_set1_ps(scale), _mm512_setzero_ps()};
+  float before = *largest, m = before;
+  if (first < end) {
+    float most = largest_of(&row) * scale;
+    if (most > m) m = most;
   }
-  float before = *largest, m = _mm512_reduce_max_ps(_mm512_max_ps(m0, m1)) * scale;
-  m = first < end && m > before ? m : before;
-  __m512 f = _mm512_set1_ps(scale), shift = _mm512_set1_ps(m);
-  __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+  row.shift = _mm512_set1_ps(m);
+  __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (size_t j = 0; j < width; j += 32, tiles += REFT_SPLIT_TILE) {
     halves_t x = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    __mmask16 mask0 = places(j, first, end), mask1 = places(j + 16, first, end);
-    if (mask0 | mask1) {
-      __m512 e0 = power_of(_mm512_fmsub_ps(_mm512_loadu_ps(scores + j), f, shift));
-      __m512 e1 = power_of(_mm512_fmsub_ps(_mm512_loadu_ps(scores + j + 16), f, shift));
-      e0 = _mm512_maskz_mov_ps(mask0, e0);
-      e1 = _mm512_maskz_mov_ps(mask1, e1);
-      s0 = _mm512_add_ps(s0, e0);
-      s1 = _mm512_add_ps(s1, e1);
-      x = split_of(e0, e1);
+    if (sees_all(&row, j)) {
+      x = weights_of(&row, j, 1, sums);
+    } else if (j < end && j + 32 > first) {
+      x = weights_of(&row, j, 0, sums);
     }
     _mm512_storeu_si512(tiles, x.high);
     _mm512_storeu_si512(tiles + 1024, x.low);
@@ -159,7 +196,7 @@ SPLIT float reft_split_weights_avx512(size_t width, size_t first, size_t end, fl
     factor = before == -__builtin_inff() ? 0 : parts[0];
   }
   *largest = m;
-  *sum = factor * *sum + _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+  *sum = factor * *sum + _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]));
   return factor;
 }
 
@@ -218,12 +255,6 @@ SPLIT void reft_split_rows16_avx512(uint32_t layout, const uint8_t* group, size_
       break;
   }
 }
-
-typedef struct tile_shapes {
-  uint8_t palette, start, reserved[14];
-  uint16_t bytes[16];
-  uint8_t rows[16];
-} tile_shapes_t;
 
 // Rows of C come from far away; some are asked for in each run, while the products before are
 // summed.

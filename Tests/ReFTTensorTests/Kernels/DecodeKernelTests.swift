@@ -61,6 +61,42 @@ struct DecodeKernelTests {
     }
   }
 
+  @Test(
+    "a row of activations has the same bits alone and among others",
+    arguments: DecodeWeights.types,
+    [1, 2]
+  )
+  func rowsAreIndependent(type: TensorType, digits: Int) {
+    var random = SeededGenerator(seed: 7)
+    let (n, rows, columns) = (19, 53, 512)
+    let weights = DecodeWeights(type, columns: columns, rows: rows, &random)
+    let x = random.normals(n * columns)
+    func product(_ first: Int, _ count: Int) -> [Float] {
+      let some = Array(x[first * columns..<(first + count) * columns])
+      let activations = DecodeActivations(
+        some,
+        n: count,
+        columns: columns,
+        stride: columns,
+        digits: digits
+      )
+      var raw = activations.raw
+      var y = [Float](repeating: .nan, count: count * rows)
+      withExtendedLifetime(activations) {
+        reft_rows16_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
+      }
+      return y
+    }
+    let together = product(0, n)
+    for row in 0..<n {
+      expectIdentical(
+        product(row, 1),
+        together[row * rows..<(row + 1) * rows],
+        "\(type), row \(row)"
+      )
+    }
+  }
+
   @Test("formats without a layout say so")
   func withoutLayout() {
     for type in TensorType.allCases where !DecodeWeights.types.contains(type) {
