@@ -17,8 +17,8 @@ extension Attention {
     var row: Int
     var head: Int
     var format: UInt32
-    var keys: UnsafeRawPointer
-    var values: UnsafeRawPointer
+    var keys: UnsafeMutableRawPointer
+    var values: UnsafeMutableRawPointer
     /// Keys at its beginning that the row does not see.
     var skipped: Int
     var keyCount: Int
@@ -37,7 +37,8 @@ extension Attention {
   ///   - block: whose caches to read.
   ///   - rows: queries, keys and values, [rows, rowWidth].
   ///   - out: takes [rows, queryWidth].
-  ///   - prepare: what is still to be done to a span's row before its queries and keys are read.
+  ///   - storing: whether the rows' keys and values are still to go to the caches.
+  ///   - pending: what is still to be done to a span's row before.
   ///   - pool: the threads to use.
   /// - Returns: what joins the parts of a span's row into `out`; to be called for each, on any
   ///   thread, before the calling thread comes here again.
@@ -46,14 +47,22 @@ extension Attention {
     block: Int,
     rows: UnsafePointer<Float>,
     out: UnsafeMutablePointer<Float>,
-    preparing prepare: RowWork? = nil,
+    storing: Bool = false,
+    after pending: RowWork? = nil,
     pool: ThreadPool
   ) -> RowWork {
     let split = runs(of: spans, block: block)
-    let runs = split.runs
+    let (runs, firsts) = (split.runs, split.firsts)
     let width = group * (headSize + 2)
     let parts = ThreadScratch.floats(runs.count * width, .attentionParts)
     runs.withUnsafeBufferPointer { runs in
+      let prepare = { (index: Int) in
+        pending?(index)
+        let count = (firsts[index + 1] - firsts[index]) / keyValueHeads
+        for head in 0..<keyValueHeads {
+          store(runs[firsts[index] + (head + 1) * count - 1], of: rows)
+        }
+      }
       let attend = { (index: Int) in
         let run = runs[index]
         reft_attend(
@@ -72,22 +81,37 @@ extension Attention {
           parts + index * width
         )
       }
-      let count = prepare == nil ? 0 : spans.count
-      pool.run(preparing: count, { prepare?($0) }, then: runs.count, attend)
+      pool.run(preparing: storing ? spans.count : 0, prepare, then: runs.count, attend)
     }
-    let firsts = split.firsts
     return { index in
       let count = (firsts[index + 1] - firsts[index]) / keyValueHeads
       let first = parts + firsts[index] * width
+      let target = out + runs[firsts[index]].row * queryWidth
       for head in 0..<heads {
         join(
           first + head / group * count * width + head % group * (headSize + 2),
           count: count,
           stride: width,
-          out + spans[index].start * queryWidth + head * headSize
+          target + head * headSize
         )
       }
     }
+  }
+
+  /// Appends a row's key and value to the last run of its head, whose last ones they are.
+  private func store(_ run: Run, of rows: UnsafePointer<Float>) {
+    let key = rows + run.row * rowWidth + queryWidth + run.head * headSize
+    reft_cache_store(
+      run.format,
+      headSize,
+      run.keyCount - 1,
+      1,
+      key,
+      key + keyValueHeads * headSize,
+      rowWidth,
+      run.keys,
+      run.values
+    )
   }
 
   private func runs(of spans: [RowSpan], block: Int) -> Runs {
@@ -108,8 +132,8 @@ extension Attention {
               row: span.start,
               head: head,
               format: cached.format,
-              keys: UnsafeRawPointer(address.keys),
-              values: UnsafeRawPointer(address.values),
+              keys: address.keys,
+              values: address.values,
               skipped: max(0, firstKey - first),
               keyCount: end - first
             )

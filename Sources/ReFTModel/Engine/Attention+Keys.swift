@@ -97,11 +97,6 @@ extension Attention {
     }
   }
 
-  /// The same for one sequence, on the calling thread.
-  func store(_ span: RowSpan, block: Int, rows: UnsafePointer<Float>) {
-    for head in 0..<keyValueHeads { store(span, head: head, block: block, rows: rows) }
-  }
-
   private func store(_ span: RowSpan, head: Int, block: Int, rows: UnsafePointer<Float>) {
     guard case .cache(let cache, let past) = span.keys else { return }
     let key = rows + span.start * rowWidth + queryWidth + head * headSize

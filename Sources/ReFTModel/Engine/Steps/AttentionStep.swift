@@ -27,13 +27,13 @@ struct AttentionStep: Step {
       )
       return nil
     }
-    let spans = layout.spans
     return attention.forward(
-      decoded: spans,
+      decoded: layout.spans,
       block: block,
       rows: rows,
       out: out,
-      preparing: chained(pending) { row in attention.store(spans[row], block: block, rows: rows) },
+      storing: true,
+      after: pending,
       pool: pass.pool
     )
   }
