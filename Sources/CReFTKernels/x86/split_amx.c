@@ -91,11 +91,13 @@ SPLIT static inline __attribute__((always_inline)) void store_pair(__m512 first,
                                                                    uint8_t* tiles) {
   const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
                                          8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i odd = _mm512_set1_epi32((int)0xffff0000);
   __m512i high = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-  first = _mm512_sub_ps(first, widened(_mm512_castsi512_si256(high)));
-  second = _mm512_sub_ps(second, widened(_mm512_extracti64x4_epi64(high, 1)));
+  high = _mm512_permutexvar_epi16(order, high);
+  first = _mm512_sub_ps(first, _mm512_castsi512_ps(_mm512_slli_epi32(high, 16)));
+  second = _mm512_sub_ps(second, _mm512_castsi512_ps(_mm512_and_si512(high, odd)));
   __m512i low = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-  _mm512_storeu_si512(tiles, _mm512_permutexvar_epi16(order, high));
+  _mm512_storeu_si512(tiles, high);
   _mm512_storeu_si512(tiles + 1024, _mm512_permutexvar_epi16(order, low));
 }
 
