@@ -1,13 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX.
+// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX; and how they keep the
+// codes of activations.
+#include <string.h>
+
 #include "../ref/ref_kernels.h"
 #include "../x86/x86_kernels.h"
 #include "reft_decode.h"
 #include "reft_split.h"
 
+// Whether two digits are kept as one word: AVX2 multiplies words in one instruction, bytes in two.
+static int are_words(const reft_activations_t* x) {
+  return x->digits == 2 && reft_kernels_use_avx2() && !reft_kernels_use_vnni();
+}
+
+int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column) {
+  if (!are_words(x)) return reft_activation_code_ref(x, row, column);
+  // Of four words, 0 and 2 lie before 1 and 3.
+  size_t place = column - column % 4 + (column % 2 * 2 + column % 4 / 2);
+  int16_t word;
+  memcpy(&word, x->q + 2 * (row * x->columns + place), sizeof word);
+  return word;
+}
+
+int reft_rows16_serve_prompts(uint32_t layout) {
+  if (!reft_kernels_use_avx2() || reft_kernels_use_tiles()) return 0;
+  return layout != 0 && layout != REFT_ROWS16_PAIRS;
+}
+
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
                         size_t count) {
 #if defined(__x86_64__)
+  if (are_words(out)) {
+    reft_quantize_words_avx2(x, stride, out, first, count);
+    return;
+  }
   if (reft_kernels_use_avx2()) {
     reft_quantize_rows_avx2(x, stride, out, first, count);
     return;
@@ -34,12 +60,11 @@ static reft_activations_t rows_from(const reft_activations_t* x, size_t first) {
 static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                               size_t rows, float* y, size_t stride) {
   size_t done = 0;
-  int fits = layout != REFT_ROWS16_HALVES && layout != REFT_ROWS16_PAIRS && x->digits == 2;
-  if (fits && x->n >= REFT_ROWS16_TILE && reft_kernels_use_tiles()) {
-    for (; x->n - done >= REFT_ROWS16_TILE; done += REFT_ROWS16_TILE) {
-      reft_activations_t some = rows_from(x, done);
-      reft_rows16_dot_amx(layout, groups, &some, rows, y + done * stride, stride);
-    }
+  int fits = layout != REFT_ROWS16_HALVES && layout != REFT_ROWS16_PAIRS && x->digits == 2 &&
+             reft_kernels_use_tiles();
+  for (; fits && x->n - done >= REFT_ROWS16_TILE; done += REFT_ROWS16_TILE) {
+    reft_activations_t some = rows_from(x, done);
+    reft_rows16_dot_amx(layout, groups, &some, rows, y + done * stride, stride);
   }
   reft_activations_t rest = rows_from(x, done);
   if (rest.n > 0) reft_rows16_dot_vnni(layout, groups, &rest, rows, y + done * stride, stride);
@@ -49,12 +74,13 @@ static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft
 void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                      size_t rows, float* y, size_t stride) {
 #if defined(__x86_64__)
+  if (reft_kernels_use_vnni()) {
+    rows16_dot_avx512(layout, groups, x, rows, y, stride);
+    return;
+  }
   if (reft_kernels_use_avx2()) {
-    if (reft_kernels_use_vnni()) {
-      rows16_dot_avx512(layout, groups, x, rows, y, stride);
-    } else {
-      reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
-    }
+    (are_words(x) ? reft_rows16_dot_words_avx2 : reft_rows16_dot_avx2)(layout, groups, x, rows, y,
+                                                                       stride);
     return;
   }
 #endif

@@ -52,7 +52,8 @@ void reft_rows16_values(uint32_t layout, const uint8_t* group, size_t block, siz
 
 /* n rows of `columns` as codes with a scale for every 32: x ~ scale[block] * code. With one digit q
  * holds the codes; with two, code = 255 * high + low, and q holds for each row its high digits,
- * then its low ones. sum[block] = scale * sum of codes; counts[2 * block + half] = the sum of codes
+ * then its low ones, or the joined codes as words where the kernels in use multiply words:
+ * reft_activation_code reads any. sum[block] = scale * sum of codes; counts[2 * block + half] = the sum of codes
  * in each half. The scale of a block that holds an infinity or NaN is NaN. */
 typedef struct reft_activations {
   size_t n;
@@ -67,6 +68,13 @@ typedef struct reft_activations {
 /* Rounds rows first to first + count - 1 of x into the same rows of `out`. */
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
                         size_t count);
+
+/* The code of a rounded row at a column. */
+int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column);
+
+/* Whether the products of a layout are faster for the many rows of a prompt than float32 products
+ * are: where bytes or words are multiplied, and there are no matrix tiles. */
+int reft_rows16_serve_prompts(uint32_t layout);
 
 /* y[i * stride + r] = x_i . row r, for all n rows of x and `rows` rows of weights, which lie in
  * groups of sixteen one behind the other. */

@@ -316,9 +316,8 @@ void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block,
   }
 }
 
-/* The code of a row of activations at a column. */
-static int32_t code_at(const reft_activations_t* x, size_t i, size_t column) {
-  const int8_t* q = x->q + i * x->digits * x->columns + column;
+int32_t reft_activation_code_ref(const reft_activations_t* x, size_t row, size_t column) {
+  const int8_t* q = x->q + row * x->digits * x->columns + column;
   return x->digits == 1 ? q[0] : 255 * q[0] + q[x->columns];
 }
 
@@ -333,7 +332,7 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
     const uint8_t* q = at + head_bytes(layout);
     int32_t dots[2] = {0, 0};
     for (int j = 0; j < 32; j++) {
-      int32_t code = code_at(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
+      int32_t code = reft_activation_code_ref(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
     float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);

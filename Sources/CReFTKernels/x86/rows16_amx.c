@@ -43,10 +43,6 @@ ANY void widen(const uint8_t* q, uint8_t* out) {
   }
 }
 
-ANY __m512 halves_at(const uint8_t* p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
-}
-
 // Takes the sums of a block into those of its rows, in the order of the other forms. A digit's sum
 // is a float without rounding, so 255 high + low is rounded once, as the integer is.
 ANY void take(int has_minima, const uint8_t* scales, const int32_t* dots, const float* scale,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
  * including file defines TARGET, NAME(x), LANES, GROUPS, the types FLOATS and INTS, their
- * arithmetic, and the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS.
+ * arithmetic, the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS, and how the codes of
+ * activations lie: CODE_BYTES of one, and MOST_PLANES, how many codes make a number at most.
  *
  * A lane is a row, so there are no sums across lanes. */
 
@@ -44,16 +45,16 @@ ANY INTS joined(const INTS* digits, int count) {
   return IADD(ISUB(ISHIFT(digits[0], 8), digits[0]), digits[1]);
 }
 
-/* `count` rows of activations with the weights of a group in its lanes from `lane` on: `parts`
- * registers of them, for each of which `out` has a row. */
-ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+/* `count` rows of activations, a `plane` of bytes for each of their digits, with the weights of a
+ * group in its lanes from `lane` on: `parts` registers of them, for each of which `out` has a row. */
+ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
                  FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 320;
     if (lane == 0) ahead(at, 320);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
-    NIBBLE_DOTS(parts, count * digits, at + 64 + 4 * lane, g->q + b * 32, columns, dots)
+    NIBBLE_DOTS(parts, count * digits, at + 64 + 4 * lane, g->q + b * 32 * CODE_BYTES, plane, dots)
     UNROLL for (int part = 0; part < parts; part++) {
       const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), m = LOAD_HALVES(scales + 32);
@@ -68,15 +69,15 @@ ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, 
 }
 
 /* The same where the halves of a block have scales and minima of their own. */
-ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
                       FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 384;
     if (lane == 0) ahead(at, 384);
     const size_t step = STEP(g);
     INTS first[PARTS][16], second[PARTS][16];
-    const int8_t* a = g->q + b * 32;
-    PAIR_DOTS(parts, count * digits, at + 128 + 4 * lane, a, columns, first, second)
+    const int8_t* a = g->q + b * 32 * CODE_BYTES;
+    PAIR_DOTS(parts, count * digits, at + 128 + 4 * lane, a, plane, first, second)
     UNROLL for (int part = 0; part < parts; part++) {
       const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), e = LOAD_HALVES(scales + 32);
@@ -95,7 +96,7 @@ ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t
   }
 }
 
-ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
                    FLOATS (*out)[8], int has_minimum) {
   size_t head = has_minimum ? 64 : 32;
   for (size_t b = 0; b < g->blocks; b++) {
@@ -103,7 +104,7 @@ ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g
     if (lane == 0) ahead(at, 512 + head);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
-    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32, columns, dots)
+    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32 * CODE_BYTES, plane, dots)
     UNROLL for (int part = 0; part < parts; part++) {
       const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), m = has_minimum ? LOAD_HALVES(scales + 32) : FZERO();
@@ -120,7 +121,7 @@ ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g
 }
 
 /* The same where the halves of a block have scales of their own. */
-ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t* g, size_t columns,
+ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
                      FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 576;
@@ -129,7 +130,7 @@ ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t*
     UNROLL for (int half = 0; half < 2; half++) {
       INTS dots[PARTS][16];
       const uint8_t* q = at + 64 + 4 * lane + 256 * half;
-      BYTE_DOTS(4, parts, count * digits, q, g->q + b * 32 + 16 * half, columns, dots)
+      BYTE_DOTS(4, parts, count * digits, q, g->q + (b * 32 + 16 * half) * CODE_BYTES, plane, dots)
       UNROLL for (int part = 0; part < parts; part++) {
         FLOATS d = LOAD_HALVES(SCALES(g, at, lane, part) + 32 * half);
         UNROLL for (int i = 0; i < count; i++) {
@@ -144,16 +145,16 @@ ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t*
 }
 
 ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, const matrix_t* g,
-                  size_t columns, size_t rows, float* y, size_t stride) {
+                  size_t plane, size_t rows, float* y, size_t stride) {
   FLOATS sums[PARTS][8];
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
     sums[part][i] = FZERO();
   }
-  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, parts, g, columns, sums);
-  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, columns, sums, 0);
-  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, columns, sums, 1);
-  if (layout == REFT_ROWS16_HALVES) byte_halves(count, digits, lane, parts, g, columns, sums);
-  if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, lane, parts, g, columns, sums);
+  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, parts, g, plane, sums);
+  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, plane, sums, 0);
+  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, plane, sums, 1);
+  if (layout == REFT_ROWS16_HALVES) byte_halves(count, digits, lane, parts, g, plane, sums);
+  if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, lane, parts, g, plane, sums);
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
     size_t first = (size_t)(lane + part * LANES);
     float* out = y + (size_t)i * stride + first;
@@ -169,41 +170,41 @@ ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, c
 
 /* One group of weights times `count` rows of activations; y[i * stride + lane]. Few rows take all
  * lanes at once, for chains enough; many would not fit and go over the group again. */
-ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t columns,
+ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t plane,
                    size_t rows, float* y, size_t stride) {
   if (GROUPS == 1 && count * digits <= 4) {
-    dot_some(layout, count, digits, 0, PARTS, g, columns, rows, y, stride);
+    dot_some(layout, count, digits, 0, PARTS, g, plane, rows, y, stride);
     return;
   }
   UNROLL for (int lane = 0; lane < REFT_DECODE_ROWS; lane += LANES) {
-    dot_some(layout, count, digits, lane, 1, g, columns, rows, y, stride);
+    dot_some(layout, count, digits, lane, 1, g, plane, rows, y, stride);
   }
 }
 
 #define DEFINE(LAYOUT, COUNT, DIGITS)                                            \
   TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                    \
-      const matrix_t* g, size_t columns, size_t rows, float* y, size_t stride) { \
-    dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, columns, rows, y, stride); \
+      const matrix_t* g, size_t plane, size_t rows, float* y, size_t stride) { \
+    dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, plane, rows, y, stride); \
   }
 /* All groups that are worked on together, times as many rows as fit. */
 #define DEFINE_WIDE(LAYOUT, DIGITS)                                                             \
-  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t columns,      \
+  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t plane,      \
                                                         size_t rows, float* y, size_t stride) { \
-    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, columns, rows, y,   \
+    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, plane, rows, y,   \
              stride);                                                                           \
   }
 #define WIDE_COUNT(DIGITS) (MOST_ROWS / GROUPS / (DIGITS))
-#define DEFINE_LAYOUT(LAYOUT) \
-  DEFINE_WIDE(LAYOUT, 1)      \
-  DEFINE_WIDE(LAYOUT, 2)      \
-  DEFINE(LAYOUT, 1, 1)        \
-  DEFINE(LAYOUT, 2, 1)        \
-  DEFINE(LAYOUT, 4, 1)        \
-  DEFINE(LAYOUT, 8, 1)        \
-  DEFINE(LAYOUT, 1, 2)        \
-  DEFINE(LAYOUT, 2, 2)        \
-  DEFINE(LAYOUT, 4, 2)        \
-  DEFINE(LAYOUT, 8, 2)
+#define DEFINE_DIGITS(LAYOUT, DIGITS) \
+  DEFINE_WIDE(LAYOUT, DIGITS)         \
+  DEFINE(LAYOUT, 1, DIGITS)           \
+  DEFINE(LAYOUT, 2, DIGITS)           \
+  DEFINE(LAYOUT, 4, DIGITS)           \
+  DEFINE(LAYOUT, 8, DIGITS)
+#if MOST_PLANES == 2
+#define DEFINE_LAYOUT(LAYOUT) DEFINE_DIGITS(LAYOUT, 1) DEFINE_DIGITS(LAYOUT, 2)
+#else
+#define DEFINE_LAYOUT(LAYOUT) DEFINE_DIGITS(LAYOUT, 1)
+#endif
 DEFINE_LAYOUT(NIBBLES)
 DEFINE_LAYOUT(BYTES)
 DEFINE_LAYOUT(OFFSET)
@@ -211,18 +212,27 @@ DEFINE_LAYOUT(HALVES)
 DEFINE_LAYOUT(PAIRS)
 
 typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
-/* By layout, digits - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8, and
+/* By layout, planes - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8, and
  * as many as meet several groups. */
 #define DIGITS_OF(LAYOUT, D)                                                            \
   {                                                                                     \
     NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_4_##D), \
         NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D)                       \
   }
+#if MOST_PLANES == 2
 #define LAYOUT_DOTS(LAYOUT) \
   { DIGITS_OF(LAYOUT, 1), DIGITS_OF(LAYOUT, 2) }
-static const dot_t dots_by_layout[6][2][5] = {
-    {{0}, {0}},          LAYOUT_DOTS(NIBBLES), LAYOUT_DOTS(BYTES),
-    LAYOUT_DOTS(OFFSET), LAYOUT_DOTS(HALVES),  LAYOUT_DOTS(PAIRS),
+#else
+#define LAYOUT_DOTS(LAYOUT) \
+  { DIGITS_OF(LAYOUT, 1) }
+#endif
+static const dot_t dots_by_layout[6][MOST_PLANES][5] = {
+    {{0}},
+    LAYOUT_DOTS(NIBBLES),
+    LAYOUT_DOTS(BYTES),
+    LAYOUT_DOTS(OFFSET),
+    LAYOUT_DOTS(HALVES),
+    LAYOUT_DOTS(PAIRS),
 };
 
 /* The largest kind of the first four that `left` rows fill. */
@@ -237,8 +247,9 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
                                   size_t stride) {
   size_t blocks = x->columns / REFT_DECODE_BLOCK;
   size_t group_bytes = blocks * reft_rows16_block_bytes(layout);
-  const dot_t* dots = dots_by_layout[layout][x->digits - 1];
-  size_t wide = WIDE_COUNT(x->digits), step = 0;
+  size_t planes = x->digits / CODE_BYTES, plane = x->columns * CODE_BYTES;
+  const dot_t* dots = dots_by_layout[layout][planes - 1];
+  size_t wide = WIDE_COUNT(planes), step = 0;
   for (size_t r = 0; r < rows; r += step, groups += step / REFT_DECODE_ROWS * group_bytes) {
     int is_wide = GROUPS > 1 && x->n >= wide && r + GROUPS * REFT_DECODE_ROWS <= rows;
     step = is_wide ? GROUPS * REFT_DECODE_ROWS : REFT_DECODE_ROWS;
@@ -253,13 +264,13 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
       float* out = y + i * stride + r;
       if (is_wide && x->n - i >= wide) {
         count = wide;
-        dots[4](&g, x->columns, rows - r, out, stride);
+        dots[4](&g, plane, rows - r, out, stride);
         continue;
       }
-      size_t kind = kind_of(x->n - i, x->digits);
+      size_t kind = kind_of(x->n - i, planes);
       count = (size_t)1 << kind;
       for (size_t at = 0; at < step; at += REFT_DECODE_ROWS, g.group += group_bytes) {
-        dots[kind](&g, x->columns, rows - r - at, out + at, stride);
+        dots[kind](&g, plane, rows - r - at, out + at, stride);
       }
     }
   }

@@ -28,6 +28,8 @@
 #define MOST_ROWS 16
 // Two groups share what is loaded of many rows of activations: loads would be the limit otherwise.
 #define GROUPS 2
+#define CODE_BYTES 1
+#define MOST_PLANES 2
 #define ZERO _mm512_setzero_si512()
 #define ZERO_DOTS(N, COUNT, DOTS) \
   UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) DOTS[p][i] = ZERO;

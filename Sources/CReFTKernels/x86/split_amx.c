@@ -202,10 +202,6 @@ SPLIT float reft_split_weights_avx512(size_t width, size_t first, size_t end, fl
   return factor;
 }
 
-SPLIT static inline __m512 halves_at(const uint8_t* p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
-}
-
 // One block of sixteen repacked rows: a lane is a row, so nothing is transposed.
 SPLIT static inline __attribute__((always_inline)) void split_block(uint32_t layout,
                                                                     const uint8_t* at,

@@ -59,8 +59,13 @@ void reft_rope_halves_f32_avx2(size_t heads, size_t head_size, const float* tabl
                                float* row);
 void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
                              size_t first, size_t count);
+/* The same for two digits that are kept as words. */
+void reft_quantize_words_avx2(const float* x, size_t stride, const reft_activations_t* out,
+                              size_t first, size_t count);
 void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
+void reft_rows16_dot_words_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                                size_t rows, float* y, size_t stride);
 void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                           size_t rows, float* y, size_t stride);
 /* Rows of activations whose two digits fill a tile. */

@@ -26,6 +26,9 @@ extension Pass {
   }
 
   /// The rows of a prompt or of a batch for training.
+  ///
+  /// Those of a prompt are rounded as decoded rows are where that is faster. Losses and gradients never
+  /// are (docs/decisions/0017).
   private func multiplyMany(
     _ weight: StackedWeight,
     run: RowRun,
@@ -35,7 +38,7 @@ extension Pass {
   ) {
     let x = x + run.start * weight.columns
     let y = y + run.start * weight.rows
-    if roundsPrompts, let digits = decodePrecision.digits,
+    if layout.fillsCaches, let digits = decodePrecision.digits,
       let repacked = weight.repacked(pool: pool), repacked.servesPrompts
     {
       repacked.multiplyMany(
@@ -112,14 +115,6 @@ extension Pass {
       )
     }
     clock?.lap(.projections)
-  }
-
-  /// Whether rows of prompts are rounded to int8 digits as those of decoded tokens are.
-  ///
-  /// So they are where a processor multiplies bytes in one instruction, and has no matrix tiles. Losses
-  /// and gradients never are (docs/decisions/0017).
-  private var roundsPrompts: Bool {
-    layout.fillsCaches && reft_kernels_use_vnni() != 0 && reft_kernels_use_tiles() == 0
   }
 
   /// Whether tokens will be decoded after these: then weights are repacked in any case.

@@ -48,7 +48,7 @@ final class RepackedWeight: @unchecked Sendable {
   /// Whether panels of floats out of this layout are those out of the file: every number is the same,
   /// and sixteen rows of the stack are one group.
   let servesPanels: Bool
-  /// Whether many rows at once pay: not where halves of a block have scales and minima of their own.
+  /// Whether products with many rows at once are faster here than float32 ones.
   let servesPrompts: Bool
   private let columns: Int
   private let storage: FloatBuffer
@@ -69,7 +69,7 @@ final class RepackedWeight: @unchecked Sendable {
     guard let (plan, byteCount) = Self.plan(weight) else { return nil }
     storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
-    servesPrompts = plan.allSatisfy { $0.layout != REFT_ROWS16_PAIRS }
+    servesPrompts = plan.allSatisfy { reft_rows16_serve_prompts($0.layout) != 0 }
     servesPanels = weight.parts.allSatisfy {
       $0.type.blockSize == Int(REFT_DECODE_BLOCK) && $0.rows % Self.groupRows == 0
     }

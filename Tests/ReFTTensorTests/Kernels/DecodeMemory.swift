@@ -35,18 +35,22 @@ final class DecodeActivations {
     counts.deallocate()
   }
 
-  /// All that quantisation writes, as floats.
+  /// All that quantisation makes, as floats.
   var contents: [Float] {
-    q.map { Float($0) } + floats.values + counts.map { Float($0) }
+    codes.map { Float($0) } + floats.values + counts.map { Float($0) }
+  }
+
+  /// The codes of all rows, [n, columns].
+  private var codes: [Int32] {
+    var raw = raw
+    return (0..<raw.n * raw.columns).map {
+      reft_activation_code(&raw, $0 / raw.columns, $0 % raw.columns)
+    }
   }
 
   /// The numbers that the rounded rows stand for, [n, columns].
   var values: [Double] {
-    (0..<raw.n * raw.columns).map { index in
-      let place = index / raw.columns * raw.digits * raw.columns + index % raw.columns
-      let code = raw.digits == 1 ? Int(q[place]) : 255 * Int(q[place]) + Int(q[place + raw.columns])
-      return Double(code) * Double(floats[index / 32])
-    }
+    zip(codes, 0...).map { code, index in Double(code) * Double(floats[index / 32]) }
   }
 }
 
