@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX; and how they keep the
-// codes of activations.
+// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX; and how they keep
+// the codes of activations.
 #include <string.h>
 
 #include "../ref/ref_kernels.h"

@@ -53,8 +53,8 @@ void reft_rows16_values(uint32_t layout, const uint8_t* group, size_t block, siz
 /* n rows of `columns` as codes with a scale for every 32: x ~ scale[block] * code. With one digit q
  * holds the codes; with two, code = 255 * high + low, and q holds for each row its high digits,
  * then its low ones, or the joined codes as words where the kernels in use multiply words:
- * reft_activation_code reads any. sum[block] = scale * sum of codes; counts[2 * block + half] = the sum of codes
- * in each half. The scale of a block that holds an infinity or NaN is NaN. */
+ * reft_activation_code reads any. sum[block] = scale * sum of codes; counts[2 * block + half] = the
+ * sum of codes in each half. The scale of a block that holds an infinity or NaN is NaN. */
 typedef struct reft_activations {
   size_t n;
   size_t digits;

@@ -29,7 +29,9 @@
         __m256i a = four(at), b = four(at + 16);                                   \
         UNROLL for (int p = 0; p < N; p++) {                                       \
           s[p][i] = _mm256_add_epi16(s[p][i], _mm256_maddubs_epi16(first[p], a));  \
+          STAY(s[p][i]);                                                           \
           s[p][i] = _mm256_add_epi16(s[p][i], _mm256_maddubs_epi16(second[p], b)); \
+          STAY(s[p][i]);                                                           \
         }                                                                          \
       }                                                                            \
     }                                                                              \
@@ -60,7 +62,7 @@
     }                                                                                           \
   }
 
-// |w| times a with w's sign: pairs stay within 32,512.
+// |w| times a with w's sign: pairs stay within 32,512. Half a block is better left to the compiler.
 #define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                            \
   {                                                                                \
     ZERO_DOTS(N, COUNT, DOTS)                                                      \
@@ -73,6 +75,7 @@
           __m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(a, w));      \
           __m256i sums = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));           \
           DOTS[p][i] = _mm256_add_epi32(DOTS[p][i], sums);                         \
+          if (WORDS == 8) STAY(DOTS[p][i]);                                        \
         }                                                                          \
       }                                                                            \
     }                                                                              \

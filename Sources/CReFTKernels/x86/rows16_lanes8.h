@@ -22,10 +22,14 @@
 #define GROUPS 1
 #define MOST_PLANES 1
 
+// An empty instruction that keeps a sum where it is: left to itself, the compiler forms sums of
+// products before it adds them, for which there are not registers enough.
+#define STAY(sum) __asm__("" : "+x"(sum))
+
 // Sums that start from nothing.
-#define ZERO_DOTS(N, COUNT, DOTS)                                               \
-  UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) {   \
-    DOTS[p][i] = _mm256_setzero_si256();                                        \
+#define ZERO_DOTS(N, COUNT, DOTS)                                             \
+  UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) { \
+    DOTS[p][i] = _mm256_setzero_si256();                                      \
   }
 
 // Codes of weights have a sign, so that nothing is to be taken away.

@@ -46,7 +46,8 @@ ANY INTS joined(const INTS* digits, int count) {
 }
 
 /* `count` rows of activations, a `plane` of bytes for each of their digits, with the weights of a
- * group in its lanes from `lane` on: `parts` registers of them, for each of which `out` has a row. */
+ * group in its lanes from `lane` on: `parts` registers of them, for each of which `out` has a row.
+ */
 ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
                  FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
@@ -104,7 +105,8 @@ ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g
     if (lane == 0) ahead(at, 512 + head);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
-    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32 * CODE_BYTES, plane, dots)
+    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32 * CODE_BYTES, plane,
+              dots)
     UNROLL for (int part = 0; part < parts; part++) {
       const uint8_t* scales = SCALES(g, at, lane, part);
       FLOATS d = LOAD_HALVES(scales), m = has_minimum ? LOAD_HALVES(scales + 32) : FZERO();
@@ -181,16 +183,16 @@ ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, si
   }
 }
 
-#define DEFINE(LAYOUT, COUNT, DIGITS)                                            \
-  TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                    \
+#define DEFINE(LAYOUT, COUNT, DIGITS)                                          \
+  TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                  \
       const matrix_t* g, size_t plane, size_t rows, float* y, size_t stride) { \
     dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, plane, rows, y, stride); \
   }
 /* All groups that are worked on together, times as many rows as fit. */
 #define DEFINE_WIDE(LAYOUT, DIGITS)                                                             \
-  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t plane,      \
+  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t plane,        \
                                                         size_t rows, float* y, size_t stride) { \
-    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, plane, rows, y,   \
+    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, plane, rows, y,     \
              stride);                                                                           \
   }
 #define WIDE_COUNT(DIGITS) (MOST_ROWS / GROUPS / (DIGITS))

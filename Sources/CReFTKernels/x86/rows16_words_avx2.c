@@ -17,37 +17,36 @@
 #include "rows16_lanes8.h"
 
 // The words of four columns of eight rows, from the bytes at Q.
-#define WORDS_OF_BYTES(C, Q, W)                                       \
-  {                                                                   \
-    __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + (C) * 64)); \
-    W[0] = _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);             \
-    W[1] = _mm256_srai_epi16(v, 8);                                   \
+#define WORDS_OF_BYTES(C, Q, W)                                     \
+  {                                                                 \
+    __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + (C)*64)); \
+    W[0] = _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);           \
+    W[1] = _mm256_srai_epi16(v, 8);                                 \
   }
 
 // Low nibbles hold the first sixteen columns of a block, high ones the others.
-#define WORDS_OF_NIBBLES(C, Q, W)                                                       \
-  {                                                                                     \
-    const __m256i low = _mm256_set1_epi16(15);                                          \
-    __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + (C) % 4 * 64));               \
-    W[0] = _mm256_and_si256((C) < 4 ? v : _mm256_srli_epi16(v, 4), low);                \
-    W[1] = (C) < 4 ? _mm256_and_si256(_mm256_srli_epi16(v, 8), low)                     \
-                   : _mm256_srli_epi16(v, 12);                                          \
+#define WORDS_OF_NIBBLES(C, Q, W)                                                               \
+  {                                                                                             \
+    const __m256i low = _mm256_set1_epi16(15);                                                  \
+    __m256i v = _mm256_loadu_si256((const __m256i*)((Q) + (C) % 4 * 64));                       \
+    W[0] = _mm256_and_si256((C) < 4 ? v : _mm256_srli_epi16(v, 4), low);                        \
+    W[1] = (C) < 4 ? _mm256_and_si256(_mm256_srli_epi16(v, 8), low) : _mm256_srli_epi16(v, 12); \
   }
 
-// Adds columns 4 FIRST to 4 LAST - 1 of a block. A sum of 32 products stays within 134 million. The
-// empty instructions keep each sum where it is: left to itself, the compiler forms sums of products
-// before it adds them, for which there are not registers enough.
-#define WORD_DOTS(WORDS_OF, FIRST, LAST, N, COUNT, Q, A, ROW, DOTS)                             \
-  UNROLL for (int c = FIRST; c < LAST; c++) {                                                   \
-    __m256i w[PARTS][2];                                                                        \
-    UNROLL for (int p = 0; p < N; p++) WORDS_OF(c, (Q) + p * step, w[p])                        \
-    UNROLL for (int e = 0; e < 2; e++) UNROLL for (int i = 0; i < COUNT; i++) {                 \
-      __m256i pair = four((A) + (size_t)i * (ROW) + 8 * c + 4 * e);                             \
-      UNROLL for (int p = 0; p < N; p++) {                                                      \
-        DOTS[p][i] = _mm256_add_epi32(DOTS[p][i], _mm256_madd_epi16(w[p][e], pair));            \
-        __asm__("" : "+x"(DOTS[p][i]));                                                         \
-      }                                                                                         \
-    }                                                                                           \
+// Adds columns 4 FIRST to 4 LAST - 1 of a block. A sum of 32 products stays within 134 million.
+#define WORD_DOTS(WORDS_OF, FIRST, LAST, N, COUNT, Q, A, ROW, DOTS)                  \
+  UNROLL for (int c = FIRST; c < LAST; c++) {                                        \
+    __m256i w[PARTS][2];                                                             \
+    UNROLL for (int p = 0; p < N; p++) {                                             \
+      WORDS_OF(c, (Q) + p * step, w[p]);                                             \
+    }                                                                                \
+    UNROLL for (int e = 0; e < 2; e++) UNROLL for (int i = 0; i < COUNT; i++) {      \
+      __m256i pair = four((A) + (size_t)i * (ROW) + 8 * c + 4 * e);                  \
+      UNROLL for (int p = 0; p < N; p++) {                                           \
+        DOTS[p][i] = _mm256_add_epi32(DOTS[p][i], _mm256_madd_epi16(w[p][e], pair)); \
+        STAY(DOTS[p][i]);                                                            \
+      }                                                                              \
+    }                                                                                \
   }
 
 #define NIBBLE_DOTS(N, COUNT, Q, A, ROW, DOTS) \
