@@ -19,7 +19,10 @@ files() { # files PATTERN...: those that git knows or would add
 }
 
 # Each of our own checkers must find what is wrong in a bad file.
-step_self-test() { Scripts/checks/self-test.sh; }
+step_self-test() {
+  Scripts/checks/self-test.sh
+  python3 -m unittest discover -s Benchmarks/tests
+}
 
 # Templates are Swift and C only once their names are filled in.
 step_format() {
