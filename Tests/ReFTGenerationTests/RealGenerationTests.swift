@@ -5,6 +5,7 @@ import Foundation
 import ReFTGeneration
 import ReFTHost
 import ReFTModel
+import ReFTTensor
 import ReFTText
 import Testing
 import _ReFTTestSupport
@@ -54,8 +55,9 @@ import _ReFTTestSupport
     let alone = try generator.generate(Self.requests(talks), precision: .int8)
     let together = try generator.generate(Self.requests(talks), batchSize: 4, precision: .int8)
     #expect(alone.map(\.ids) == together.map(\.ids))
-    // Where bytes are multiplied, prompts are rounded as well, and a first token may be another one.
     let same = zip(alone, talks).count { $0.ids.first == $1.newIds.first }
-    #expect(same >= 3, "of 4 first tokens")
+    // Without tiles, bytes are multiplied for prompts, too, and a first token may be another one.
+    let roundsPrompts = ["AVX-512 and VNNI", "AVX2 and FMA"].contains(Machine.kernels)
+    #expect(same >= (roundsPrompts ? 3 : 4), "first tokens with \(Machine.kernels)")
   }
 }
