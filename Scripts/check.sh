@@ -18,7 +18,7 @@ files() { # files PATTERN...: those that git knows or would add
   git ls-files -z --cached --others --exclude-standard -- "$@"
 }
 
-# Each of our own checkers must find what is wrong in a bad file.
+# Each of our own checkers must find what is wrong in a bad file; the benchmarks' scripts have tests.
 step_self-test() {
   Scripts/checks/self-test.sh
   python3 -m unittest discover -s Benchmarks/tests
