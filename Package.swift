@@ -14,6 +14,10 @@ let swift: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+// Tests are read once and run once: optimising them would take half of the time that they save nothing
+// of. What they share, where references compute, is optimised (docs/decisions/0002).
+let testing: [SwiftSetting] = swift + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+
 let package = Package(
   name: "reft",
   products: [
@@ -255,17 +259,17 @@ let package = Package(
     .testTarget(
       name: "ReFTTensorTests",
       dependencies: ["ReFTTensor", "CReFTKernels", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTTextTests",
       dependencies: ["ReFTText", "ReFTTensor", "_ReFTFuzz", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTModelTests",
       dependencies: ["ReFTModel", "ReFTTensor", "ReFTText", "CReFTKernels", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .target(
       name: "CUDAEmulator",
@@ -278,7 +282,7 @@ let package = Package(
         "ReFTCUDA", "ReFTEvaluation", "ReFTHost", "ReFTModel", "ReFTTensor", "CReFTKernels",
         "CUDAEmulator", "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTHostTests",
@@ -286,14 +290,14 @@ let package = Package(
         "ReFTHost", "ReFTModel", "ReFTTemplates", "ReFTTensor", "ReFTText", "CReFTPlugin",
         "CReFTPlatform", "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTGenerationTests",
       dependencies: [
         "ReFTGeneration", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTTrainingTests",
@@ -302,7 +306,7 @@ let package = Package(
         "_ReFTFuzz",
         "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTSteeringTests",
@@ -310,7 +314,7 @@ let package = Package(
         "ReFTSteering", "ReFTCUDA", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
         "ReFTTraining", "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTEvaluationTests",
@@ -318,22 +322,22 @@ let package = Package(
         "ReFTEvaluation", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText", "ReFTTraining",
         "_ReFTTestSupport",
       ],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTConformanceTests",
       dependencies: ["ReFTConformance", "ReFTCUDA", "ReFTHost", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "ReFTBenchmarkTests",
       dependencies: ["ReFTBenchmark", "ReFTHost", "ReFTModel", "ReFTTensor", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["ReFTTensor", "_ReFTTestSupport"],
-      swiftSettings: swift
+      swiftSettings: testing
     ),
   ],
   cLanguageStandard: .c17

@@ -60,4 +60,20 @@ import _ReFTTestSupport
     let roundsPrompts = ["AVX-512 and VNNI", "AVX2 and FMA"].contains(Machine.kernels)
     #expect(same >= (roundsPrompts ? 3 : 4), "first tokens with \(Machine.kernels)")
   }
+
+  @Test(
+    "caches keys and values in eight bits on request, with the same texts in any batch",
+    .requiresRealModel
+  )
+  func roundsKeysAndValues() throws {
+    let talks = try Self.talks()
+    let generator = try TextGenerator(path: RealModel.required())
+    let precision = DecodePrecision(.int16, cache: .int8)
+    let alone = try generator.generate(Self.requests(talks), precision: precision)
+    let together = try generator.generate(Self.requests(talks), batchSize: 4, precision: precision)
+    #expect(alone.map(\.ids) == together.map(\.ids))
+    for (result, talk) in zip(alone, talks) {
+      #expect(result.ids.first == talk.newIds.first)
+    }
+  }
 }

@@ -65,6 +65,10 @@ void reft_plain_rows_dot_ref(const reft_plain_rows_t* weights, size_t n, const f
 void reft_cache_store_ref(uint32_t format, size_t head_size, size_t first, size_t count,
                           const float* key, const float* value, size_t stride, void* keys,
                           void* values);
+void reft_cache_store_int8_ref(size_t head_size, size_t first, size_t count, const float* key,
+                               const float* value, size_t stride, uint8_t* keys, uint8_t* values);
+float reft_cache_key_int8_ref(size_t head_size, const uint8_t* keys, size_t k, size_t j);
+float reft_cache_value_int8_ref(size_t head_size, const uint8_t* values, size_t k, size_t j);
 void reft_cache_key_panels_ref(uint32_t format, size_t head_size, size_t count, const void* keys,
                                float* panels);
 void reft_cache_value_rows_ref(uint32_t format, size_t head_size, size_t count, const void* values,

@@ -95,6 +95,13 @@ void reft_cache_key_panels_f16_avx2(size_t head_size, size_t count, const uint16
                                     float* panels);
 void reft_cache_value_rows_f16_avx2(size_t head_size, size_t count, const uint16_t* values,
                                     float* rows);
+void reft_attend_int8(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
+                      float cap, const float* q, const uint8_t* k, const uint8_t* v, float* scratch,
+                      float* out);
+void reft_cache_store_int8(size_t head_size, size_t first, size_t count, const float* key,
+                           const float* value, size_t stride, uint8_t* keys, uint8_t* values);
+void reft_cache_key_panels_int8(size_t head_size, size_t count, const uint8_t* keys, float* panels);
+void reft_cache_value_rows_int8(size_t head_size, size_t count, const uint8_t* values, float* rows);
 void reft_split_left_avx512(size_t kc, size_t count, const float* rows, size_t stride,
                             uint8_t* tiles);
 void reft_split_columns_avx512(size_t kc, size_t count, const float* rows, size_t stride,

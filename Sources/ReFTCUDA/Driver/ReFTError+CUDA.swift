@@ -72,6 +72,16 @@ extension ReFTError {
     )
   }
 
+  /// Keys and values were to be cached in a way that only the processor has.
+  static func cacheOnCard(_ format: String, location: Location = .here()) -> ReFTError {
+    ReFTError(
+      .usage,
+      "A card caches keys and values as bfloat16, or float32 with --exact, and not as "
+        + "\(format); leave out --kv-cache, or use --device cpu.",
+      location: location
+    )
+  }
+
   /// The driver is there, and drives nothing.
   static func noCard(_ failure: CUDAFailure, location: Location = .here()) -> ReFTError {
     ReFTError(

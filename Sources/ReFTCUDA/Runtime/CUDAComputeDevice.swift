@@ -19,7 +19,7 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
   /// The card's architecture, and how numbers are rounded.
   public func kernels(_ precision: DecodePrecision) -> String {
     "cuda sm_\(card.capability.major)\(card.capability.minor) "
-      + (precision == .float32 ? "float32" : "bfloat16")
+      + (precision.isExact ? "float32" : "bfloat16")
   }
 
   /// Opens a card.
@@ -54,15 +54,16 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     for purpose: RuntimePurpose,
     precision: DecodePrecision
   ) throws(ReFTError) -> any DeviceRuntime {
+    guard precision.cache != .int8 else { throw .cacheOnCard(precision.cache.rawValue) }
     if purpose == .generation, let kept, kept.runtime.model === model,
-      (kept.precision == .float32) == (precision == .float32)
+      kept.precision.isExact == precision.isExact
     {
       return kept.runtime
     }
     kept = nil
     let estimate = DeviceMemoryEstimate(
       model,
-      isExact: precision == .float32,
+      isExact: precision.isExact,
       keepsQuantised: purpose == .generation && !expandsWeights
     )
     let free = try card.freeMemory()
@@ -72,7 +73,7 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     let runtime = try CUDARuntime(
       model: model,
       device: card,
-      isExact: precision == .float32,
+      isExact: precision.isExact,
       keepsQuantised: purpose == .generation && !expandsWeights
     )
     if purpose == .generation { kept = (runtime, precision) }
@@ -98,11 +99,11 @@ public final class CUDAComputeDevice: ComputeDevice, @unchecked Sendable {
     updates: Int,
     precision: DecodePrecision
   ) throws(ReFTError) -> Int {
-    let estimate = DeviceMemoryEstimate(model, isExact: precision == .float32)
+    let estimate = DeviceMemoryEstimate(model, isExact: precision.isExact)
     let room = try card.freeMemory() - estimate.weightBytes
     let blocks = max(1, model.configuration.layers - block)
     let kept =
-      blocks * estimate.keptBytesPerToken + updates * (precision == .float32 ? 4 : 2)
+      blocks * estimate.keptBytesPerToken + updates * (precision.isExact ? 4 : 2)
     let whole = kept + estimate.passBytesPerToken
     let bytes = min(max(Self.mostKeptBytes, room / 8), room / 10 * 8)
     guard bytes / whole >= 1 else {

@@ -77,7 +77,7 @@ extension Attention {
           run.keys,
           run.values,
           runs[min(index + 1, runs.count - 1)].keys,
-          ThreadScratch.floats(4 * Self.decodeRun, .scores),
+          ThreadScratch.floats(reft_attend_scratch(headSize, Self.decodeRun), .scores),
           parts + index * width
         )
       }

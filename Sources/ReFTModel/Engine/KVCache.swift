@@ -151,9 +151,9 @@ struct CachedBlock {
   private let lastPageTokens: Int
   /// Bytes of a page before the block's keys, for each token of the page.
   private let tokenOffset: Int
-  private let heads: Int
-  /// Bytes of one key of one head.
-  private let tokenByteCount: Int
+  /// Bytes of one key, and of one value, of one head.
+  private let keyByteCount: Int
+  private let valueByteCount: Int
   /// The format's number in reft_attention.h.
   let format: UInt32
 
@@ -166,8 +166,7 @@ struct CachedBlock {
     self.pages = pages
     lastPageTokens = CacheLayout.tokenCount(ofPage: pages.count - 1, capacity: capacity)
     tokenOffset = place.tokenOffset
-    heads = layout.heads
-    tokenByteCount = layout.headTokenByteCount
+    (keyByteCount, valueByteCount) = (layout.keyByteCount, layout.valueByteCount)
     format = layout.format.raw
   }
 
@@ -188,10 +187,12 @@ struct CachedBlock {
       preconditionFailure("the keys of position \(position) have gone")
     }
     let tokens = index == pages.count - 1 ? lastPageTokens : CachePages.tokenCount
-    let headByteCount = tokens * tokenByteCount
-    let place = position % CachePages.tokenCount * tokenByteCount
-    let keys = page + tokens * tokenOffset + head * headByteCount + place
-    return Address(keys: keys, values: keys + heads * headByteCount)
+    let place = position % CachePages.tokenCount
+    let keys = page + tokens * (tokenOffset + head * (keyByteCount + valueByteCount))
+    return Address(
+      keys: keys + place * keyByteCount,
+      values: keys + tokens * keyByteCount + place * valueByteCount
+    )
   }
 
   /// Calls for the parts of a range that lie in one page each.

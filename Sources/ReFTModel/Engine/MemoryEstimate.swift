@@ -61,14 +61,14 @@ public struct MemoryEstimate: Sendable, Equatable {
     func file(_ byteCount: Int) -> Item {
       Item(name: "weights as they lie in the file", byteCount: byteCount)
     }
-    let repacked = precision == .float32 ? 0 : model.repackedByteCount
+    let repacked = precision.isExact ? 0 : model.repackedByteCount
     // One text reads its prompt and then decodes: the file's pages go back as weights are repacked. Of
     // several texts, one reads its prompt again while another decodes.
     let read = model.readByteCount
     let lasting = max(read - repacked, model.lastingByteCount)
     let scratch = Item(name: "threads", byteCount: threads * Self.threadByteCount)
     let sizes = model.configuration
-    let pages = CachePages(model: model, format: precision.cacheFormat).layout
+    let pages = CachePages(model: model, format: precision.cache).layout
     let sequence = try pages.byteCount(count: max(1, shape.context), for: purpose)
     let cached = try MemoryRoom.product(shape.batch, sequence, for: purpose)
     let step = try bytes(min(shape.promptTokens, shape.context), model.stepFloatsPerRow)

@@ -56,9 +56,9 @@ public final class ModelRuntime {
     pool: ThreadPool = .shared
   ) {
     self.model = model
-    cachePages = CachePages(model: model, format: precision.cacheFormat)
+    cachePages = CachePages(model: model, format: precision.cache)
     let pass = Pass(model, pool: pool, decodePrecision: precision)
-    let isExact = precision == .float32
+    let isExact = precision.isExact
     lossHead = (try? model.languageHead()).map {
       LossHead(model: model, head: $0, pass: pass, isExact: isExact)
     }

@@ -85,7 +85,7 @@ extension Pass {
   /// Their high parts where decoded rows are rounded to one digit, which is coarser still. Losses and
   /// gradients never are rounded.
   private var promptHalves: SplitProduct.Halves {
-    layout.fillsCaches && decodePrecision == .int8 ? .high : .both
+    layout.fillsCaches && decodePrecision.activations == .int8 ? .high : .both
   }
 
   /// Whether `multiplyGated` takes a weight for rows by how they are multiplied.
@@ -122,11 +122,11 @@ extension Pass {
 
   /// Whether the products of attention go there, too: those of prompts, never those of a loss, whose way
   /// back would compute other scores than the logarithms that the way forward kept.
-  var splitsAttention: Bool { layout.fillsCaches && decodePrecision != .float32 }
+  var splitsAttention: Bool { layout.fillsCaches && !decodePrecision.isExact }
 
   /// Whether products with a weight go to matrix tiles, on numbers that are split in two.
   private func splits(_ weight: StackedWeight) -> Bool {
-    decodePrecision != .float32 && SplitProduct.fits(rows: weight.rows, columns: weight.columns)
+    !decodePrecision.isExact && SplitProduct.fits(rows: weight.rows, columns: weight.columns)
   }
 
   /// The rows of one run, few enough that packing the weight does not pay.

@@ -16,7 +16,8 @@ extension BenchCommand {
       discussion: """
         Reads a text token by token with each precision, or piece by piece as prompts are read, and \
         compares the predictions with those of float32 activations: the mean and the largest divergence \
-        in nats, how often the likeliest token is the same, and what the text's loss becomes.
+        in nats, how often the likeliest token is the same, and what the text's loss becomes. The same \
+        of keys and values that are cached in eight bits.
 
         EXAMPLES
           reft bench precision --model smollm2-135m-instruct --text book.txt
@@ -36,6 +37,7 @@ extension BenchCommand {
 
     private struct Row: Encodable {
       var activations: String
+      var kv_cache: String
       var mean_kl: Double
       var largest_kl: Double
       var same_choice: Double
@@ -66,7 +68,8 @@ extension BenchCommand {
       if common.json {
         let rows = results.map {
           Row(
-            activations: $0.precision.rawValue,
+            activations: $0.precision.activations.rawValue,
+            kv_cache: $0.precision.cache.rawValue,
             mean_kl: $0.meanDivergence,
             largest_kl: $0.largestDivergence,
             same_choice: $0.sameChoice,
@@ -77,10 +80,16 @@ extension BenchCommand {
         return try Output.json(Document(tokens: ids.count, piece: piece, rows: rows))
       }
       Output.table(
-        [["activations", "mean KL", "largest KL", "same choice", "loss", "float32's"]]
+        [
+          [
+            "activations", "keys, values", "mean KL", "largest KL", "same choice", "loss",
+            "float32's",
+          ]
+        ]
           + results.map {
             [
-              $0.precision.rawValue, String(format: "%.2e", $0.meanDivergence),
+              $0.precision.activations.rawValue, $0.precision.cache.rawValue,
+              String(format: "%.2e", $0.meanDivergence),
               String(format: "%.2e", $0.largestDivergence),
               Readable.fixed(100 * $0.sameChoice, 1) + " %", Readable.fixed($0.loss, 5),
               Readable.fixed($0.exactLoss, 5),

@@ -113,7 +113,8 @@ struct PluginOptions: ParsableArguments {
 }
 
 extension DataFormat: ExpressibleByArgument {}
-extension DecodePrecision: ExpressibleByArgument {}
+extension DecodePrecision.Activations: ExpressibleByArgument {}
+extension CacheFormat: ExpressibleByArgument {}
 
 /// In which of a plugin's subspaces texts are edited.
 struct SubspaceOptions: ParsableArguments {
@@ -128,9 +129,17 @@ struct SubspaceOptions: ParsableArguments {
 /// How precisely tokens are decoded.
 struct PrecisionOptions: ParsableArguments {
   @Option(help: "Activations of prompts and generated tokens: int8 (fastest), int16 or float32.")
-  var activations = DecodePrecision.int16
+  var activations = DecodePrecision.Activations.int16
   @Flag(help: "The same as --activations float32.")
   var exact = false
+  @Option(
+    name: .customLong("kv-cache"),
+    help: """
+      How keys and values are cached: float16, int8 (half the memory, for long texts and many at once) or \
+      float32; without it float16, and float32 with float32 activations.
+      """
+  )
+  var cache: CacheFormat?
 
   func validate() throws {
     if exact, activations != .int16, activations != .float32 {
@@ -139,7 +148,7 @@ struct PrecisionOptions: ParsableArguments {
   }
 
   /// The precision that was asked for.
-  var value: DecodePrecision { exact ? .float32 : activations }
+  var value: DecodePrecision { DecodePrecision(exact ? .float32 : activations, cache: cache) }
 }
 
 /// How tokens are drawn, and how many.

@@ -23,6 +23,11 @@ struct MemoryOptions: ParsableArguments {
     help: "With --memory: the lowest layer that training edits."
   )
   var fromLayer: Int?
+  @Option(
+    name: .customLong("kv-cache"),
+    help: "With --memory: how keys and values are cached, float16, int8 or float32."
+  )
+  var cache: CacheFormat?
   @OptionGroup var device: DeviceOptions
   @Flag(help: "With --memory and a card: all arithmetic in float32.") var exact = false
 
@@ -46,6 +51,10 @@ struct MemoryOptions: ParsableArguments {
   func validate() throws {
     if device.isCard || exact, !memory {
       throw ValidationError("--device and --exact belong to --memory")
+    }
+    if cache != nil, !memory { throw ValidationError("--kv-cache belongs to --memory") }
+    if cache == .int8, device.isCard {
+      throw ValidationError("a card caches no int8: leave out --kv-cache or --device")
     }
     for (name, value, least) in [
       ("--context", context, 1), ("--batch", batch, 1), ("--micro-batch-tokens", passTokens, 1),
@@ -82,7 +91,8 @@ struct MemoryOptions: ParsableArguments {
       editedBlocks: layers - lowest
     )
     if device.isCard { return try tellOfCard(loaded, shape, lowest: lowest, json: json) }
-    let estimate = try MemoryEstimate(loaded.frozen, shape)
+    let precision = DecodePrecision(.int16, cache: cache)
+    let estimate = try MemoryEstimate(loaded.frozen, shape, precision: precision)
     let generating = estimate.generating.reduce(opened) { $0 + $1.byteCount }
     let training = estimate.training.reduce(opened) { $0 + $1.byteCount }
     guard !json else {

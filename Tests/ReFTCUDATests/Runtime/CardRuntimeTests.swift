@@ -42,6 +42,21 @@ struct CardRuntimeTests {
     }
   }
 
+  @Test("keys and values of eight bits are the processor's alone, which a card says")
+  func cacheOfBytes() throws {
+    let fixture = try FamilyFixture(try #require(FamilyFixture.names.first))
+    let model = try FrozenModel(path: fixture.folder)
+    let card = CUDAComputeDevice(try EmulatedCard.open())
+    let error = #expect(throws: ReFTError.self) {
+      try card.makeRuntime(
+        model,
+        for: .generation,
+        precision: DecodePrecision(.int16, cache: .int8)
+      )
+    }
+    #expect(error?.code == .usage && error?.message.contains("--kv-cache") == true)
+  }
+
   @Test("in bfloat16: as near as so small models can be rounded", arguments: FamilyFixture.names)
   func rounded(name: String) throws {
     let fixture = try FamilyFixture(name)

@@ -52,16 +52,21 @@ struct CacheTests {
     }
   }
 
-  @Test("a cache in half precision rounds, and the logits stay near", arguments: [300, 49, 1])
-  func halfPrecision(chunk: Int) throws {
+  @Test(
+    "a cache that rounds changes the logits, and they stay near",
+    arguments: [300, 49, 1],
+    [(CacheFormat.float16, Float(2e-3)), (.int8, 6e-2)]
+  )
+  func rounded(chunk: Int, rounding: (format: CacheFormat, tolerance: Float)) throws {
     let model = try EngineFixture.model(EngineFixture.odd)
-    let inference = ModelRuntime(model: model)
+    let precision = DecodePrecision(.int16, cache: rounding.format)
+    let inference = ModelRuntime(model: model, precision: precision)
     let exact = try KVCache(model: model, capacity: 300)
     let expected = try feed(Self.ids, chunk: chunk, into: exact, inference)
     let cache = try inference.makeCache(capacity: 300)
-    #expect(cache.format == .float16)
+    #expect(cache.format == rounding.format)
     let found = try feed(Self.ids, chunk: chunk, into: cache, inference)
-    expectClose(found, expected, tolerance: 2e-3, "chunks of \(chunk)")
+    expectClose(found, expected, tolerance: rounding.tolerance, "chunks of \(chunk)")
     #expect(found != expected, "nothing was rounded")
   }
 
