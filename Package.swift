@@ -14,8 +14,8 @@ let swift: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-// Tests are read once and run once: optimising them would take half of the time that they save nothing
-// of. What they share, where references compute, is optimised (docs/decisions/0002).
+// A test is compiled more often than it saves time: unoptimised, which takes half as long. What tests
+// share, where references compute, is optimised (docs/decisions/0002-tests-in-release.md).
 let testing: [SwiftSetting] = swift + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
 
 let package = Package(

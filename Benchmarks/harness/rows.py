@@ -61,10 +61,13 @@ FORMATS = ("Q4_0", "Q8_0", "Q4_K_M", "F16")
 
 
 INT8 = ("--activations", "int8")
+KV8 = ("--kv-cache", "int8")
 
 
-def _short(s, batch):
-    return _decode(s, batch, *INT8, context=16)
+def _batch(*options, context=512):
+    """Eight sequences against one, both ours."""
+    return lambda s: {"reft, 1 sequence": lambda: _decode(s, 1, *options, context=context),
+                      "reft, 8 sequences": lambda: _decode(s, 8, *options, context=context)}
 
 
 def _abi(work):
@@ -99,21 +102,11 @@ ROWS = {
         lambda s: {"llama.cpp": lambda: peers.llama_decode(s), "reft": lambda: _decode(s, 1)},
         reach=1.4,
     ),
-    "decode-batch": Row(
-        "decode, 8 sequences against one, after 512",
-        lambda s: {"reft, 1 sequence": lambda: _decode(s, 1), "reft, 8 sequences": lambda: _decode(s, 8)},
-        reach=3.5,
-    ),
-    "decode-batch-int8": Row(
-        "the same with int8 activations",
-        lambda s: {"reft, 1 sequence": lambda: _decode(s, 1, *INT8), "reft, 8 sequences": lambda: _decode(s, 8, *INT8)},
-        reach=3.5,
-    ),
-    "decode-batch-short": Row(
-        "the same with int8 activations, after 16",
-        lambda s: {"reft, 1 sequence": lambda: _short(s, 1), "reft, 8 sequences": lambda: _short(s, 8)},
-        reach=3.5,
-    ),
+    "decode-batch": Row("decode, 8 sequences against one, after 512", _batch(), reach=3),
+    "decode-batch-kv8": Row("the same with int8 keys and values", _batch(*KV8), reach=3),
+    "decode-batch-int8": Row("the same with int8 activations", _batch(*INT8), reach=3),
+    "decode-batch-int8-kv8": Row("the same with int8 activations, keys and values", _batch(*INT8, *KV8), reach=3),
+    "decode-batch-short": Row("the same with int8 activations, after 16", _batch(*INT8, context=16), reach=3.5),
     "first-token": Row(
         "open the model to first token, prompt of 16",
         lambda s: {"llama.cpp": lambda: peers.llama_first_token(s, True), "reft": lambda: reft.first_token(s),
@@ -137,7 +130,7 @@ GROUPS = {
     "train-all": ["train-all", "memory-all"],
     "train-top": ["train-top", "memory-top"],
     "memory": ["train-all", "memory-all", "train-top", "memory-top"],
-    "decode-batch": ["decode-batch", "decode-batch-int8", "decode-batch-short"],
+    "decode-batch": ["decode-batch", "decode-batch-kv8", "decode-batch-int8", "decode-batch-int8-kv8", "decode-batch-short"],
     "gemma": ["gemma-prefill", "gemma-decode"],
     "formats": [f"{work}-{kind.lower()}" for work in ("prefill", "prefill-int8", "decode", "short") for kind in FORMATS
                 if f"{work}-{kind.lower()}" in ROWS],

@@ -200,6 +200,7 @@ ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, si
   DEFINE_WIDE(LAYOUT, DIGITS)         \
   DEFINE(LAYOUT, 1, DIGITS)           \
   DEFINE(LAYOUT, 2, DIGITS)           \
+  DEFINE(LAYOUT, 3, DIGITS)           \
   DEFINE(LAYOUT, 4, DIGITS)           \
   DEFINE(LAYOUT, 8, DIGITS)
 #if MOST_PLANES == 2
@@ -214,12 +215,14 @@ DEFINE_LAYOUT(HALVES)
 DEFINE_LAYOUT(PAIRS)
 
 typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
-/* By layout, planes - 1, and the rows of activations that share a load of weights: 1, 2, 4, 8, and
- * as many as meet several groups. */
-#define DIGITS_OF(LAYOUT, D)                                                            \
-  {                                                                                     \
-    NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_4_##D), \
-        NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D)                       \
+/* By layout, planes - 1, and the rows of activations that share a load of weights: those of
+ * row_counts, and as many as meet several groups. */
+enum { KINDS = 5 };
+static const size_t row_counts[KINDS] = {1, 2, 3, 4, 8};
+#define DIGITS_OF(LAYOUT, D)                                                                  \
+  {                                                                                           \
+    NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_3_##D),       \
+        NAME(dot_##LAYOUT##_4_##D), NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D) \
   }
 #if MOST_PLANES == 2
 #define LAYOUT_DOTS(LAYOUT) \
@@ -228,7 +231,7 @@ typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
 #define LAYOUT_DOTS(LAYOUT) \
   { DIGITS_OF(LAYOUT, 1) }
 #endif
-static const dot_t dots_by_layout[6][MOST_PLANES][5] = {
+static const dot_t dots_by_layout[6][MOST_PLANES][KINDS + 1] = {
     {{0}},
     LAYOUT_DOTS(NIBBLES),
     LAYOUT_DOTS(BYTES),
@@ -237,10 +240,10 @@ static const dot_t dots_by_layout[6][MOST_PLANES][5] = {
     LAYOUT_DOTS(PAIRS),
 };
 
-/* The largest kind of the first four that `left` rows fill. */
+/* The largest number of rows, and of codes, that `left` rows fill. */
 static size_t kind_of(size_t left, size_t digits) {
-  size_t kind = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
-  while (((size_t)1 << kind) * digits > MOST_ROWS) kind--;
+  size_t kind = KINDS - 1;
+  while (row_counts[kind] > left || row_counts[kind] * digits > MOST_ROWS) kind--;
   return kind;
 }
 
@@ -266,11 +269,11 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
       float* out = y + i * stride + r;
       if (is_wide && x->n - i >= wide) {
         count = wide;
-        dots[4](&g, plane, rows - r, out, stride);
+        dots[KINDS](&g, plane, rows - r, out, stride);
         continue;
       }
       size_t kind = kind_of(x->n - i, planes);
-      count = (size_t)1 << kind;
+      count = row_counts[kind];
       for (size_t at = 0; at < step; at += REFT_DECODE_ROWS, g.group += group_bytes) {
         dots[kind](&g, plane, rows - r - at, out + at, stride);
       }

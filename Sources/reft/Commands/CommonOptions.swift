@@ -135,7 +135,7 @@ struct PrecisionOptions: ParsableArguments {
   @Option(
     name: .customLong("kv-cache"),
     help: """
-      How keys and values are cached: float16, int8 (half the memory, for long texts and many at once) or \
+      How keys and values are cached: float16, int8 (about half of its memory, for long texts and many at once) or \
       float32; without it float16, and float32 with float32 activations.
       """
   )
