@@ -123,6 +123,53 @@ struct KernelTests {
       }
     }
   }
+
+  @Test(
+    "a key or value that is not finite spoils what sees it, and nothing before",
+    arguments: 0...2
+  )
+  func notFiniteInCache(level: Int) async {
+    await #expect(processExitsWith: .success) { [level] in
+      reft_kernels_select(Int32(level))
+      for value in [Float.nan, .infinity, -.infinity] {
+        for place in 0...1 {
+          var random = SeededGenerator(seed: 1)
+          let count = 40
+          var rows = [random.normals(count * 32), random.normals(count * 32)]
+          rows[place][20 * 32 + 7] = value
+          let bytes = [
+            64 * reft_cache_key_bytes(REFT_CACHE_INT8, 32),
+            64 * reft_cache_value_bytes(REFT_CACHE_INT8, 32),
+          ]
+          // What a page holds before is anything: here not-a-number everywhere.
+          var keys = [UInt8](repeating: 255, count: bytes[0])
+          var values = [UInt8](repeating: 255, count: bytes[1])
+          reft_cache_store(REFT_CACHE_INT8, 32, 0, count, rows[0], rows[1], 32, &keys, &values)
+          let query = random.normals(32)
+          var scratch = [Float](repeating: .nan, count: reft_attend_scratch(32, count))
+          for (seen, isSpoilt) in [(20, false), (21, true), (count, true)] {
+            var out = [Float](repeating: 0, count: 34)
+            reft_attend(
+              REFT_CACHE_INT8,
+              1,
+              32,
+              0,
+              seen,
+              1,
+              0,
+              query,
+              keys,
+              values,
+              keys,
+              &scratch,
+              &out
+            )
+            #expect(out.contains(where: \.isNaN) == isSpoilt, "\(seen) keys, \(value) in \(place)")
+          }
+        }
+      }
+    }
+  }
 }
 
 /// What the system says of the processor, whatever the kernels make of it.
