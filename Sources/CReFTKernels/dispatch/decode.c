@@ -24,7 +24,8 @@ int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t col
 
 int reft_rows16_serve_prompts(uint32_t layout) {
   if (!reft_kernels_use_avx2() || reft_kernels_use_tiles()) return 0;
-  return layout != 0 && layout != REFT_ROWS16_PAIRS;
+  // Halves with scales of their own cost bytes too much, words not.
+  return layout != 0 && (layout != REFT_ROWS16_PAIRS || !reft_kernels_use_vnni());
 }
 
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
@@ -69,6 +70,20 @@ static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft
   reft_activations_t rest = rows_from(x, done);
   if (rest.n > 0) reft_rows16_dot_vnni(layout, groups, &rest, rows, y + done * stride, stride);
 }
+
+// So many rows that words of weights, made once for all, are worth it.
+#define MANY_ROWS 32
+
+static void rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                            size_t rows, float* y, size_t stride) {
+  if (!are_words(x)) {
+    reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
+  } else if (x->n < MANY_ROWS) {
+    reft_rows16_dot_words_avx2(layout, groups, x, rows, y, stride);
+  } else {
+    reft_rows16_dot_many_words_avx2(layout, groups, x, rows, y, stride);
+  }
+}
 #endif
 
 void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
@@ -79,8 +94,7 @@ void reft_rows16_dot(uint32_t layout, const uint8_t* groups, const reft_activati
     return;
   }
   if (reft_kernels_use_avx2()) {
-    (are_words(x) ? reft_rows16_dot_words_avx2 : reft_rows16_dot_avx2)(layout, groups, x, rows, y,
-                                                                       stride);
+    rows16_dot_avx2(layout, groups, x, rows, y, stride);
     return;
   }
 #endif

@@ -33,10 +33,9 @@ TARGET static inline int32_t sum_of(__m256i v) {
   return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-/* How two digits of a number are kept: as bytes in two planes, or joined in a word. */
-enum { AS_DIGITS, AS_WORDS };
-
-ANY void quantize_block(const float* x, size_t digits, int form, size_t columns, int8_t* q,
+/* One block. Codes have one byte, and two digits lie in two planes; or they have two, and hold both
+ * digits. */
+ANY void quantize_block(const float* x, size_t digits, size_t code_bytes, size_t columns, int8_t* q,
                         float* scale, float* sum, int32_t* counts) {
   const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
   __m256 v[4], m = _mm256_setzero_ps(), rest = _mm256_setzero_ps();
@@ -66,7 +65,7 @@ ANY void quantize_block(const float* x, size_t digits, int form, size_t columns,
     store_bytes(q, codes);
     return;
   }
-  if (form == AS_WORDS) {
+  if (code_bytes == 2) {
     store_words(q, codes);
     return;
   }
@@ -79,25 +78,24 @@ ANY void quantize_block(const float* x, size_t digits, int form, size_t columns,
   store_bytes(q + columns, codes);
 }
 
-ANY void quantize_rows(const float* x, size_t stride, const reft_activations_t* out, int form,
-                       size_t first, size_t count) {
+ANY void quantize_rows(const float* x, size_t stride, const reft_activations_t* out,
+                       size_t code_bytes, size_t first, size_t count) {
   size_t blocks = out->columns / REFT_DECODE_BLOCK;
-  size_t code_bytes = form == AS_WORDS ? 2 : 1;
   for (size_t at = first * blocks; at < (first + count) * blocks; at++) {
     size_t i = at / blocks, column = at % blocks * REFT_DECODE_BLOCK;
     int8_t* q = out->q + i * out->digits * out->columns + column * code_bytes;
-    quantize_block(x + i * stride + column, out->digits, form, out->columns, q, out->scale + at,
-                   out->sum + at, out->counts + 2 * at);
+    quantize_block(x + i * stride + column, out->digits, code_bytes, out->columns, q,
+                   out->scale + at, out->sum + at, out->counts + 2 * at);
   }
 }
 
 TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
                                     size_t first, size_t count) {
-  quantize_rows(x, stride, out, AS_DIGITS, first, count);
+  quantize_rows(x, stride, out, 1, first, count);
 }
 
 TARGET void reft_quantize_words_avx2(const float* x, size_t stride, const reft_activations_t* out,
                                      size_t first, size_t count) {
-  quantize_rows(x, stride, out, AS_WORDS, first, count);
+  quantize_rows(x, stride, out, 2, first, count);
 }
 #endif

@@ -64,4 +64,139 @@
   WORD_DOTS(WORDS_OF_BYTES, 0, WORDS, N, COUNT, Q, A, ROW, DOTS)
 
 #include "rows16_template.h"
+
+// Many rows, as a prompt has them: the words of sixteen rows of weights are made once for all, on
+// the stack, and four rows of activations share a load of them. Sums go on in the order of
+// rows16_template.h.
+
+// Blocks of columns whose words stay in the first-level cache, and rows that share their loads.
+#define RUN_BLOCKS 8
+#define RUN_ROWS 4
+
+// Some blocks of sixteen rows: the words of four columns, the even before the odd ones, and scales
+// and minima of each half, for both registers of eight rows.
+typedef struct run {
+  __m256i words[RUN_BLOCKS][8][2][2];
+  __m256 d[RUN_BLOCKS][2][2];
+  __m256 m[RUN_BLOCKS][2][2];
+} run_t;
+
+ANY int has_halves(uint32_t layout) {
+  return layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
+}
+
+ANY int has_minima(uint32_t layout) {
+  return layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+}
+
+ANY void expand(uint32_t layout, const uint8_t* at, size_t blocks, run_t* run) {
+  int halves = 1 + has_halves(layout), minima = has_minima(layout);
+  int has_nibbles = layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
+  for (size_t b = 0; b < blocks; b++, at += reft_rows16_block_bytes(layout)) {
+    UNROLL for (int p = 0; p < 2; p++) {
+      const uint8_t *scales = at + 16 * p, *q = at + 32 * halves * (1 + minima) + 32 * p;
+      UNROLL for (int half = 0; half < halves; half++) {
+        run->d[b][half][p] = LOAD_HALVES(scales + 32 * half);
+        if (minima) run->m[b][half][p] = LOAD_HALVES(scales + 32 * (halves + half));
+      }
+      UNROLL for (int c = 0; c < 8; c++) {
+        __m256i w[2];
+        if (has_nibbles) {
+          WORDS_OF_NIBBLES(c, q, w)
+        } else {
+          WORDS_OF_BYTES(c, q, w)
+        }
+        UNROLL for (int e = 0; e < 2; e++) run->words[b][c][e][p] = w[e];
+      }
+    }
+  }
+}
+
+// Adds columns 4 `begin` to 4 `end` - 1 of a block to the integers of `count` rows.
+ANY void add_words(int count, int begin, int end, __m256i (*words)[2][2], const int8_t* a,
+                   size_t plane, INTS (*dots)[2]) {
+  UNROLL for (int c = begin; c < end; c++) UNROLL for (int e = 0; e < 2; e++) {
+    UNROLL for (int i = 0; i < count; i++) {
+      __m256i pair = four(a + (size_t)i * plane + 8 * c + 4 * e);
+      UNROLL for (int p = 0; p < 2; p++) {
+        dots[i][p] = IADD(dots[i][p], _mm256_madd_epi16(words[c][e][p], pair));
+        STAY(dots[i][p]);
+      }
+    }
+  }
+}
+
+// Adds the blocks of a run, the row's from `first` on, to the sums of `count` rows from `row` on.
+ANY void add_run(uint32_t layout, int count, run_t* run, size_t blocks, size_t first,
+                 const reft_activations_t* x, size_t row, float* y, size_t stride) {
+  int halves = 1 + has_halves(layout);
+  size_t all = x->columns / REFT_DECODE_BLOCK, plane = x->columns * CODE_BYTES;
+  FLOATS out[RUN_ROWS][2];
+  UNROLL for (int i = 0; i < count; i++) UNROLL for (int p = 0; p < 2; p++) {
+    out[i][p] = first == 0 ? FZERO() : _mm256_loadu_ps(y + (size_t)i * stride + LANES * p);
+  }
+  for (size_t b = 0; b < blocks; b++) {
+    size_t place = row * all + first + b;
+    const int8_t* a = x->q + row * plane + (first + b) * 32 * CODE_BYTES;
+    UNROLL for (int half = 0; half < halves; half++) {
+      INTS dots[RUN_ROWS][2];
+      ZERO_DOTS(count, 2, dots)
+      add_words(count, 8 * half / halves, 8 * (half + 1) / halves, run->words[b], a, plane, dots);
+      UNROLL for (int i = 0; i < count; i++) UNROLL for (int p = 0; p < 2; p++) {
+        FLOATS s = FMUL(run->d[b][half][p], FSET(x->scale[place + (size_t)i * all]));
+        out[i][p] = FMA(FLOATS_OF(dots[i][p]), s, out[i][p]);
+      }
+    }
+    UNROLL for (int i = 0; has_minima(layout) && i < count; i++) {
+      size_t own = place + (size_t)i * all;
+      UNROLL for (int half = 0; half < halves; half++) {
+        float sum = halves == 1 ? x->sum[own] : (float)x->counts[2 * own + half] * x->scale[own];
+        UNROLL for (int p = 0; p < 2; p++) {
+          out[i][p] = FMA(run->m[b][half][p], FSET(sum), out[i][p]);
+        }
+      }
+    }
+  }
+  UNROLL for (int i = 0; i < count; i++) UNROLL for (int p = 0; p < 2; p++) {
+    FSTORE(y + (size_t)i * stride + LANES * p, out[i][p]);
+  }
+}
+
+ANY void dot_many(uint32_t layout, const uint8_t* group, const reft_activations_t* x, float* y,
+                  size_t stride) {
+  size_t all = x->columns / REFT_DECODE_BLOCK;
+  for (size_t first = 0; first < all; first += RUN_BLOCKS) {
+    size_t blocks = all - first < RUN_BLOCKS ? all - first : RUN_BLOCKS, i = 0;
+    run_t run;
+    expand(layout, group + first * reft_rows16_block_bytes(layout), blocks, &run);
+    for (; i + RUN_ROWS <= x->n; i += RUN_ROWS) {
+      add_run(layout, RUN_ROWS, &run, blocks, first, x, i, y + i * stride, stride);
+    }
+    for (; i < x->n; i++) add_run(layout, 1, &run, blocks, first, x, i, y + i * stride, stride);
+  }
+}
+
+#define DEFINE_MANY(LAYOUT)                                                                     \
+  TARGET static void many_##LAYOUT(const uint8_t* group, const reft_activations_t* x, float* y, \
+                                   size_t stride) {                                             \
+    dot_many(REFT_ROWS16_##LAYOUT, group, x, y, stride);                                        \
+  }
+DEFINE_MANY(NIBBLES)
+DEFINE_MANY(BYTES)
+DEFINE_MANY(OFFSET)
+DEFINE_MANY(HALVES)
+DEFINE_MANY(PAIRS)
+
+TARGET void reft_rows16_dot_many_words_avx2(uint32_t layout, const uint8_t* groups,
+                                            const reft_activations_t* x, size_t rows, float* y,
+                                            size_t stride) {
+  void (*const many[])(const uint8_t*, const reft_activations_t*, float*, size_t) = {
+      NULL, many_NIBBLES, many_BYTES, many_OFFSET, many_HALVES, many_PAIRS};
+  size_t bytes = x->columns / REFT_DECODE_BLOCK * reft_rows16_block_bytes(layout);
+  for (; rows >= REFT_DECODE_ROWS; rows -= REFT_DECODE_ROWS, groups += bytes) {
+    many[layout](groups, x, y, stride);
+    y += REFT_DECODE_ROWS;
+  }
+  if (rows > 0) reft_rows16_dot_words_avx2(layout, groups, x, rows, y, stride);
+}
 #endif

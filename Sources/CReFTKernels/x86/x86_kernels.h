@@ -71,6 +71,9 @@ void reft_rows16_dot_vnni(uint32_t layout, const uint8_t* groups, const reft_act
 /* Rows of activations whose two digits fill a tile. */
 #define REFT_ROWS16_TILE 8
 /* x is as many; of the layouts NIBBLES, BYTES and OFFSET. */
+void reft_rows16_dot_many_words_avx2(uint32_t layout, const uint8_t* groups,
+                                     const reft_activations_t* x, size_t rows, float* y,
+                                     size_t stride);
 void reft_rows16_dot_amx(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
 void reft_rows16_values_avx2(uint32_t layout, const uint8_t* group, size_t block, size_t count,

@@ -59,11 +59,7 @@ struct ScoreCommand: ParsableCommand {
   )
   var gradients: String?
 
-  @Option(
-    name: .customLong("micro-batch-tokens"),
-    help: "The most tokens of one pass: the knob of peak memory."
-  )
-  var microBatchTokens = 1024
+  @OptionGroup var pass: PassOptions
 
   @Option(
     name: .customLong("max-length"),
@@ -87,11 +83,6 @@ struct ScoreCommand: ParsableCommand {
 
   func validate() throws {
     if let maxLength, maxLength < 2 { throw ValidationError("--max-length must be 2 or more") }
-    guard (1...1_048_576).contains(microBatchTokens) else {
-      throw ValidationError(
-        "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
-      )
-    }
   }
 
   /// The metadata that marks a file of gradients.
@@ -119,7 +110,7 @@ struct ScoreCommand: ParsableCommand {
     let scorer = Scorer(
       model: loaded,
       adapters: adapters,
-      microBatchTokens: microBatchTokens,
+      microBatchTokens: pass.microBatchTokens,
       device: try device.open(),
       precision: exact ? .float32 : .int16,
       trace: trace

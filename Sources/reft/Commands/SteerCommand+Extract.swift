@@ -80,11 +80,7 @@ extension SteerCommand {
     var editPositions = "all+decode"
     @Option(help: ArgumentHelp("An adapter folder, or a GGUF control vector.", valueName: "path"))
     var output: String
-    @Option(
-      name: .customLong("micro-batch-tokens"),
-      help: "The most tokens of one pass: the knob of peak memory."
-    )
-    var microBatchTokens = 1024
+    @OptionGroup var pass: PassOptions
 
     func validate() throws {
       guard (0...0.9).contains(holdout) else {
@@ -95,11 +91,6 @@ extension SteerCommand {
       }
       if let strength, !(strength.magnitude <= 1e6) {
         throw ValidationError("--strength is \(strength); it must be from -1e6 to 1e6")
-      }
-      guard (1...1_048_576).contains(microBatchTokens) else {
-        throw ValidationError(
-          "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
-        )
       }
     }
 
@@ -191,7 +182,7 @@ extension SteerCommand {
         plan: plan,
         encoder: texts.encoder(for: loaded),
         model: loaded,
-        microBatchTokens: microBatchTokens,
+        microBatchTokens: pass.microBatchTokens,
         device: try device.open()
       ) { done in line.show(clock.fields(done: done, unit: "texts")) }
     }

@@ -82,11 +82,7 @@ extension SteerCommand {
     var output: String
     @Flag(help: "Drop results that are there, and begin anew.")
     var restart = false
-    @Option(
-      name: .customLong("micro-batch-tokens"),
-      help: "The most tokens of one pass: the knob of peak memory."
-    )
-    var microBatchTokens = 2048
+    @OptionGroup var pass: PassOptions
 
     func validate() throws {
       guard neutralTokens >= 2 else {
@@ -98,11 +94,6 @@ extension SteerCommand {
       guard maxPerplexityIncrease >= 0 else {
         throw ValidationError(
           "--max-perplexity-increase is \(maxPerplexityIncrease); it must be 0 or more"
-        )
-      }
-      guard (1...1_048_576).contains(microBatchTokens) else {
-        throw ValidationError(
-          "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"
         )
       }
     }
@@ -188,7 +179,7 @@ extension SteerCommand {
         maxTokens: maxTokens,
         neutralTokens: neutralTokens,
         position: try ReadPosition(position),
-        microBatchTokens: microBatchTokens
+        microBatchTokens: pass.microBatchTokens
       )
     }
 

@@ -17,17 +17,8 @@ struct TextOptions: ParsableArguments {
   var format: DataFormat?
 }
 
-/// How long a text may be, and how many tokens are read at once.
-struct TextPassOptions: ParsableArguments {
-  @Option(
-    name: .customLong("max-length"),
-    help: ArgumentHelp(
-      "Cut longer texts to so many tokens; without it a text beyond the model's context is an error.",
-      valueName: "tokens"
-    )
-  )
-  var maxLength: Int?
-
+/// How many tokens go through the model at once.
+struct PassOptions: ParsableArguments {
   @Option(
     name: .customLong("micro-batch-tokens"),
     help: "The most tokens of one pass: the knob of peak memory."
@@ -41,6 +32,22 @@ struct TextPassOptions: ParsableArguments {
       )
     }
   }
+}
+
+/// How long a text may be, and how many tokens are read at once.
+struct TextPassOptions: ParsableArguments {
+  @Option(
+    name: .customLong("max-length"),
+    help: ArgumentHelp(
+      "Cut longer texts to so many tokens; without it a text beyond the model's context is an error.",
+      valueName: "tokens"
+    )
+  )
+  var maxLength: Int?
+  @OptionGroup private var pass: PassOptions
+
+  /// The most tokens of one pass.
+  var microBatchTokens: Int { pass.microBatchTokens }
 
   /// Reads texts for a model; all rows where `limit` is nil.
   func read(_ texts: TextOptions, for model: LoadedModel, limit: Int? = nil) throws -> DataSet {
