@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../ref/ref_kernels.h"
+#include "../ref/rows16_layout.h"
 #include "../x86/x86_kernels.h"
 #include "reft_decode.h"
 #include "reft_split.h"
@@ -61,8 +62,7 @@ static reft_activations_t rows_from(const reft_activations_t* x, size_t first) {
 static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                               size_t rows, float* y, size_t stride) {
   size_t done = 0;
-  int fits = layout != REFT_ROWS16_HALVES && layout != REFT_ROWS16_PAIRS && x->digits == 2 &&
-             reft_kernels_use_tiles();
+  int fits = !reft_rows16_has_halves(layout) && x->digits == 2 && reft_kernels_use_tiles();
   for (; fits && x->n - done >= REFT_ROWS16_TILE; done += REFT_ROWS16_TILE) {
     reft_activations_t some = rows_from(x, done);
     reft_rows16_dot_amx(layout, groups, &some, rows, y + done * stride, stride);

@@ -7,6 +7,7 @@
 #include "dequantize_blocks.h"
 #include "ref_kernels.h"
 #include "reft_decode.h"
+#include "rows16_layout.h"
 
 enum {
   Q4_0 = 2,
@@ -73,15 +74,6 @@ static void scale_and_minimum(const uint8_t* s, int j, int* scale, int* minimum)
     *scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
     *minimum = s[j + 4] >> 4 | (s[j] >> 6) << 4;
   }
-}
-
-static int has_nibbles(uint32_t layout) {
-  return layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
-}
-
-// Bytes of the scales and minima before the codes.
-static size_t head_bytes(uint32_t layout) {
-  return layout == REFT_ROWS16_BYTES ? 32 : layout == REFT_ROWS16_PAIRS ? 128 : 64;
 }
 
 // Integers, scales and minima of 32 columns: value = d[column / 16] q + m[column / 16]; where all
@@ -228,12 +220,12 @@ void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16
   if (has_gaps(rows)) memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
     uint16_t* scales = (uint16_t*)out;
-    uint8_t* q = out + head_bytes(layout);
+    uint8_t* q = out + reft_rows16_head_bytes(layout);
     for (int r = 0; r < REFT_DECODE_ROWS; r++) {
       if (!rows[r]) continue;
       piece_t p = piece_of(type, rows[r], block);
       scales[r] = reft_half_of_float(p.d[0]);
-      if (layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS) {
+      if (reft_rows16_has_halves(layout)) {
         scales[REFT_DECODE_ROWS + r] = reft_half_of_float(p.d[1]);
       }
       if (layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_OFFSET) {
@@ -243,7 +235,7 @@ void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16
         scales[2 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[0]);
         scales[3 * REFT_DECODE_ROWS + r] = reft_half_of_float(p.m[1]);
       }
-      place_codes(&p, has_nibbles(layout), r, q);
+      place_codes(&p, reft_rows16_has_nibbles(layout), r, q);
     }
   }
 }
@@ -289,7 +281,7 @@ void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activation
 
 static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
   int c = j / 4, t = j % 4;
-  if (has_nibbles(layout)) {
+  if (reft_rows16_has_nibbles(layout)) {
     uint8_t byte = q[c % 4 * 64 + r * 4 + t];
     return c < 4 ? byte & 15 : byte >> 4;
   }
@@ -298,8 +290,7 @@ static int column_value(uint32_t layout, const uint8_t* q, int r, int j) {
 
 void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,
                             float* out) {
-  int has_minima = layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
-  int halves = layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
+  int has_minima = reft_rows16_has_minima(layout), halves = reft_rows16_has_halves(layout);
   for (size_t b = block; b < block + count; b++) {
     const uint8_t* at = group + b * reft_rows16_block_bytes(layout);
     const uint16_t* scales = (const uint16_t*)at;
@@ -308,7 +299,7 @@ void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block,
       const uint16_t* d = scales + half * REFT_DECODE_ROWS;
       const uint16_t* m = scales + (halves ? 2 + half : 1) * REFT_DECODE_ROWS;
       for (int r = 0; r < REFT_DECODE_ROWS; r++) {
-        float q = (float)column_value(layout, at + head_bytes(layout), r, j);
+        float q = (float)column_value(layout, at + reft_rows16_head_bytes(layout), r, j);
         float minimum = has_minima ? reft_float_of_half(m[r]) : 0;
         *out++ = reft_float_of_half(d[r]) * q + minimum;
       }
@@ -329,14 +320,14 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
   for (size_t b = 0; b < blocks; b++) {
     const uint8_t* at = group + b * bytes;
     const uint16_t* scales = (const uint16_t*)at;
-    const uint8_t* q = at + head_bytes(layout);
+    const uint8_t* q = at + reft_rows16_head_bytes(layout);
     int32_t dots[2] = {0, 0};
     for (int j = 0; j < 32; j++) {
       int32_t code = reft_activation_code_ref(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
     float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);
-    if (layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS) {
+    if (reft_rows16_has_halves(layout)) {
       sum += (float)dots[0] * (d * scale);
       sum += (float)dots[1] * (reft_float_of_half(scales[REFT_DECODE_ROWS + r]) * scale);
     } else {

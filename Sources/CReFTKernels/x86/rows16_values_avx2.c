@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "../ref/rows16_layout.h"
 #include "reft_decode.h"
 #include "x86_kernels.h"
 
@@ -32,18 +33,16 @@ TARGET static inline void bytes(__m256i v, __m256 d, __m256 m, float* out) {
 
 /* One block of 32 columns, eight rows from `lane` on. */
 TARGET static void block_values(uint32_t layout, const uint8_t* at, int lane, float* out) {
-  int has_nibbles = layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
-  int halves = layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
-  int has_minima = layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+  int halves = reft_rows16_has_halves(layout);
   const uint8_t* scales = at + 2 * lane;
-  const uint8_t* q = at + 32 * (1 + halves) * (1 + has_minima) + 4 * lane;
+  const uint8_t* q = at + reft_rows16_head_bytes(layout) + 4 * lane;
   __m256 d[2] = {halves_at(scales), halves_at(scales + 32 * halves)};
   __m256 m[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  if (has_minima) {
+  if (reft_rows16_has_minima(layout)) {
     m[0] = halves_at(scales + 32 * (1 + halves));
     m[1] = halves_at(scales + 32 * (1 + 2 * halves));
   }
-  if (has_nibbles) {
+  if (reft_rows16_has_nibbles(layout)) {
     for (int c = 0; c < 4; c++) {
       __m256i v = _mm256_loadu_si256((const __m256i*)(q + c * 64));
       nibbles(v, 0, d[0], m[0], out + 64 * c);

@@ -8,6 +8,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "../ref/rows16_layout.h"
 #include "reft_decode.h"
 #include "x86_kernels.h"
 
@@ -81,27 +82,18 @@ typedef struct run {
   __m256 m[RUN_BLOCKS][2][2];
 } run_t;
 
-ANY int has_halves(uint32_t layout) {
-  return layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
-}
-
-ANY int has_minima(uint32_t layout) {
-  return layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
-}
-
 ANY void expand(uint32_t layout, const uint8_t* at, size_t blocks, run_t* run) {
-  int halves = 1 + has_halves(layout), minima = has_minima(layout);
-  int has_nibbles = layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
+  int halves = 1 + reft_rows16_has_halves(layout), minima = reft_rows16_has_minima(layout);
   for (size_t b = 0; b < blocks; b++, at += reft_rows16_block_bytes(layout)) {
     UNROLL for (int p = 0; p < 2; p++) {
-      const uint8_t *scales = at + 16 * p, *q = at + 32 * halves * (1 + minima) + 32 * p;
+      const uint8_t *scales = at + 16 * p, *q = at + reft_rows16_head_bytes(layout) + 32 * p;
       UNROLL for (int half = 0; half < halves; half++) {
         run->d[b][half][p] = LOAD_HALVES(scales + 32 * half);
         if (minima) run->m[b][half][p] = LOAD_HALVES(scales + 32 * (halves + half));
       }
       UNROLL for (int c = 0; c < 8; c++) {
         __m256i w[2];
-        if (has_nibbles) {
+        if (reft_rows16_has_nibbles(layout)) {
           WORDS_OF_NIBBLES(c, q, w)
         } else {
           WORDS_OF_BYTES(c, q, w)
@@ -129,7 +121,7 @@ ANY void add_words(int count, int begin, int end, __m256i (*words)[2][2], const 
 // Adds the blocks of a run, the row's from `first` on, to the sums of `count` rows from `row` on.
 ANY void add_run(uint32_t layout, int count, run_t* run, size_t blocks, size_t first,
                  const reft_activations_t* x, size_t row, float* y, size_t stride) {
-  int halves = 1 + has_halves(layout);
+  int halves = 1 + reft_rows16_has_halves(layout);
   size_t all = x->columns / REFT_DECODE_BLOCK, plane = x->columns * CODE_BYTES;
   FLOATS out[RUN_ROWS][2];
   UNROLL for (int i = 0; i < count; i++) UNROLL for (int p = 0; p < 2; p++) {
@@ -147,7 +139,7 @@ ANY void add_run(uint32_t layout, int count, run_t* run, size_t blocks, size_t f
         out[i][p] = FMA(FLOATS_OF(dots[i][p]), s, out[i][p]);
       }
     }
-    UNROLL for (int i = 0; has_minima(layout) && i < count; i++) {
+    UNROLL for (int i = 0; reft_rows16_has_minima(layout) && i < count; i++) {
       size_t own = place + (size_t)i * all;
       UNROLL for (int half = 0; half < halves; half++) {
         float sum = halves == 1 ? x->sum[own] : (float)x->counts[2 * own + half] * x->scale[own];

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "../ref/rows16_layout.h"
 #include "reft_decode.h"
 #include "tiles.h"
 #include "x86_kernels.h"
@@ -206,13 +207,12 @@ SPLIT float reft_split_weights_avx512(size_t width, size_t first, size_t end, fl
 SPLIT static inline __attribute__((always_inline)) void split_block(uint32_t layout,
                                                                     const uint8_t* at,
                                                                     uint8_t* tiles) {
-  int has_nibbles = layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
-  int halves = layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
-  int has_minima = layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
-  const uint8_t* q = at + 32 * (1 + halves) * (1 + has_minima);
+  int has_nibbles = reft_rows16_has_nibbles(layout);
+  int halves = reft_rows16_has_halves(layout);
+  const uint8_t* q = at + reft_rows16_head_bytes(layout);
   __m512 d[2] = {halves_at(at), halves_at(at + 32 * halves)};
   __m512 m[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-  if (has_minima) {
+  if (reft_rows16_has_minima(layout)) {
     m[0] = halves_at(at + 32 * (1 + halves));
     m[1] = halves_at(at + 32 * (1 + 2 * halves));
   }

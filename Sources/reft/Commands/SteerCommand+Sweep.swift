@@ -82,7 +82,11 @@ extension SteerCommand {
     var output: String
     @Flag(help: "Drop results that are there, and begin anew.")
     var restart = false
-    @OptionGroup var pass: PassOptions
+    @Option(
+      name: .customLong("micro-batch-tokens"),
+      help: "The most tokens of one pass: the knob of peak memory."
+    )
+    var microBatchTokens = 2048
 
     func validate() throws {
       guard neutralTokens >= 2 else {
@@ -96,6 +100,7 @@ extension SteerCommand {
           "--max-perplexity-increase is \(maxPerplexityIncrease); it must be 0 or more"
         )
       }
+      try PassOptions.check(microBatchTokens)
     }
 
     /// What is replied to when nothing else is said.
@@ -179,7 +184,7 @@ extension SteerCommand {
         maxTokens: maxTokens,
         neutralTokens: neutralTokens,
         position: try ReadPosition(position),
-        microBatchTokens: pass.microBatchTokens
+        microBatchTokens: microBatchTokens
       )
     }
 

@@ -25,7 +25,10 @@ struct PassOptions: ParsableArguments {
   )
   var microBatchTokens = 1024
 
-  func validate() throws {
+  func validate() throws { try Self.check(microBatchTokens) }
+
+  /// Refuses a number of tokens that no pass takes.
+  static func check(_ microBatchTokens: Int) throws {
     guard (1...1_048_576).contains(microBatchTokens) else {
       throw ValidationError(
         "--micro-batch-tokens is \(microBatchTokens); it must be from 1 to 1048576"

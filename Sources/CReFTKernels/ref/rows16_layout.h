@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the layouts of sixteen interleaved rows have, as reft_decode.h says it. */
+#ifndef REFT_ROWS16_LAYOUT_H
+#define REFT_ROWS16_LAYOUT_H
+#include <stddef.h>
+#include <stdint.h>
+
+#include "reft_decode.h"
+
+/* Whether codes are nibbles: columns 16 and up in the high ones. */
+static inline int reft_rows16_has_nibbles(uint32_t layout) {
+  return layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
+}
+
+/* Whether the halves of a block have scales of their own. */
+static inline int reft_rows16_has_halves(uint32_t layout) {
+  return layout == REFT_ROWS16_HALVES || layout == REFT_ROWS16_PAIRS;
+}
+
+/* Whether there are minima beside the scales. */
+static inline int reft_rows16_has_minima(uint32_t layout) {
+  return layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+}
+
+/* Bytes of the scales and minima before the codes. */
+static inline size_t reft_rows16_head_bytes(uint32_t layout) {
+  return (size_t)(32 * (1 + reft_rows16_has_halves(layout)) * (1 + reft_rows16_has_minima(layout)));
+}
+#endif
