@@ -62,6 +62,7 @@ static reft_activations_t rows_from(const reft_activations_t* x, size_t first) {
 static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                               size_t rows, float* y, size_t stride) {
   size_t done = 0;
+  layout = reft_rows16_known(layout);
   int fits = !reft_rows16_has_halves(layout) && x->digits == 2 && reft_kernels_use_tiles();
   for (; fits && x->n - done >= REFT_ROWS16_TILE; done += REFT_ROWS16_TILE) {
     reft_activations_t some = rows_from(x, done);
@@ -74,15 +75,37 @@ static void rows16_dot_avx512(uint32_t layout, const uint8_t* groups, const reft
 // So many rows that words of weights, made once for all, are worth it.
 #define MANY_ROWS 32
 
-static void rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
-                            size_t rows, float* y, size_t stride) {
-  if (!are_words(x)) {
-    reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
-  } else if (x->n < MANY_ROWS) {
+// So many rows that widening the codes of one digit to words is worth it.
+#define WIDENED_ROWS 4
+
+static void dot_words(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                      size_t rows, float* y, size_t stride) {
+  if (x->n < MANY_ROWS) {
     reft_rows16_dot_words_avx2(layout, groups, x, rows, y, stride);
   } else {
     reft_rows16_dot_many_words_avx2(layout, groups, x, rows, y, stride);
   }
+}
+
+static void rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
+                            size_t rows, float* y, size_t stride) {
+  if (are_words(x)) {
+    dot_words(reft_rows16_known(layout), groups, x, rows, y, stride);
+    return;
+  }
+  // Bytes times bytes take signs to be moved and pairs to be added twice; words do not.
+  size_t numbers = x->n * x->columns;
+  int8_t* codes = NULL;
+  if (layout == REFT_ROWS16_BYTES && x->n >= WIDENED_ROWS) {
+    codes = (int8_t*)reft_thread_scratch(REFT_SCRATCH_WORDS, numbers / 2);
+  }
+  if (!codes) {
+    reft_rows16_dot_avx2(layout, groups, x, rows, y, stride);
+    return;
+  }
+  reft_widen_codes_avx2(x->q, numbers, codes);
+  reft_activations_t words = {x->n, 2, x->columns, codes, x->scale, x->sum, x->counts};
+  dot_words(layout, groups, &words, rows, y, stride);
 }
 #endif
 

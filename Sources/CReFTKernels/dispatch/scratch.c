@@ -8,7 +8,7 @@
 
 #include "reft_kernels.h"
 
-#define SLOTS 8
+#define SLOTS (REFT_SCRATCH_WORDS + 1)
 
 typedef struct scratch {
   float* memory[SLOTS];

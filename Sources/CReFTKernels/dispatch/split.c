@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chooses the kernels of reft_split.h: reference, or AVX-512 with AMX.
 #include "../ref/ref_kernels.h"
+#include "../ref/rows16_layout.h"
 #include "../x86/x86_kernels.h"
 #include "reft_kernels.h"
 #include "reft_split.h"
@@ -40,7 +41,7 @@ void reft_split_rows16(uint32_t layout, const uint8_t* group, size_t block, size
                        uint8_t* tiles) {
 #if defined(__x86_64__)
   if (reft_kernels_use_tiles()) {
-    reft_split_rows16_avx512(layout, group, block, count, tiles);
+    reft_split_rows16_avx512(reft_rows16_known(layout), group, block, count, tiles);
     return;
   }
 #endif

@@ -18,8 +18,10 @@
 /* How sixteen interleaved rows of 32 columns are stored. d, m: float16 per row.
  *   NIBBLES: d[16] m[16] q[256]    value = d q + m, q in 0...15: 320 bytes
  *   BYTES:   d[16] q[512]          value = d q,     q in -127...127: 544 bytes
- *   OFFSET:  d[16] m[16] q[512]    value = d q + m: 576 bytes
- *   HALVES:  d[16] e[16] q[512]    value = d q for the first 16 columns, e q for the others: 576
+ *   FIVES:   as BYTES,             q in -16...15
+ *   OFFSET:  d[16] m[16] q[512]    value = d q + m, q in 0...31: 576 bytes
+ *   HALVES:  d[16] e[16] q[512]    value = d q for the first 16 columns, e q for the others,
+ *                                  q in -32...31: 576 bytes
  *   PAIRS:   d[16] e[16] m[16] n[16] q[256]    value = d q + m, e q + n, q in 0...15: 384 bytes
  * NIBBLES, PAIRS: q[c * 64 + r * 4 + t] holds row r, column 4 c + t in its low and 16 + 4 c + t in
  * its high half. Others: q[c * 64 + r * 4 + t] holds row r, column 4 c + t. */
@@ -28,6 +30,7 @@
 #define REFT_ROWS16_OFFSET 3u
 #define REFT_ROWS16_HALVES 4u
 #define REFT_ROWS16_PAIRS 5u
+#define REFT_ROWS16_FIVES 6u
 
 /* The layout that a GGUF type (its number in the file format) is repacked to; 0 when there is none.
  */

@@ -25,7 +25,9 @@ static inline void reft_pause(void) {
 }
 
 /* At least `count` floats that belong to the calling thread, in a slot from 0 to 7, for reuse; NULL
- * when there is no memory. Contents are undefined. */
+ * when there is no memory. Contents are undefined. The kernels themselves use REFT_SCRATCH_WORDS.
+ */
+#define REFT_SCRATCH_WORDS 8
 float* reft_thread_scratch(size_t slot, size_t count);
 /* Ends the process with a sentence on stderr and status 74, for want of `bytes` of memory in the
  * middle of work that cannot be undone. */

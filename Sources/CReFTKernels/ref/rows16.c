@@ -31,6 +31,7 @@ uint32_t reft_rows16_layout(uint32_t type) {
     case Q4_K:
       return REFT_ROWS16_NIBBLES;
     case Q5_0:
+      return REFT_ROWS16_FIVES;
     case Q8_0:
     case IQ4_NL:
     case IQ4_XS:
@@ -53,6 +54,7 @@ size_t reft_rows16_block_bytes(uint32_t layout) {
     case REFT_ROWS16_NIBBLES:
       return 320;
     case REFT_ROWS16_BYTES:
+    case REFT_ROWS16_FIVES:
       return 544;
     case REFT_ROWS16_PAIRS:
       return 384;

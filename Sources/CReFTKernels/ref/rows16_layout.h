@@ -19,7 +19,12 @@ static inline int reft_rows16_has_halves(uint32_t layout) {
 
 /* Whether there are minima beside the scales. */
 static inline int reft_rows16_has_minima(uint32_t layout) {
-  return layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_HALVES;
+  return layout != REFT_ROWS16_BYTES && layout != REFT_ROWS16_FIVES && layout != REFT_ROWS16_HALVES;
+}
+
+/* The layout of the same bytes that every kernel knows. */
+static inline uint32_t reft_rows16_known(uint32_t layout) {
+  return layout == REFT_ROWS16_FIVES ? REFT_ROWS16_BYTES : layout;
 }
 
 /* Bytes of the scales and minima before the codes. */

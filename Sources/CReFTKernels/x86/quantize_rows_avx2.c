@@ -27,6 +27,17 @@ TARGET static inline void store_words(int8_t* out, const __m256i* v) {
   }
 }
 
+// Codes of one byte as words.
+TARGET void reft_widen_codes_avx2(const int8_t* q, size_t count, int8_t* out) {
+  for (; count > 0; count -= REFT_DECODE_BLOCK, q += REFT_DECODE_BLOCK, out += 64) {
+    UNROLL for (int u = 0; u < 2; u++) {
+      __m256i words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i*)(q + 16 * u)));
+      words = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(words, 0xd8), 0xd8);
+      _mm256_storeu_si256((__m256i*)(out + 32 * u), words);
+    }
+  }
+}
+
 TARGET static inline int32_t sum_of(__m256i v) {
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));

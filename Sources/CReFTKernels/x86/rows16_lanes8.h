@@ -16,8 +16,9 @@
 #define ISUB _mm256_sub_epi32
 #define ISHIFT _mm256_slli_epi32
 #define LOAD_HALVES(p) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
-// Rows of activations whose sums share a load of weights.
-#define MOST_ROWS 8
+// Rows of activations whose sums share a load of weights: with two registers of weights each, eight
+// sums and what makes them fit the sixteen registers.
+#define MOST_ROWS 4
 // A group fills two registers, and that is all that there are.
 #define GROUPS 1
 #define MOST_PLANES 1
@@ -31,9 +32,3 @@
   UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) { \
     DOTS[p][i] = _mm256_setzero_si256();                                      \
   }
-
-// Codes of weights have a sign, so that nothing is to be taken away.
-TARGET static inline __m256i whole(__m256i dots, int32_t sum) {
-  (void)sum;
-  return dots;
-}

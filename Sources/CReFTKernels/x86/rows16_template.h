@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sixteen interleaved rows times int8 activations: the loops, for one instruction set. The
  * including file defines TARGET, NAME(x), LANES, GROUPS, the types FLOATS and INTS, their
- * arithmetic, the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS, and how the codes of
- * activations lie: CODE_BYTES of one, and MOST_PLANES, how many codes make a number at most.
+ * arithmetic, the integer dot products NIBBLE_DOTS, PAIR_DOTS and BYTE_DOTS, which `whole` makes
+ * right, HAS_FIVES where small codes go another way than bytes, and how the codes of activations
+ * lie: CODE_BYTES of one, and MOST_PLANES, how many codes make a number at most.
  *
  * A lane is a row, so there are no sums across lanes. */
 
@@ -21,8 +22,7 @@ typedef struct matrix {
 #define PARTS (GROUPS * REFT_DECODE_ROWS / LANES)
 #define STEP(g) (GROUPS > 1 ? (g)->bytes : 4 * LANES)
 /* The scales of a part. */
-#define SCALES(g, at, lane, part) \
-  (GROUPS > 1 ? (at) + (size_t)(part) * (g)->bytes : (at) + 2 * ((lane) + LANES * (part)))
+#define SCALES(g, at, part) ((at) + (size_t)(part) * (GROUPS > 1 ? (g)->bytes : 2 * LANES))
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define ANY TARGET static inline __attribute__((always_inline))
 
@@ -45,19 +45,18 @@ ANY INTS joined(const INTS* digits, int count) {
   return IADD(ISUB(ISHIFT(digits[0], 8), digits[0]), digits[1]);
 }
 
-/* `count` rows of activations, a `plane` of bytes for each of their digits, with the weights of a
- * group in its lanes from `lane` on: `parts` registers of them, for each of which `out` has a row.
- */
-ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
+/* `count` rows of activations, a `plane` of bytes for each of their digits, with weights that fill
+ * `parts` registers, for each of which `out` has a row. */
+ANY void nibbles(int count, int digits, int parts, const matrix_t* g, size_t plane,
                  FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 320;
-    if (lane == 0) ahead(at, 320);
+    ahead(at, 320);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
-    NIBBLE_DOTS(parts, count * digits, at + 64 + 4 * lane, g->q + b * 32 * CODE_BYTES, plane, dots)
+    NIBBLE_DOTS(parts, count * digits, at + 64, g->q + b * 32 * CODE_BYTES, plane, dots)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = SCALES(g, at, lane, part);
+      const uint8_t* scales = SCALES(g, at, part);
       FLOATS d = LOAD_HALVES(scales), m = LOAD_HALVES(scales + 32);
       UNROLL for (int i = 0; i < count; i++) {
         FLOATS s = FMUL(d, FSET(g->scale[(size_t)i * g->blocks + b]));
@@ -70,17 +69,17 @@ ANY void nibbles(int count, int digits, int lane, int parts, const matrix_t* g, 
 }
 
 /* The same where the halves of a block have scales and minima of their own. */
-ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
+ANY void nibble_pairs(int count, int digits, int parts, const matrix_t* g, size_t plane,
                       FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 384;
-    if (lane == 0) ahead(at, 384);
+    ahead(at, 384);
     const size_t step = STEP(g);
     INTS first[PARTS][16], second[PARTS][16];
     const int8_t* a = g->q + b * 32 * CODE_BYTES;
-    PAIR_DOTS(parts, count * digits, at + 128 + 4 * lane, a, plane, first, second)
+    PAIR_DOTS(parts, count * digits, at + 128, a, plane, first, second)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = SCALES(g, at, lane, part);
+      const uint8_t* scales = SCALES(g, at, part);
       FLOATS d = LOAD_HALVES(scales), e = LOAD_HALVES(scales + 32);
       FLOATS m = LOAD_HALVES(scales + 64), n = LOAD_HALVES(scales + 96);
       UNROLL for (int i = 0; i < count; i++) {
@@ -97,23 +96,26 @@ ANY void nibble_pairs(int count, int digits, int lane, int parts, const matrix_t
   }
 }
 
-ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
-                   FLOATS (*out)[8], int has_minimum) {
-  size_t head = has_minimum ? 64 : 32;
+/* A byte for each weight. */
+ANY void bytes_any(uint32_t layout, int count, int digits, int parts, const matrix_t* g,
+                   size_t plane, FLOATS (*out)[8]) {
+  int has_minimum = reft_rows16_has_minima(layout);
+  size_t head = reft_rows16_head_bytes(layout);
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * (512 + head);
-    if (lane == 0) ahead(at, 512 + head);
+    ahead(at, 512 + head);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
-    BYTE_DOTS(8, parts, count * digits, at + head + 4 * lane, g->q + b * 32 * CODE_BYTES, plane,
-              dots)
+    const int8_t* codes = g->q + b * 32 * CODE_BYTES;
+    BYTE_DOTS(layout, 8, parts, count * digits, at + head, codes, plane, dots)
     UNROLL for (int part = 0; part < parts; part++) {
-      const uint8_t* scales = SCALES(g, at, lane, part);
+      const uint8_t* scales = SCALES(g, at, part);
       FLOATS d = LOAD_HALVES(scales), m = has_minimum ? LOAD_HALVES(scales + 32) : FZERO();
       UNROLL for (int i = 0; i < count; i++) {
         size_t place = (size_t)i * g->blocks + b;
         const int32_t* counts = g->counts + 2 * place;
-        INTS dot = whole(joined(dots[part] + i * digits, digits), counts[0] + counts[1]);
+        INTS dot = joined(dots[part] + i * digits, digits);
+        dot = whole(layout, dot, counts[0] + counts[1]);
         FLOATS s = FMUL(d, FSET(g->scale[place]));
         out[part][i] = FMA(FLOATS_OF(dot), s, out[part][i]);
         if (has_minimum) out[part][i] = FMA(m, FSET(g->sum[place]), out[part][i]);
@@ -123,21 +125,23 @@ ANY void bytes_any(int count, int digits, int lane, int parts, const matrix_t* g
 }
 
 /* The same where the halves of a block have scales of their own. */
-ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t* g, size_t plane,
+ANY void byte_halves(int count, int digits, int parts, const matrix_t* g, size_t plane,
                      FLOATS (*out)[8]) {
   for (size_t b = 0; b < g->blocks; b++) {
     const uint8_t* at = g->group + b * 576;
-    if (lane == 0) ahead(at, 576);
+    ahead(at, 576);
     const size_t step = STEP(g);
     UNROLL for (int half = 0; half < 2; half++) {
       INTS dots[PARTS][16];
-      const uint8_t* q = at + 64 + 4 * lane + 256 * half;
-      BYTE_DOTS(4, parts, count * digits, q, g->q + (b * 32 + 16 * half) * CODE_BYTES, plane, dots)
+      const uint8_t* q = at + 64 + 256 * half;
+      const int8_t* codes = g->q + (b * 32 + 16 * half) * CODE_BYTES;
+      BYTE_DOTS(REFT_ROWS16_HALVES, 4, parts, count * digits, q, codes, plane, dots)
       UNROLL for (int part = 0; part < parts; part++) {
-        FLOATS d = LOAD_HALVES(SCALES(g, at, lane, part) + 32 * half);
+        FLOATS d = LOAD_HALVES(SCALES(g, at, part) + 32 * half);
         UNROLL for (int i = 0; i < count; i++) {
           size_t place = (size_t)i * g->blocks + b;
-          INTS dot = whole(joined(dots[part] + i * digits, digits), g->counts[2 * place + half]);
+          INTS dot = joined(dots[part] + i * digits, digits);
+          dot = whole(REFT_ROWS16_HALVES, dot, g->counts[2 * place + half]);
           FLOATS s = FMUL(d, FSET(g->scale[place]));
           out[part][i] = FMA(FLOATS_OF(dot), s, out[part][i]);
         }
@@ -146,19 +150,20 @@ ANY void byte_halves(int count, int digits, int lane, int parts, const matrix_t*
   }
 }
 
-ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, const matrix_t* g,
+ANY void dot_some(uint32_t layout, int count, int digits, int parts, const matrix_t* g,
                   size_t plane, size_t rows, float* y, size_t stride) {
   FLOATS sums[PARTS][8];
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
     sums[part][i] = FZERO();
   }
-  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, lane, parts, g, plane, sums);
-  if (layout == REFT_ROWS16_BYTES) bytes_any(count, digits, lane, parts, g, plane, sums, 0);
-  if (layout == REFT_ROWS16_OFFSET) bytes_any(count, digits, lane, parts, g, plane, sums, 1);
-  if (layout == REFT_ROWS16_HALVES) byte_halves(count, digits, lane, parts, g, plane, sums);
-  if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, lane, parts, g, plane, sums);
+  if (layout == REFT_ROWS16_NIBBLES) nibbles(count, digits, parts, g, plane, sums);
+  if (layout == REFT_ROWS16_BYTES || layout == REFT_ROWS16_FIVES || layout == REFT_ROWS16_OFFSET) {
+    bytes_any(layout, count, digits, parts, g, plane, sums);
+  }
+  if (layout == REFT_ROWS16_HALVES) byte_halves(count, digits, parts, g, plane, sums);
+  if (layout == REFT_ROWS16_PAIRS) nibble_pairs(count, digits, parts, g, plane, sums);
   UNROLL for (int part = 0; part < parts; part++) UNROLL for (int i = 0; i < count; i++) {
-    size_t first = (size_t)(lane + part * LANES);
+    size_t first = (size_t)part * LANES;
     float* out = y + (size_t)i * stride + first;
     if (rows >= first + LANES) {
       FSTORE(out, sums[part][i]);
@@ -170,39 +175,30 @@ ANY void dot_some(uint32_t layout, int count, int digits, int lane, int parts, c
   }
 }
 
-/* One group of weights times `count` rows of activations; y[i * stride + lane]. Few rows take all
- * lanes at once, for chains enough; many would not fit and go over the group again. */
-ANY void dot_group(uint32_t layout, int count, int digits, const matrix_t* g, size_t plane,
-                   size_t rows, float* y, size_t stride) {
-  if (GROUPS == 1 && count * digits <= 4) {
-    dot_some(layout, count, digits, 0, PARTS, g, plane, rows, y, stride);
-    return;
+/* One group of weights times `count` rows of activations; y[i * stride + lane]. */
+#define DEFINE(LAYOUT, COUNT, DIGITS)                                                         \
+  TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                                 \
+      const matrix_t* g, size_t plane, size_t rows, float* y, size_t stride) {                \
+    dot_some(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, PARTS / GROUPS, g, plane, rows, y, stride); \
   }
-  UNROLL for (int lane = 0; lane < REFT_DECODE_ROWS; lane += LANES) {
-    dot_some(layout, count, digits, lane, 1, g, plane, rows, y, stride);
-  }
-}
-
-#define DEFINE(LAYOUT, COUNT, DIGITS)                                          \
-  TARGET static void NAME(dot_##LAYOUT##_##COUNT##_##DIGITS)(                  \
-      const matrix_t* g, size_t plane, size_t rows, float* y, size_t stride) { \
-    dot_group(REFT_ROWS16_##LAYOUT, COUNT, DIGITS, g, plane, rows, y, stride); \
-  }
+#if GROUPS > 1
 /* All groups that are worked on together, times as many rows as fit. */
-#define DEFINE_WIDE(LAYOUT, DIGITS)                                                             \
-  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t plane,        \
-                                                        size_t rows, float* y, size_t stride) { \
-    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, 0, PARTS, g, plane, rows, y,     \
-             stride);                                                                           \
+#define DEFINE_WIDE(LAYOUT, DIGITS)                                                               \
+  TARGET static void NAME(dot_##LAYOUT##_wide_##DIGITS)(const matrix_t* g, size_t plane,          \
+                                                        size_t rows, float* y, size_t stride) {   \
+    dot_some(REFT_ROWS16_##LAYOUT, WIDE_COUNT(DIGITS), DIGITS, PARTS, g, plane, rows, y, stride); \
   }
+#define DEFINE_MORE(LAYOUT, DIGITS) DEFINE(LAYOUT, 8, DIGITS) DEFINE_WIDE(LAYOUT, DIGITS)
+#else
+#define DEFINE_MORE(LAYOUT, DIGITS)
+#endif
 #define WIDE_COUNT(DIGITS) (MOST_ROWS / GROUPS / (DIGITS))
 #define DEFINE_DIGITS(LAYOUT, DIGITS) \
-  DEFINE_WIDE(LAYOUT, DIGITS)         \
   DEFINE(LAYOUT, 1, DIGITS)           \
   DEFINE(LAYOUT, 2, DIGITS)           \
   DEFINE(LAYOUT, 3, DIGITS)           \
   DEFINE(LAYOUT, 4, DIGITS)           \
-  DEFINE(LAYOUT, 8, DIGITS)
+  DEFINE_MORE(LAYOUT, DIGITS)
 #if MOST_PLANES == 2
 #define DEFINE_LAYOUT(LAYOUT) DEFINE_DIGITS(LAYOUT, 1) DEFINE_DIGITS(LAYOUT, 2)
 #else
@@ -213,16 +209,25 @@ DEFINE_LAYOUT(BYTES)
 DEFINE_LAYOUT(OFFSET)
 DEFINE_LAYOUT(HALVES)
 DEFINE_LAYOUT(PAIRS)
+#if HAS_FIVES
+DEFINE_LAYOUT(FIVES)
+#endif
 
 typedef void (*dot_t)(const matrix_t*, size_t, size_t, float*, size_t);
 /* By layout, planes - 1, and the rows of activations that share a load of weights: those of
  * row_counts, and as many as meet several groups. */
-enum { KINDS = 5 };
-static const size_t row_counts[KINDS] = {1, 2, 3, 4, 8};
-#define DIGITS_OF(LAYOUT, D)                                                                  \
-  {                                                                                           \
-    NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_3_##D),       \
-        NAME(dot_##LAYOUT##_4_##D), NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D) \
+#if GROUPS > 1
+enum { KINDS = 5, ALL_KINDS };
+#define MORE_OF(LAYOUT, D) , NAME(dot_##LAYOUT##_8_##D), NAME(dot_##LAYOUT##_wide_##D)
+#else
+enum { KINDS = 4, ALL_KINDS = KINDS };
+#define MORE_OF(LAYOUT, D)
+#endif
+static const size_t row_counts[] = {1, 2, 3, 4, 8};
+#define DIGITS_OF(LAYOUT, D)                                                            \
+  {                                                                                     \
+    NAME(dot_##LAYOUT##_1_##D), NAME(dot_##LAYOUT##_2_##D), NAME(dot_##LAYOUT##_3_##D), \
+        NAME(dot_##LAYOUT##_4_##D) MORE_OF(LAYOUT, D)                                   \
   }
 #if MOST_PLANES == 2
 #define LAYOUT_DOTS(LAYOUT) \
@@ -231,13 +236,16 @@ static const size_t row_counts[KINDS] = {1, 2, 3, 4, 8};
 #define LAYOUT_DOTS(LAYOUT) \
   { DIGITS_OF(LAYOUT, 1) }
 #endif
-static const dot_t dots_by_layout[6][MOST_PLANES][KINDS + 1] = {
+static const dot_t dots_by_layout[][MOST_PLANES][ALL_KINDS] = {
     {{0}},
     LAYOUT_DOTS(NIBBLES),
     LAYOUT_DOTS(BYTES),
     LAYOUT_DOTS(OFFSET),
     LAYOUT_DOTS(HALVES),
     LAYOUT_DOTS(PAIRS),
+#if HAS_FIVES
+    LAYOUT_DOTS(FIVES),
+#endif
 };
 
 /* The largest number of rows, and of codes, that `left` rows fill. */

@@ -4,6 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "../ref/rows16_layout.h"
 #include "reft_decode.h"
 #include "x86_kernels.h"
 
@@ -30,6 +31,7 @@
 #define GROUPS 2
 #define CODE_BYTES 1
 #define MOST_PLANES 2
+#define HAS_FIVES 0
 #define ZERO _mm512_setzero_si512()
 #define ZERO_DOTS(N, COUNT, DOTS) \
   UNROLL for (int p = 0; p < N; p++) UNROLL for (int i = 0; i < COUNT; i++) DOTS[p][i] = ZERO;
@@ -83,7 +85,7 @@
   }
 
 // Weights plus 128 are unsigned; `whole` takes the surplus away, 128 times the activations' sum.
-#define BYTE_DOTS(WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                               \
+#define BYTE_DOTS(LAYOUT, WORDS, N, COUNT, Q, A, COLUMNS, DOTS)                       \
   {                                                                                   \
     const __m512i offset = _mm512_set1_epi8((char)0x80);                              \
     ZERO_DOTS(N, COUNT, DOTS)                                                         \
@@ -101,7 +103,8 @@
     }                                                                                 \
   }
 
-TARGET static inline __m512i whole(__m512i dots, int32_t sum) {
+TARGET static inline __m512i whole(uint32_t layout, __m512i dots, int32_t sum) {
+  (void)layout;
   return _mm512_sub_epi32(dots, _mm512_set1_epi32(128 * sum));
 }
 

@@ -14,6 +14,7 @@
 
 #define NAME(x) x##_words_avx2
 #define CODE_BYTES 2
+#define HAS_FIVES 0
 
 #include "rows16_lanes8.h"
 
@@ -60,9 +61,15 @@
   WORD_DOTS(WORDS_OF_NIBBLES, 0, 4, N, COUNT, Q, A, ROW, LOW) \
   WORD_DOTS(WORDS_OF_NIBBLES, 4, 8, N, COUNT, Q, A, ROW, HIGH)
 
-#define BYTE_DOTS(WORDS, N, COUNT, Q, A, ROW, DOTS) \
-  ZERO_DOTS(N, COUNT, DOTS)                         \
+#define BYTE_DOTS(LAYOUT, WORDS, N, COUNT, Q, A, ROW, DOTS) \
+  ZERO_DOTS(N, COUNT, DOTS)                                 \
   WORD_DOTS(WORDS_OF_BYTES, 0, WORDS, N, COUNT, Q, A, ROW, DOTS)
+
+// Codes of weights have a sign, so that nothing is to be taken away.
+TARGET static inline __m256i whole(uint32_t layout, __m256i dots, int32_t sum) {
+  (void)layout, (void)sum;
+  return dots;
+}
 
 #include "rows16_template.h"
 

@@ -98,6 +98,38 @@ struct DecodeKernelTests {
     }
   }
 
+  @Test(
+    "sums of the largest codes fit, whatever width a kernel sums them in",
+    arguments: DecodeWeights.types,
+    [1, 2]
+  )
+  func largestCodes(type: TensorType, digits: Int) {
+    let (n, rows, columns) = (37, 16, 256)
+    // Every number of a row is its largest, of either sign.
+    let x = (0..<n * columns).map { Float($0 / columns % 2 * 2 - 1) }
+    let activations = DecodeActivations(x, n: n, columns: columns, stride: columns, digits: digits)
+    for code: UInt8 in [0x00, 0x7f, 0x80, 0x81, 0xff] {
+      let weights = DecodeWeights(type, columns: columns, rows: rows, code: code)
+      for count in [1, 4, 5, n] {
+        var raw = activations.raw
+        raw.n = count
+        var y = [Float](repeating: .nan, count: count * rows)
+        withExtendedLifetime(activations) {
+          reft_rows16_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
+        }
+        let expected = (0..<count * rows).map { place in
+          weights.expanded[place % rows].reduce(0.0) { $0 + Double($1) } * Double(x[place / rows * columns])
+        }
+        expectCloseNorm(
+          y,
+          expected.map { Float($0) },
+          relative: type.blockSize == 32 ? 1e-6 : 1.5e-3,
+          "\(type), codes \(code), \(count) rows"
+        )
+      }
+    }
+  }
+
   @Test("formats without a layout say so")
   func withoutLayout() {
     for type in TensorType.allCases where !DecodeWeights.types.contains(type) {

@@ -66,7 +66,22 @@ struct DecodeWeights {
 
   /// Repacks random rows; those that are missing in the last group are zeros.
   init(_ type: TensorType, columns: Int, rows: Int, _ random: inout SeededGenerator) {
-    let data = (0..<rows).map { _ in Self.row(type, columns: columns, &random) }
+    self.init(
+      type,
+      columns: columns,
+      data: (0..<rows).map { _ in Self.row(type, columns: columns, &random) }
+    )
+  }
+
+  /// Repacks rows whose codes are all the same byte.
+  init(_ type: TensorType, columns: Int, rows: Int, code: UInt8) {
+    var row = [UInt8](repeating: code, count: type.byteCount(elements: columns))
+    Self.setScales(of: &row, type)
+    self.init(type, columns: columns, data: [[UInt8]](repeating: row, count: rows))
+  }
+
+  private init(_ type: TensorType, columns: Int, data: [[UInt8]]) {
+    let rows = data.count
     expanded = data.map { row in
       var out = [Float](repeating: 0, count: columns)
       row.withUnsafeBytes { bytes in
@@ -100,14 +115,20 @@ struct DecodeWeights {
     if Quantizer.types.contains(type) {
       return Quantizer.encode(random.normals(columns), as: type)
     }
-    // Random codes, with scales and minima of ordinary size.
     var bytes = random.bytes(type.byteCount(elements: columns))
+    setScales(of: &bytes, type)
+    return bytes
+  }
+
+  /// Scales and minima of ordinary size.
+  private static func setScales(of bytes: inout [UInt8], _ type: TensorType) {
     for block in stride(from: 0, to: bytes.count, by: type.blockByteCount) {
       let places =
         switch type {
         case .q2_K: [80, 82]
         case .q3_K: [108]
-        case .iq4_nl, .iq4_xs: [0]
+        case .q6_K: [208]
+        case .q4_0, .q5_0, .q8_0, .iq4_nl, .iq4_xs: [0]
         default: [0, 2]
         }
       for (place, value) in zip(places, [Float16(0.003), Float16(0.02)]) {
@@ -115,6 +136,5 @@ struct DecodeWeights {
         bytes[block + place + 1] = UInt8(value.bitPattern >> 8)
       }
     }
-    return bytes
   }
 }
