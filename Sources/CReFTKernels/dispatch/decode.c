@@ -29,6 +29,16 @@ int reft_rows16_serve_prompts(uint32_t layout) {
   return layout != 0 && (layout != REFT_ROWS16_PAIRS || !reft_kernels_use_vnni());
 }
 
+void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2() && !reft_rows16_has_gaps(rows)) {
+    reft_rows16_repack_avx2(type, columns, rows, out);
+    return;
+  }
+#endif
+  reft_rows16_repack_ref(type, columns, rows, out);
+}
+
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
                         size_t count) {
 #if defined(__x86_64__)

@@ -56,6 +56,8 @@ void reft_add_rows_f32_ref(size_t d, size_t count, const int32_t* places, const 
 int32_t reft_activation_code_ref(const reft_activations_t* x, size_t row, size_t column);
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
                             size_t first, size_t count);
+void reft_rows16_repack_ref(uint32_t type, size_t columns, const void* const rows[16],
+                            uint8_t* out);
 void reft_rows16_dot_ref(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                          size_t rows, float* y, size_t stride);
 void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block, size_t count,

@@ -9,21 +9,6 @@
 #include "reft_decode.h"
 #include "rows16_layout.h"
 
-enum {
-  Q4_0 = 2,
-  Q4_1 = 3,
-  Q5_0 = 6,
-  Q5_1 = 7,
-  Q8_0 = 8,
-  Q2_K = 10,
-  Q3_K = 11,
-  Q4_K = 12,
-  Q5_K = 13,
-  Q6_K = 14,
-  IQ4_NL = 20,
-  IQ4_XS = 23
-};
-
 uint32_t reft_rows16_layout(uint32_t type) {
   switch (type) {
     case Q4_0:
@@ -209,17 +194,11 @@ static void place_codes(const piece_t* p, int in_nibbles, int r, uint8_t* q) {
   }
 }
 
-static int has_gaps(const void* const rows[16]) {
-  for (int r = 0; r < REFT_DECODE_ROWS; r++) {
-    if (!rows[r]) return 1;
-  }
-  return 0;
-}
-
-void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16], uint8_t* out) {
+void reft_rows16_repack_ref(uint32_t type, size_t columns, const void* const rows[16],
+                            uint8_t* out) {
   uint32_t layout = reft_rows16_layout(type);
   size_t bytes = reft_rows16_block_bytes(layout);
-  if (has_gaps(rows)) memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
+  if (reft_rows16_has_gaps(rows)) memset(out, 0, columns / REFT_DECODE_BLOCK * bytes);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++, out += bytes) {
     uint16_t* scales = (uint16_t*)out;
     uint8_t* q = out + reft_rows16_head_bytes(layout);

@@ -7,6 +7,22 @@
 
 #include "reft_decode.h"
 
+/* The GGUF types that have a layout, by their numbers in the file format. */
+enum {
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
+  IQ4_XS = 23
+};
+
 /* Whether codes are nibbles: columns 16 and up in the high ones. */
 static inline int reft_rows16_has_nibbles(uint32_t layout) {
   return layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;
@@ -25,6 +41,14 @@ static inline int reft_rows16_has_minima(uint32_t layout) {
 /* The layout of the same bytes that every kernel knows. */
 static inline uint32_t reft_rows16_known(uint32_t layout) {
   return layout == REFT_ROWS16_FIVES ? REFT_ROWS16_BYTES : layout;
+}
+
+/* Whether rows are missing. */
+static inline int reft_rows16_has_gaps(const void* const rows[REFT_DECODE_ROWS]) {
+  for (int r = 0; r < REFT_DECODE_ROWS; r++) {
+    if (!rows[r]) return 1;
+  }
+  return 0;
 }
 
 /* Bytes of the scales and minima before the codes. */

