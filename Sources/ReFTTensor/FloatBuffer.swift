@@ -13,22 +13,10 @@ public final class FloatBuffer: @unchecked Sendable {
   public let count: Int
   /// The first value; valid for the life of the buffer.
   public let base: UnsafeMutablePointer<Float>
-  private let memory: Memory
+  private let memory: UnsafeMutableRawPointer
+  private let mappedByteCount: Int
 
-  /// Where the values lie.
-  private enum Memory {
-    case heap(UnsafeMutableRawPointer)
-    case pages(HugePages)
-  }
-
-  /// What the values are for.
-  private enum Kind {
-    case ordinary
-    /// Read from end to end over and over.
-    case streamed
-    /// The same, and none of them is freed long before the others.
-    case streamedTogether
-  }
+  private static let hugePage = 2 << 20
 
   /// Allocates `count` zeros, a number that this program chose.
   ///
@@ -37,15 +25,15 @@ public final class FloatBuffer: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - count: how many.
-  ///   - isStreamed: asks for huge pages, for memory that is read from end to end over and over. Small
-  ///     buffers share pages, which are freed with the last of them.
+  ///   - isStreamed: asks for huge pages, for memory that is read from end to end over and over:
+  ///     reading ahead does not pass the end of a page.
   /// - Precondition: `count >= 0`.
   public init(count: Int, isStreamed: Bool = false) {
     precondition(count >= 0)
-    guard let place = Self.allocate(count, isStreamed ? .streamedTogether : .ordinary) else {
+    guard let place = Self.allocate(count, isStreamed) else {
       reft_no_memory(count.multipliedReportingOverflow(by: 4).partialValue)
     }
-    (self.count, memory, base) = (count, place.memory, place.base)
+    (self.count, memory, base, mappedByteCount) = (count, place.memory, place.base, place.mapped)
   }
 
   /// Allocates `count` zeros, a number that somebody outside chose.
@@ -57,30 +45,23 @@ public final class FloatBuffer: @unchecked Sendable {
     isStreamed: Bool = false
   ) throws(ReFTError) {
     let byteCount = try MemoryRoom.product(count, 4, for: purpose)
-    guard let place = Self.allocate(count, isStreamed ? .streamed : .ordinary) else {
+    guard let place = Self.allocate(count, isStreamed) else {
       throw .noMemory(byteCount, for: purpose)
     }
-    (self.count, memory, base) = (count, place.memory, place.base)
+    (self.count, memory, base, mappedByteCount) = (count, place.memory, place.base, place.mapped)
   }
 
   private static func allocate(
     _ count: Int,
-    _ kind: Kind
-  ) -> (memory: Memory, base: UnsafeMutablePointer<Float>)? {
+    _ isStreamed: Bool
+  ) -> (memory: UnsafeMutableRawPointer, base: UnsafeMutablePointer<Float>, mapped: Int)? {
     guard count < 1 << 57 else { return nil }
-    let byteCount = count * 4
-    if kind != .ordinary, byteCount >= HugePages.pageBytes {
-      if let pages = HugePages(byteCount: byteCount) {
-        return (.pages(pages), pages.start.assumingMemoryBound(to: Float.self))
-      }
-    } else if kind == .streamedTogether, let (pages, start) = HugePages.share(byteCount: byteCount)
-    {
-      return (.pages(pages), start.assumingMemoryBound(to: Float.self))
+    if isStreamed, count * 4 >= hugePage, let (mapped, start) = map(count * 4) {
+      return (mapped, start.assumingMemoryBound(to: Float.self), count * 4 + hugePage)
     }
     // Fresh pages of the system are zero already, so a large buffer costs only what is touched.
     guard let memory = calloc(count + 32, 4) else { return nil }
-    let base = memory.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Float.self)
-    return (.heap(memory), base)
+    return (memory, memory.alignedUp(toMultipleOf: 64).assumingMemoryBound(to: Float.self), 0)
   }
 
   /// Copies the values of an array.
@@ -92,7 +73,21 @@ public final class FloatBuffer: @unchecked Sendable {
   }
 
   deinit {
-    if case .heap(let memory) = memory { free(memory) }
+    if mappedByteCount > 0 { munmap(memory, mappedByteCount) } else { free(memory) }
+  }
+
+  /// Fresh zeros on huge pages; nil when the system has no such memory.
+  private static func map(
+    _ byteCount: Int
+  ) -> (memory: UnsafeMutableRawPointer, start: UnsafeMutableRawPointer)? {
+    let size = byteCount + hugePage
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS
+    let memory = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+    guard let memory, memory != MAP_FAILED else { return nil }
+    let start = memory.alignedUp(toMultipleOf: hugePage)
+    // Where the system has no huge pages, the memory is as good, only slower.
+    _ = madvise(start, byteCount, MADV_HUGEPAGE)
+    return (memory, start)
   }
 
   /// All values as a collection that is valid for the life of the buffer.
