@@ -10,28 +10,7 @@
 #include "rows16_layout.h"
 
 uint32_t reft_rows16_layout(uint32_t type) {
-  switch (type) {
-    case Q4_0:
-    case Q4_1:
-    case Q4_K:
-      return REFT_ROWS16_NIBBLES;
-    case Q5_0:
-      return REFT_ROWS16_FIVES;
-    case Q8_0:
-    case IQ4_NL:
-    case IQ4_XS:
-      return REFT_ROWS16_BYTES;
-    case Q5_1:
-    case Q5_K:
-      return REFT_ROWS16_OFFSET;
-    case Q6_K:
-      return REFT_ROWS16_HALVES;
-    case Q2_K:
-    case Q3_K:
-      return REFT_ROWS16_PAIRS;
-    default:
-      return 0;
-  }
+  return reft_rows16_of_type(type);
 }
 
 size_t reft_rows16_block_bytes(uint32_t layout) {
@@ -50,17 +29,6 @@ size_t reft_rows16_block_bytes(uint32_t layout) {
 
 static uint16_t half_at(const uint8_t* p) {
   return (uint16_t)(p[0] | p[1] << 8);
-}
-
-// Six-bit scale and minimum number `j` of the twelve packed bytes of Q4_K and Q5_K.
-static void scale_and_minimum(const uint8_t* s, int j, int* scale, int* minimum) {
-  if (j < 4) {
-    *scale = s[j] & 63;
-    *minimum = s[j + 4] & 63;
-  } else {
-    *scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
-    *minimum = s[j + 4] >> 4 | (s[j] >> 6) << 4;
-  }
 }
 
 // Integers, scales and minima of 32 columns: value = d[column / 16] q + m[column / 16]; where all
@@ -154,8 +122,9 @@ static piece_t piece_of_256(uint32_t type, const uint8_t* row, size_t block) {
   if (type == IQ4_XS) return piece_of_iq4_xs((const reft_block_iq4_xs_t*)row + block / 8, place);
   if (type == Q4_K || type == Q5_K) {
     const uint8_t* b = row + block / 8 * (type == Q4_K ? 144 : 176);
-    int j = (int)(block % 8), scale, minimum;
-    scale_and_minimum(b + 4, j, &scale, &minimum);
+    int j = (int)(block % 8);
+    uint8_t scale, minimum;
+    reft_k4_scale(j, b + 4, &scale, &minimum);
     p.d[0] = reft_float_of_half(half_at(b)) * (float)scale;
     p.m[0] = -reft_float_of_half(half_at(b + 2)) * (float)minimum;
     const uint8_t* q = b + (type == Q4_K ? 16 : 48) + j / 2 * 32;
@@ -180,8 +149,8 @@ static piece_t piece_of_256(uint32_t type, const uint8_t* row, size_t block) {
 }
 
 static piece_t piece_of(uint32_t type, const uint8_t* row, size_t block) {
-  int is_small = type < Q2_K || type == IQ4_NL;
-  return is_small ? piece_of_32(type, row, block) : piece_of_256(type, row, block);
+  return reft_rows16_is_small(type) ? piece_of_32(type, row, block)
+                                    : piece_of_256(type, row, block);
 }
 
 // Puts the codes of 32 columns of row `r` where the layout has them, four at a time.

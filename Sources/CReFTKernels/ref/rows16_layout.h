@@ -23,6 +23,37 @@ enum {
   IQ4_XS = 23
 };
 
+/* Whether blocks have 32 columns, and so scales of their own. */
+static inline int reft_rows16_is_small(uint32_t type) {
+  return type < Q2_K || type == IQ4_NL;
+}
+
+/* reft_rows16_layout, where a compiler knows the type. */
+static inline uint32_t reft_rows16_of_type(uint32_t type) {
+  switch (type) {
+    case Q4_0:
+    case Q4_1:
+    case Q4_K:
+      return REFT_ROWS16_NIBBLES;
+    case Q5_0:
+      return REFT_ROWS16_FIVES;
+    case Q8_0:
+    case IQ4_NL:
+    case IQ4_XS:
+      return REFT_ROWS16_BYTES;
+    case Q5_1:
+    case Q5_K:
+      return REFT_ROWS16_OFFSET;
+    case Q6_K:
+      return REFT_ROWS16_HALVES;
+    case Q2_K:
+    case Q3_K:
+      return REFT_ROWS16_PAIRS;
+    default:
+      return 0;
+  }
+}
+
 /* Whether codes are nibbles: columns 16 and up in the high ones. */
 static inline int reft_rows16_has_nibbles(uint32_t layout) {
   return layout == REFT_ROWS16_NIBBLES || layout == REFT_ROWS16_PAIRS;

@@ -57,6 +57,26 @@ REFT_AVX2_STEP __m256i reft_nibbles(const uint8_t* qs) {
   return _mm256_and_si256(both, _mm256_set1_epi8(0xf));
 }
 
+// 16 in the bytes whose bit of `qh` is set, else 0.
+REFT_AVX2_STEP __m256i reft_fifth_bits(const uint8_t* qh) {
+  uint32_t bits;
+  memcpy(&bits, qh, 4);
+  // Byte j of the result looks at byte j / 8 of the bits, and there at bit j % 8.
+  const __m256i spread =
+      _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+  const __m256i select = _mm256_set1_epi64x((long long)0x8040201008040201);
+  const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread);
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, select), select);
+  return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+// Adds 16 to the codes whose bit `s` of `qh` is set.
+REFT_AVX2_STEP __m256i reft_with_fifth_bit(__m256i codes, __m256i qh, int s) {
+  const __m256i select = _mm256_set1_epi8((char)(1 << s));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(qh, select), select);
+  return _mm256_or_si256(codes, _mm256_and_si256(set, _mm256_set1_epi8(16)));
+}
+
 // The sixteen levels of the IQ4 types, twice, for a shuffle of bytes.
 REFT_AVX2_STEP __m256i reft_iq4_table(void) {
   return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)reft_iq4_levels));

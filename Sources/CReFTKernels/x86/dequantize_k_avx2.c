@@ -43,13 +43,6 @@ REFT_AVX2 void reft_dequantize_q4_k_avx2(const void* restrict source, float* res
   }
 }
 
-// Adds 16 to the codes whose bit `s` of `qh` is set.
-REFT_AVX2_STEP __m256i with_fifth_bit(__m256i codes, __m256i qh, int s) {
-  const __m256i select = _mm256_set1_epi8((char)(1 << s));
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(qh, select), select);
-  return _mm256_or_si256(codes, _mm256_and_si256(set, _mm256_set1_epi8(16)));
-}
-
 REFT_AVX2 void reft_dequantize_q5_k_avx2(const void* restrict source, float* restrict out,
                                          size_t count) {
   const reft_block_q5_k_t* x = source;
@@ -62,9 +55,9 @@ REFT_AVX2 void reft_dequantize_q5_k_avx2(const void* restrict source, float* res
       const __m256i qs = _mm256_loadu_si256((const __m256i*)(x[i].qs + s * 16));
       const __m256i low = _mm256_and_si256(qs, nibble);
       const __m256i high = _mm256_and_si256(_mm256_srli_epi16(qs, 4), nibble);
-      reft_put32_offset(out + s * 32, with_fifth_bit(low, qh, s), _mm256_set1_ps(scales[s]),
+      reft_put32_offset(out + s * 32, reft_with_fifth_bit(low, qh, s), _mm256_set1_ps(scales[s]),
                         _mm256_set1_ps(offsets[s]));
-      reft_put32_offset(out + s * 32 + 32, with_fifth_bit(high, qh, s + 1),
+      reft_put32_offset(out + s * 32 + 32, reft_with_fifth_bit(high, qh, s + 1),
                         _mm256_set1_ps(scales[s + 1]), _mm256_set1_ps(offsets[s + 1]));
     }
   }

@@ -25,26 +25,13 @@ REFT_AVX2 void reft_dequantize_q4_1_avx2(const void* restrict source, float* res
   }
 }
 
-// 16 in the bytes whose bit of `qh` is set, else 0.
-REFT_AVX2_STEP __m256i fifth_bits(const uint8_t* qh) {
-  uint32_t bits;
-  memcpy(&bits, qh, 4);
-  // Byte j of the result looks at byte j / 8 of the bits, and there at bit j % 8.
-  const __m256i spread =
-      _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
-  const __m256i select = _mm256_set1_epi64x((long long)0x8040201008040201);
-  const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread);
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, select), select);
-  return _mm256_and_si256(set, _mm256_set1_epi8(16));
-}
-
 REFT_AVX2 void reft_dequantize_q5_0_avx2(const void* restrict source, float* restrict out,
                                          size_t count) {
   const reft_block_q5_0_t* x = source;
   const __m256i middle = _mm256_set1_epi8(16);
   for (size_t i = 0; i < count / 32; i++, out += 32) {
     const __m256 d = _mm256_set1_ps(reft_half_avx2(&x[i].d));
-    const __m256i codes = _mm256_or_si256(reft_nibbles(x[i].qs), fifth_bits(x[i].qh));
+    const __m256i codes = _mm256_or_si256(reft_nibbles(x[i].qs), reft_fifth_bits(x[i].qh));
     reft_put32(out, _mm256_sub_epi8(codes, middle), d);
   }
 }
@@ -55,7 +42,7 @@ REFT_AVX2 void reft_dequantize_q5_1_avx2(const void* restrict source, float* res
   for (size_t i = 0; i < count / 32; i++, out += 32) {
     const __m256 d = _mm256_set1_ps(reft_half_avx2(&x[i].d));
     const __m256 m = _mm256_set1_ps(reft_half_avx2(&x[i].m));
-    const __m256i codes = _mm256_or_si256(reft_nibbles(x[i].qs), fifth_bits(x[i].qh));
+    const __m256i codes = _mm256_or_si256(reft_nibbles(x[i].qs), reft_fifth_bits(x[i].qh));
     reft_put32_offset(out, codes, d, m);
   }
 }

@@ -1,36 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sixteen rows of a file's format, repacked as reft_decode.h has them, with AVX2: eight rows of 32
 // columns at a time, whose codes are transposed in fours. The bytes are those of the reference.
-#if defined(__x86_64__)
-#include <immintrin.h>
+#include "dequantize_avx2.h"
 
-#include "../ref/dequantize_blocks.h"
+#if defined(__x86_64__)
 #include "../ref/rows16_layout.h"
 #include "x86_kernels.h"
 
-#define TARGET __attribute__((target("avx2,fma,f16c")))
-#define ANY TARGET static inline __attribute__((always_inline))
+#define ANY REFT_AVX2_STEP
 #define UNROLL _Pragma("clang loop unroll(full)")
 
 // Rows that are repacked together.
 #define ROWS 8
-
-ANY __m256i nibbles_of(const uint8_t* q) {
-  __m128i v = _mm_loadu_si128((const __m128i*)q);
-  __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(v), _mm_srli_epi16(v, 4), 1);
-  return _mm256_and_si256(both, _mm256_set1_epi8(15));
-}
-
-// `add` in each byte whose bit of 32 is set.
-ANY __m256i where_set(const uint8_t* bits, int add) {
-  const __m256i bytes =
-      _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-  const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-  int32_t word;
-  memcpy(&word, bits, 4);
-  __m256i spread = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), bytes), bit);
-  return _mm256_and_si256(_mm256_cmpeq_epi8(spread, bit), _mm256_set1_epi8((char)add));
-}
 
 // Bits `shift` and up of each byte, those of `mask`.
 ANY __m256i bits_of(const void* q, int shift, int mask) {
@@ -39,9 +20,8 @@ ANY __m256i bits_of(const void* q, int shift, int mask) {
                           _mm256_set1_epi8((char)mask));
 }
 
-ANY __m256i levels_of(__m256i nibbles) {
-  __m128i levels = _mm_loadu_si128((const __m128i*)reft_iq4_levels);
-  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(levels), nibbles);
+ANY __m256i levels_of(const uint8_t* q) {
+  return _mm256_shuffle_epi8(reft_iq4_table(), reft_nibbles(q));
 }
 
 // The codes of 32 columns of a row.
@@ -51,19 +31,19 @@ ANY __m256i codes_of(uint32_t type, const uint8_t* row, size_t block) {
   switch (type) {
     case Q5_0: {
       const reft_block_q5_0_t* x = (const reft_block_q5_0_t*)row + block;
-      __m256i q = _mm256_or_si256(nibbles_of(x->qs), where_set(x->qh, 16));
+      __m256i q = _mm256_or_si256(reft_nibbles(x->qs), reft_fifth_bits(x->qh));
       return _mm256_sub_epi8(q, _mm256_set1_epi8(16));
     }
     case Q5_1: {
       const reft_block_q5_1_t* x = (const reft_block_q5_1_t*)row + block;
-      return _mm256_or_si256(nibbles_of(x->qs), where_set(x->qh, 16));
+      return _mm256_or_si256(reft_nibbles(x->qs), reft_fifth_bits(x->qh));
     }
     case Q8_0:
       return _mm256_loadu_si256((const __m256i*)((const reft_block_q8_0_t*)row)[block].qs);
     case IQ4_NL:
-      return levels_of(nibbles_of(((const reft_block_iq4_nl_t*)row)[block].qs));
+      return levels_of(((const reft_block_iq4_nl_t*)row)[block].qs);
     case IQ4_XS:
-      return levels_of(nibbles_of(((const reft_block_iq4_xs_t*)row)[b].qs + 16 * j));
+      return levels_of(((const reft_block_iq4_xs_t*)row)[b].qs + 16 * j);
     case Q2_K:
       return bits_of(((const reft_block_q2_k_t*)row)[b].qs + j / 4 * 32, 2 * (j % 4), 3);
     case Q3_K: {
@@ -75,8 +55,8 @@ ANY __m256i codes_of(uint32_t type, const uint8_t* row, size_t block) {
       return bits_of(((const reft_block_q4_k_t*)row)[b].qs + j / 2 * 32, 4 * (j % 2), 15);
     case Q5_K: {
       const reft_block_q5_k_t* x = (const reft_block_q5_k_t*)row + b;
-      __m256i high = _mm256_slli_epi16(bits_of(x->qh, j, 1), 4);
-      return _mm256_or_si256(bits_of(x->qs + j / 2 * 32, 4 * (j % 2), 15), high);
+      __m256i high = _mm256_loadu_si256((const __m256i*)x->qh);
+      return reft_with_fifth_bit(bits_of(x->qs + j / 2 * 32, 4 * (j % 2), 15), high, j);
     }
     default: {  // Q6_K
       const reft_block_q6_k_t* x = (const reft_block_q6_k_t*)row + b;
@@ -213,7 +193,7 @@ ANY void put_halves(uint8_t* out, __m256 v) {
 // Scales and minima of eight rows, those of each half 32 bytes behind the ones before.
 ANY void put_scales(uint32_t type, uint32_t layout, const void* const* rows, size_t block,
                     uint8_t* out) {
-  int halves = 1 + reft_rows16_has_halves(layout), is_product = type >= Q2_K && type != IQ4_NL;
+  int halves = 1 + reft_rows16_has_halves(layout), is_product = !reft_rows16_is_small(type);
   factors_t f;
   UNROLL for (int r = 0; r < ROWS; r++) find_factors(type, rows[r], block, r, &f);
   UNROLL for (int half = 0; half < halves; half++) {
@@ -233,8 +213,8 @@ ANY void put_scales(uint32_t type, uint32_t layout, const void* const* rows, siz
   }
 }
 
-ANY void repack(uint32_t type, uint32_t layout, size_t columns, const void* const* rows,
-                uint8_t* out) {
+ANY void repack(uint32_t type, size_t columns, const void* const* rows, uint8_t* out) {
+  uint32_t layout = reft_rows16_of_type(type);
   size_t head = reft_rows16_head_bytes(layout);
   int has_nibbles = reft_rows16_has_nibbles(layout);
   for (size_t block = 0; block < columns / REFT_DECODE_BLOCK; block++) {
@@ -247,26 +227,26 @@ ANY void repack(uint32_t type, uint32_t layout, size_t columns, const void* cons
   }
 }
 
-#define REPACK(TYPE, LAYOUT)                                \
-  case TYPE:                                                \
-    repack(TYPE, REFT_ROWS16_##LAYOUT, columns, rows, out); \
+#define REPACK(TYPE)                  \
+  case TYPE:                          \
+    repack(TYPE, columns, rows, out); \
     break;
 
-TARGET void reft_rows16_repack_avx2(uint32_t type, size_t columns, const void* const rows[16],
-                                    uint8_t* out) {
+REFT_AVX2 void reft_rows16_repack_avx2(uint32_t type, size_t columns, const void* const rows[16],
+                                       uint8_t* out) {
   switch (type) {
-    REPACK(Q4_0, NIBBLES)
-    REPACK(Q4_1, NIBBLES)
-    REPACK(Q4_K, NIBBLES)
-    REPACK(Q5_0, FIVES)
-    REPACK(Q8_0, BYTES)
-    REPACK(IQ4_NL, BYTES)
-    REPACK(IQ4_XS, BYTES)
-    REPACK(Q5_1, OFFSET)
-    REPACK(Q5_K, OFFSET)
-    REPACK(Q6_K, HALVES)
-    REPACK(Q2_K, PAIRS)
-    REPACK(Q3_K, PAIRS)
+    REPACK(Q4_0)
+    REPACK(Q4_1)
+    REPACK(Q4_K)
+    REPACK(Q5_0)
+    REPACK(Q8_0)
+    REPACK(IQ4_NL)
+    REPACK(IQ4_XS)
+    REPACK(Q5_1)
+    REPACK(Q5_K)
+    REPACK(Q6_K)
+    REPACK(Q2_K)
+    REPACK(Q3_K)
     default:
       break;
   }

@@ -277,7 +277,7 @@ TARGET void NAME(reft_rows16_dot)(uint32_t layout, const uint8_t* groups,
       float* out = y + i * stride + r;
       if (is_wide && x->n - i >= wide) {
         count = wide;
-        dots[KINDS](&g, plane, rows - r, out, stride);
+        dots[ALL_KINDS - 1](&g, plane, rows - r, out, stride);
         continue;
       }
       size_t kind = kind_of(x->n - i, planes);
