@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 steps=(self-test format c-format shell headers leftovers links cuda-kernels build plain-plugins abi
-  test reference-kernels conformance plugin-kernels tutorial examples stranger)
+  test reference-kernels emulated-kernels conformance plugin-kernels tutorial examples stranger)
 long_steps=(docs sanitize coverage)
 build=(swift build -c release --build-tests --explicit-target-dependency-import-check error)
 
@@ -72,6 +72,11 @@ step_test() { Scripts/test.sh; }
 step_reference-kernels() {
   REFT_KERNELS=ref REFT_HOME=/nonexistent REFT_TEST_MODEL='' \
     swift test -c release --skip-build --parallel --filter 'ReFTTensorTests|ReFTModelTests'
+}
+
+# AVX-512's and AMX's kernels, whatever processor runs the checks.
+step_emulated-kernels() {
+  REFT_HOME=/nonexistent REFT_TEST_MODEL='' Scripts/checks/emulated-kernels.sh
 }
 
 # The plugins that come with reft keep every rule. That broken ones are caught, each by its rule, is

@@ -58,6 +58,8 @@ need libffi-dev have_library pkgconfig/libffi.pc
 if [ "$checks" = 1 ]; then
   need g++ command -v g++
   need clang-format command -v clang-format
+  # AVX-512 for processors without it: Scripts/checks/emulated-kernels.sh
+  need libsimde-dev have_file /usr/include/simde/x86/avx512.h
   need shellcheck command -v shellcheck
   need abigail-tools command -v abidiff
 fi
