@@ -59,6 +59,8 @@ struct EvaluationTests {
       #expect(try reft(bench, call + " --resume").status == 0)
       let other = try reft(bench, call + " --resume --limit 1")
       #expect(other.status == 64 && other.errors.contains("is another: limit changed"))
+      let rounded = try reft(bench, call + " --resume --activations int8 --kv-cache int8")
+      #expect(rounded.status == 64 && rounded.errors.contains("is another: arithmetic changed"))
     }
   }
 

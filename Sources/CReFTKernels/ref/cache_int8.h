@@ -10,10 +10,11 @@
 #include "half.h"
 #include "reft_attention.h"
 #include "reft_decode.h"
+#include "rows16_layout.h"
 
-/* Bytes of a block: sixteen rows of 32 columns, scales before codes. */
-#define REFT_INT8_BLOCK 544
-#define REFT_INT8_SCALES 32
+/* A block is one of the layout BYTES: sixteen rows of 32 columns, scales before codes. */
+#define REFT_INT8_BLOCK reft_rows16_block(REFT_ROWS16_BYTES)
+#define REFT_INT8_SCALES reft_rows16_head_bytes(REFT_ROWS16_BYTES)
 /* Blocks of sixteen rows of a panel of values. */
 #define REFT_INT8_PANEL_BLOCKS (REFT_CACHE_PANEL / REFT_DECODE_BLOCK)
 

@@ -14,17 +14,7 @@ uint32_t reft_rows16_layout(uint32_t type) {
 }
 
 size_t reft_rows16_block_bytes(uint32_t layout) {
-  switch (layout) {
-    case REFT_ROWS16_NIBBLES:
-      return 320;
-    case REFT_ROWS16_BYTES:
-    case REFT_ROWS16_FIVES:
-      return 544;
-    case REFT_ROWS16_PAIRS:
-      return 384;
-    default:
-      return 576;
-  }
+  return reft_rows16_block(layout);
 }
 
 static uint16_t half_at(const uint8_t* p) {

@@ -86,4 +86,8 @@ static inline int reft_rows16_has_gaps(const void* const rows[REFT_DECODE_ROWS])
 static inline size_t reft_rows16_head_bytes(uint32_t layout) {
   return (size_t)(32 * (1 + reft_rows16_has_halves(layout)) * (1 + reft_rows16_has_minima(layout)));
 }
+/* reft_rows16_block_bytes, where a compiler knows the layout. */
+static inline size_t reft_rows16_block(uint32_t layout) {
+  return reft_rows16_head_bytes(layout) + (reft_rows16_has_nibbles(layout) ? 256 : 512);
+}
 #endif

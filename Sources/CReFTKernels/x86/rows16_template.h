@@ -49,9 +49,10 @@ ANY INTS joined(const INTS* digits, int count) {
  * `parts` registers, for each of which `out` has a row. */
 ANY void nibbles(int count, int digits, int parts, const matrix_t* g, size_t plane,
                  FLOATS (*out)[8]) {
+  const size_t block = reft_rows16_block(REFT_ROWS16_NIBBLES);
   for (size_t b = 0; b < g->blocks; b++) {
-    const uint8_t* at = g->group + b * 320;
-    ahead(at, 320);
+    const uint8_t* at = g->group + b * block;
+    ahead(at, block);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
     NIBBLE_DOTS(parts, count * digits, at + 64, g->q + b * 32 * CODE_BYTES, plane, dots)
@@ -71,9 +72,10 @@ ANY void nibbles(int count, int digits, int parts, const matrix_t* g, size_t pla
 /* The same where the halves of a block have scales and minima of their own. */
 ANY void nibble_pairs(int count, int digits, int parts, const matrix_t* g, size_t plane,
                       FLOATS (*out)[8]) {
+  const size_t block = reft_rows16_block(REFT_ROWS16_PAIRS);
   for (size_t b = 0; b < g->blocks; b++) {
-    const uint8_t* at = g->group + b * 384;
-    ahead(at, 384);
+    const uint8_t* at = g->group + b * block;
+    ahead(at, block);
     const size_t step = STEP(g);
     INTS first[PARTS][16], second[PARTS][16];
     const int8_t* a = g->q + b * 32 * CODE_BYTES;
@@ -100,10 +102,10 @@ ANY void nibble_pairs(int count, int digits, int parts, const matrix_t* g, size_
 ANY void bytes_any(uint32_t layout, int count, int digits, int parts, const matrix_t* g,
                    size_t plane, FLOATS (*out)[8]) {
   int has_minimum = reft_rows16_has_minima(layout);
-  size_t head = reft_rows16_head_bytes(layout);
+  const size_t head = reft_rows16_head_bytes(layout), block = reft_rows16_block(layout);
   for (size_t b = 0; b < g->blocks; b++) {
-    const uint8_t* at = g->group + b * (512 + head);
-    ahead(at, 512 + head);
+    const uint8_t* at = g->group + b * block;
+    ahead(at, block);
     const size_t step = STEP(g);
     INTS dots[PARTS][16];
     const int8_t* codes = g->q + b * 32 * CODE_BYTES;
@@ -127,9 +129,10 @@ ANY void bytes_any(uint32_t layout, int count, int digits, int parts, const matr
 /* The same where the halves of a block have scales of their own. */
 ANY void byte_halves(int count, int digits, int parts, const matrix_t* g, size_t plane,
                      FLOATS (*out)[8]) {
+  const size_t block = reft_rows16_block(REFT_ROWS16_HALVES);
   for (size_t b = 0; b < g->blocks; b++) {
-    const uint8_t* at = g->group + b * 576;
-    ahead(at, 576);
+    const uint8_t* at = g->group + b * block;
+    ahead(at, block);
     const size_t step = STEP(g);
     UNROLL for (int half = 0; half < 2; half++) {
       INTS dots[PARTS][16];

@@ -149,6 +149,13 @@ struct PrecisionOptions: ParsableArguments {
 
   /// The precision that was asked for.
   var value: DecodePrecision { DecodePrecision(exact ? .float32 : activations, cache: cache) }
+
+  /// What differs from the default, in words.
+  var words: [String] {
+    let standard = DecodePrecision(value.activations)
+    return (value.activations == .int16 ? [] : [value.activations.rawValue])
+      + (value.cache == standard.cache ? [] : ["\(value.cache.rawValue) keys and values"])
+  }
 }
 
 /// How tokens are drawn, and how many.

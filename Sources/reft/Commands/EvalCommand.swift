@@ -22,6 +22,7 @@ struct EvalCommand: ParsableCommand {
         reft eval --task arc_easy_cloze --data ARC-Easy/test.json --model smollm2-135m-instruct
         reft eval --task sst2 --data SST-2/dev.tsv --model M --adapter runs/sst2/adapter
         reft eval --task my.yaml --model M --adapter A --adapter B --frozen --limit 500 --json
+        reft eval --task gsm8k --data test.jsonl --model M --adapter A --activations int8
         reft eval eval.yaml --output results/first
         reft eval eval.yaml --output results/first --resume
       """
@@ -80,8 +81,7 @@ struct EvalCommand: ParsableCommand {
   var output: String?
   @Flag(help: "Go on with the evaluation in the output folder.")
   var resume = false
-  @Flag(help: "Compute in float32, without shortcuts of matrix units.")
-  var exact = false
+  @OptionGroup var precision: PrecisionOptions
   @OptionGroup var device: DeviceOptions
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
@@ -140,7 +140,7 @@ struct EvalCommand: ParsableCommand {
         options.batchSize = plan.batchSize
         options.passTokens = microBatchTokens
         options.maxLength = maxLength
-        options.precision = exact ? .float32 : .int16
+        options.precision = precision.value
         let evaluator = TaskEvaluator(
           model: loaded,
           contenders: contenders,
@@ -207,7 +207,7 @@ struct EvalCommand: ParsableCommand {
     guard let folder = plan.output else { return nil }
     var facts = [
       "model": model.fingerprint,
-      "arithmetic": "\(device.device)\(exact ? " float32" : "")",
+      "arithmetic": ([device.device] + precision.words).joined(separator: " "),
       "limit": plan.limit.map(String.init) ?? "all",
       "max_length": maxLength.map(String.init) ?? "the model's",
       "tasks": plan.tasks.map { item in
