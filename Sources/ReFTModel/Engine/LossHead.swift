@@ -236,21 +236,22 @@ final class LossHead {
           min(16, width - row),
           weights + row * d + k,
           d,
-          panels + row * length
+          panels + k * MatrixProduct.padded(width) + row * length
         )
       }
-      MatrixProduct.multiply(
-        rows: input.count,
-        columns: width,
-        run: length,
-        x: input.rows + k,
-        xStride: d,
-        panels: panels,
-        y: logits,
-        yStride: Self.chunk,
-        accumulate: k > 0
-      )
     }
+    MatrixProduct.multiply(
+      rows: input.count,
+      columns: width,
+      extent: d,
+      run: run,
+      x: input.rows,
+      xStride: d,
+      panels: panels,
+      y: logits,
+      yStride: Self.chunk,
+      accumulate: false
+    )
   }
 
   /// A floor of each row's log-sum-exp, known before the sweep: that of the vocabulary's beginning,
@@ -373,6 +374,7 @@ final class LossHead {
     MatrixProduct.multiply(
       rows: spread.count,
       columns: d,
+      extent: width,
       run: width,
       x: exponentials,
       xStride: Self.chunk,

@@ -48,6 +48,7 @@ extension LowRankUpdate {
       MatrixProduct.multiply(
         rows: n,
         columns: width,
+        extent: run,
         run: run,
         x: x.base,
         xStride: x.stride,

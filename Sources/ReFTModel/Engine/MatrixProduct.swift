@@ -8,8 +8,10 @@ import ReFTTensor
 enum MatrixProduct {
   /// Columns of the result that one task computes.
   private static let taskWidth = 96
-  /// Rows of the input that stay in the second-level cache while a task goes over its panels.
-  private static let rowBlock = 192
+  /// Rows of the result that stay in the second-level cache until all that is packed was added.
+  private static let rowBlock = 48
+  /// Values of k that are packed before rows are multiplied: the result's rows come once for as many.
+  private static let longestDepth = 2048
 
   /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ; a row's bits depend on no other row.
   static func forward(
@@ -24,31 +26,35 @@ enum MatrixProduct {
   ) {
     let weight = source.weight
     let run = StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
+    let depth = depth(extent: weight.columns, run: run)
     pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
       let width = min(taskWidth, weight.rows - first)
-      let panels = ThreadScratch.floats(taskWidth * run, .weightPanels)
+      let panels = ThreadScratch.floats(taskWidth * depth, .weightPanels)
       let scratch = ThreadScratch.floats(16 * run, .unpackedRows)
-      for k in stride(from: 0, to: weight.columns, by: run) {
-        let length = min(run, weight.columns - k)
-        source.packTransposed(
-          row: first,
-          count: width,
-          k: k,
-          run: length,
-          into: panels,
-          scratch: scratch
-        )
+      for start in stride(from: 0, to: weight.columns, by: depth) {
+        let end = min(weight.columns, start + depth)
+        for k in stride(from: start, to: end, by: run) {
+          source.packTransposed(
+            row: first,
+            count: width,
+            k: k,
+            run: min(run, end - k),
+            into: panels + (k - start) * padded(width),
+            scratch: scratch
+          )
+        }
         multiply(
           rows: m,
           columns: width,
-          run: length,
-          x: x + k,
+          extent: end - start,
+          run: run,
+          x: x + start,
           xStride: xStride,
           panels: panels,
           y: y + first,
           yStride: yStride,
-          accumulate: accumulate || k > 0
+          accumulate: accumulate || start > 0
         )
       }
     }
@@ -67,40 +73,54 @@ enum MatrixProduct {
     let weight = source.weight
     let taskWidth = max(taskWidth, weight.blockSize)
     let run = StackedWeight.run(extent: weight.rows, blockSize: 1)
+    let depth = depth(extent: weight.rows, run: run)
     pool.run((weight.columns + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
       let width = min(taskWidth, weight.columns - first)
-      let panels = ThreadScratch.floats((taskWidth + 16) * run, .weightPanels)
+      let panels = ThreadScratch.floats((taskWidth + 16) * depth, .weightPanels)
       let scratch = ThreadScratch.floats(16 * taskWidth, .unpackedRows)
-      for k in stride(from: 0, to: weight.rows, by: run) {
-        let length = min(run, weight.rows - k)
-        source.pack(
-          k: k,
-          run: length,
-          column: first,
-          count: width,
-          into: panels,
-          scratch: scratch
-        )
+      for start in stride(from: 0, to: weight.rows, by: depth) {
+        let end = min(weight.rows, start + depth)
+        for k in stride(from: start, to: end, by: run) {
+          source.pack(
+            k: k,
+            run: min(run, end - k),
+            column: first,
+            count: width,
+            into: panels + (k - start) * padded(width),
+            scratch: scratch
+          )
+        }
         multiply(
           rows: m,
           columns: width,
-          run: length,
-          x: dy + k,
+          extent: end - start,
+          run: run,
+          x: dy + start,
           xStride: dyStride,
           panels: panels,
           y: dx + first,
           yStride: dxStride,
-          accumulate: k > 0
+          accumulate: start > 0
         )
       }
     }
   }
 
-  /// y[m, columns] (+)= x[m, run] · panels, in blocks of rows.
+  /// How many of `extent` values of k are packed before rows are multiplied, in whole runs.
+  private static func depth(extent: Int, run: Int) -> Int {
+    min(extent, max(1, longestDepth / run) * run)
+  }
+
+  /// The columns of the panels that hold so many.
+  static func padded(_ columns: Int) -> Int { (columns + 15) / 16 * 16 }
+
+  /// y[m, columns] (+)= x[m, extent] · panels: panels of 16 columns for each run of the extent, one
+  /// run behind the other.
   static func multiply(
     rows m: Int,
     columns: Int,
+    extent: Int,
     run: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
@@ -110,18 +130,21 @@ enum MatrixProduct {
     accumulate: Bool
   ) {
     for row in stride(from: 0, to: m, by: rowBlock) {
-      reft_gemm_packed_f32(
-        min(rowBlock, m - row),
-        columns,
-        run,
-        x + row * xStride,
-        xStride,
-        panels,
-        run * 16,
-        y + row * yStride,
-        yStride,
-        accumulate ? 1 : 0
-      )
+      for k in stride(from: 0, to: extent, by: run) {
+        let length = min(run, extent - k)
+        reft_gemm_packed_f32(
+          min(rowBlock, m - row),
+          columns,
+          length,
+          x + row * xStride + k,
+          xStride,
+          panels + k * padded(columns),
+          length * 16,
+          y + row * yStride,
+          yStride,
+          accumulate || k > 0 ? 1 : 0
+        )
+      }
     }
   }
 }

@@ -205,17 +205,19 @@ struct EvalCommand: ParsableCommand {
 
   private func store(_ plan: EvaluationPlan, _ model: LoadedModel) throws -> OutcomeStore? {
     guard let folder = plan.output else { return nil }
-    var facts = [
+    let arithmetic = [device.device] + precision.words
+    let tasks = plan.tasks.map { item in
+      [
+        item.task, item.limit.map { "limit \($0)" }, item.shots.map { "shots \($0)" },
+        item.template.map { "template \($0)" },
+      ].compactMap { $0 }.joined(separator: " ")
+    }
+    var facts: [String: String] = [
       "model": model.fingerprint,
-      "arithmetic": ([device.device] + precision.words).joined(separator: " "),
+      "arithmetic": arithmetic.joined(separator: " "),
       "limit": plan.limit.map(String.init) ?? "all",
       "max_length": maxLength.map(String.init) ?? "the model's",
-      "tasks": plan.tasks.map { item in
-        [
-          item.task, item.limit.map { "limit \($0)" }, item.shots.map { "shots \($0)" },
-          item.template.map { "template \($0)" },
-        ].compactMap { $0 }.joined(separator: " ")
-      }.joined(separator: ", "),
+      "tasks": tasks.joined(separator: ", "),
     ]
     for entry in plan.adapters {
       for word in try entry.words() {
