@@ -116,6 +116,68 @@ struct PluginLibraryTests {
     }
   }
 
+  @Test("say which plugin of their name, or their id, they come before")
+  func hides() throws {
+    try bench { bench, reft in
+      let source = try String(contentsOfFile: bench.path("tilt/tilt.c"), encoding: .utf8)
+      try compile(
+        source.replacing("org.example.tilt", with: "com.acme.loreft"),
+        "loreft.so",
+        bench
+      )
+      let target = bench.path("home/plugins/loreft.so")
+      for _ in 0..<2 {
+        let installed = try reft(["plugin", "install", "loreft.so"])
+        #expect(installed.status == 0, "\(installed.errors)")
+        #expect(
+          installed.errors.contains(
+            "warning: 'loreft' finds com.acme.loreft ('\(target)') from now on, and no longer "
+              + "org.reft.loreft ('\(Tool.products)/libLoReFT.so'); write the id org.reft.loreft for "
+              + "that one"
+          ),
+          "\(installed.errors)"
+        )
+      }
+      try compile(source.replacing("org.example.tilt", with: "org.reft.loreft"), "same.so", bench)
+      #expect(try reft(["plugin", "remove", "com.acme.loreft"]).status == 0)
+      let same = try reft(["plugin", "install", "same.so"])
+      #expect(same.status == 0, "\(same.errors)")
+      #expect(
+        same.errors.contains(
+          "warning: '\(bench.path("home/plugins/same.so"))' comes before "
+            + "'\(Tool.products)/libLoReFT.so', which has the id org.reft.loreft too; `reft plugin "
+            + "remove same.so` brings that one back"
+        ),
+        "\(same.errors)"
+      )
+      let other = try reft(["plugin", "install", "tilt.so"])
+      #expect(other.status == 0, "\(other.errors)")
+      for word in ["comes before", "from now on"] {
+        #expect(!other.errors.contains(word), "\(other.errors)")
+      }
+    }
+  }
+
+  @Test("are not judged by a check with an option that they do not have, and nothing is recorded")
+  func wrongOption() throws {
+    try bench { bench, reft in
+      #expect(try reft(["plugin", "install", "tilt.so"]).status == 0)
+      #expect(try reft(["plugin", "check", "tilt", "--level", "1"]).status == 0)
+      for call in [[], ["--level", "5"], ["--json"], ["--in-process"]] {
+        let wrong = try reft(["plugin", "check", "tilt", "--option", "rank=2"] + call)
+        #expect(wrong.status == 64 && wrong.text.isEmpty, "\(wrong.text)")
+        #expect(
+          wrong.errors.contains(
+            "error: --option rank=2: org.example.tilt has no option 'rank'; there are no options"
+          ),
+          "\(wrong.errors)"
+        )
+      }
+      let listed = try row("org.example.tilt", reft(["plugin", "list", "--json"]))
+      #expect(listed["check"] as? String == "passed level 1")
+    }
+  }
+
   @Test("are removed by name, with a word on the adapters that need them")
   func remove() throws {
     try bench { bench, reft in

@@ -59,7 +59,7 @@ struct BrokenKitTests {
   @Test(
     "passes the same plugins without a fault at every level",
     arguments: [
-      "kit", "source", "positions", "state", "aux", "wide", "twin", "input", "collect",
+      "kit", "source", "positions", "state", "aux", "wide", "twin", "input", "table", "collect",
     ]
   )
   func correct(plugin: String) throws {

@@ -156,6 +156,44 @@ struct SuiteTests {
     }
   }
 
+  @Test("names the layout that no process could hold, and the call that ends one")
+  func largeAndLate() throws {
+    try withTemporaryDirectory { folder in
+      for (fault, rule, says) in [
+        (
+          "ENORMOUS_SIZE", "ABI-211",
+          "Parameter 1 has the dimensions [89478485, 24]: not a size that can be allocated."
+        ),
+        ("ABORTS_IN_DESTROY", "ABI-207", "SIGABRT during destroy of org.reft.kit"),
+        ("ABORTS_IN_DESTROY", "ABI-201", "SIGABRT during destroy of org.reft.kit"),
+      ] {
+        let report = try Kit.check(try Kit.build(fault, in: folder), rules: [rule])
+        let message = try #require(report.rules.first).message
+        #expect(message.contains(says), "\(fault): \(message)")
+      }
+    }
+  }
+
+  @Test("a run in which no instance was made did not pass")
+  func hollow() {
+    func report(_ status: RuleStatus) -> Report {
+      let rules = [("ABI-105", RuleStatus.passed), ("ABI-201", status)].map { id, status in
+        RuleResult(
+          id: id,
+          status: status,
+          message: "",
+          replay: nil,
+          level: 1,
+          seconds: 0,
+          title: "t"
+        )
+      }
+      return Report(file: "a.so", level: 3, seed: 1, plugins: [], rules: rules, seconds: 0)
+    }
+    #expect(report(.passed).passed)
+    #expect(!report(.skipped).passed)
+  }
+
   @Test("names the parameter whose gradient is wrong, with both values")
   func gradient() throws {
     try withTemporaryDirectory { folder in

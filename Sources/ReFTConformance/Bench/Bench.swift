@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a rule works with: the file, the loaded library, a host table, random numbers, and ways to
-// make instances of each intervention.
+// make instances of each intervention. At which widths they are made stands in `Bench+Widths.swift`.
 
 import CReFTPlugin
 import Glibc
 import ReFTHost
+import Synchronization
 
 /// The workbench of one rule.
 final class Bench {
@@ -14,11 +15,13 @@ final class Bench {
   let seed: UInt64
   let ruleID: String
   /// What the author set for all rules.
-  private let given: [GivenOption]
+  let given: [GivenOption]
   private var needed: [String: [OptionSetting]] = [:]
   /// Which combination of inputs an intervention took last, in this rule or in one before it.
   private(set) var servedInputs: [String: Int]
   private let reporter: Reporter
+  /// What is going on; rules end instances from several threads.
+  private let present = Mutex("")
   private(set) var warnings: [String] = []
   private(set) var foundPlugins: [String] = []
   var random: BenchRandom
@@ -42,7 +45,21 @@ final class Bench {
   }
 
   /// Says what is going on, for the message of a crash or a time-out.
-  func doing(_ text: String) { reporter.send("@", text) }
+  func doing(_ text: String) {
+    present.withLock { $0 = text }
+    reporter.send("@", text)
+  }
+
+  /// Says so during a piece of work, and afterwards again what was going on before.
+  ///
+  /// Where that names `word` already, it stands: a rule may know more.
+  func doing(_ text: String, unless word: String, _ work: () -> Void) {
+    let before = present.withLock { $0 }
+    guard !before.contains(word) else { return work() }
+    doing(text)
+    work()
+    doing(before)
+  }
 
   /// Notes something that the author should know, without failing the rule.
   func warn(_ text: String) {
@@ -82,6 +99,7 @@ final class Bench {
     let library = try library()
     doing("reft_plugin_entry_v1")
     let list = try library.interventions()
+    for plugin in list { plugin.bench = self }
     foundPlugins = list.map(\.id)
     return list
   }
@@ -129,14 +147,7 @@ final class Bench {
     let key = "\(plugin.id) \(dim)"
     if let known = needed[key] { return known }
     let options = try plugin.options()
-    let set = given.compactMap { given in
-      options.first { $0.name == given.name }.flatMap(given.setting)
-    }
-    if let unknown = given.first(where: { given in !set.contains { $0.name == given.name } }) {
-      throw NotApplicable(
-        "\(plugin.id) has no option that takes '\(unknown.argument)', which --option gives."
-      )
-    }
+    let set = try givenSettings(plugin)
     let open = options.filter { option in
       option.type == REFT_OPTION_TENSOR && !set.contains { $0.name == option.name }
     }
@@ -180,54 +191,6 @@ final class Bench {
       return settings
     }
     return nil
-  }
-
-  /// Options that make the plugin serve a narrow row, such as rank 1 at width 1; nil when none do.
-  func acceptedOptions(_ plugin: Intervention, dim: Int) throws -> [OptionSetting]? {
-    let base = try needs(plugin, dim: dim)
-    var tries = [base]
-    for option in try plugin.options() where option.type == REFT_OPTION_INT {
-      let low = option.hasRange ? Int64(max(1, option.minimum)) : 1
-      tries.append(base.filter { $0.name != option.name } + [OptionSetting(option.name, .int(low))])
-    }
-    for options in tries where try accepts(plugin, dim: dim, options) { return options }
-    guard plugin.sourceExcess > 0, plugin.has(REFT_CAP_NEEDS_SOURCE) else { return nil }
-    // It may want what the layer reads to be as wide as its rows.
-    let excess = plugin.sourceExcess
-    plugin.sourceExcess = 0
-    for options in tries where try accepts(plugin, dim: dim, options) { return options }
-    plugin.sourceExcess = excess
-    return nil
-  }
-
-  private func accepts(
-    _ plugin: Intervention,
-    dim: Int,
-    _ options: [OptionSetting]
-  ) throws -> Bool {
-    doing("create of \(plugin.id) at width \(dim)")
-    let creation = try Creation(
-      plugin,
-      dim: dim,
-      dtype: REFT_F32,
-      options: options,
-      host: host(),
-      layer: 3
-    )
-    guard let instance = creation.instance else { return false }
-    plugin.destroy(instance)
-    return true
-  }
-
-  /// Widths to look at, small and odd ones among them.
-  static let widths = [1, 3, 7, 24, 64, 577]
-
-  /// A width that the plugin serves, small enough for differences to be seen.
-  func usualWidth(_ plugin: Intervention) throws -> (dim: Int, options: [OptionSetting]) {
-    for dim in [24, 64, 128, 577, 576, 1024] {
-      if let options = try acceptedOptions(plugin, dim: dim) { return (dim, options) }
-    }
-    throw NotApplicable("\(plugin.id) cannot be created at any width that was tried; see ABI-201.")
   }
 
   /// Runs a body on an ordinary instance of each intervention.

@@ -155,6 +155,8 @@ final class Intervention {
   /// By how much what the layer reads is wider than its rows; plugins of ABI 1.0 know one width, and one
   /// of later ones may refuse another.
   var sourceExcess: Int
+  /// Where it is said that an instance ends.
+  weak var bench: Bench?
 
   init(_ table: UnsafePointer<reft_plugin_t>, index: Int, minor: UInt32) throws {
     let size = Int(table.pointee.struct_size)
@@ -185,7 +187,14 @@ final class Intervention {
 
   var hasBackward: Bool { table.pointee.backward != nil && !has(REFT_CAP_NO_BACKWARD) }
 
-  func destroy(_ instance: OpaquePointer?) { table.pointee.destroy?(instance) }
+  /// Ends an instance; the rule names that call, should it not return.
+  func destroy(_ instance: OpaquePointer?) {
+    guard let bench, instance != nil else {
+      table.pointee.destroy?(instance)
+      return
+    }
+    bench.doing("destroy of \(id)", unless: "destroy") { table.pointee.destroy?(instance) }
+  }
 
   /// The schema of its options.
   func options() throws -> [OptionSchema] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An instance under test: its parameter layout, its parameter values, and its working memory. The
-// calls themselves are in `Subject+Calls.swift`.
+// An instance under test: its parameter values and its working memory. What it says of them is asked in
+// `Subject+Layout.swift`, the calls themselves are in `Subject+Calls.swift`.
 
 import CReFTPlugin
 import Glibc
@@ -83,7 +83,9 @@ final class Subject {
       throw Refusal(status: creation.status, sentence: creation.sentence)
     }
     instance = made
+    bench.doing("param_info of \(plugin.id) at width \(dim)")
     parameters = try Subject.layout(plugin, made)
+    bench.doing("plan of \(plugin.id) at width \(dim)")
     workspace = try Subject.plan(
       plugin,
       made,
@@ -93,6 +95,7 @@ final class Subject {
       locations: locations,
       future: future
     )
+    try Subject.requireRoom(parameters)
     values = parameters.map { [Float](repeating: 0, count: $0.count) }
   }
 
@@ -109,119 +112,6 @@ final class Subject {
   func end() {
     if isAlive { plugin.destroy(instance) }
     isAlive = false
-  }
-
-  /// Asks for the parameter layout; a layout that cannot be allocated is a breach.
-  static func layout(_ plugin: Intervention, _ instance: OpaquePointer) throws -> [Parameter] {
-    var list: [Parameter] = []
-    var total = 0
-    for index in 0..<UInt32(4096) {
-      guard let info = try parameterInfo(plugin, instance, index) else { return list }
-      let dims = [info.dims.0, info.dims.1, info.dims.2, info.dims.3]
-      guard (1...4).contains(info.rank) else {
-        throw Breach("Parameter \(index) has rank \(info.rank); 1 to 4 is allowed.")
-      }
-      var count = 1
-      for dim in dims.prefix(Int(info.rank)) {
-        let (product, overflow) = count.multipliedReportingOverflow(by: Int(dim))
-        guard dim > 0, !overflow, product < 1 << 32 else {
-          throw Breach(
-            "Parameter \(index) has the dimensions \(dims.prefix(Int(info.rank))): not a size "
-              + "that can be allocated."
-          )
-        }
-        count = product
-      }
-      total += count
-      guard total < 1 << 32 else {
-        throw Breach("The parameters together have \(total) numbers at this width.")
-      }
-      list.append(
-        Parameter(
-          name: readText(info.name) ?? "",
-          dims: dims.prefix(Int(info.rank)).map { Int($0) },
-          flags: info.flags,
-          initKind: info.init_kind,
-          initA: info.init_a,
-          initB: info.init_b,
-          constraint: info.constraint,
-          constraintA: info.constraint_a,
-          constraintB: info.constraint_b
-        )
-      )
-    }
-    throw Breach("`param_info` never ends: index 4095 is still a parameter.")
-  }
-
-  /// One answer of `param_info`, nil past the end.
-  static func parameterInfo(
-    _ plugin: Intervention,
-    _ instance: OpaquePointer,
-    _ index: UInt32
-  ) throws -> reft_param_info_t? {
-    let memory = try GuardedBuffer(
-      "param_info.out",
-      byteCount: MemoryLayout<reft_param_info_t>.size,
-      alignment: 8
-    )
-    let out = memory.base.bindMemory(to: reft_param_info_t.self, capacity: 1)
-    var empty = reft_param_info_t()
-    empty.struct_size = UInt32(MemoryLayout<reft_param_info_t>.size)
-    out.initialize(to: empty)
-    guard let describe = plugin.table.pointee.param_info else {
-      throw Breach("`param_info` is NULL.")
-    }
-    let status = describe(instance, index, out)
-    if status == REFT_OK { return out.pointee }
-    return nil
-  }
-
-  /// Asks for the working memory of calls of up to `maxRows` rows.
-  static func plan(
-    _ plugin: Intervention,
-    _ instance: OpaquePointer,
-    dim: Int,
-    maxRows: Int,
-    layer: Int = 3,
-    locations: Int = RowPlaces.locationCount,
-    future: Bool = false
-  ) throws -> reft_workspace_t {
-    let shape = try ShapeMemory(
-      dim: Int64(dim),
-      dtype: REFT_F32,
-      maxRows: Int64(maxRows),
-      layer: Int64(layer),
-      sourceDim: Int64(plugin.sourceWidth(of: dim)),
-      locations: locations,
-      future: future
-    )
-    let memory = try GuardedBuffer(
-      "plan.out",
-      byteCount: MemoryLayout<reft_workspace_t>.size,
-      alignment: 8
-    )
-    let out = memory.base.bindMemory(to: reft_workspace_t.self, capacity: 1)
-    var empty = reft_workspace_t()
-    empty.struct_size = UInt32(MemoryLayout<reft_workspace_t>.size)
-    out.initialize(to: empty)
-    guard let plan = plugin.table.pointee.plan else { throw Breach("`plan` is NULL.") }
-    let status = plan(instance, shape.pointer, out)
-    guard status == REFT_OK else {
-      throw Breach("`plan` for \(maxRows) rows of width \(dim) returned status \(status).")
-    }
-    let answer = out.pointee
-    let sizes = [
-      answer.saved_bytes_per_row, answer.saved_bytes_fixed, answer.scratch_bytes_per_row,
-      answer.scratch_bytes_fixed, answer.state_bytes_per_sequence, answer.collected_per_row,
-    ]
-    guard sizes.allSatisfy({ $0 < 1 << 32 }) else {
-      throw Breach(
-        "`plan` asks for \(sizes[0]) + \(sizes[1]) saved and \(sizes[2]) + \(sizes[3]) scratch "
-          + "bytes (per row + fixed), \(sizes[4]) of state and \(sizes[5]) collected numbers at width "
-          + "\(dim): more than 4 GiB is not served."
-      )
-    }
-    return answer
   }
 
   func savedBytes(rows: Int) -> Int {

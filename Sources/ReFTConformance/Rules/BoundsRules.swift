@@ -58,8 +58,7 @@ let boundsRules: [Rule] = [
 
 private func strayCalls(_ bench: Bench, side: GuardedBuffer.Side) throws {
   for plugin in try bench.interventions() {
-    for dim in [7, 24, 577] {
-      guard let options = try bench.acceptedOptions(plugin, dim: dim) else { continue }
+    for (dim, options) in try bench.served(plugin, among: [7, 24, 577]) {
       let subject = try bench.subject(plugin, dim: dim, options: options)
       for rows in [1, 2, 7] {
         for padding in [0, 3] {
@@ -85,8 +84,7 @@ private func strayCalls(_ bench: Bench, side: GuardedBuffer.Side) throws {
 
 private func requireInside(_ bench: Bench, buffer name: String) throws {
   for plugin in try bench.interventions() {
-    for dim in [7, 24, 64] {
-      guard let options = try bench.acceptedOptions(plugin, dim: dim) else { continue }
+    for (dim, options) in try bench.served(plugin, among: [7, 24, 64]) {
       let subject = try bench.subject(plugin, dim: dim, options: options)
       for rows in [1, 3, 33] {
         for side in [GuardedBuffer.Side.end, .start] {

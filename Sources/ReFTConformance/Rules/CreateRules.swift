@@ -10,8 +10,13 @@ let createRules: [Rule] = [
   ) { bench in
     var note: [String] = []
     for plugin in try bench.interventions() {
+      let given = try bench.givenSettings(plugin)
+      // Tensors have a width of their own; another one may be refused.
+      let isOwn = !bench.namedWidths(given).isEmpty
+      let own = try isOwn ? [bench.usualWidth(plugin).dim] : []
+      let usual = [1, 3, 7, 64, 577, 2048]
       var served: [Int] = []
-      for dim in [1, 3, 7, 64, 577, 2048] {
+      for dim in usual + own.filter({ !usual.contains($0) }) {
         bench.doing("create of \(plugin.id) at width \(dim)")
         let made = try Creation(
           plugin,
@@ -28,8 +33,12 @@ let createRules: [Rule] = [
           try requireCleanRefusal(made, "create of \(plugin.id) at width \(dim)", bench)
         }
       }
-      guard served.contains(64) || served.contains(2048) else {
-        throw Breach("\(plugin.id) refuses its default options at the widths 64 and 2048.")
+      guard ([64, 2048] + own).contains(where: { served.contains($0) }) else {
+        let what = given.map(\.description).joined(separator: ", ")
+        throw Breach(
+          "\(plugin.id) refuses \(given.isEmpty ? "its default options" : what) at the widths 64 "
+            + "and 2048."
+        )
       }
       note.append("\(plugin.id) serves \(served.map(String.init).joined(separator: ", "))")
     }

@@ -48,9 +48,10 @@ let fuzzRules: [Rule] = [
       for _ in 0..<120 {
         if subjects.count < 3 || bench.random.below(10) == 0 {
           if subjects.count >= 3 { subjects.remove(at: bench.random.below(subjects.count)).end() }
-          let dim = 1 + bench.random.below(70)
-          guard let options = try bench.acceptedOptions(plugin, dim: dim) else { continue }
-          subjects.append(try bench.subject(plugin, dim: dim, options: options))
+          let drawn = 1 + bench.random.below(70)
+          for (dim, options) in try bench.served(plugin, among: [drawn]) {
+            subjects.append(try bench.subject(plugin, dim: dim, options: options))
+          }
         }
         let subject = subjects[bench.random.below(subjects.count)]
         var style = CallStyle()

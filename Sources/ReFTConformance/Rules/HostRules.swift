@@ -76,14 +76,13 @@ private func hostForward(_ plugin: Plugin, _ subject: Subject, _ x: [Float]) thr
   let rows = x.count / subject.dim
   let instance = try plugin.makeInstance(
     at: RowPlaces.site(dim: subject.dim, sourceDim: subject.sourceDim),
-    options: Dictionary(
-      uniqueKeysWithValues: subject.options.map { ($0.name, hostValue($0.value)) }
-    ),
+    // Whoever describes an option twice is told by ABI-117.
+    options: Dictionary(subject.options.map { ($0.name, hostValue($0.value)) }) { $1 },
     inputs: Dictionary(
-      uniqueKeysWithValues: subject.options.compactMap { option in
+      subject.options.compactMap { option -> (String, PluginInput)? in
         if case .input(let input) = option.value { (option.name, input.hosted) } else { nil }
       }
-    )
+    ) { $1 }
   )
   let workspace = try instance.plan(maxRows: rows)
   let memory = HostMemory()

@@ -11,9 +11,10 @@ let shapeRules: [Rule] = [
   {
     bench in
     var calls = 0
+    var widths: Set<Int> = []
     for plugin in try bench.interventions() {
-      for dim in Bench.widths {
-        guard let options = try bench.acceptedOptions(plugin, dim: dim) else { continue }
+      for (dim, options) in try bench.served(plugin, among: Bench.widths) {
+        widths.insert(dim)
         let subject = try bench.subject(plugin, dim: dim, options: options)
         for rows in rowCounts {
           let result = try subject.forward(bench.random.normals(rows * dim))
@@ -23,7 +24,7 @@ let shapeRules: [Rule] = [
         }
       }
     }
-    return "\(calls) calls at widths \(Bench.widths.map(String.init).joined(separator: ", "))."
+    return "\(calls) calls at widths \(widths.sorted().map(String.init).joined(separator: ", "))."
   },
   Rule(
     "ABI-222",
@@ -32,8 +33,7 @@ let shapeRules: [Rule] = [
     bench in
     var calls = 0
     for plugin in try bench.interventions() where plugin.hasBackward {
-      for dim in Bench.widths {
-        guard let options = try bench.acceptedOptions(plugin, dim: dim) else { continue }
+      for (dim, options) in try bench.served(plugin, among: Bench.widths) {
         let subject = try bench.subject(plugin, dim: dim, options: options)
         for rows in rowCounts {
           let x = bench.random.normals(rows * dim)

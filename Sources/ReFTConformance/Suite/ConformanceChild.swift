@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The child's side of a rule: the same executable, started with a hidden argument, runs one rule on the
 // sealed copy that it was given and reports over a pipe. Lines begin with `@` (what is going on), `!`
-// (the crash handler), `+` (an id found), `~` (inputs that served) or `=` (the outcome); the last three
-// bear the parent's seal.
+// (the crash handler), `+` (an id found), `~` (inputs that served), `?` (a wrong question) or `=` (the
+// outcome); the last four bear the parent's seal.
 
 import CReFTPlatform
 import Glibc
@@ -78,7 +78,7 @@ public enum ConformanceChild {
   /// - Parameter arguments: those of the process, its name first.
   public static func runIfAsked(arguments: [String]) {
     guard arguments.count > 1, arguments[1] == hiddenArgument else { return }
-    guard let order = Order(arguments: arguments), let rule = Rule.named(order.rule),
+    guard let order = Order(arguments: arguments), let rule = rule(of: order),
       let seal = VerdictSeal(descriptor: sealDescriptor), let specimen = specimen(of: order)
     else { _exit(64) }
     // Nothing of the plugin is in this process yet.
@@ -96,7 +96,13 @@ public enum ConformanceChild {
       servedInputs: order.servedInputs,
       reporter: reporter
     )
-    let result = refused.judged(judge(rule, bench: bench))
+    let result: (status: RuleStatus, message: String)
+    do throws(WrongOption) {
+      result = refused.judged(try judge(rule, bench: bench))
+    } catch {
+      reporter.send("?", "\(seal.open()) \(error.message)")
+      _exit(0)
+    }
     let word = seal.open()
     for id in bench.foundPlugins { reporter.send("+", "\(word) \(id)") }
     for (id, number) in bench.servedInputs { reporter.send("~", "\(word) \(number) \(id)") }
@@ -105,13 +111,19 @@ public enum ConformanceChild {
     _exit(0)
   }
 
+  private static func rule(of order: Order) -> Rule? {
+    order.rule == Rule.givenOptions.id ? .givenOptions : Rule.named(order.rule)
+  }
+
   /// Runs a rule in this process, on the file itself so that a debugger finds its symbols.
+  ///
+  /// - Throws: an option that the plugin does not take.
   static func runHere(
     _ rule: Rule,
     _ specimen: Specimen,
     seed: UInt64,
     given: [GivenOption] = []
-  ) -> (RuleResult, [String]) {
+  ) throws(WrongOption) -> (RuleResult, [String]) {
     let start = monotonicSeconds()
     let reporter = Reporter(descriptor: -1, owner: getpid())
     let bench = Bench(
@@ -122,7 +134,7 @@ public enum ConformanceChild {
       given: given,
       reporter: reporter
     )
-    let (status, message) = judge(rule, bench: bench)
+    let (status, message) = try judge(rule, bench: bench)
     let result = RuleResult(
       rule,
       status: status,
@@ -132,7 +144,10 @@ public enum ConformanceChild {
     return (result, bench.foundPlugins)
   }
 
-  private static func judge(_ rule: Rule, bench: Bench) -> (status: RuleStatus, message: String) {
+  private static func judge(
+    _ rule: Rule,
+    bench: Bench
+  ) throws(WrongOption) -> (status: RuleStatus, message: String) {
     do {
       let note = try rule.body(bench)
       if let warning = bench.warnings.first {
@@ -144,6 +159,8 @@ public enum ConformanceChild {
       return (.failed, breach.message)
     } catch let skip as NotApplicable {
       return (.skipped, skip.message)
+    } catch let wrong as WrongOption {
+      throw wrong
     } catch {
       return (.failed, "\(error)")
     }

@@ -6,6 +6,9 @@ import ReFTTensor
 
 extension ConformanceSuite {
   /// Runs one rule in a process of its own.
+  ///
+  /// - Throws: `usage` for an option that the plugin does not take, `internalFault` when no process can
+  ///   be started.
   func judge(
     _ rule: Rule,
     _ specimen: Specimen,
@@ -26,6 +29,9 @@ extension ConformanceSuite {
       ),
       on: specimen
     )
+    if let wrong = child.wrongOption, !child.isForged {
+      throw .wrongOption(WrongOption(message: wrong))
+    }
     let (status, message) = verdict(of: child, limit: limit)
     let result = RuleResult(
       rule,
@@ -77,7 +83,9 @@ extension ConformanceSuite {
   func finished(_ result: RuleResult, _ rule: Rule) -> RuleResult {
     var result = result
     if result.status.isFault || result.status == .warning {
-      result.replay = "reft plugin check \(shellQuoted(file)) --rule \(rule.id) --seed \(seed)"
+      let given = options.map { " --option \(shellQuoted($0.argument))" }.joined()
+      result.replay =
+        "reft plugin check \(shellQuoted(file)) --rule \(rule.id) --seed \(seed)" + given
     }
     return result
   }
@@ -93,7 +101,9 @@ func signalName(_ signal: Int32) -> String {
 }
 
 private func shellQuoted(_ text: String) -> String {
-  let plain = text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
+  let plain = text.allSatisfy {
+    $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+=".contains($0))
+  }
   return plain
     ? text
     : "'"

@@ -83,14 +83,16 @@ public struct ConformanceSuite: Sendable {
   ///
   /// - Parameter progress: called after each rule, from any thread, one call at a time.
   /// - Returns: all results in the order of the rules.
-  /// - Throws: `usage` for an unknown rule or level, `inputMissing` or `pluginRefused` for a file that
-  ///   cannot be copied, `internalFault` when a child process cannot be started.
+  /// - Throws: `usage` for an unknown rule or level, or an option that the plugin does not take;
+  ///   `inputMissing` or `pluginRefused` for a file that cannot be copied; `internalFault` when a child
+  ///   process cannot be started.
   public func run(
     progress: @escaping @Sendable (RuleResult) -> Void = { _ in }
   ) throws(ReFTError) -> Report {
     let selected = try selectedRules()
     guard access(file, R_OK) == 0 else { throw .pluginFileMissing(file, code: errno) }
     let specimen = try Specimen(path: file)
+    try askForOptions(specimen)
     let start = monotonicSeconds()
     let board = Board(progress)
     if rules == nil {
@@ -151,18 +153,12 @@ public struct ConformanceSuite: Sendable {
     guard !list.isEmpty else { return }
     if inProcess {
       for rule in list {
-        let (result, plugins) = ConformanceChild.runHere(
-          rule,
-          specimen,
-          seed: seed,
-          given: options
-        )
+        let (result, plugins) = try runHere(rule, specimen)
         board.note(finished(result, rule), plugins)
       }
       return
     }
-    let program: String
-    if let executable { program = executable } else { program = try runningExecutable() }
+    let program = try program()
     let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: min(jobs, list.count)) { _ in
       while board.error == nil {
@@ -188,7 +184,32 @@ public struct ConformanceSuite: Sendable {
     if let error = board.error { throw error }
   }
 
-  private func runningExecutable() throws(ReFTError) -> String {
+  /// Asks the plugin, like a rule in a process of its own, whether it takes the given options; what
+  /// else is wrong with it is left to the rules.
+  private func askForOptions(_ specimen: Specimen) throws(ReFTError) {
+    guard !options.isEmpty else { return }
+    try GivenOption.requireDistinct(options)
+    if inProcess {
+      _ = try runHere(.givenOptions, specimen)
+    } else {
+      _ = try judge(.givenOptions, specimen, program: try program(), servedInputs: [:])
+    }
+  }
+
+  private func runHere(
+    _ rule: Rule,
+    _ specimen: Specimen
+  ) throws(ReFTError) -> (RuleResult, [String]) {
+    do throws(WrongOption) {
+      return try ConformanceChild.runHere(rule, specimen, seed: seed, given: options)
+    } catch {
+      throw .wrongOption(error)
+    }
+  }
+
+  /// The program whose processes run the rules.
+  private func program() throws(ReFTError) -> String {
+    if let executable { return executable }
     var buffer = [CChar](repeating: 0, count: 4096)
     let n = readlink("/proc/self/exe", &buffer, buffer.count - 1)
     guard n > 0 else {

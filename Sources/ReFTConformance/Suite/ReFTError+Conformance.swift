@@ -23,4 +23,20 @@ extension ReFTError {
   static func conformanceLevel(_ level: Int) -> ReFTError {
     ReFTError(.usage, "There is no check level \(level). Choose 1 to 5.")
   }
+
+  static func givenOptionForm(_ argument: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "--option '\(argument)' must be NAME=VALUE, such as rank=4 or dictionary=sae.safetensors#W_dec"
+    )
+  }
+
+  static func givenTwice(_ first: String, _ second: String) -> ReFTError {
+    ReFTError(
+      .usage,
+      "--option \(first) and --option \(second) set the same option; give it once"
+    )
+  }
+
+  static func wrongOption(_ wrong: WrongOption) -> ReFTError { ReFTError(.usage, wrong.message) }
 }

@@ -45,6 +45,13 @@ public struct Rule: Sendable {
     all.first { $0.id == id.uppercased() }
   }
 
+  /// No rule of the law: whether the options that the author gave are some that the plugin takes.
+  static let givenOptions = Rule("OPTIONS", "The given options are some that the plugin takes.") {
+    bench in
+    try bench.requireGiven()
+    return "Taken."
+  }
+
   /// Rules that must hold before any other can say anything.
   static let gates: Set<String> = ["ABI-101", "ABI-105", "ABI-110", "ABI-112", "ABI-113"]
   /// Rules that need nothing of the plugin to run.

@@ -14,6 +14,8 @@ struct RuleProcess {
   var crashNote = ""
   var plugins: [String] = []
   var servedInputs: [String: Int] = [:]
+  /// The option that the plugin does not take, in a sentence.
+  var wrongOption: String?
   /// Whether an outcome without the seal was reported.
   var isForged = false
   var output = ""
@@ -186,7 +188,7 @@ struct RuleProcess {
       switch kind {
       case UInt8(ascii: "@"): breadcrumb = text
       case UInt8(ascii: "!"): crashNote = text
-      case UInt8(ascii: "+"), UInt8(ascii: "~"), UInt8(ascii: "="):
+      case UInt8(ascii: "+"), UInt8(ascii: "~"), UInt8(ascii: "?"), UInt8(ascii: "="):
         guard line.dropFirst().starts(with: seal + [32]) else {
           isForged = true
           continue
@@ -195,6 +197,7 @@ struct RuleProcess {
         switch kind {
         case UInt8(ascii: "+"): plugins.append(said)
         case UInt8(ascii: "~"): servedInputs.note(served: said)
+        case UInt8(ascii: "?"): wrongOption = said
         default: readOutcome(said)
         }
       default: break

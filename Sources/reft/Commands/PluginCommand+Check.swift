@@ -188,6 +188,7 @@ enum CheckRun {
         )
       } else {
         let broken = report.rules.filter { $0.status.isFault }.map(\.id)
+        guard !broken.isEmpty else { return }
         try store.noteFailedCheck(hash: hash, name: name, path: report.file, rules: broken)
       }
     } catch {

@@ -45,6 +45,7 @@ extension PluginCommand {
       if trust { try store.setTrusted(true, hash: package.hash, name: name, path: target) }
       let found = try store.trust(hash: package.hash, path: target)
       tellWhatHidesIt(target, ids: report.plugins)
+      tellWhatItHides(target, ids: report.plugins)
       if common.json {
         return try Output.json(
           LibraryDocument(path: target, hash: package.hash, trust: found.description)
@@ -75,6 +76,25 @@ extension PluginCommand {
           continue
         }
         Output.note("warning: '\(found.path)' has the id \(id) too and is found first")
+      }
+    }
+
+    /// Says which plugins the installed file comes before, and how each is still meant.
+    private func tellWhatItHides(_ target: String, ids: [String]) {
+      let catalog = PluginCatalog()
+      for case .plugin(let other, let reach) in catalog.list() where reach != .name {
+        guard !PluginPlaces.isSame(other.path, target) else { continue }
+        let word = reach == .nothing ? other.id : other.name
+        guard let found = try? catalog.find(word), ids.contains(found.id),
+          PluginPlaces.isSame(found.path, target)
+        else { continue }
+        Output.note(
+          reach == .nothing
+            ? "warning: '\(target)' comes before '\(other.path)', which has the id \(other.id) too; "
+              + "`reft plugin remove \((target as NSString).lastPathComponent)` brings that one back"
+            : "warning: '\(word)' finds \(found.id) ('\(target)') from now on, and no longer "
+              + "\(other.id) ('\(other.path)'); write the id \(other.id) for that one"
+        )
       }
     }
   }

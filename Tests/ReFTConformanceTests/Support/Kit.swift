@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTConformance
+import ReFTTensor
 import Testing
 import _ReFTTestSupport
 
@@ -110,9 +111,10 @@ enum Kit {
     rules: [String]? = nil,
     seed: UInt64 = 1,
     timeoutSeconds: Double? = nil,
-    jobs: Int? = nil
+    jobs: Int? = nil,
+    options: [String] = []
   ) throws -> Report {
-    try ConformanceSuite(
+    var suite = ConformanceSuite(
       file: file,
       level: level,
       rules: rules,
@@ -120,6 +122,8 @@ enum Kit {
       timeoutSeconds: timeoutSeconds,
       jobs: jobs,
       executable: executable
-    ).run()
+    )
+    suite.options = try options.map { option throws(ReFTError) in try GivenOption(option) }
+    return try suite.run()
   }
 }
