@@ -53,9 +53,13 @@ typedef struct reft_signal_table reft_signal_table_t;
 /* Takes a copy; NULL when there is no memory. */
 reft_signal_table_t* reft_system_signals_save(void);
 
-/* Puts back every signal that differs from the copy and frees it. Returns the set of those signals,
- * bit n - 1 for signal n. */
+/* Puts back every signal that differs from the copy, but for those that code of our own has changed
+ * meanwhile, and frees it. Returns the set of those put back, bit n - 1 for signal n. */
 uint64_t reft_system_signals_restore(reft_signal_table_t* saved);
+
+/* Lets a signal be ignored, or do what it does by default, for code of our own that may run while a
+ * plugin's does. */
+void reft_system_own_signal(int number, int is_ignored);
 
 /* Swaps two files or folders in one step. Returns 0 or -errno; -EINVAL or -ENOSYS where the file
  * system cannot. */

@@ -18,6 +18,21 @@ extension Adapter {
     try AdapterFolder(file: AdapterFile(self), tensors: tensors, raw: embeddedFiles)
       .save(to: path)
   }
+
+  /// The files of an adapter folder.
+  package static let fileNames = [
+    AdapterFile.configName, AdapterFile.tensorName, AdapterFile.cardName,
+  ]
+
+  /// Removes an adapter's files from its folder, and the folder where nothing else is in it.
+  ///
+  /// - Throws: `.inputOutput` with the system's reason.
+  package static func remove(at path: String) throws(ReFTError) {
+    for name in fileNames where unlink(path + "/" + name) != 0 && errno != ENOENT {
+      throw .systemCall("remove", path + "/" + name, errno: errno)
+    }
+    rmdir(path)
+  }
 }
 
 /// The content of an adapter folder.
@@ -89,9 +104,9 @@ struct AdapterFolder {
     }
     guard code == 0 else { throw .adapterNotReplaced(target, errno: -code) }
     // From here on `temporary` is the old folder.
-    let ours = [AdapterFile.configName, AdapterFile.tensorName, AdapterFile.cardName]
     do {
-      for name in try files.contentsOfDirectory(atPath: temporary) where !ours.contains(name) {
+      for name in try files.contentsOfDirectory(atPath: temporary)
+      where !Adapter.fileNames.contains(name) {
         try files.moveItem(atPath: temporary + "/" + name, toPath: target + "/" + name)
       }
       try files.removeItem(atPath: temporary)

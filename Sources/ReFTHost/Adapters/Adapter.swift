@@ -126,6 +126,12 @@ public final class Adapter: Sendable {
     }
   }
 
+  /// Whether the parameters, as `create` starts them, leave every row as it is: all plugins promise that.
+  public var startsAsNoEdit: Bool {
+    parameters.parameterCount > 0 && lora == nil && head == nil
+      && units.allSatisfy { $0.plugin.capabilities.contains(.identityAtStart) }
+  }
+
   /// Whether a plugin takes rows of a run over a source prompt.
   public var needsCounterpart: Bool { units.contains(where: \.needsCounterpart) }
 

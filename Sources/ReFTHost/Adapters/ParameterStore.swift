@@ -7,8 +7,9 @@ import Synchronization
 
 /// The parameters of an adapter, one after the other, each at a 64-byte boundary.
 ///
-/// The gaps between tensors are zero, in values and in gradients alike, so that sums over the whole
-/// run need no care. One thread at a time writes; who it is, is the rule of the adapter's user.
+/// The gaps behind tensors are zero, in values and in gradients alike, so that sums over the whole
+/// run need no care. Each has at least `gap` values: a plugin that writes past a gradient shows there.
+/// One thread at a time writes; who it is, is the rule of the adapter's user.
 public final class ParameterStore: Sendable {
   /// Name, shape and rules of each tensor.
   public let infos: [ParameterInfo]
@@ -27,7 +28,7 @@ public final class ParameterStore: Sendable {
     var end = 0
     for (index, info) in infos.enumerated() {
       offsets.append(end)
-      end += (info.count + 15) & ~15
+      end += Self.span(info.count)
       precondition(indices.updateValue(index, forKey: info.name) == nil)
     }
     self.infos = infos
@@ -35,6 +36,12 @@ public final class ParameterStore: Sendable {
     self.indices = indices
     memory = FloatBuffer(count: end)
   }
+
+  /// The fewest values behind a tensor that belong to none.
+  static let gap = 16
+
+  /// From the first value of a tensor to that of the next one, in values.
+  package static func span(_ count: Int) -> Int { ((count + 15) & ~15) + gap }
 
   /// The values of all tensors.
   ///

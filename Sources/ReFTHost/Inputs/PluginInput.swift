@@ -58,6 +58,19 @@ public final class PluginInput: @unchecked Sendable {
     )
   }
 
+  /// Takes the bytes of a file that somebody read.
+  package convenience init(text: String, content: [UInt8]) {
+    let copy = NSData(bytes: content, length: content.count)
+    self.init(
+      text: text,
+      path: text,
+      tensor: nil,
+      shape: [content.count],
+      bytes: UnsafeRawBufferPointer(start: copy.bytes, count: copy.length),
+      owner: copy
+    )
+  }
+
   /// How an option names it, wherever the program runs.
   var place: String { path + (tensor.map { "#" + $0 } ?? "") }
 

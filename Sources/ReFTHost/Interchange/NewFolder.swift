@@ -2,10 +2,31 @@
 // Folders that are there whole, or not at all.
 
 import Foundation
-import ReFTTensor
+public import ReFTTensor
 
-/// Writes folders in one step.
-enum NewFolder {
+/// Writes folders in one step, and never over what is there.
+public enum NewFolder {
+  /// Makes sure that nothing lies where a folder is to be made, before any work is done for it.
+  ///
+  /// - Parameters:
+  ///   - path: the folder to make; an empty one may be there.
+  ///   - option: the option that names it, for messages.
+  /// - Throws: `.usage` where something is there, a link among others.
+  public static func check(_ path: String, option: String) throws(ReFTError) {
+    let target = withoutSlashes(path)
+    var status = stat()
+    guard lstat(target, &status) == 0 else { return }
+    guard status.st_mode & S_IFMT == S_IFDIR,
+      (try? FileManager.default.contentsOfDirectory(atPath: target))?.isEmpty == true
+    else { throw .exportPlaceTaken(path, option: option) }
+  }
+
+  private static func withoutSlashes(_ path: String) -> String {
+    var target = path
+    while target.count > 1, target.hasSuffix("/") { target.removeLast() }
+    return target
+  }
+
   /// Fills a folder beside its place, and gives it its name when it is whole.
   ///
   /// - Parameters:
@@ -18,14 +39,9 @@ enum NewFolder {
     option: String,
     _ body: (_ folder: String) throws(ReFTError) -> Void
   ) throws(ReFTError) {
-    var target = path
-    while target.count > 1, target.hasSuffix("/") { target.removeLast() }
+    try check(path, option: option)
+    let target = withoutSlashes(path)
     let files = FileManager.default
-    var isFolder: ObjCBool = false
-    if files.fileExists(atPath: target, isDirectory: &isFolder) {
-      guard isFolder.boolValue, (try? files.contentsOfDirectory(atPath: target))?.isEmpty == true
-      else { throw .exportPlaceTaken(path, option: option) }
-    }
     let parent = PathParts.folder(of: target)
     let temporary = parent + "/.\(PathParts.name(of: target)).tmp-\(getpid())"
     do {

@@ -90,7 +90,7 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
 
   func initialize(_ parameters: [UnsafeMutableRawPointer], seed: UInt64) throws(ReFTError) {
     var layout = WorkerLayout()
-    let places = counts.map { layout.place(4 * $0) }
+    let places = counts.map { layout.place(WorkerLayout.tensor($0)) }
     try plugin.perform(
       REFT_COMMAND_INITIALIZE,
       identity,
@@ -200,7 +200,11 @@ final class IsolatedInstance: PluginInstance, @unchecked Sendable {
         guard request.wroteFiniteRows else {
           throw .workerAnswer(description.name, "\(name) gave numbers that are not finite")
         }
-        if !isBackward { try call.checkAuxiliary(description.name) }
+        if isBackward {
+          try call.checkGradients(description.name, site: site, parameters: parameters)
+        } else {
+          try call.checkAuxiliary(description.name)
+        }
       }
     )
   }

@@ -235,8 +235,8 @@ public final class PluginWorker {
       }
       served.parameters[index] = memory.pointer(parameter).map { UnsafeRawPointer($0) }
       served.gradients[index] = memory.pointer(gradient)
-      parameter += UInt64(WorkerLayout.rounded(4 * count))
-      if gradient != 0 { gradient += UInt64(WorkerLayout.rounded(4 * count)) }
+      parameter += UInt64(WorkerLayout.tensor(count))
+      if gradient != 0 { gradient += UInt64(WorkerLayout.tensor(count)) }
     }
   }
 
@@ -267,6 +267,8 @@ public final class PluginWorker {
     call.parameters = UnsafePointer(served.parameters)
     call.parameterGradients = channel.gradients == 0 ? nil : UnsafePointer(served.gradients)
     call.parameterCount = served.counts.count
+    // The host leaves room behind outputs, and zeros behind gradients.
+    call.ownsBehindOutput = true
     call.isTraining = channel.is_training != 0
     call.saved = memory.pointer(channel.saved)
     call.savedByteCount = Int(channel.saved_bytes)

@@ -16,28 +16,42 @@ struct WorkerInput: Codable {
 
   /// The input, mapped for reading; nil when the kernel refuses or the numbers cannot be.
   func mapped() -> PluginInput? {
-    guard byteCount > 0,
-      let base = mmap(nil, byteCount, PROT_READ, MAP_SHARED, REFT_WORKER_INPUTS_FD, off_t(offset)),
-      base != MAP_FAILED
-    else { return nil }
+    guard let mapping = Mapping(byteCount: byteCount, offset: offset, isFile: isFile) else {
+      return nil
+    }
     return PluginInput(
       text: text,
       path: text,
       tensor: isFile ? nil : text,
       shape: shape,
       hash: hash,
-      bytes: UnsafeRawBufferPointer(start: base, count: byteCount),
-      owner: Mapping(base: base, byteCount: byteCount)
+      bytes: UnsafeRawBufferPointer(start: mapping.base, count: byteCount),
+      owner: mapping
     )
   }
 
+  /// A part of the file in memory; of an empty file of the user nothing, which cannot be mapped.
   private final class Mapping {
-    let base: UnsafeMutableRawPointer
+    let base: UnsafeMutableRawPointer?
     let byteCount: Int
-    init(base: UnsafeMutableRawPointer, byteCount: Int) {
-      (self.base, self.byteCount) = (base, byteCount)
+
+    init?(byteCount: Int, offset: Int, isFile: Bool) {
+      self.byteCount = byteCount
+      if byteCount == 0, isFile {
+        base = nil
+        return
+      }
+      let place = off_t(offset)
+      guard byteCount > 0,
+        let start = mmap(nil, byteCount, PROT_READ, MAP_SHARED, REFT_WORKER_INPUTS_FD, place),
+        start != MAP_FAILED
+      else { return nil }
+      base = start
     }
-    deinit { munmap(base, byteCount) }
+
+    deinit {
+      if let base { munmap(base, byteCount) }
+    }
   }
 }
 

@@ -11,10 +11,17 @@ struct WorkerLayout {
 
   static func rounded(_ byteCount: Int) -> Int { (byteCount + 63) & ~63 }
 
+  /// Bytes from one parameter, or one gradient, to the next: what is behind it shows who writes too far;
+  /// none for inputs, whose count is 0.
+  static func tensor(_ count: Int) -> Int { count == 0 ? 0 : 4 * ParameterStore.span(count) }
+
   mutating func place(_ byteCount: Int) -> UInt64 {
     defer { end += Self.rounded(byteCount) }
     return UInt64(end)
   }
+
+  /// A place for rows that the plugin writes, with room for marks behind them.
+  mutating func place(output byteCount: Int) -> UInt64 { place(byteCount + 4 * OutputGuard.count) }
 }
 
 /// One call on its way to the worker and back; the caller's memory is written after success alone,
@@ -44,22 +51,22 @@ struct WorkerCall {
     self.counts = counts
     var layout = WorkerLayout()
     let rowBytes = call.rows * dim * 4
-    let parameterBytes = counts.reduce(0) { $0 + WorkerLayout.rounded(4 * $1) }
-    x = layout.place(rowBytes)
+    let parameterBytes = counts.reduce(0) { $0 + WorkerLayout.tensor($1) }
+    x = layout.place(output: rowBytes)
     source = call.source == nil ? 0 : layout.place(call.rows * sourceDim * 4)
     counterpart = call.counterpart == nil ? 0 : layout.place(rowBytes)
     parameters = counts.isEmpty ? 0 : layout.place(parameterBytes)
     saved = call.saved == nil ? 0 : layout.place(max(1, call.savedByteCount))
     if isBackward {
-      dy = layout.place(rowBytes)
+      dy = layout.place(output: rowBytes)
       // What is one memory for the caller is one memory for the plugin.
-      dx = call.dx == nil ? 0 : call.dx == call.dy ? dy : layout.place(rowBytes)
-      dsource = call.dsource == nil ? 0 : layout.place(call.rows * sourceDim * 4)
+      dx = call.dx == nil ? 0 : call.dx == call.dy ? dy : layout.place(output: rowBytes)
+      dsource = call.dsource == nil ? 0 : layout.place(output: call.rows * sourceDim * 4)
       gradients =
         call.parameterGradients == nil || counts.isEmpty ? 0 : layout.place(parameterBytes)
       y = 0
     } else {
-      y = call.y == call.x ? x : layout.place(rowBytes)
+      y = call.y == call.x ? x : layout.place(output: rowBytes)
       (dy, dx, dsource, gradients) = (0, 0, 0, 0)
     }
     origins = Self.origins(call).map { $0 == nil ? 0 : layout.place(4 * call.rows) }
@@ -152,7 +159,7 @@ struct WorkerCall {
         if let target = call.parameterGradients?[index] {
           memcpy(target, memory.base + offset, 4 * count)
         }
-        offset += WorkerLayout.rounded(4 * count)
+        offset += WorkerLayout.tensor(count)
       }
     } else {
       if let y = call.y { copyRows(from: memory.base + Int(self.y), to: y, call.yStride) }
@@ -194,7 +201,9 @@ struct WorkerCall {
       } else {
         memset(memory.base + offset, 0, 4 * count)
       }
-      offset += WorkerLayout.rounded(4 * count)
+      let next = offset + WorkerLayout.tensor(count)
+      memset(memory.base + offset + 4 * count, 0, next - offset - 4 * count)
+      offset = next
     }
   }
 

@@ -93,6 +93,7 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
       runBackward
     )
     if let dx = call.dx { try checkFinite(dx, call.dxStride, call, "backward") }
+    try call.checkGradients(library.description.name, site: site, parameters: parameters)
   }
 
   /// Calls the function and looks at nothing but its status.
@@ -105,7 +106,11 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     defer { withExtendedLifetime(unwanted) {} }
     let start = DispatchTime.now().uptimeNanoseconds
     let function = library.forward
-    let status = inTurn(library.manifest.forward.symbol) {
+    let number = counted.withLock { usage in
+      usage.forwardCalls += 1
+      return usage.forwardCalls
+    }
+    let status = inTurn(library.manifest.forward.symbol, number: number) {
       Tight.with(call.x, call.xStride, call, site.dim, function.takes(.xStride), .input) { x, xs in
         Tight.with(y, call.yStride, call, site.dim, function.takes(.yStride), .output) { y, ys in
           function.call { argument in
@@ -122,7 +127,6 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     }
     let time = Int(DispatchTime.now().uptimeNanoseconds - start)
     counted.withLock {
-      $0.forwardCalls += 1
       $0.forwardNanoseconds += time
       $0.rows += call.rows
     }
@@ -145,7 +149,11 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
       parameters,
       overwrites: description.overwritesGradients
     )
-    let status = inTurn(description.symbol) {
+    let number = counted.withLock { usage in
+      usage.backwardCalls += 1
+      return usage.backwardCalls
+    }
+    let status = inTurn(description.symbol, number: number) {
       Tight.with(call.x, call.xStride, call, site.dim, function.takes(.xStride), .input) { x, xs in
         Tight.with(dy, call.dyStride, call, site.dim, function.takes(.dyStride), .input) {
           dy,
@@ -169,20 +177,18 @@ final class ManifestInstance: PluginInstance, @unchecked Sendable {
     }
     if status == 0 { gradients.finish() }
     let time = Int(DispatchTime.now().uptimeNanoseconds - start)
-    counted.withLock {
-      $0.backwardCalls += 1
-      $0.backwardNanoseconds += time
-    }
+    counted.withLock { $0.backwardNanoseconds += time }
     try check(status, description.symbol)
   }
 
   private func savedCount(rows: Int) -> Int { (workspace.savedByteCount(rows: rows) + 3) / 4 }
 
-  private func inTurn(_ symbol: String, _ body: () -> Int32) -> Int32 {
+  private func inTurn(_ symbol: String, number: Int, _ body: () -> Int32) -> Int32 {
+    let looks = SignalGuard.looks(atCall: number)
     if library.description.capabilities.contains(.reentrant) {
-      return library.guarded(symbol, body)
+      return library.guarded(symbol, looksAtSignals: looks, body)
     }
-    return turn.withLock { library.guarded(symbol, body) }
+    return turn.withLock { library.guarded(symbol, looksAtSignals: looks, body) }
   }
 
   private func check(_ status: Int32, _ symbol: String) throws(ReFTError) {
@@ -293,26 +299,30 @@ private enum Tight {
 /// Where gradients go: to the caller's memory, or to a place of their own first.
 private struct GradientTargets {
   var pointers: [UnsafeMutableRawPointer?] = []
-  private var ownPlaces: [(index: Int, buffer: FloatBuffer, target: UnsafeMutableRawPointer?)] = []
+  private var ownPlaces: [(count: Int, buffer: FloatBuffer, target: UnsafeMutableRawPointer?)] = []
+  private let showsGaps: Bool
 
   init(_ call: PluginCall, _ parameters: [ParameterInfo], overwrites: Bool) {
+    showsGaps = call.ownsBehindOutput
     for (index, parameter) in parameters.enumerated() {
       let target = call.parameterGradients?[index]
       if let target, !overwrites {
         pointers.append(target)
       } else {
-        let buffer = FloatBuffer(count: parameter.count)
-        ownPlaces.append((index, buffer, target))
+        let buffer = FloatBuffer(count: ParameterStore.span(parameter.count))
+        ownPlaces.append((parameter.count, buffer, target))
         pointers.append(UnsafeMutableRawPointer(buffer.base))
       }
     }
   }
 
-  /// Adds what was overwritten to what the caller has.
+  /// Adds what was overwritten to what the caller has; where the memory behind that is the caller's too,
+  /// what was written there as well, for it to be seen.
   func finish() {
     for place in ownPlaces {
       guard let target = place.target?.assumingMemoryBound(to: Float.self) else { continue }
-      for index in 0..<place.buffer.count { target[index] += place.buffer[index] }
+      let count = showsGaps ? place.buffer.count : place.count
+      for index in 0..<count { target[index] += place.buffer[index] }
     }
   }
 }

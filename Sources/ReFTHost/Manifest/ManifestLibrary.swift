@@ -13,7 +13,8 @@ final class ManifestLibrary: Sendable {
   let description: PluginDescription
   let forward: ForeignFunction
   let backward: ForeignFunction?
-  private let hasWarned = Mutex(false)
+  private let told = Mutex<Set<String>>([])
+  private let signals = SignalGuard()
   /// The name as C wants it; never freed.
   nonisolated(unsafe) private let foreignName: UnsafeMutablePointer<CChar>?
 
@@ -82,23 +83,27 @@ final class ManifestLibrary: Sendable {
     return "sha256:" + both.withUnsafeBytes { SHA256Digest.hex(of: $0) }
   }
 
-  /// Runs code of the library, puts the floating-point control word back, and says so once.
-  func guarded<Result>(_ symbol: String, _ body: () -> Result) -> Result {
+  /// Runs code of the library, puts the floating-point control word back, and what signals do where that is
+  /// looked at, and says so once for each.
+  func guarded<Result>(
+    _ symbol: String,
+    looksAtSignals: Bool,
+    _ body: () -> Result
+  ) -> Result {
+    let table = signals.begin(looksAtSignals)
     reft_foreign_begin(foreignName, Self.anyFunction.utf8Start)
     let (result, change) = FloatingPointGuard.run(body)
     reft_foreign_end()
-    if let change {
-      let isFirst = hasWarned.withLock { warned in
-        defer { warned = true }
-        return !warned
-      }
-      if isFirst {
-        Logger(label: "reft.plugins").warning(
-          "plugin '\(description.name)' \(change.description) in \(symbol); this was put back"
-        )
-      }
-    }
+    if let change { warn(symbol, change.description) }
+    if let table, let change = signals.end(table) { warn(symbol, change) }
     return result
+  }
+
+  private func warn(_ symbol: String, _ change: String) {
+    guard told.withLock({ $0.insert(change).inserted }) else { return }
+    Logger(label: "reft.plugins").warning(
+      "plugin '\(description.name)' \(change) in \(symbol); this was put back"
+    )
   }
 
   private static func handle(

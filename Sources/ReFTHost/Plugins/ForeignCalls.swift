@@ -93,6 +93,15 @@ public enum ForeignCalls {
     }
   }
 
+  /// Changes what a signal does while plugins may run, which are not blamed for it.
+  ///
+  /// - Parameters:
+  ///   - number: the signal.
+  ///   - isIgnored: whether it is ignored; else it does what it does by default.
+  public static func setSignal(_ number: Int32, isIgnored: Bool) {
+    reft_system_own_signal(number, isIgnored ? 1 : 0)
+  }
+
   /// Says that this program itself is about to end.
   public static func expectExit() { reft_foreign_expect_exit() }
 

@@ -13,7 +13,8 @@ final class InProcessPlugin: @unchecked Sendable {
   // Sendable: the table is static data; what changes is behind a lock.
   let description: PluginDescription
   let table: UnsafePointer<reft_plugin_t>
-  private let hasWarned = Mutex(false)
+  private let told = Mutex<Set<String>>([])
+  private let signals = SignalGuard()
   /// The name as C wants it; never freed, as a call may be under way when everything else ends.
   private let foreignName: UnsafeMutablePointer<CChar>?
 
@@ -25,24 +26,27 @@ final class InProcessPlugin: @unchecked Sendable {
 
   var name: String { description.name }
 
-  /// Runs code of the plugin, puts the floating-point control word back, and names the culprit once.
+  /// Runs code of the plugin, puts the floating-point control word back, and what signals do where that is
+  /// looked at, and names the culprit once for each.
   @inline(__always)
-  func guarded<Result>(_ call: StaticString, _ body: () -> Result) -> Result {
+  func guarded<Result>(
+    _ call: StaticString,
+    looksAtSignals: Bool = true,
+    _ body: () -> Result
+  ) -> Result {
+    let table = signals.begin(looksAtSignals)
     reft_foreign_begin(foreignName, call.utf8Start)
     let (result, change) = FloatingPointGuard.run(body)
     reft_foreign_end()
-    if let change { warn("\(call)", change) }
+    if let change { warn("\(call)", change.description) }
+    if let table, let change = signals.end(table) { warn("\(call)", change) }
     return result
   }
 
-  private func warn(_ call: String, _ change: FloatingPointGuard.Change) {
-    let isFirst = hasWarned.withLock { warned in
-      defer { warned = true }
-      return !warned
-    }
-    guard isFirst else { return }
+  private func warn(_ call: String, _ change: String) {
+    guard told.withLock({ $0.insert(change).inserted }) else { return }
     Logger(label: "reft.plugins").warning(
-      "plugin '\(name)' \(change.description) in \(call); this was put back, now and whenever it happens again"
+      "plugin '\(name)' \(change) in \(call); this was put back, now and whenever it happens again"
     )
   }
 }
@@ -177,7 +181,7 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     // Looking at the clock is a good part of what editing one row costs.
     let weight = call.rows > Self.fewRows || number <= Self.sampling ? 1 : Self.sampling
     let start = number % weight == 0 ? DispatchTime.now().uptimeNanoseconds : nil
-    try perform(plugin.table.pointee.forward, call, name: "forward")
+    try perform(plugin.table.pointee.forward, call, name: "forward", number: number)
     try call.checkAuxiliary(plugin.name)
     if let start {
       let time = Int(DispatchTime.now().uptimeNanoseconds - start)
@@ -190,17 +194,19 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     guard let backward = plugin.table.pointee.backward else {
       throw .pluginCannotTrain(plugin.name)
     }
-    let start = DispatchTime.now().uptimeNanoseconds
-    try perform(backward, call, name: "backward")
-    let time = Int(DispatchTime.now().uptimeNanoseconds - start)
-    counted.withLock {
-      $0.backwardCalls += 1
-      $0.backwardNanoseconds += time
+    let number = counted.withLock { usage in
+      usage.backwardCalls += 1
+      return usage.backwardCalls
     }
+    let start = DispatchTime.now().uptimeNanoseconds
+    try perform(backward, call, name: "backward", number: number)
+    let time = Int(DispatchTime.now().uptimeNanoseconds - start)
+    counted.withLock { $0.backwardNanoseconds += time }
     if let dx = call.dx { try checkFinite(dx, call.dxStride, site.dim, call, name: "backward") }
     if let dsource = call.dsource {
       try checkFinite(dsource, call.dsourceStride, site.sourceWidth, call, name: "backward")
     }
+    try call.checkGradients(plugin.name, site: site, parameters: parameters)
   }
 
   private typealias Function =
@@ -209,7 +215,8 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
   private func perform(
     _ function: Function?,
     _ call: PluginCall,
-    name: String
+    name: String,
+    number: Int
   ) throws(ReFTError) {
     guard let function else { return }
     if call.source == nil, plugin.description.capabilities.contains(.needsSource) {
@@ -220,23 +227,27 @@ final class InProcessInstance: PluginInstance, @unchecked Sendable {
     }
     try call.guarded(name, plugin: plugin.name, site: site, parameters: parameters) {
       call throws(ReFTError) in
-      try performAlone(function, call, name: name)
+      try performAlone(function, call, name: name, number: number)
     }
   }
 
   private func performAlone(
     _ function: @convention(c) (OpaquePointer?, UnsafePointer<reft_args_t>?) -> reft_status_t,
     _ call: PluginCall,
-    name: String
+    name: String,
+    number: Int
   ) throws(ReFTError) {
     let record = CallRecord()
     let what: StaticString = call.dy == nil ? "forward" : "backward"
+    let looks = SignalGuard.looks(atCall: number)
     let status = withExtendedLifetime(record) {
       call.withForeign(site: site, record: record) { arguments in
         if isReentrant {
-          return plugin.guarded(what) { function(instance, arguments) }
+          return plugin.guarded(what, looksAtSignals: looks) { function(instance, arguments) }
         }
-        return turn.withLock { plugin.guarded(what) { function(instance, arguments) } }
+        return turn.withLock {
+          plugin.guarded(what, looksAtSignals: looks) { function(instance, arguments) }
+        }
       }
     }
     try check(status, call: name, record: record)

@@ -71,7 +71,7 @@ package enum InProcessLoader {
       Result { () throws(ReFTError) in try callEntry(of: file) }
     }
     reft_foreign_end()
-    let changedSignals = reft_system_signals_restore(signals)
+    let changedSignals = SignalGuard.putBack(signals)
     let library = try outcome.get()
     var warnings: [String] = []
     if let change {
@@ -80,11 +80,10 @@ package enum InProcessLoader {
           + "link it without -Ofast and -ffast-math"
       )
     }
-    if changedSignals != 0 {
-      let numbers = (1...64).filter { changedSignals >> ($0 - 1) & 1 == 1 }
+    if !changedSignals.isEmpty {
       warnings.append(
-        "plugin file '\(file.path)' changed what signals \(numbers.map(String.init).joined(separator: ", ")) "
-          + "do while it was loaded; this was put back; a plugin leaves signals alone"
+        "plugin file '\(file.path)' changed what \(SignalGuard.words(changedSignals)) do while it was "
+          + "loaded; this was put back; a plugin leaves signals alone"
       )
     }
     let logger = Logger(label: "reft.plugins")

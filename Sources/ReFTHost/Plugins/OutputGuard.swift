@@ -83,7 +83,7 @@ extension PluginCall {
     if !isForward, ownsBehindOutput { try checkGaps(name, plugin: plugin, parameters: parameters) }
   }
 
-  /// The gaps between gradients are zero, or a plugin wrote past the end of one.
+  /// The gaps behind gradients are zero, or a plugin wrote past the end of one.
   private func checkGaps(
     _ name: String,
     plugin: String,
@@ -93,7 +93,8 @@ extension PluginCall {
     for (index, info) in parameters.enumerated() {
       guard let memory = parameterGradients[index] else { continue }
       let gradient = memory.assumingMemoryBound(to: Float.self)
-      for place in info.count..<(info.count + 15) & ~15 where gradient[place].bitPattern != 0 {
+      for place in info.count..<ParameterStore.span(info.count)
+      where gradient[place].bitPattern != 0 {
         gradient[place] = 0
         throw .pluginMisbehaved(
           plugin,

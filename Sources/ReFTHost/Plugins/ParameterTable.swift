@@ -16,7 +16,9 @@ enum ParameterTable {
     for index in 0..<PluginTable.listLimit {
       var info = reft_param_info_t()
       info.struct_size = UInt32(MemoryLayout<reft_param_info_t>.size)
-      let status = plugin.guarded("param_info") { describe(instance, index, &info) }
+      let status = plugin.guarded("param_info", looksAtSignals: index == 0) {
+        describe(instance, index, &info)
+      }
       if status == REFT_E_INVALID { return result }
       guard status == REFT_OK else {
         throw .pluginStatus(status, plugin: plugin.name, call: "param_info", message: nil)

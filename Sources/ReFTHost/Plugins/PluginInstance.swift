@@ -117,8 +117,8 @@ public struct PluginCall {
   public var parameterGradients: UnsafePointer<UnsafeMutableRawPointer?>?
   /// The number of parameters.
   public var parameterCount = 0
-  /// Whether memory behind the outputs is the caller's to mark: 16 floats behind the last row, and the
-  /// rest of 16 behind each parameter's gradient, which is zero.
+  /// Whether memory behind the outputs is the caller's to mark: 16 floats behind the last row, and what
+  /// `ParameterStore` leaves behind each parameter's gradient, which is zero.
   public var ownsBehindOutput = false
   /// Where the rows come from.
   public var origins = PluginRows()

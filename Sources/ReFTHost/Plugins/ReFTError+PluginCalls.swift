@@ -17,13 +17,19 @@ extension ReFTError {
       switch (status, call) {
       case (REFT_E_CANCELLED, _): .interrupted
       case (REFT_E_INVALID, "create"), (REFT_E_UNSUPPORTED, "create"): .badConfiguration
+      // What it is given there comes from rows of data: their subspace, their source.
+      case (REFT_E_INVALID, "forward"), (REFT_E_INVALID, "backward"): .badData
       default: .misbehaved
+      }
+    let remedy =
+      switch code {
+      case .badConfiguration: "change its options or where it works"
+      case .badData: "mend the row or the option that asks for it"
+      default: "`reft plugin check` finds the cause"
       }
     return ReFTError(
       code,
-      "plugin '\(plugin)' failed in \(call) with \(name(of: status))\(said); "
-        + (code == .badConfiguration
-          ? "change its options or where it works" : "`reft plugin check` finds the cause")
+      "plugin '\(plugin)' failed in \(call) with \(name(of: status))\(said); \(remedy)"
     )
   }
 
@@ -46,6 +52,20 @@ extension ReFTError {
         + (inputIsFinite
           ? "; lower the learning rate, or check the plugin with `reft plugin check`"
           : ", and was given such numbers; lower the learning rate")
+    )
+  }
+
+  static func gradientNotFinite(
+    _ plugin: String,
+    site: PluginSite,
+    parameter: String,
+    rows: Int
+  ) -> ReFTError {
+    ReFTError(
+      .misbehaved,
+      "plugin '\(plugin)' left numbers that are not finite in the gradient of '\(parameter)' in backward "
+        + "of layer \(site.layer), \(site.component), over \(rows) rows, and was given finite ones; lower "
+        + "the learning rate, or check the plugin with `reft plugin check`"
     )
   }
 

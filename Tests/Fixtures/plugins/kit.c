@@ -182,6 +182,7 @@ static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
 
 static void destroy(reft_instance_t* self) {
   if (FAULTY(DESTROYS_NULL)) self->calls = 0;
+  if (FAULTY(ABORTS_IN_DESTROY) && self) abort();
   if (self && !FAULTY(KEEPS_HOST_MEMORY)) self->host->free(self->host->context, self);
 }
 
@@ -202,6 +203,7 @@ static reft_status_t param_info(reft_instance_t* self, uint32_t index, reft_para
                             .weight_decay_scale = 1};
   if (index == P_BIAS) info.dims[1] = 0;
   if (FAULTY(OVERFLOWING_SIZE) && index == P_B) info.dims[0] = INT64_MAX / 2;
+  if (FAULTY(ENORMOUS_SIZE) && index == P_B) info.dims[0] = (1ll << 31) / self->d;
   if (FAULTY(UNKNOWN_INIT) && index == P_B) info.init_kind = 77;
   if (FAULTY(DUPLICATE_PARAMETER) && index == P_B) info.name = names[P_A];
   if (FAULTY(PARAMETER_NAME_NOT_TEXT) && index == P_B) info.name = (reft_str_t)STR("\xff\xfe");

@@ -144,4 +144,26 @@ struct CombinationTests {
       #expect(try refusal([sets, sets]).contains("come to 1 and not to 2"))
     }
   }
+
+  @Test(
+    "are refused with numbers that are not finite, by adapter and tensor, and nothing is written",
+    arguments: [
+      (Float.nan, "1", "/0/adapter_model.safetensors': 'interventions.0.layers.0.vector'"),
+      (-Float.infinity, "0", "/0/adapter_model.safetensors': 'interventions.0.layers.0"),
+      (Float(3e38), "2", "/0' at strength 2.0 holds numbers in 'interventions.0.layers.0.vector'"),
+    ]
+  )
+  func notFinite(_ value: Float, _ strength: String, _ message: String) throws {
+    try withModel { model, folder in
+      let made = try adapter("additive-steering", seed: 1, model)
+      made.parameters.tensor(0)[3] = value
+      try made.save(to: folder + "/0")
+      let error = #expect(throws: ReFTError.self) {
+        try AdapterCombination([AdapterWord("\(folder)/0:\(strength)")])
+          .write(to: folder + "/both")
+      }
+      #expect(error?.code == .badData && error?.message.contains(message) == true)
+      #expect(!FileManager.default.fileExists(atPath: folder + "/both"))
+    }
+  }
 }

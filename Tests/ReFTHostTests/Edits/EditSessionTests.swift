@@ -357,7 +357,7 @@ struct EditSessionTests {
       )
       let list = session.edits(at: site).compactMap { $0 as? any DeviceRowEdit }
       try #require(list.count == 2)
-      #expect(list.map(\.parameterOffsets) == [[0, 64], [128, 384, 640]])
+      #expect(list.map(\.parameterOffsets) == [[0, 80], [160, 432, 704]])
       for edit in list {
         #expect(edit.isTraining)
         #expect(edit.parameters === edits.parameters)
@@ -373,7 +373,7 @@ struct EditSessionTests {
   func revision() {
     let store = ParameterStore([ParameterInfo(name: "a", shape: [3])])
     let first = store.revision
-    #expect(store.deviceValues.count == 16 && store.makeGradients().count == 16)
+    #expect(store.deviceValues.count == 32 && store.makeGradients().count == 32)
     #expect(store.revision == first)
     store.tensor(0)[1] = 2
     let second = store.revision
@@ -508,7 +508,7 @@ struct EditSessionTests {
       let layout = #expect(throws: ReFTError.self) {
         try EditSession([sequences[0]], mode: training(FloatBuffer(count: 3)))
       }
-      #expect(layout?.message.contains("has 3 values and the adapter 64") == true)
+      #expect(layout?.message.contains("has 3 values and the adapter 80") == true)
       let rows = FloatBuffer(count: 32)
       let narrow = HiddenRows(base: rows.base, rowStride: 32, width: 32)
       let session = try EditSession([sequences[0]])

@@ -163,6 +163,27 @@ struct InputTests {
     }
   }
 
+  @Test("an empty file is an input like any other, alike in another process")
+  func emptyFile() throws {
+    try withTemporaryDirectory { folder in
+      let path = try CompiledPlugin.make(["OPTION": ".type=REFT_OPTION_FILE"], in: folder)
+      try Data().write(to: URL(fileURLWithPath: folder + "/empty.bin"))
+      let file = try PluginFile(path: path)
+      let worker = try #require(BuiltPlugins.folder) + "/reft-plugin-worker"
+      let plugins = [
+        try InProcessLoader.load(file),
+        try IsolatedLoader.load(file, settings: IsolationSettings(workerPath: worker)),
+      ]
+      for plugin in try plugins.map({ try #require($0.first) }) {
+        let instance = try plugin.makeInstance(
+          at: PluginSite(dim: 16, layer: 0, component: "block_output"),
+          options: ["size": .string(folder + "/empty.bin")]
+        )
+        #expect(instance.parameters.map(\.name) == ["v"], "\(plugin.isolation)")
+      }
+    }
+  }
+
   @Test("an adapter takes a small input along, and needs its file no more")
   func embedded() throws {
     try withBench { model, folder, catalog in

@@ -213,6 +213,43 @@ struct IsolationTests {
     }
   }
 
+  @Test(
+    "an isolated plugin that writes past rows or gradients, or no numbers there, is told",
+    arguments: [
+      ("forward", "ROW(a->y, a->x.rows - 1)[self->dim] = 0;", "1 numbers past the last row of y"),
+      (
+        "backward", "ROW(a->dx, a->x.rows - 1)[self->dim] = 0;",
+        "1 numbers past the last row of dx"
+      ),
+      (
+        "backward", "((float *)a->dparams[0])[self->dim + 15] = 5;",
+        "past the 24 numbers of the gradient of 'scale'"
+      ),
+      (
+        "backward", "((float *)a->dparams[1])[self->dim] = 5;",
+        "past the 24 numbers of the gradient of 'shift'"
+      ),
+      ("backward", "((float *)a->dparams[0])[2] = 0.0f / 0.0f;", "in the gradient of 'scale'"),
+    ]
+  )
+  func overrun(function: String, code: String, says: String) throws {
+    try withTemporaryDirectory { folder in
+      let path = try TroublePlugin.compile(code, atStartOf: function, in: folder)
+      let plugin = try load(path, try settings())
+      let harness = InstanceHarness(try plugin.makeInstance(at: Self.site, options: [:]), dim: 24)
+      let x = rows(1)
+      let error = #expect(throws: ReFTError.self) {
+        let saved = try harness.forward(x).saved
+        _ = try harness.backward(x, x, saved: saved, gradients: harness.store.makeGradients())
+      }
+      #expect(error?.code == .misbehaved)
+      #expect(
+        error?.message.contains(says) == true && error?.message.contains("'trouble'") == true,
+        "\(error?.message ?? "")"
+      )
+    }
+  }
+
   @Test("a manifest runs in a worker too")
   func manifest() throws {
     try withTemporaryDirectory { folder in

@@ -145,26 +145,32 @@ struct ManifestPluginTests {
     }
   }
 
-  @Test("a number past the end of a gradient is told, with the parameter's name")
-  func gradientOverrun() throws {
+  @Test(
+    "a number past the end of a gradient is told, with the parameter's name, whatever its size",
+    arguments: [3, 16],
+    [false, true]
+  )
+  func gradientOverrun(dim: Int, overwrites: Bool) throws {
     try withTemporaryDirectory { folder in
-      let code = Self.channel.replacing(
-        "for (int32_t j = 0; j < dim; j++) dscale[j] = dshift[j] = 0;",
-        with: "dshift[dim] = 1;"
-      )
+      let start = "for (int32_t j = 0; j < dim; j++) dscale[j] = dshift[j] = 0;"
+      let code = Self.channel.replacing(start, with: (overwrites ? start : "") + "dshift[dim] = 1;")
       _ = try CompiledLibrary.c(code, name: "channel", in: folder)
-      let manifest = Self.channelManifest.replacing("\"gradients\": \"overwrite\", ", with: "")
+      let manifest =
+        overwrites
+        ? Self.channelManifest
+        : Self.channelManifest.replacing("\"gradients\": \"overwrite\", ", with: "")
       let plugin = try Self.plugin(manifest, name: "channel", in: folder)
-      let harness = InstanceHarness(try instance(plugin, dim: 3), dim: 3)
+      let harness = InstanceHarness(try instance(plugin, dim: dim), dim: dim)
       let gradients = harness.store.makeGradients()
-      let saved = try harness.forward([1, 2, 3]).saved
+      let x = [Float](repeating: 1, count: dim)
+      let saved = try harness.forward(x).saved
       let error = #expect(throws: ReFTError.self) {
-        try harness.backward([1, 2, 3], [1, 1, 1], saved: saved, gradients: gradients)
+        try harness.backward(x, x, saved: saved, gradients: gradients)
       }
       #expect(
         error?.message
-          == "plugin 'channel' breaks its contract: backward wrote past the 3 numbers of the gradient "
-          + "of 'shift'; `reft plugin check` tells its author more"
+          == "plugin 'channel' breaks its contract: backward wrote past the \(dim) numbers of the "
+          + "gradient of 'shift'; `reft plugin check` tells its author more"
       )
       #expect(gradients.values.last == 0)
     }

@@ -178,6 +178,29 @@ struct PluginConductTests {
     }
   }
 
+  @Test("are named with the parameter whose gradient is first not finite")
+  func gradientNotFinite() throws {
+    try withTemporaryDirectory { folder in
+      let plugin = try CompiledPlugin.loaded(["BACKWARD": "if(dv)dv[3]=NAN"], in: folder)
+      let harness = InstanceHarness(try plugin.makeInstance(at: site, options: [:]), dim: 8)
+      let x = [Float](repeating: 1, count: 16)
+      let error = #expect(throws: ReFTError.self) {
+        _ = try harness.backward(x, x, saved: [], gradients: harness.store.makeGradients())
+      }
+      #expect(error?.code == .misbehaved)
+      #expect(
+        error?.message.hasPrefix(
+          "plugin 'plain' left numbers that are not finite in the gradient of 'v' in backward of layer "
+            + "0, block_output, over 2 rows, and was given finite ones; "
+        ) == true,
+        "\(error?.message ?? "")"
+      )
+      // Parameters that are no numbers are nobody's fault here.
+      harness.store.tensor(0)[0] = .infinity
+      _ = try harness.backward(x, x, saved: [], gradients: harness.store.makeGradients())
+    }
+  }
+
   @Test("load the bytes that were hashed, whatever happens to the file meanwhile")
   func sealedBytes() throws {
     try withTemporaryDirectory { folder in

@@ -113,10 +113,11 @@ final class InstanceHarness {
     (call.saved, call.savedByteCount) = (kept.base, kept.count)
     (call.scratch, call.scratchByteCount) = (scratch.base, scratch.count)
     (call.randomKey, call.randomStep) = (7, step)
-    // The gaps between gradients are zero, whatever a test puts into all of them.
+    // The gaps behind gradients are zero, whatever a test puts into all of them.
     for (index, info) in store.infos.enumerated() {
-      let end = store.offsets[index] + info.count
-      for place in end..<(end + 15) & ~15 { gradients[place] = 0 }
+      for place in info.count..<ParameterStore.span(info.count) {
+        gradients[store.offsets[index] + place] = 0
+      }
     }
     let sinks = store.infos.indices.map {
       UnsafeMutableRawPointer(store.slice(of: gradients, $0).baseAddress)

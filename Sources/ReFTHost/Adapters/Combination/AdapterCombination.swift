@@ -13,6 +13,15 @@ public struct AdapterCombination: Sendable {
     let word: AdapterWord
     let file: AdapterFile
     let weights: SafetensorsFile
+
+    /// The values of a tensor; `.badData` where one is not finite.
+    func finite(_ name: String) throws(ReFTError) -> [Float] {
+      let values = try weights.floats(name)
+      guard values.allSatisfy(\.isFinite) else {
+        throw .adapterNotFinite(word.path + "/" + AdapterFile.tensorName, name)
+      }
+      return values
+    }
   }
 
   let sources: [Source]
@@ -57,8 +66,9 @@ public struct AdapterCombination: Sendable {
   /// Makes the adapter folder.
   ///
   /// - Returns: the number of parameters.
-  /// - Throws: `.usage` for plugins and parameters of which no one adapter is the sum, saying why; what
-  ///   writing a folder throws.
+  /// - Throws: `.usage` for plugins and parameters of which no one adapter is the sum, saying why;
+  ///   `.badData` for numbers that are not finite, in an adapter or in the sum; what writing a folder
+  ///   throws.
   public func write(to path: String) throws(ReFTError) -> Int {
     var file = sources[0].file
     var tensors: [String: NamedTensor] = [:]
@@ -110,11 +120,14 @@ public struct AdapterCombination: Sendable {
         )
         for name in form.tensors.keys {
           guard let tensor = source.weights.tensor(place + name) else { continue }
-          part.tensors[name] = (tensor.shape, try source.weights.floats(place + name))
+          part.tensors[name] = (tensor.shape, try source.finite(place + name))
         }
         parts.append(part)
       }
       for (name, tensor) in try form.sum(parts, at: place) {
+        guard tensor.values.allSatisfy(\.isFinite) else {
+          throw .combineOverflows(sources.map(\.word), tensor: place + name)
+        }
         result.append(NamedTensor(name: place + name, shape: tensor.shape, values: tensor.values))
       }
     }

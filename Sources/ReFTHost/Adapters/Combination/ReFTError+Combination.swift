@@ -44,6 +44,15 @@ extension ReFTError {
     )
   }
 
+  static func combineOverflows(_ words: [AdapterWord], tensor: String) -> ReFTError {
+    let names = words.map { "'\($0.path)' at strength \($0.strength)" }
+    return ReFTError(
+      .badData,
+      "the sum of \(names.joined(separator: " and ")) holds numbers in '\(tensor)' that are not finite: "
+        + "beyond what float32 can say; take smaller strengths"
+    )
+  }
+
   static func combineWith(_ what: String, _ name: String) -> ReFTError {
     ReFTError(.usage, "'\(name)' has \(what), which is not combined; \(atRunTime)")
   }
