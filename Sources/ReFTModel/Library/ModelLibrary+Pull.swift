@@ -21,6 +21,8 @@ extension ModelLibrary {
     public var terms: String?
     /// The files of a folder with their digests; empty for a model in one file.
     var folderFiles: [String: String] = [:]
+    /// What the model is called elsewhere, in lower case; nil where that is `name`.
+    var otherName: String?
   }
 
   /// The models that `pull` knows by name.
@@ -53,13 +55,14 @@ extension ModelLibrary {
         "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         "tokenizer_config.json":
           "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-      ]
+      ],
+      otherName: "all-minilm-l6-v2"
     ),
   ]
 
-  /// What is known of a name, in any case.
+  /// What is known of a name, or of a model's other one, in any case.
   public static func known(_ name: String) -> KnownModel? {
-    known.first { $0.name == name.lowercased() }
+    known.first { [$0.name, $0.otherName].contains(name.lowercased()) }
   }
 
   /// A fetched model.

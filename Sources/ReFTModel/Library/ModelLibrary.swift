@@ -56,7 +56,8 @@ public struct ModelLibrary: Sendable {
   /// Turns what the user wrote into the path of a model.
   ///
   /// A file that exists is taken as it is, and so is a folder with config.json. Otherwise the name is looked up in the library, in any
-  /// case, with or without `.gguf` and the suffix that names the quantisation.
+  /// case, with or without `.gguf` and the suffix that names the quantisation; where nothing has it, the
+  /// other name of a model that `pull` knows is one too.
   ///
   /// - Throws: `inputMissing` when there is none, `usage` when several files fit the name.
   public func resolve(_ name: String) throws(ReFTError) -> String {
@@ -75,6 +76,10 @@ public struct ModelLibrary: Sendable {
       return wanted == stem + ".gguf" || wanted == stem || wanted == Self.withoutQuantisation(stem)
     }
     guard let first = fits.first else {
+      let pulled = Self.known(wanted)?.fileName
+      if let entry = entries().first(where: { PathParts.name(of: $0.path) == pulled }) {
+        return entry.path
+      }
       throw .modelUnknown(name, folder: folder, known: entries().map(\.name))
     }
     if fits.count > 1, Set(fits.map(\.name)).count > 1 {

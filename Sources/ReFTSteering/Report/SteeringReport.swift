@@ -37,6 +37,14 @@ public struct SteeringReport {
     self.promptBaseline = promptBaseline
   }
 
+  /// What the page is called, and known by.
+  static let title = "Steering sweep"
+
+  /// What to say where the effect is of one pair or text alone, and what to do.
+  public static let unknownError =
+    "the effect is measured on a single pair, so that its error is unknown and no setting is recommended; "
+    + "give more held-out pairs: more rows, or a larger --holdout of reft steer extract"
+
   /// The unit of the effect.
   private var unit: String {
     comparesCompletions ? "nats" : "1 = from the negative to the positive texts"
@@ -59,7 +67,7 @@ public struct SteeringReport {
     ]
     return """
       <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>Steering sweep</title>
+      <html lang="en"><head><meta charset="utf-8"><title>\(Self.title)</title>
       <meta name="viewport" content="width=device-width, initial-scale=1">
       <style>
       :root { color-scheme: light dark }
@@ -144,13 +152,16 @@ public struct SteeringReport {
     let head = ["", "effect", "± error", "perplexity", "KL", "repetition"]
     let rows = shown.map { name, result in
       Self.row([
-        name, Self.signed(result.effect, 3), String(format: "%.3f", result.effectError),
+        name, Self.signed(result.effect, 3),
+        result.effectError.map { String(format: "%.3f", $0) } ?? "–",
         result.perplexity.map { String(format: "%.2f", $0) } ?? "",
         result.divergence.map { String(format: "%.4f", $0) } ?? "",
         String(format: "%.1f %%", 100 * result.repetition),
       ])
     }
-    let note = promptBaseline.map { "<p>Prompted: “\(HTML.text($0))”</p>" } ?? ""
+    let note =
+      (results.lacksErrors ? "<p>Note: \(HTML.text(Self.unknownError)).</p>" : "")
+      + (promptBaseline.map { "<p>Prompted: “\(HTML.text($0))”</p>" } ?? "")
     return
       "<table><tr>\(head.map { "<th>\($0)</th>" }.joined())</tr>\(rows.joined())</table>\(note)"
   }

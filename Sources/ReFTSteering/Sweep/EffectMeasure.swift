@@ -27,6 +27,9 @@ final class EffectMeasure {
   /// Whether completions are compared; else final states are projected.
   var comparesCompletions: Bool { contrast.hasCompletions }
 
+  /// How many pairs, or texts, the effect is a mean over.
+  var count: Int { comparesCompletions ? contrast.positives.count : contrast.count }
+
   init(
     _ contrast: ContrastSet,
     encoder: ContrastEncoder,

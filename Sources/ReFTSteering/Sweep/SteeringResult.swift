@@ -21,8 +21,8 @@ public struct SteeringResult: Sendable, Equatable {
   public var score: Double
   /// How much higher that is than the frozen model's.
   public var effect: Double
-  /// The standard error of the effect over pairs or texts.
-  public var effectError: Double
+  /// The standard error of the effect over pairs or texts; nil for a single one, which tells none.
+  public var effectError: Double?
   /// e to the mean surprise at neutral tokens; nil where there is no neutral text.
   public var perplexity: Double?
   /// The perplexity over the frozen model's, less 1.
@@ -39,7 +39,7 @@ public struct SteeringResult: Sendable, Equatable {
     setting: SteeringSetting,
     score: Double,
     effect: Double,
-    effectError: Double,
+    effectError: Double?,
     perplexity: Double? = nil,
     perplexityIncrease: Double? = nil,
     divergence: Double? = nil,
@@ -81,7 +81,7 @@ extension SteeringResult: Codable {
     }
     score = try values.decode(Double.self, forKey: .score)
     effect = try values.decode(Double.self, forKey: .effect)
-    effectError = try values.decode(Double.self, forKey: .effectError)
+    effectError = try values.decodeIfPresent(Double.self, forKey: .effectError)
     perplexity = try values.decodeIfPresent(Double.self, forKey: .perplexity)
     perplexityIncrease = try values.decodeIfPresent(Double.self, forKey: .perplexityIncrease)
     divergence = try values.decodeIfPresent(Double.self, forKey: .divergence)
@@ -113,13 +113,18 @@ extension SteeringResult: Codable {
 
 extension [SteeringResult] {
   /// The setting with the largest effect towards the positive side whose perplexity rises by no
-  /// more than a limit; nil where none has an effect beyond its standard error.
+  /// more than a limit; nil where none has an effect beyond its standard error, or that is unknown.
   public func recommended(perplexityLimit: Double) -> SteeringResult? {
     filter { result in
-      guard case .steered = result.setting else { return false }
-      return result.effect > result.effectError
+      guard case .steered = result.setting, let error = result.effectError else { return false }
+      return result.effect > error
         && (result.perplexityIncrease ?? 0) <= perplexityLimit
     }.max { $0.effect < $1.effect }
+  }
+
+  /// Whether a setting was tried whose error is unknown.
+  public var lacksErrors: Bool {
+    contains { $0.setting.layer != nil && $0.effectError == nil }
   }
 
   /// The result of a setting.

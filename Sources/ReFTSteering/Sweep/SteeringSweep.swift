@@ -135,6 +135,9 @@ public final class SteeringSweep {
   /// Whether the effect is a difference of log-probabilities; else it is a projection.
   public var comparesCompletions: Bool { effect.comparesCompletions }
 
+  /// How many pairs, or texts, the effect is a mean over; of one the error is unknown.
+  public var effectCount: Int { effect.count }
+
   /// How many settings there are, those without an edit among them.
   public var settingCount: Int {
     plan.layers.count * plan.strengths.count + (plan.promptBaseline == nil ? 1 : 2)
@@ -252,8 +255,8 @@ public final class SteeringSweep {
     values.reduce(0, +) / Double(max(1, values.count))
   }
 
-  private static func standardError(_ values: [Double]) -> Double {
-    guard values.count > 1 else { return 0 }
+  private static func standardError(_ values: [Double]) -> Double? {
+    guard values.count > 1 else { return nil }
     let mean = mean(values)
     let square = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
     return (square / Double(values.count - 1) / Double(values.count)).squareRoot()

@@ -13,22 +13,24 @@ public final class SweepStore {
   public private(set) var results: [SteeringResult] = []
   private let path: String
 
-  private struct Header: Codable {
+  /// The first line.
+  struct Header: Codable {
     var sweep: [String: String]
   }
 
   /// The name of the file in its folder.
   public static let fileName = "results.jsonl"
-  private static let limit = 256 << 20
+  /// The most bytes of such a file.
+  static let limit = 256 << 20
 
   /// Opens a folder, which is made where it is missing.
   ///
   /// - Parameters:
   ///   - folder: the folder.
   ///   - facts: what the sweep is of.
-  ///   - restarts: whether results that are there are dropped.
-  /// - Throws: `usage` for results of another sweep; `badData` with the line for a file that is
-  ///   none of results; `inputOutput` where the system refuses.
+  ///   - restarts: whether all that a sweep left there is dropped: results, report and adapter.
+  /// - Throws: `usage` for results of another sweep, and for files there that are of none; `badData`
+  ///   with the line for one that is none of results; `inputOutput` where the system refuses.
   public init(
     folder: String,
     facts: [String: String],
@@ -41,7 +43,10 @@ public final class SweepStore {
     } catch {
       throw .sweepFolder(folder, cause: error)
     }
-    if !restarts, FileManager.default.fileExists(atPath: path) { results = try read() }
+    let place = SweepFolder(folder)
+    try place.checkOwnership()
+    if restarts { try place.drop() }
+    if FileManager.default.fileExists(atPath: path) { results = try read() }
   }
 
   private func read() throws(ReFTError) -> [SteeringResult] {

@@ -47,6 +47,7 @@ extension AdapterCommand {
           "--output '\(output)' is one of the adapters itself; choose another folder"
         )
       }
+      try NewFolder.check(output, option: "--output")
       let combination = try AdapterCombination(words)
       let count = try combination.write(to: output)
       for note in combination.notes { Output.note("warning: \(note)") }

@@ -76,6 +76,7 @@ extension AdapterCommand {
           "--output '\(output)' is the source itself; choose another folder"
         )
       }
+      try NewFolder.check(output, option: "--output")
       let request = AdapterImport(
         format: format,
         source: source,

@@ -12,11 +12,12 @@ extension AdapterCommand {
       abstract: "Make an adapter of a plugin as it starts, without training.",
       discussion: """
         For plugins that need none: directions, autoencoders and other inputs come from files, values \
-        from options. Inputs of at most 16 MiB are copied into the folder.
+        from options. Inputs of at most 16 MiB are copied into the folder. An adapter that starts as no \
+        edit, such as a vector of zeros, is to be filled or trained, which is told.
 
         EXAMPLES
-          reft adapter new --plugin additive-steering --layers 12 --positions all+decode \
-        --option alpha=4 --model M --output calm
+          reft adapter new --plugin ablate --layers all --positions all+decode --model M \
+        --output random-direction
           reft adapter new --plugin sae --layers 12 --positions all+decode --model M --output feature \
         --option encoder=sae.safetensors#W_enc --option decoder=sae.safetensors#W_dec \
         --option feature=1024 --option value=80
@@ -41,10 +42,12 @@ extension AdapterCommand {
     }
 
     func run() throws {
+      try NewFolder.check(output, option: "--output")
       let loaded = try LoadedModel(path: model.path())
       let adapter = try intervention.adapter(for: loaded, catalog: plugins.catalog())
       try adapter.save(to: output)
       let count = adapter.parameters.parameterCount
+      if adapter.startsAsNoEdit { Output.note("warning: \(changesNothing(adapter))") }
       if common.json {
         return try Output.json(
           Document(adapter: output, interventions: adapter.specs, parameters: count)
@@ -57,6 +60,14 @@ extension AdapterCommand {
         )
       }
       Output.line("\(Readable.count(count)) parameters at their start in \(output)")
+    }
+
+    private func changesNothing(_ adapter: Adapter) -> String {
+      let names = adapter.specs.map { "'\($0.plugin)'" }.joined(separator: ", ")
+      return
+        "'\(output)' changes nothing as it is: plugin \(names) starts as no edit; train it "
+        + "(train.init_adapter), or fill its tensors in '\(output)/adapter_model.safetensors'; a vector "
+        + "that is filled comes from 'reft steer extract'"
     }
   }
 

@@ -54,6 +54,9 @@ extension ModelCommand {
       if isOfHub, sha256 != nil, file == nil {
         throw ValidationError("--sha256 belongs to one file; name it with --file")
       }
+      if let sha256, sha256.count != 64 || !sha256.allSatisfy(\.isHexDigit) {
+        throw ValidationError("--sha256 '\(sha256)' must be 64 hexadecimal digits")
+      }
     }
 
     func run() throws {

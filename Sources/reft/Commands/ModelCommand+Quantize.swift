@@ -72,6 +72,8 @@ extension ModelCommand {
       guard !PluginPlaces.isSame(path, output) else {
         throw ValidationError("--output is the model itself; write to another file")
       }
+      try ResultFile(option: "--output", path: output)
+        .checkIsFree(inputs: [path] + [data].compactMap(\.self))
       try write(source)
       let scores = try noScore ? nil : scores(of: [path, output])
       if common.json {

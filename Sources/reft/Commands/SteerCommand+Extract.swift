@@ -135,9 +135,9 @@ extension SteerCommand {
       try show(extraction, edit, seconds: seconds)
     }
 
-    /// Makes sure of the place of a control vector before any work is done for it.
+    /// Makes sure of the place of the result before any work is done for it.
     private func checkOutput() throws {
-      guard writesGGUF else { return }
+      guard writesGGUF else { return try NewFolder.check(output, option: "--output") }
       try ResultFile(option: "--output", path: output).check(
         inputs: [try model.path()] + texts.files,
         kind: "control vector"

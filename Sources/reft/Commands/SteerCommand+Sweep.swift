@@ -21,7 +21,8 @@ extension SteerCommand {
         replies repeat themselves.
 
         The output folder gets results.jsonl, report.html and, for the recommended setting, an adapter. \
-        The same command goes on with a sweep that was ended.
+        The same command goes on with a sweep that was ended. What is there and of no sweep is not replaced. \
+        Of a single pair the effect has no error, and nothing is recommended.
 
         EXAMPLES
           reft steer sweep --model M --adapter warm --data pairs.jsonl --neutral wiki.txt --output s
@@ -80,7 +81,7 @@ extension SteerCommand {
     var maxPerplexityIncrease = 0.1
     @Option(help: ArgumentHelp("The folder of results.", valueName: "folder"))
     var output: String
-    @Flag(help: "Drop results that are there, and begin anew.")
+    @Flag(help: "Drop the results, report and adapter of a sweep that are there, and begin anew.")
     var restart = false
     @Option(
       name: .customLong("micro-batch-tokens"),
@@ -117,7 +118,20 @@ extension SteerCommand {
       return texts.chat ? Self.everyday.chat : Self.everyday.plain
     }
 
+    /// Makes sure that nothing is replaced but what a sweep left, before any work is done.
+    private func checkOutput() throws {
+      let folder = SweepFolder(output)
+      guard !PluginPlaces.isSame(adapter, folder.adapter) else {
+        throw ReFTError(
+          .usage,
+          "--output '\(output)' holds the adapter that is swept; choose another folder"
+        )
+      }
+      try folder.checkOwnership()
+    }
+
     func run() throws {
+      try checkOutput()
       let loaded = try LoadedModel(path: model.path())
       let catalog = try plugins.catalog()
       let device = try device.open()
@@ -135,6 +149,7 @@ extension SteerCommand {
         catalog: catalog,
         device: device
       )
+      if sweep.effectCount < 2 { Output.note("warning: \(SteeringReport.unknownError)") }
       let store = try SweepStore(
         folder: output,
         facts: try facts(plan, loaded, part, device),

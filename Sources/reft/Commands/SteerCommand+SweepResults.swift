@@ -17,10 +17,11 @@ struct SweepOutcome {
   let limit: Double?
   let seconds: Double
 
-  private var reportPath: String { folder + "/report.html" }
-  private var adapterPath: String { folder + "/adapter" }
+  private var place: SweepFolder { SweepFolder(folder) }
+  private var reportPath: String { place.report }
+  private var adapterPath: String { place.adapter }
 
-  /// Writes the report, and the adapter of the recommended setting.
+  /// Writes the report, and the adapter of the recommended setting; without one none is left there.
   func write(_ sweep: SteeringSweep, facts: [(String, String)]) throws {
     let report = SteeringReport(
       facts: facts,
@@ -31,7 +32,9 @@ struct SweepOutcome {
       promptBaseline: plan.promptBaseline
     )
     try AtomicFile.write(report.html(), to: reportPath)
-    guard case .steered(let layer, let strength)? = recommended?.setting else { return }
+    guard case .steered(let layer, let strength)? = recommended?.setting else {
+      return try place.dropAdapter()
+    }
     try sweep.steered(layer: layer, strength: strength).save(to: adapterPath)
   }
 
@@ -51,6 +54,11 @@ struct SweepOutcome {
     Output.table([head] + named.map { name, result in row(name, result) })
     Output.line()
     guard let recommended, case .steered(let layer, let strength) = recommended.setting else {
+      if results.lacksErrors {
+        return Output.line(
+          "no setting is recommended, since of a single pair the error is unknown; report: \(reportPath)"
+        )
+      }
       return Output.line(
         "no setting has an effect beyond its error"
           + (limit.map { " with at most \(Readable.fixed(100 * $0, 1)) % more perplexity" } ?? "")
@@ -71,7 +79,8 @@ struct SweepOutcome {
 
   private func row(_ name: String, _ result: SteeringResult) -> [String] {
     [
-      name, Readable.signed(result.effect, 3), Readable.fixed(result.effectError, 3),
+      name, Readable.signed(result.effect, 3),
+      result.effectError.map { Readable.fixed($0, 3) } ?? "-",
       result.perplexity.map { Readable.fixed($0, 2) } ?? "-",
       result.divergence.map { Readable.fixed($0, 4) } ?? "-",
       Readable.fixed(100 * result.repetition, 1) + " %",

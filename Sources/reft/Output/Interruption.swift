@@ -2,6 +2,7 @@
 // Ctrl-C during a long job: the first asks it to save and stop, the second ends the process.
 
 import Foundation
+import ReFTHost
 
 /// Turns SIGINT and SIGTERM into a call; each works once, then has its usual effect again.
 final class Interruption {
@@ -11,10 +12,10 @@ final class Interruption {
   init(_ body: @escaping @Sendable () -> Void) {
     let registered = DispatchGroup()
     for number in [SIGINT, SIGTERM] {
-      signal(number, SIG_IGN)
+      ForeignCalls.setSignal(number, isIgnored: true)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler {
-        signal(number, SIG_DFL)
+        ForeignCalls.setSignal(number, isIgnored: false)
         body()
       }
       registered.enter()
@@ -29,7 +30,6 @@ final class Interruption {
 
   deinit {
     for source in sources { source.cancel() }
-    signal(SIGINT, SIG_DFL)
-    signal(SIGTERM, SIG_DFL)
+    for number in [SIGINT, SIGTERM] { ForeignCalls.setSignal(number, isIgnored: false) }
   }
 }

@@ -25,8 +25,28 @@ struct ResultFile {
     kind: String,
     isOurs: (_ path: String) -> Bool
   ) throws(ReFTError) {
+    guard try holdsSomething(beside: inputs) else { return }
+    guard isOurs(path) else {
+      throw refused("is there and no \(kind); choose another file, or remove it")
+    }
+  }
+
+  /// Checks the place of a file that replaces none, such as a model.
+  ///
+  /// - Parameter inputs: files that the command reads.
+  /// - Throws: `usage` for a folder, an input, or a file that is there; `inputOutput` as `check`.
+  func checkIsFree(inputs: [String]) throws(ReFTError) {
+    guard try holdsSomething(beside: inputs) else { return }
+    throw refused("is there; choose another file, or remove it")
+  }
+
+  /// Whether a file is there that has something to lose.
+  private func holdsSomething(beside inputs: [String]) throws(ReFTError) -> Bool {
     var status = stat()
-    guard stat(path, &status) == 0 else { return try checkFolder() }
+    guard stat(path, &status) == 0 else {
+      try checkFolder()
+      return false
+    }
     guard status.st_mode & S_IFMT != S_IFDIR else {
       throw refused("is a folder; give the path of a file")
     }
@@ -38,10 +58,7 @@ struct ResultFile {
       }
     }
     // A pipe or a device has nothing to lose.
-    guard status.st_mode & S_IFMT == S_IFREG, status.st_size > 0 else { return }
-    guard isOurs(path) else {
-      throw refused("is there and no \(kind); choose another file, or remove it")
-    }
+    return status.st_mode & S_IFMT == S_IFREG && status.st_size > 0
   }
 
   private func checkFolder() throws(ReFTError) {
