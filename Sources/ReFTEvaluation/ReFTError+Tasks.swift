@@ -95,6 +95,53 @@ extension ReFTError {
     )
   }
 
+  // MARK: Plans
+
+  /// Something about what was named at a place of a file, or by options where that is nil.
+  private static func ofPlan(at place: String?, _ message: String) -> ReFTError {
+    guard let place else { return ReFTError(.usage, message) }
+    return ReFTError(.badConfiguration, "\(place): \(message)")
+  }
+
+  static func taskTwice(_ name: String, of key: String, at place: String?) -> ReFTError {
+    let subject = place == nil ? key : "'\(key)'"
+    return ofPlan(
+      at: place,
+      "\(subject) names the task '\(name.shown())' twice, and its results go by that name; give a task "
+        + "file another 'task', or ask one of them apart"
+    )
+  }
+
+  static func taskWithoutData(
+    _ name: String,
+    word: String,
+    at place: String?
+  ) -> ReFTError {
+    let remedy =
+      place == nil ? "give one with --data" : "write {task: \(word.shown(200)), data: FILE}"
+    return ofPlan(
+      at: place,
+      "the task '\(name.shown())' names no file of rows; \(remedy), or 'data: {file: …}' in a task "
+        + "file"
+    )
+  }
+
+  static func adapterNameTaken(_ name: String, at place: String?) -> ReFTError {
+    let owner =
+      name == Contender.frozen.name
+      ? "what results call the model without an adapter" : "the name of another adapter"
+    let remedy = place == nil ? "name each adapter once" : "give it another 'name'"
+    return ofPlan(at: place, "an adapter is called '\(name.shown())', \(owner); \(remedy)")
+  }
+
+  static func nobodyAsked(at place: String?) -> ReFTError {
+    ofPlan(
+      at: place,
+      "'frozen' is false and there are no 'adapters', so that nobody is asked; name an adapter, or "
+        + "leave 'frozen' out"
+    )
+  }
+
   // MARK: Tasks
 
   static func loneBraceInTask(_ text: String, _ brace: Character) -> ReFTError {

@@ -85,6 +85,40 @@ struct EvaluationTests {
     }
   }
 
+  @Test("names the place of a task of training that lacks its rows, is unknown, or is named twice")
+  func wrongTasks() throws {
+    try withBench { bench in
+      for (value, message) in [
+        ("[arc_easy_cloze]", "the task 'arc_easy_cloze' names no file of rows; write {task: "),
+        ("[nope]", "there is no task 'nope'"),
+        ("[task.yaml, task.yaml]", "'train.validate' names the task 'follows' twice"),
+      ] {
+        try bench.write(
+          Workbench.config.replacing(
+            "  batch_size: 2\n",
+            with: "  batch_size: 2\n  validate: \(value)\n"
+          ),
+          to: "wrong.yaml"
+        )
+        let tool = try reft(bench, "train wrong.yaml")
+        #expect(tool.status == 78 && tool.errors.contains(message), "\(tool.errors)")
+        #expect(tool.errors.contains("wrong.yaml:14:"), "\(tool.errors)")
+        #expect(!tool.errors.contains("--data"))
+      }
+    }
+  }
+
+  @Test("by options refuses one task twice before anything is asked")
+  func twice() throws {
+    try withBench { bench in
+      let call = "eval --task task.yaml --task task.yaml --model tiny.gguf --output out"
+      let tool = try reft(bench, call)
+      #expect(tool.status == 64, "\(tool.errors)")
+      #expect(tool.errors.contains("error: --task names the task 'follows' twice"))
+      #expect(!FileManager.default.fileExists(atPath: bench.path("out")))
+    }
+  }
+
   @Test("knows tasks by name, and tells which file each needs")
   func tasks() throws {
     let list = try Tool.reft(["task", "list", "--json"])

@@ -140,6 +140,34 @@ struct ScoringTests {
     }
   }
 
+  @Test("shows rows out of all of them, whatever the limit is")
+  func shown() throws {
+    let yaml = """
+      task: t
+      few_shot: {count: 2}
+      prompt: "{q}"
+      choice: {options: [in, on], answer: "{a}"}
+      chance: 0.9
+      """
+    let rows = (0..<8).map { "{\"q\": \"the \($0)\", \"a\": \($0 % 2)}" }
+      .joined(separator: "\n")
+    var prompts: [[String?]] = []
+    for limit in [nil, 1, 6] {
+      try withTask(yaml, rows: rows) { model, task, folder in
+        var options = TaskEvaluator.Options()
+        options.limit = limit
+        let store = try OutcomeStore(folder: folder + "/out", facts: [:], resumes: false)
+        let results = try TaskEvaluator(model: model, options: options)
+          .evaluate(task, store: store)
+        #expect(results[0].count == limit ?? 8)
+        #expect(abs((results[0].chance ?? 0) - 0.9) < 1e-12)
+        prompts.append(try outcomes(folder, "t").map(\.prompt))
+      }
+    }
+    #expect(prompts[1] == Array(prompts[0].prefix(1)))
+    #expect(prompts[2] == Array(prompts[0].prefix(6)))
+  }
+
   @Test("names the row that lacks a field, with the nearest name")
   func missingField() throws {
     let yaml = "task: t\nprompt: \"{question}\"\nchoice: {options: [a, b], answer: \"{a}\"}"

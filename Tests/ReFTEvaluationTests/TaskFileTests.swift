@@ -83,6 +83,18 @@ struct TaskFileTests {
     #expect(text.contains("unknown key 'promt'") && text.contains("'prompt'"), "\(text)")
   }
 
+  @Test("that is empty is told what a task needs")
+  func empty() {
+    let text = message("")
+    #expect(text.contains("t.yaml:1:1: the task is empty; it needs at least a scorer"), "\(text)")
+  }
+
+  @Test("says what guessing comes to only where there is something to guess")
+  func chance() {
+    let text = message("chance: 0.5\nperplexity: {text: a}")
+    #expect(text.contains("t.yaml:1:9: 'chance' is of choice and generate, and"), "\(text)")
+  }
+
   @Test("that comes along can be read, and says which file to get")
   func library() throws {
     let tasks = try TaskLibrary.tasks()

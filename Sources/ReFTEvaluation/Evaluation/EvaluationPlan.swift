@@ -21,6 +21,8 @@ public struct EvaluationPlan: Sendable {
     public var shots: Int?
     /// The wording around prompts, in place of the task's: none, alpaca, chat, adapter or a format string.
     public var template: String?
+    /// Where it was named, as `file:line:column`; nil: by options of a command.
+    public var place: String?
 
     /// Names a task.
     public init(task: String, data: String? = nil, limit: Int? = nil, shots: Int? = nil) {
@@ -29,9 +31,10 @@ public struct EvaluationPlan: Sendable {
 
     /// The task, with what was asked of it.
     ///
-    /// - Throws: as reading a task file.
+    /// - Throws: as reading a task file; `badConfiguration` for a name that there is no task of, where a
+    ///   file says it.
     public func read() throws(ReFTError) -> TaskFile {
-      var file = try TaskFile(task)
+      var file = try named()
       if let shots {
         var own = file.shots ?? FewShots(count: shots)
         own.count = shots
@@ -51,16 +54,21 @@ public struct EvaluationPlan: Sendable {
   public struct Entry: Sendable {
     /// What results call it.
     public var name: String
+    /// Whether the user chose that name; else it is that of a folder.
+    public let hasOwnName: Bool
     /// Its folder, with `:0.5` behind it where half of its change counts.
     public var path: String
     /// Further ones that edit together with it, written alike.
     public var with: [String] = []
     /// What they are together where they edit the same.
     public var rule = CompositionRule.sum
+    /// Where it was named, as `file:line:column`; nil: by options of a command.
+    public var place: String?
 
     /// Names an adapter by its folder, or by its run where that is its folder's name.
     public init(path: String, name: String? = nil) {
       self.path = path
+      hasOwnName = name != nil
       let word = try? AdapterWord(path)
       let folder = word?.path ?? path
       let parts = URL(fileURLWithPath: folder).standardizedFileURL.pathComponents
@@ -85,6 +93,8 @@ public struct EvaluationPlan: Sendable {
   public var adapters: [Entry] = []
   /// `frozen`: whether the model is asked without an adapter too; by default where there is none.
   public var asksFrozen: Bool?
+  /// Where that was written; nil: by an option, or nowhere.
+  public var frozenPlace: String?
   /// `tasks`: names, files, or {task, data, limit, shots}.
   public var tasks: [Item] = []
   /// `limit`: take only the first rows of each task; all by default.
@@ -105,7 +115,8 @@ public struct EvaluationPlan: Sendable {
   public static func load(path: String) throws(ReFTError) -> EvaluationPlan {
     let root = try ConfigurationNode.parse(
       yaml: ConfigurationText.read(path: path),
-      path: path
+      path: path,
+      as: .evaluation
     )
     return try EvaluationPlan(root, folder: PathParts.folder(of: path))
   }
@@ -121,6 +132,7 @@ public struct EvaluationPlan: Sendable {
     }
     for node in reader.node("adapters")?.items ?? [] { adapters.append(try keys.adapter(node)) }
     asksFrozen = try reader.flag("frozen")
+    frozenPlace = reader.node("frozen")?.origin.description
     for node in reader.node("tasks")?.items ?? [] { tasks.append(try keys.task(node)) }
     limit = try reader.integer("limit", in: 1...Int.max)
     batchSize = try reader.integer("batch_size", in: 1...65_536)
@@ -144,6 +156,14 @@ private struct PlanKeys {
   }
 
   func adapter(_ node: ConfigurationNode) throws(ReFTError) -> EvaluationPlan.Entry {
+    var entry = try adapterEntry(node)
+    entry.place = node.origin.description
+    return entry
+  }
+
+  private func adapterEntry(
+    _ node: ConfigurationNode
+  ) throws(ReFTError) -> EvaluationPlan.Entry {
     guard case .mapping = node.content else {
       return EvaluationPlan.Entry(path: path(try node.string(key: "adapters")))
     }
@@ -160,6 +180,12 @@ private struct PlanKeys {
   }
 
   func task(_ node: ConfigurationNode) throws(ReFTError) -> EvaluationPlan.Item {
+    var item = try taskItem(node)
+    item.place = node.origin.description
+    return item
+  }
+
+  private func taskItem(_ node: ConfigurationNode) throws(ReFTError) -> EvaluationPlan.Item {
     guard case .mapping = node.content else {
       return EvaluationPlan.Item(task: taskPath(try node.string(key: "tasks")))
     }

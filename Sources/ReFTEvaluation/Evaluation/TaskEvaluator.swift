@@ -99,7 +99,10 @@ public final class TaskEvaluator {
       )
     }
     let start = ContinuousClock.now
-    let content = try task.data.read(data, limit: options.limit)
+    // Rows are shown out of all of them: the limit is of those that are asked.
+    var content = try task.data.read(data, limit: task.drawsOwnRows ? nil : options.limit)
+    let pool = content.rows
+    content.rows = Array(pool.prefix(options.limit ?? .max))
     var settled = options
     settled.passTokens = passTokens
     let context = try TaskContext(
@@ -108,7 +111,7 @@ public final class TaskEvaluator {
       task: task,
       options: settled,
       device: device,
-      rows: content.rows
+      rows: pool
     )
     let scoring = try scoring(task, context)
     var outcomes = try store?.begin(task, contenders, hash: content.hash) ?? [:]

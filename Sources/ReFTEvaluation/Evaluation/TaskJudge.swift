@@ -40,22 +40,8 @@ public final class TaskJudge: TrainingJudge {
     var read: [Check] = []
     var measures: [(name: String, isHigherBetter: Bool)] = []
     var facts: [String: String] = [:]
-    for check in checks {
-      var item = EvaluationPlan.Item(
-        task: check.task,
-        data: check.data,
-        limit: check.limit,
-        shots: check.shots
-      )
-      item.template = check.template
-      let file = try item.read()
-      guard facts[file.name] == nil else {
-        throw ReFTError(
-          .badConfiguration,
-          "'train.validate' names the task '\(file.name)' twice; give a task file another 'task'"
-        )
-      }
-      let rows = try file.data.read(item.data, limit: item.limit)
+    for (item, file) in try EvaluationPlan.read(checks.map(Self.item), of: "train.validate") {
+      let rows = try item.rows(of: file)
       facts[file.name] = rows.hash + " sha256:" + SHA256Digest.hex(of: file.source.utf8)
       for metric in file.metrics {
         measures.append(("\(file.name).\(metric)", !TaskFile.isLowerBetter(metric)))
@@ -68,6 +54,18 @@ public final class TaskJudge: TrainingJudge {
     self.model = model
     self.device = device
     self.precision = precision
+  }
+
+  private static func item(_ check: TaskCheck) -> EvaluationPlan.Item {
+    var item = EvaluationPlan.Item(
+      task: check.task,
+      data: check.data,
+      limit: check.limit,
+      shots: check.shots
+    )
+    item.template = check.template
+    item.place = check.place
+    return item
   }
 
   /// Measures the adapter as it is now.
@@ -110,6 +108,9 @@ extension TaskFile {
       Metric.metrics(of: rule.isRegression ? .regression : .classification).map(\.rawValue)
     }
   }
+
+  /// What results call the measure that stands for the task, where nothing else is told: `TASK.METRIC`.
+  public var mainMeasure: String? { (metric ?? metrics.first).map { "\(name).\($0)" } }
 
   /// Whether less of a measure is better.
   static func isLowerBetter(_ metric: String) -> Bool { PerplexityScoring.metrics.contains(metric) }

@@ -183,7 +183,7 @@ struct ChoiceScoring: TaskScoring {
     outcome.options = question.texts
     outcome.answer = String(question.answer)
     outcome.logLikelihoods = scores
-    outcome.chance = 1 / Double(question.options.count)
+    outcome.chance = try context.chance(pending.row) ?? 1 / Double(question.options.count)
     outcome.scores = [
       "acc": isRight(question.texts.map { _ in 1 }),
       "acc_norm": isRight(question.texts.map(\.unicodeScalars.count)),

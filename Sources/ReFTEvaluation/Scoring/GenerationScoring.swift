@@ -83,11 +83,7 @@ struct GenerationScoring: TaskScoring {
       outcome.scores[Self.metric(extraction)] = isRight ? 1 : 0
     }
     outcome.extracted = extracted
-    switch context.task.chance {
-    case .oneOf(let field): outcome.chance = 1 / Double(try row.texts(field).count)
-    case .value(let value): outcome.chance = value
-    case nil: break
-    }
+    outcome.chance = try context.chance(row)
     return outcome
   }
 

@@ -42,6 +42,17 @@ final class TaskContext {
     min(model.configuration.contextLength, options.maxLength ?? .max)
   }
 
+  /// What guessing comes to at a row, where the task says it.
+  ///
+  /// - Throws: `badData` naming the row where it lacks the field with the options.
+  func chance(_ row: TaskRow) throws(ReFTError) -> Double? {
+    switch task.chance {
+    case .oneOf(let field): return 1 / Double(try row.texts(field).count)
+    case .value(let value): return value
+    case nil: return nil
+    }
+  }
+
   // MARK: Rows that are shown
 
   private static func drawn(_ task: TaskFile, own: [TaskRow]) throws(ReFTError) -> [TaskRow] {

@@ -53,7 +53,7 @@ struct HarnessFile {
     let name = try include.value.string(key: "include")
     let other = name.hasPrefix("/") ? name : folder + "/" + name
     let base = try included(
-      ConfigurationNode.parse(yaml: ConfigurationText.read(path: other), path: other),
+      ConfigurationNode.parse(yaml: ConfigurationText.read(path: other), path: other, as: .task),
       folder: PathParts.folder(of: other),
       depth: depth + 1
     )

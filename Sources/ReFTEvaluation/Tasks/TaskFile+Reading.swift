@@ -23,7 +23,7 @@ extension TaskFile {
 
   /// Reads a task from text, as if it stood in the file at `path`.
   package static func parse(yaml: String, path: String) throws(ReFTError) -> TaskFile {
-    let root = try ConfigurationNode.parse(yaml: yaml, path: path)
+    let root = try ConfigurationNode.parse(yaml: yaml, path: path, as: .task)
     var task =
       HarnessFile.isOne(root)
       ? try HarnessFile(root, path: path).task() : try read(root, path: path)
@@ -64,7 +64,15 @@ extension TaskFile {
     task.metric = try reader.string("metric")
     if let node = reader.node("data") { task.data = try keys.data(node) }
     if let node = reader.node("few_shot") { task.shots = try keys.shots(node) }
-    if let node = reader.node("chance") { task.chance = try keys.chance(node) }
+    if let node = reader.node("chance") {
+      guard scorer.takesChance else {
+        throw .configuration(
+          node.origin,
+          "'chance' is of choice and generate, and the task asks for \(scorer.kind); leave it out"
+        )
+      }
+      task.chance = try keys.chance(node)
+    }
     try reader.finish()
     return task
   }
@@ -131,6 +139,15 @@ extension TaskScorer {
   fileprivate var needsPrompt: Bool {
     switch self {
     case .choice, .generation: true
+    case .head, .perplexity: false
+    }
+  }
+
+  /// Whether a task may say what guessing comes to.
+  fileprivate var takesChance: Bool {
+    switch self {
+    case .choice: true
+    case .generation(let rule): rule.outputs == nil
     case .head, .perplexity: false
     }
   }

@@ -35,12 +35,15 @@ public struct TaskFile: Sendable {
   package var scorer: TaskScorer
   /// The metric that stands first; nil: the scorer's usual one.
   package var metric: String?
-  /// What guessing comes to; nil: told by the options, where there are any.
+  /// What guessing comes to, of choices and replies; nil: told by the options, where there are any.
   package var chance: TaskChance?
 
   package init(name: String, prompt: Wording, scorer: TaskScorer) {
     (self.name, self.prompt, self.scorer) = (name, prompt, scorer)
   }
+
+  /// Whether the rows that are shown are the task's own.
+  var drawsOwnRows: Bool { shots.map { $0.count > 0 && $0.path == nil } ?? false }
 }
 
 /// What words a prompt as an instruction.

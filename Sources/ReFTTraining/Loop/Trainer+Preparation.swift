@@ -79,7 +79,7 @@ extension Trainer {
   }
 
   /// Makes sure that the measure of a task that the run is judged by is one of its tasks'.
-  private func checkJudge() throws(ReFTError) {
+  func checkJudge() throws(ReFTError) {
     guard let name = configuration.train.taskMetric else { return }
     let known = judge?.measures.map(\.name) ?? []
     guard !known.contains(name) else { return }
@@ -105,7 +105,7 @@ extension Trainer {
 
   // MARK: Adapter
 
-  private func makeAdapter(
+  func makeAdapter(
     head: HeadSpec?,
     observer: (TrainingEvent) -> Void
   ) throws(ReFTError) -> Adapter {
@@ -113,14 +113,19 @@ extension Trainer {
     for options in configuration.interventions {
       specs.append(try options.spec(layers: model.configuration.layers))
     }
-    let adapter = try Adapter.create(
-      specs: specs,
-      lora: configuration.lora?.spec(model.configuration),
-      head: head,
-      model: model,
-      catalog: catalog,
-      seed: configuration.train.seed
-    )
+    let adapter: Adapter
+    do throws(ReFTError) {
+      adapter = try Adapter.create(
+        specs: specs,
+        lora: configuration.lora?.spec(model.configuration),
+        head: head,
+        model: model,
+        catalog: catalog,
+        seed: configuration.train.seed
+      )
+    } catch {
+      throw placed(error)
+    }
     try adapter.checkTrainable()
     guard adapter.parameters.trainableCount > 0 else { throw .nothingToTrain() }
     if let path = configuration.train.initialAdapter {
@@ -130,6 +135,28 @@ extension Trainer {
     }
     for warning in adapter.warnings + adapter.gradientNotes { observer(.warning(warning)) }
     return adapter
+  }
+
+  /// The same error with the place in the configuration, where it is about an option of a plugin.
+  private func placed(_ error: ReFTError) -> ReFTError {
+    guard error.code == .badConfiguration else { return error }
+    let message = error.message
+    for intervention in configuration.interventions {
+      guard
+        let plugin = try? catalog.find(intervention.plugin, isolation: intervention.isolation)
+      else { continue }
+      for (name, place) in intervention.optionPlaces.sorted(by: { $0.key < $1.key }) {
+        guard let value = intervention.options[name] else { continue }
+        do throws(ReFTError) {
+          _ = try plugin.resolvedOptions([name: value])
+        } catch {
+          guard error.message == message else { continue }
+          let isKnown = plugin.options.contains { $0.name == name }
+          return .option(place, isKnown: isKnown, error)
+        }
+      }
+    }
+    return error
   }
 
   private static func copy(

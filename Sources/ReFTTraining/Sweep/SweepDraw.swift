@@ -63,6 +63,16 @@ enum SweepDraw {
     return (low, high, isWhole)
   }
 
+  /// How many different values it can give; the largest number where that is not known.
+  var valueCount: Int {
+    switch self {
+    case .choice(let values): Set(values.map(\.identity)).count
+    case .uniform(let low, let high, isWhole: true), .logUniform(let low, let high, isWhole: true):
+      high - low < 1e15 ? Int(high - low) + 1 : .max
+    case .uniform, .logUniform: .max
+    }
+  }
+
   /// A draw: number `index` of the stream that seed and key name.
   func value(
     seed: UInt64,
@@ -105,6 +115,22 @@ enum SweepDraw {
 }
 
 extension ConfigurationNode {
+  /// A text that equal values have in common, however they are written: 0.1 and 1.0e-1, and keys in any
+  /// order.
+  var identity: String {
+    switch content {
+    case .scalar(let text, _):
+      if let whole = integerValue { return "\(whole)" }
+      guard let number = numberValue else { return text }
+      return Int(exactly: number).map { "\($0)" } ?? "\(number)"
+    case .sequence(let items):
+      return "[" + items.map(\.identity).joined(separator: ", ") + "]"
+    case .mapping(let entries):
+      let pairs = entries.map { "\($0.key): \($0.value.identity)" }
+      return "{" + pairs.sorted().joined(separator: ", ") + "}"
+    }
+  }
+
   /// The value in one line, as YAML writes it in flow.
   var summary: String {
     switch content {

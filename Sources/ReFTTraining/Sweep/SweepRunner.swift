@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a sweep in one process: a model is read once, finished runs are left as they are, an interrupted
-// one goes on, and a failing one does not keep the rest from running.
+// one goes on, and a failing one does not keep the rest from running. What is checked before the first
+// begins is in `SweepRunner+Checks`.
 
 import Foundation
 public import ReFTHost
@@ -50,6 +51,8 @@ public struct SweepMeans {
   public var judge: (RunConfiguration, LoadedModel) throws -> (any TrainingJudge)?
   /// Evaluates the tasks of a plan with the adapter of a finished run.
   public var evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])?
+  /// The names of the measures that evaluations give.
+  public var measures: [String] = []
 
   /// Joins them.
   public init(
@@ -61,11 +64,12 @@ public struct SweepMeans {
     judge: @escaping (RunConfiguration, LoadedModel) throws -> (any TrainingJudge)? = { _, _ in
       nil
     },
-    evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])? = nil
+    evaluate: ((TrainingSweep.Run, LoadedModel) throws -> [SweepMeasure])? = nil,
+    measures: [String] = []
   ) {
     (self.open, self.catalog, self.device) = (open, catalog, device)
     (self.precision, self.train) = (precision, train)
-    (self.judge, self.evaluate) = (judge, evaluate)
+    (self.judge, self.evaluate, self.measures) = (judge, evaluate, measures)
   }
 }
 
@@ -81,8 +85,8 @@ public final class SweepRunner {
     case new
   }
 
-  private let plan: TrainingSweep
-  private let means: SweepMeans
+  let plan: TrainingSweep
+  let means: SweepMeans
   private var models: (name: String, model: LoadedModel)?
   private let shared = SharedActivations()
   private var results: [SweepResult]
@@ -149,21 +153,22 @@ public final class SweepRunner {
     return hash
   }
 
-  /// Runs what is not finished.
+  /// Checks all runs, and runs what is not finished.
   ///
   /// - Parameters:
   ///   - overwrites: whether finished runs are made anew.
   ///   - stop: set by whoever wants the sweep to end with the run that is on its way.
   ///   - observer: receives events, on the calling thread.
   /// - Returns: a result for each run.
-  /// - Throws: `interrupted`, with what is done saved; `inputOutput` when the sweep's own files cannot
-  ///   be written. A failing run is in the results.
+  /// - Throws: as `check`, before anything is written; `interrupted`, with what is done saved;
+  ///   `inputOutput` when the sweep's own files cannot be written. A run that fails later is in the
+  ///   results.
   public func run(
     overwrites: Bool,
     stop: StopFlag = StopFlag(),
     observer: (SweepEvent) -> Void
   ) throws -> [SweepResult] {
-    let states = overwrites ? plan.runs.map { _ in State.new } : try states()
+    let states = try check(overwrites: overwrites)
     do {
       try FileManager.default.createDirectory(
         atPath: plan.output + "/runs",
@@ -213,17 +218,10 @@ public final class SweepRunner {
       let model = try open(run.configuration.model)
       if state != .finished {
         ProcessMemory.resetPeak()
-        let trainer = Trainer(
-          configuration: run.configuration,
-          model: model,
-          catalog: try means.catalog(run.configuration),
-          device: means.device,
-          precision: means.precision,
-          judge: try means.judge(run.configuration, model),
-          sharing: shared
-        )
-        let mode: Trainer.Mode = overwrites ? .overwrite : state == .new ? .fresh : .resume
-        try means.train(trainer, mode) { observer(.training(index, $0)) }
+        try means.train(
+          try trainer(run, model: model),
+          mode(state, overwrites: overwrites)
+        ) { observer(.training(index, $0)) }
       }
       let record = try RunRecord(folder: run.configuration.output)
       results[index] = SweepResult(run, record)
@@ -242,8 +240,26 @@ public final class SweepRunner {
     }
   }
 
+  /// What trains a run.
+  func trainer(_ run: TrainingSweep.Run, model: LoadedModel) throws -> Trainer {
+    Trainer(
+      configuration: run.configuration,
+      model: model,
+      catalog: try means.catalog(run.configuration),
+      device: means.device,
+      precision: means.precision,
+      judge: try means.judge(run.configuration, model),
+      sharing: shared
+    )
+  }
+
+  /// What to do with what is in its folder.
+  func mode(_ state: State, overwrites: Bool) -> Trainer.Mode {
+    overwrites ? .overwrite : state == .new ? .fresh : .resume
+  }
+
   /// The model of a run; the last one stays open.
-  private func open(_ name: String) throws -> LoadedModel {
+  func open(_ name: String) throws -> LoadedModel {
     if let models, models.name == name, models.model.frozen.changeFault == nil {
       return models.model
     }

@@ -19,7 +19,11 @@ extension TrainingSweep {
     overrides: [String] = [],
     output: String? = nil
   ) throws(ReFTError) -> TrainingSweep {
-    let node = try ConfigurationNode.parse(yaml: ConfigurationText.read(path: path), path: path)
+    let node = try ConfigurationNode.parse(
+      yaml: ConfigurationText.read(path: path),
+      path: path,
+      as: .sweep
+    )
     var reader = try ConfigurationReader(node, path: "")
     let file = URL(fileURLWithPath: path).standardizedFileURL
     let folder = file.deletingLastPathComponent()
@@ -32,6 +36,7 @@ extension TrainingSweep {
     let seeds = try Self.seeds(reader.node("seeds"))
     let tasks = try Self.tasks(reader.node("eval"), in: folder)
     let metric = try reader.string("metric")
+    let metricPlace = reader.node("metric")?.origin.description
     let own = try reader.string("output")
     try reader.finish()
     let name = file.deletingPathExtension().lastPathComponent
@@ -40,6 +45,7 @@ extension TrainingSweep {
       path: path,
       output: place ?? absolute(own ?? "sweeps/" + name, in: folder),
       metric: metric,
+      metricPlace: metricPlace,
       tasks: tasks,
       runs: []
     )
@@ -94,36 +100,16 @@ extension TrainingSweep {
           expected: "a list of values, such as [1e-3, 4e-3]"
         )
       }
+      var seen: Set<String> = []
+      for value in values where !seen.insert(value.identity).inserted {
+        throw .configuration(
+          value.origin,
+          "'grid.\(entry.key)' has the value \(value.summary.shown()) twice; name it once"
+        )
+      }
       result.append((entry.key, values))
     }
     return result
-  }
-
-  /// The draws of a random sweep: for each, a value of each key.
-  private static func random(_ node: ConfigurationNode?) throws(ReFTError) -> [[Change]] {
-    guard let node else { return [] }
-    var reader = try ConfigurationReader(node, path: "random")
-    guard let count = try reader.integer("count", in: 1...mostRuns) else {
-      throw .missingKey("random.count", at: node.origin, purpose: "say how many draws there are")
-    }
-    let seed = UInt64(try reader.integer("seed", in: 0...Int.max) ?? 42)
-    var draws: [(key: String, draw: SweepDraw, origin: ConfigurationNode.Origin)] = []
-    for entry in reader.keys where !["count", "seed"].contains(entry.key) {
-      let draw = try SweepDraw(entry.value, key: "random.\(entry.key)")
-      draws.append((entry.key, draw, entry.value.origin))
-    }
-    guard !draws.isEmpty else {
-      throw .configuration(
-        node.origin,
-        "'random' names no key to draw; add one, such as train.learning_rate: {log_uniform: [1e-4, "
-          + "1e-2]}"
-      )
-    }
-    return (0..<count).map { index in
-      draws.map { key, draw, origin in
-        Change(key: key, value: draw.value(seed: seed, key: key, index: index, origin: origin))
-      }
-    }
   }
 
   private static func seeds(_ node: ConfigurationNode?) throws(ReFTError) -> [ConfigurationNode] {
@@ -145,7 +131,9 @@ extension TrainingSweep {
     var result: [Task] = []
     for (index, item) in (node?.items ?? []).enumerated() {
       guard case .mapping = item.content else {
-        result.append(Task(name: taskName(try item.string(key: "eval.\(index)"), in: folder)))
+        var task = Task(name: taskName(try item.string(key: "eval.\(index)"), in: folder))
+        task.place = item.origin.description
+        result.append(task)
         continue
       }
       var reader = try ConfigurationReader(item, path: "eval.\(index)")
@@ -161,7 +149,8 @@ extension TrainingSweep {
           name: taskName(name, in: folder),
           data: try reader.string("data").map { absolute($0, in: folder) },
           limit: try reader.integer("limit", in: 1...1_000_000_000),
-          shots: try reader.integer("shots", in: 0...1000)
+          shots: try reader.integer("shots", in: 0...1000),
+          place: item.origin.description
         )
       )
       try reader.finish()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sweep: many runs that differ from one configuration in a few values. Reading the file is in
-// `TrainingSweep+Reading`, drawing values in `SweepDraw`, running in `SweepRunner`.
+// `TrainingSweep+Reading`, drawing values in `TrainingSweep+Draws`, running in `SweepRunner`.
 
 import Foundation
 import ReFTTensor
@@ -38,6 +38,8 @@ public struct TrainingSweep: Sendable {
     public var limit: Int?
     /// How many answered rows are shown before each.
     public var shots: Int?
+    /// Where it was written, as `file:line:column`.
+    public var place: String?
 
     /// What tells it apart from others, in results.
     var key: String {
@@ -52,6 +54,8 @@ public struct TrainingSweep: Sendable {
   public var output: String
   /// The measure that the table is sorted by; nil: the usual one of the runs.
   public var metric: String?
+  /// Where that was written, as `file:line:column`; nil where it was not.
+  public var metricPlace: String?
   /// What each run is evaluated on.
   public var tasks: [Task]
   /// The runs: variants outermost, seeds innermost.

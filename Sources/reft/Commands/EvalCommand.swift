@@ -122,10 +122,10 @@ struct EvalCommand: ParsableCommand {
 
   func run() throws {
     let plan = try plan()
-    var tasks: [(item: EvaluationPlan.Item, file: TaskFile)] = []
-    for item in plan.tasks { tasks.append((item, try item.read())) }
+    let tasks = try EvaluationPlan.read(plan.tasks, of: config == nil ? "--task" : "tasks")
+    let names = try plan.adapterNames()
     let loaded = try LoadedModel(path: ModelLibrary().resolve(plan.model))
-    let contenders = try contenders(plan, loaded)
+    let contenders = try contenders(plan, names, loaded)
     let store = try store(plan, loaded)
     let stop = StopFlag()
     let interruption = Interruption { stop.set() }
@@ -179,13 +179,16 @@ struct EvalCommand: ParsableCommand {
     return plan
   }
 
-  private func contenders(_ plan: EvaluationPlan, _ model: LoadedModel) throws -> [Contender] {
+  private func contenders(
+    _ plan: EvaluationPlan,
+    _ names: [String],
+    _ model: LoadedModel
+  ) throws -> [Contender] {
     var contenders: [Contender] = []
     if plan.asksFrozen ?? plan.adapters.isEmpty { contenders.append(.frozen) }
     guard !plan.adapters.isEmpty else { return contenders }
     let catalog = try plugins.catalog(alsoIn: plan.pluginPaths)
-    var names: Set<String> = ["frozen"]
-    for entry in plan.adapters {
+    for (entry, name) in zip(plan.adapters, names) {
       let stack = try AdapterStack.load(
         try entry.words(),
         rule: entry.rule,
@@ -193,11 +196,8 @@ struct EvalCommand: ParsableCommand {
         catalog: catalog
       )
       for warning in stack.parts.flatMap(\.adapter.warnings) {
-        Output.note("warning: \(entry.name): \(warning)")
+        Output.note("warning: \(name): \(warning)")
       }
-      // Two runs may have adapters of one name; their folders tell them apart.
-      let name = names.contains(entry.name) ? entry.path : entry.name
-      names.insert(name)
       contenders.append(Contender(name: name, adapters: stack))
     }
     return contenders

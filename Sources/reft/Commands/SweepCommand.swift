@@ -39,7 +39,7 @@ struct SweepCommand: ParsableCommand {
   var overrides: [String] = []
   @Option(help: "The sweep's folder, in place of the file's.")
   var output: String?
-  @Flag(name: .customLong("dry-run"), help: "List the runs and what is done of them.")
+  @Flag(name: .customLong("dry-run"), help: "Check the runs, and list what is done of them.")
   var dryRun = false
   @Flag(help: "Make finished runs anew.")
   var overwrite = false
@@ -73,7 +73,7 @@ struct SweepCommand: ParsableCommand {
     let plan = try TrainingSweep.load(path: sweep, overrides: overrides, output: output)
     let stop = StopFlag()
     let runner = try SweepRunner(plan, means: try means(plan, stop))
-    if dryRun { return try list(plan, overwrite ? nil : runner.states()) }
+    if dryRun { return try list(plan, runner.check(overwrites: overwrite)) }
     let view = SweepView(count: plan.runs.count)
     let results = try {
       defer { view.end() }
@@ -101,8 +101,13 @@ struct SweepCommand: ParsableCommand {
   private func means(_ plan: TrainingSweep, _ stop: StopFlag) throws -> SweepMeans {
     let device = try device.open()
     let precision: DecodePrecision = exact ? .float32 : .int16
+    var tellsRefusals = true
     let catalog = { (configuration: RunConfiguration) in
-      try plugins.catalog(alsoIn: configuration.pluginPaths)
+      defer { tellsRefusals = false }
+      return try plugins.catalog(
+        alsoIn: configuration.pluginPaths,
+        tellsRefusals: tellsRefusals
+      )
     }
     let evaluation = try SweepEvaluation(
       plan,
@@ -132,7 +137,8 @@ struct SweepCommand: ParsableCommand {
           precision: precision
         )
       },
-      evaluate: evaluation.measures
+      evaluate: evaluation.measures,
+      measures: evaluation.names
     )
   }
 
@@ -145,8 +151,7 @@ struct SweepCommand: ParsableCommand {
     return words.map(Readable.word).joined(separator: " ")
   }
 
-  private func list(_ plan: TrainingSweep, _ states: [SweepRunner.State]?) throws {
-    let states = states ?? plan.runs.map { _ in .new }
+  private func list(_ plan: TrainingSweep, _ states: [SweepRunner.State]) throws {
     guard !common.json else {
       let runs = zip(plan.runs, states).map { run, state in
         DryRun.Run(name: run.name, state: state, settings: run.settings, seed: OrNull(run.seed))

@@ -11,26 +11,36 @@ import ReFTTraining
 /// Evaluates the runs of a sweep.
 struct SweepEvaluation {
   /// The tasks, read once.
-  private let tasks: [(item: TrainingSweep.Task, file: TaskFile)]
+  private let tasks: [(item: EvaluationPlan.Item, file: TaskFile)]
   private let catalog: (RunConfiguration) throws -> PluginCatalog
   private let device: any ComputeDevice
   private let precision: DecodePrecision
 
-  /// Reads the tasks of a plan, so that a mistake shows before the first run.
+  /// Reads the tasks of a plan and their rows, so that a mistake shows before the first run.
   init(
     _ plan: TrainingSweep,
     catalog: @escaping (RunConfiguration) throws -> PluginCatalog,
     device: any ComputeDevice,
     precision: DecodePrecision
   ) throws {
-    var tasks: [(item: TrainingSweep.Task, file: TaskFile)] = []
-    for task in plan.tasks {
-      let item = EvaluationPlan.Item(task: task.name, shots: task.shots)
-      tasks.append((task, try item.read()))
+    let items = plan.tasks.map { task in
+      var item = EvaluationPlan.Item(
+        task: task.name,
+        data: task.data,
+        limit: task.limit,
+        shots: task.shots
+      )
+      item.place = task.place
+      return item
     }
-    (self.tasks, self.catalog) = (tasks, catalog)
+    tasks = try EvaluationPlan.read(items, of: "eval")
+    for (item, file) in tasks { try item.checkRows(of: file) }
+    self.catalog = catalog
     (self.device, self.precision) = (device, precision)
   }
+
+  /// What the measures are called.
+  var names: [String] { tasks.compactMap(\.file.mainMeasure) }
 
   /// The main measure of each task, of a run's adapter.
   func measures(_ run: TrainingSweep.Run, _ model: LoadedModel) throws -> [SweepMeasure] {

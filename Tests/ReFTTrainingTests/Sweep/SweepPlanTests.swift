@@ -68,6 +68,25 @@ struct SweepPlanTests {
     #expect(Set(ranks) == ["1", "2", "3", "4"])
   }
 
+  @Test("draw again what was drawn before, until all combinations are there")
+  func distinct() throws {
+    let keys = "interventions.0.options.rank: {choice: [1, 2]}, train.epochs: {uniform: [1, 3]}"
+    let all = try plan("random: {count: 6, \(keys)}").runs.map(\.name)
+    #expect(Set(all).count == 6)
+    #expect(try plan("random: {count: 4, \(keys)}").runs.map(\.name) == Array(all.prefix(4)))
+  }
+
+  @Test("that are empty are told what a sweep needs")
+  func empty() throws {
+    try withTemporaryDirectory { folder in
+      let path = folder + "/rank.yaml"
+      try Data("# nothing\n".utf8).write(to: URL(filePath: path))
+      let error = #expect(throws: ReFTError.self) { try TrainingSweep.load(path: path) }
+      let text = "\(path):1:1: the sweep is empty; it needs at least base"
+      #expect(error?.message.hasPrefix(text) == true, "\(error?.message ?? "")")
+    }
+  }
+
   @Test(
     "are refused with the place of what is wrong",
     arguments: [
@@ -79,7 +98,26 @@ struct SweepPlanTests {
       ("random: {count: 2, train.epochs: {log_uniform: [0, 1]}}", "both above 0"),
       ("seeds: [1, 1]", "'seeds' names 1 twice"),
       ("seeds: [1]\ngrid: {train.seed: [2]}", "'train.seed' is varied twice"),
-      ("random: {count: 10000, train.epochs: {choice: [1]}}\nseeds: [1, 2]", "more than 10000"),
+      (
+        "random: {count: 10000, train.epochs: {uniform: [1, 900000]}}\nseeds: [1, 2]",
+        "more than 10000"
+      ),
+      (
+        "random: {count: 5, train.epochs: {choice: [1, 2, 01]}}",
+        "'random.count' is 5, and its keys have 2 different combinations of values"
+      ),
+      (
+        "random: {count: 3, train.learning_rate: {uniform: [0.1, 0.1001]}}",
+        "'random.count' is 3, and its keys have 2 different combinations of values"
+      ),
+      (
+        "grid: {train.learning_rate: [0.1, 0.2, 1.0e-1]}",
+        "rank.yaml:2:40: 'grid.train.learning_rate' has the value 1.0e-1 twice; name it once"
+      ),
+      (
+        "grid: {interventions.0.layers: [[0, 1], [0, 1]]}",
+        "'grid.interventions.0.layers' has the value [0, 1] twice"
+      ),
     ]
   )
   func refused(_ text: String, _ message: String) throws {
