@@ -87,11 +87,18 @@ public struct GenerationRequest: Sendable {
     return try copy.promptIds(for: model)
   }
 
-  /// Checks the request and returns the prompt's ids.
-  func checkedPromptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
+  /// Checks what is asked for beside the prompt.
+  ///
+  /// - Throws: `usage` naming what cannot be.
+  public func checkOptions() throws(ReFTError) {
     try sampling.validate()
     guard maxTokens >= 1 else { throw .tooFewTokens(maxTokens) }
     guard !stop.contains("") else { throw .emptyStopText() }
+  }
+
+  /// Checks the request and returns the prompt's ids.
+  func checkedPromptIds(for model: LoadedModel) throws(ReFTError) -> [Int32] {
+    try checkOptions()
     let ids = try promptIds(for: model)
     guard !ids.isEmpty else { throw .emptyPrompt() }
     let size = model.configuration.vocabularySize

@@ -45,6 +45,13 @@ public final class TextGenerator {
     )
   }
 
+  /// Tells whether a request can be served.
+  ///
+  /// - Throws: what `generate` would throw before it starts, without the request's number.
+  public func check(_ request: GenerationRequest) throws(ReFTError) {
+    _ = try request.checkedPromptIds(for: model)
+  }
+
   /// Generates one text for each request.
   ///
   /// All requests are checked before the first one starts. A text depends on its own request alone,

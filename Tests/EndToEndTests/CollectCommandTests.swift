@@ -35,6 +35,28 @@ struct CollectCommandTests {
     }
   }
 
+  @Test("texts without a token at the positions are told, and are an error where that is all")
+  func alone() throws {
+    try withTemporaryDirectory { folder in
+      let bench = Workbench(folder: folder)
+      try bench.writeRun()
+      try bench.write("{\"text\": \"a man in the\"}\n{\"text\": \"h\"}\n", to: "mix.jsonl")
+      try bench.write("{\"text\": \"h\"}\n", to: "short.jsonl")
+      func collect(_ data: String) throws -> Tool {
+        try Tool.reft([
+          "collect", "--model", bench.path("tiny.gguf"), "--plugin", "collect", "--layers", "0",
+          "--positions", "f1+l1", "--data", bench.path(data), "--output",
+          bench.path(data + ".safetensors"),
+        ])
+      }
+      let some = try collect("mix.jsonl")
+      #expect(some.status == 0, "\(some.errors)")
+      #expect(some.errors.contains("1 of 2 rows have no token"), "\(some.errors)")
+      let none = try collect("short.jsonl")
+      #expect(none.status == 65 && none.errors.contains("'f1+l1'"), "\(none.errors)")
+    }
+  }
+
   @Test("an adapter without training steers, with its input inside")
   func adapter() throws {
     try withTemporaryDirectory { folder in
@@ -60,8 +82,33 @@ struct CollectCommandTests {
         "generate", "--model", model, "--prompt", "the man", "--max-tokens", "4", "--json",
       ]
       let plain = try Tool.reft(words)
+      #expect(!made.errors.contains("changes nothing"))
       let steered = try Tool.reft(words + ["--adapter", bench.path("feature")])
       #expect(steered.status == 0 && steered.text != plain.text, "\(steered.errors)")
+    }
+  }
+
+  @Test("an adapter that starts as no edit is told of, with what to do; one that edits is not")
+  func startsAsNoEdit() throws {
+    try withTemporaryDirectory { folder in
+      try TinyModel().write(in: folder)
+      func made(_ plugin: String) throws -> Tool {
+        let words = ["adapter", "new", "--model", "tiny.gguf", "--output", plugin, "--plugin"]
+        return try Tool.reft(words + [plugin], folder: folder)
+      }
+      let zero = try made("additive-steering")
+      #expect(zero.status == 0)
+      #expect(
+        zero.errors.contains(
+          "warning: 'additive-steering' changes nothing as it is: plugin 'additive-steering' starts as no "
+            + "edit; train it (train.init_adapter), or fill its tensors"
+        ),
+        "\(zero.errors)"
+      )
+      for plugin in ["ablate", "collect", "lobireft"] {
+        let tool = try made(plugin)
+        #expect(tool.status == 0 && tool.errors.isEmpty, "\(tool.errors)")
+      }
     }
   }
 }

@@ -92,7 +92,7 @@ struct OutsideNumberTests {
     Case(
       call: "bench decode --model tiny.gguf --threads \(largest)",
       status: 64,
-      says: "--threads must be 1 to 256"
+      says: "--threads is \(largest); it must be from 1 to 256"
     ),
     Case(
       call: "bench scaling --model tiny.gguf --threads 1,\(largest)",

@@ -142,22 +142,22 @@ extension WrongInput {
     ),
     config(
       "rank of zero",
-      "option 'rank' of plugin 'loreft' is 0 (a whole number); it must be a "
-        + "whole number from 1 to 65536",
+      "$T/run.yaml:10:21: 'interventions.0.options.rank': option 'rank' of plugin 'loreft' is 0 (a "
+        + "whole number); it must be a whole number from 1 to 65536",
       "rank: 2",
       "rank: 0"
     ),
     config(
       "option that the plugin lacks",
-      "plugin 'loreft' has no option 'rnk'; it has activation, dropout, init, "
-        + "rank, subspace, subspaces; did you mean 'rank'?",
+      "$T/run.yaml:10:15: 'interventions.0.options.rnk': plugin 'loreft' has no option 'rnk'; it has "
+        + "activation, dropout, init, rank, subspace, subspaces; did you mean 'rank'?",
       "{rank: 2}",
       "{rnk: 2}"
     ),
     config(
       "option of another type",
-      "option 'rank' of plugin 'loreft' is high (a text); it must be a whole "
-        + "number",
+      "$T/run.yaml:10:21: 'interventions.0.options.rank': option 'rank' of plugin 'loreft' is high (a "
+        + "text); it must be a whole number",
       "{rank: 2}",
       "{rank: high}"
     ),

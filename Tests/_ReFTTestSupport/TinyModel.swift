@@ -17,6 +17,8 @@ public struct TinyModel: Sendable {
   public var feedForwardSize = 160
   /// The longest context that the file claims.
   public var contextLength = 512
+  /// The number of `general.file_type`; nil: that of the weights' format.
+  public var fileTypeNumber: UInt32?
   /// The format of the weight matrices.
   public var weightType = TensorType.f32
   /// The format of the token embeddings.
@@ -87,7 +89,7 @@ public struct TinyModel: Sendable {
     file.set("llama.rope.dimension_count", .uint32(UInt32(hiddenSize / heads)))
     file.set("llama.attention.layer_norm_rms_epsilon", .float32(1e-5))
     file.set("llama.vocab_size", .uint32(UInt32(Self.vocabularySize)))
-    file.set("general.file_type", .uint32(fileType))
+    file.set("general.file_type", .uint32(fileTypeNumber ?? fileType))
     file.set("general.quantization_version", .uint32(2))
   }
 

@@ -32,7 +32,7 @@ public struct ModelConfiguration: Sendable, Equatable {
   public var contextLength: Int
   /// Whether every token sees all others, as in models that read and do not write.
   public var isEncoder: Bool
-  /// The most common number format of the weights, such as "Q4_1".
+  /// The number format of the weights: the mix that the file names, such as "Q4_K_M", or the most common.
   public var fileType: String
 
   /// The width of all query heads together.
@@ -67,7 +67,7 @@ public struct ModelConfiguration: Sendable, Equatable {
   public init(_ source: any TensorSource) throws(ReFTError) {
     self.init(
       try Architectures.plan(source),
-      fileType: source.mostCommonType.map { "\($0)" } ?? "none"
+      fileType: source.fileType
     )
   }
 

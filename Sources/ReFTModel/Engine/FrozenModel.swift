@@ -42,7 +42,7 @@ public final class FrozenModel: Sendable {
     rearranged = binder.rearranged
     configuration = ModelConfiguration(
       plan,
-      fileType: source.mostCommonType.map { "\($0)" } ?? "none"
+      fileType: source.fileType
     )
     self.plan = plan
     self.source = source

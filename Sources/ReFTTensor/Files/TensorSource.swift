@@ -43,4 +43,22 @@ extension TensorSource {
     for tensor in tensors { counts[tensor.type, default: 0] += tensor.elementCount }
     return counts.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key
   }
+
+  /// What a GGUF file calls its mix of number formats, by the number of `general.file_type`.
+  private static var mixes: [Int64: String] {
+    [
+      11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+      17: "Q5_K_M",
+    ]
+  }
+
+  /// The mix of number formats as the file names it, as in Q4_K_M; else the one that most elements
+  /// have, or "none".
+  public var fileType: String {
+    guard let type = mostCommonType else { return "none" }
+    guard case .int(let number) = metadata["general.file_type"], let mix = Self.mixes[number],
+      mix != "\(type)_S"
+    else { return "\(type)" }
+    return mix
+  }
 }

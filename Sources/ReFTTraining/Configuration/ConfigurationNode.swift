@@ -74,9 +74,14 @@ extension ConfigurationNode {
   /// - Parameters:
   ///   - yaml: the text.
   ///   - path: the file's name, for messages.
+  ///   - kind: what it describes, for the message about an empty one.
   /// - Returns: the tree.
   /// - Throws: `badConfiguration` for text that is no YAML, an empty file, a key twice.
-  package static func parse(yaml: String, path: String) throws(ReFTError) -> ConfigurationNode {
+  package static func parse(
+    yaml: String,
+    path: String,
+    as kind: ConfigurationKind = .run
+  ) throws(ReFTError) -> ConfigurationNode {
     let yaml =
       yaml.unicodeScalars.first == "\u{FEFF}" ? String(yaml.unicodeScalars.dropFirst()) : yaml
     try ConfigurationText.checkAliases(yaml, path: path)
@@ -86,7 +91,7 @@ extension ConfigurationNode {
     } catch {
       throw .unreadableConfiguration(path: path, error: error)
     }
-    guard let root else { throw .emptyConfiguration(path: path) }
+    guard let root else { throw .emptyConfiguration(path: path, kind) }
     var count = 0
     return try convert(root, path: path, count: &count)
   }
@@ -198,11 +203,19 @@ extension ConfigurationNode {
   /// Applies several.
   ///
   /// - Returns: the texts by the keys that they set.
-  /// - Throws: as `apply(override:)`, and where two set the same key.
+  /// - Throws: as `apply(override:)`, and where two set the same key, or one replaces what an earlier
+  ///   one set below it.
   mutating func apply(overrides: [String]) throws(ReFTError) -> [String: String] {
     var earlier: [String: String] = [:]
     for override in overrides {
       let key = try apply(override: override)
+      if let below = earlier.keys.sorted().first(where: { $0.hasPrefix(key + ".") }) {
+        throw .configuration(
+          .override(text: override),
+          "it replaces what --set \(earlier[below, default: below]) sets below it; keep one, or give this "
+            + "one first"
+        )
+      }
       if let other = earlier.updateValue(override, forKey: key) {
         throw .configuration(.override(text: override), "--set \(other) sets the same; keep one")
       }

@@ -34,7 +34,13 @@ extension InterventionOptions {
     if let node = reader.node("options") {
       let path = reader.name("options")
       for entry in try ConfigurationReader(node, path: path).keys {
-        options[entry.key] = try Self.option(entry.value, key: "\(path).\(entry.key)")
+        let key = "\(path).\(entry.key)"
+        options[entry.key] = try Self.option(entry.value, key: key)
+        optionPlaces[entry.key] = OptionPlace(
+          path: key,
+          key: entry.keyOrigin.description,
+          value: entry.value.origin.description
+        )
       }
     }
     try reader.finish()

@@ -57,11 +57,8 @@ extension ReFTError {
     )
   }
 
-  static func emptyConfiguration(path: String) -> ReFTError {
-    ReFTError(
-      .badConfiguration,
-      "\(path):1:1: the configuration is empty; it needs at least model, data.train and interventions"
-    )
+  static func emptyConfiguration(path: String, _ kind: ConfigurationKind) -> ReFTError {
+    ReFTError(.badConfiguration, "\(path):1:1: \(kind.emptiness)")
   }
 
   /// A value of another type than the key's.
@@ -108,6 +105,19 @@ extension ReFTError {
     return configuration(
       entry.keyOrigin,
       "unknown key '\(entry.key.shown())' \(place)\(guess) Valid keys: \(valid.joined(separator: ", "))"
+    )
+  }
+
+  /// What a plugin's schema says against an option, at the option.
+  static func option(
+    _ place: InterventionOptions.OptionPlace,
+    isKnown: Bool,
+    _ fault: ReFTError
+  ) -> ReFTError {
+    ReFTError(
+      .badConfiguration,
+      "\(isKnown ? place.value : place.key): '\(place.path.shown())': \(fault.message)",
+      cause: fault
     )
   }
 

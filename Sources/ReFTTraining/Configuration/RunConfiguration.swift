@@ -155,6 +155,18 @@ public struct InterventionOptions: Sendable, Equatable {
   public var options: [String: OptionValue] = [:]
   /// Where the entry was written, as `file:line:column`, for errors found later.
   public var place = ""
+  /// Where the key and the value of each option were written, and the option's path of keys.
+  package var optionPlaces: [String: OptionPlace] = [:]
+
+  /// Where an option was written.
+  package struct OptionPlace: Sendable, Equatable {
+    /// Its path of keys, such as `interventions.0.options.rank`.
+    package var path: String
+    /// Where its key stands.
+    package var key: String
+    /// Where its value stands.
+    package var value: String
+  }
 
   /// Describes an intervention at all layers, with the defaults of the file.
   public init(plugin: String) { self.plugin = plugin }

@@ -6,7 +6,8 @@ import ReFTTensor
 import ReFTText
 
 extension DataSet {
-  /// The examples of which a rule edits no token, as indices.
+  /// The examples of which a rule edits no token, or none before a token that is to be learnt, as
+  /// indices.
   ///
   /// - Throws: what the rule says of a row that lacks what it looks for, with the place of the row.
   private func untouched(
@@ -27,10 +28,34 @@ extension DataSet {
           throw .wrongRow(place(of: index), error.message)
         }
       }
-      let decodes = rule.editsDecodedTokens && example.ids.count > example.promptLength
-      if editsNothing, !decodes { result.append(index) }
+      if rule.editsDecodedTokens, example.ids.count > example.promptLength { continue }
+      if !editsNothing { editsNothing = try comesTooLate(rule, index, tokenizer) }
+      if editsNothing { result.append(index) }
     }
     return result
+  }
+
+  /// Whether all that a rule edits lies behind the last token that predicts another, as the last
+  /// token of a text does, which is prompt as a whole.
+  private func comesTooLate(
+    _ rule: PositionRule,
+    _ index: Int,
+    _ tokenizer: Tokenizer
+  ) throws(ReFTError) -> Bool {
+    let example = examples[index]
+    guard example.promptLength == example.ids.count,
+      let lastLabel = example.labels.lastIndex(where: { $0 >= 0 })
+    else { return false }
+    do throws(ReFTError) {
+      let rows = try rule.rows(
+        promptLength: example.promptLength,
+        tokens: example.ids[...],
+        tokenizer: tokenizer
+      )
+      return rows.allSatisfy { $0.position >= lastLabel }
+    } catch {
+      throw .wrongRow(place(of: index), error.message)
+    }
   }
 
   /// Makes sure that every rule finds its tokens in every row, and some tokens in some row.
@@ -53,8 +78,7 @@ extension DataSet {
       let rows = try untouched(by: rule, tokenizer: tokenizer)
       unedited.formIntersection(rows)
       guard let first = rows.first else { continue }
-      let length = examples[first].promptLength
-      let reason = Self.reason(rule, promptLength: length)
+      let reason = Self.reason(rule, examples[first])
       if mustEdit, rows.count == examples.count {
         throw .nothingEdited(
           place(of: first),
@@ -95,9 +119,14 @@ extension DataSet {
     return []
   }
 
-  private static func reason(_ rule: PositionRule, promptLength: Int) -> String {
-    let prompt = "its prompt has \(promptLength) token\(promptLength == 1 ? "" : "s")"
-    guard case .ends = rule.selection, promptLength > 0 else { return prompt }
+  private static func reason(_ rule: PositionRule, _ example: Example) -> String {
+    let count = example.promptLength
+    guard example.labels.isEmpty || count < example.ids.count else {
+      return
+        "all of its \(count) tokens count as prompt, and nothing is predicted from those edited"
+    }
+    let prompt = "its prompt has \(count) token\(count == 1 ? "" : "s")"
+    guard case .ends = rule.selection, count > 0 else { return prompt }
     return prompt + ", and each end is clipped to half of it, rounded down"
   }
 }

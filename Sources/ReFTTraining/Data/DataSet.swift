@@ -60,7 +60,7 @@ public struct DataSet: Sendable {
 
   /// What became of the rows.
   public struct Account: Sendable, Equatable {
-    /// Rows of the file that were read.
+    /// Rows of the file that were read; of a part of them that was split off, its own.
     public var rows = 0
     /// Rows whose end was cut off.
     public var cut = 0
@@ -92,6 +92,10 @@ public struct DataSet: Sendable {
   public private(set) var account = Account()
   /// The hash of the file's bytes, `sha256:…`.
   public private(set) var hash = ""
+  /// What became of the whole file; nil of a part of it, where the other part tells that.
+  private var fileAccount: Account?
+  /// The numbers of the rows whose end was cut off.
+  private var cutRows: Set<Int> = []
   private let options: Options
 
   /// Reads a file.
@@ -138,6 +142,7 @@ public struct DataSet: Sendable {
       try add(example, line: line)
     }
     account.unread = reader.unread
+    fileAccount = account
     hash = "sha256:" + (try reader.finish())
     guard !examples.isEmpty else { throw .noLabelsLeft(path: path, account, options) }
   }
@@ -150,6 +155,7 @@ public struct DataSet: Sendable {
       switch options.overlong {
       case .cut:
         account.cut += 1
+        cutRows.insert(account.rows - 1)
         example.cut(to: options.longest)
       case .skip:
         account.skipped += 1
@@ -174,10 +180,12 @@ public struct DataSet: Sendable {
 
   /// What is worth a word about the file, in sentences.
   public var warnings: [String] {
-    [account.unread.note(of: account.rows), unlabelledNote, lengthNote].compactMap(\.self)
+    guard let file = fileAccount else { return [] }
+    return [file.unread.note(of: file.rows), unlabelledNote(file), lengthNote(file)]
+      .compactMap(\.self)
   }
 
-  private var unlabelledNote: String? {
+  private func unlabelledNote(_ account: Account) -> String? {
     guard account.unlabelled > 0 else { return nil }
     return
       "\(account.firstUnlabelled): \(account.unlabelled) of \(account.rows) rows have no token to "
@@ -185,7 +193,7 @@ public struct DataSet: Sendable {
   }
 
   /// What the rows lost to their length.
-  private var lengthNote: String? {
+  private func lengthNote(_ account: Account) -> String? {
     let skipped = account.skipped - account.unlabelled
     guard account.cut + skipped > 0 else { return nil }
     return
@@ -201,7 +209,8 @@ public struct DataSet: Sendable {
   /// - Parameters:
   ///   - fraction: how many go to the second set: rounded, at least one, and never all.
   ///   - seed: chooses them.
-  /// - Returns: the rows that stay, and those split off, both in the order of the file.
+  /// - Returns: the rows that stay, and those split off, both in the order of the file. Rows that were
+  ///   left out count with those that stay, which tell what is worth a word about the file.
   /// - Throws: `badData` when there is only one example.
   public func split(fraction: Double, seed: UInt64) throws(ReFTError) -> (DataSet, DataSet) {
     guard examples.count > 1 else { throw .tooFewToSplit(path: path) }
@@ -209,7 +218,15 @@ public struct DataSet: Sendable {
     let count = min(max(1, Int(wanted)), examples.count - 1)
     let stream = CounterRandom(key: seed, step: DataOrder.splitStream)
     let chosen = stream.permutation(of: examples.count)
-    return (subset(chosen[count...].sorted()), subset(chosen[..<count].sorted()))
+    let part = subset(chosen[..<count].sorted())
+    var rest = subset(chosen[count...].sorted())
+    rest.account = account
+    rest.account.rows -= part.account.rows
+    rest.account.cut -= part.account.cut
+    rest.account.tokens -= part.account.tokens
+    rest.account.labels -= part.account.labels
+    rest.fileAccount = fileAccount
+    return (rest, part)
   }
 
   private func subset(_ indices: [Int]) -> DataSet {
@@ -217,6 +234,11 @@ public struct DataSet: Sendable {
     copy.examples = indices.map { examples[$0] }
     copy.lines = indices.map { lines[$0] }
     copy.rowNumbers = indices.map { rowNumbers[$0] }
+    copy.fileAccount = nil
+    copy.account = Account()
+    copy.account.rows = indices.count
+    copy.account.cut = copy.rowNumbers.count { cutRows.contains($0) }
+    copy.account.conversations = account.conversations
     copy.account.tokens = copy.examples.reduce(0) { $0 + $1.tokenCount }
     copy.account.labels = copy.examples.reduce(0) { $0 + $1.labelCount }
     return copy

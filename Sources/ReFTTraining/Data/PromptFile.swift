@@ -15,9 +15,18 @@ public enum PromptFile {
     /// Which subspace plugins that know several edit it in; nil: the row does not say.
     public var subspace: Int32?
 
+    /// Where it stands, as `file:line`; nil: in no file.
+    public var place: String?
+
     /// Describes a row.
-    public init(prompt: Prompt, source: Prompt? = nil, subspace: Int32? = nil) {
+    public init(
+      prompt: Prompt,
+      source: Prompt? = nil,
+      subspace: Int32? = nil,
+      place: String? = nil
+    ) {
       (self.prompt, self.source, self.subspace) = (prompt, source, subspace)
+      self.place = place
     }
   }
 
@@ -52,6 +61,7 @@ public enum PromptFile {
       )
       let source = try readsSources ? row.sourcePrompt(path: path) : nil
       let subspace = try row.subspace(path: path)
+      let place = "\(path):\(row.line)"
       do throws(ReFTError) {
         prompts.append(
           Row(
@@ -59,11 +69,12 @@ public enum PromptFile {
             source: try source.map { text throws(ReFTError) in
               .ids(try words.ids(of: .text(text)))
             },
-            subspace: subspace
+            subspace: subspace,
+            place: place
           )
         )
       } catch {
-        throw error.at("\(path):\(row.line)")
+        throw error.at(place)
       }
     }
     if let note = unread.note(of: prompts.count) { warn(note) }

@@ -3,7 +3,8 @@
 
 public import ReFTHost
 public import ReFTModel
-import ReFTTensor
+public import ReFTTensor
+public import ReFTText
 
 /// Runs texts through a model and takes what an adapter's plugins tell of their rows.
 public struct RowCollection {
@@ -27,6 +28,23 @@ public struct RowCollection {
     runtime = LazyRuntime(device, model.frozen, precision: .float32)
     self.adapters = adapters
     budget = microBatchTokens
+  }
+
+  /// Which texts the positions leave alone.
+  ///
+  /// - Returns: what is worth a word, in sentences.
+  /// - Throws: `badData` where that is every text; what a rule says of a text without what it looks for.
+  public func check(_ data: DataSet, tokenizer: Tokenizer) throws(ReFTError) -> [String] {
+    let specs = adapters.specs
+    let found = try data.checkEdits(specs, tokenizer: tokenizer, mustEdit: false)
+    guard found.unedited < data.examples.count else {
+      throw ReFTError(
+        .badData,
+        "no text has a token at the positions \(Set(specs.map { "'\($0.positions)'" }).sorted().joined(separator: ", ")); "
+          + "take positions such as 'all', or longer texts"
+      )
+    }
+    return found.notes
   }
 
   /// What is told of texts.

@@ -30,15 +30,6 @@ struct BenchCommand: ParsableCommand {
     ]
   )
 
-  /// Limits the thread pool, which reads its size once, before its first use.
-  private static func use(threads: Int?) throws {
-    guard let threads else { return }
-    guard (1...256).contains(threads) else {
-      throw ValidationError("--threads must be 1 to 256")
-    }
-    setenv("REFT_THREADS", String(threads), 1)
-  }
-
   /// The limits of a device, before the model is opened: reading memory is measured with more of it
   /// than many a model has, which is not to count as the work's.
   private static func peaks(of device: any ComputeDevice) throws -> Machine.Peaks {
@@ -161,7 +152,6 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "The plugin that edits.") var plugin = "loreft"
     @Option(help: "Its rank.") var rank = 4
     @Option(help: "How many steps are measured.") var steps = 3
-    @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     private var layerNumbers: [Int]? {
       layers == "all" ? nil : layers.split { ";,".contains($0) }.map { Int($0) ?? -1 }
@@ -179,7 +169,6 @@ struct BenchCommand: ParsableCommand {
       if let layerNumbers, layerNumbers.isEmpty || layerNumbers.contains(where: { $0 < 0 }) {
         throw ValidationError("--layers '\(layers)' must be 'all' or numbers such as 20;24;28")
       }
-      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {
@@ -223,13 +212,11 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "Tokens of the prompt.") var tokens = 512
     @Option(help: "How many runs are measured; the median counts.") var `repeat` = 5
     @OptionGroup var precision: PrecisionOptions
-    @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
       guard (1...1 << 20).contains(tokens), (1...10_000).contains(`repeat`) else {
         throw ValidationError("--tokens must be from 1 to 1048576, --repeat from 1 to 10000")
       }
-      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {
@@ -275,7 +262,6 @@ struct BenchCommand: ParsableCommand {
     @OptionGroup var precision: PrecisionOptions
     @Flag(help: "On a card: read weights as bfloat16, also where the file's blocks are smaller.")
     var dense = false
-    @Option(help: "Threads; without it, one per processor.") var threads: Int?
 
     func validate() throws {
       guard (1...1 << 20).contains(context), (1...1 << 20).contains(tokens),
@@ -286,7 +272,6 @@ struct BenchCommand: ParsableCommand {
             + "to 10000"
         )
       }
-      try BenchCommand.use(threads: threads)
     }
 
     func run() throws {

@@ -6,6 +6,7 @@ import Foundation
 import ReFTGeneration
 import ReFTHost
 import ReFTModel
+import ReFTTensor
 import ReFTText
 
 struct ChatCommand: ParsableCommand {
@@ -13,8 +14,8 @@ struct ChatCommand: ParsableCommand {
     commandName: "chat",
     abstract: "Talk with a model in the terminal.",
     discussion: """
-      One message per line; an empty line is passed over. /reset forgets the conversation, /quit or \
-      Ctrl-D ends it.
+      One message per line; an empty line is passed over. /reset forgets the conversation, as it must \
+      be once it fills the model's context; /quit or Ctrl-D ends it.
 
       EXAMPLES
         reft chat --model smollm2-135m-instruct
@@ -38,6 +39,7 @@ struct ChatCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     sampling.tellIgnored()
+    try subspaces.check(adapterOptions)
     let generator = try TextGenerator(path: model.path(), device: device.open())
     let adapters = try adapterOptions.load(for: generator.model, catalog: try plugins.catalog())
     let opening = system.map { [ChatMessage(role: "system", content: $0)] } ?? []
@@ -56,6 +58,14 @@ struct ChatCommand: ParsableCommand {
       messages.append(ChatMessage(role: "user", content: text))
       var request = try sampling.request(.chat(messages), adapters: adapters)
       request.subspace = subspaces.subspace
+      do {
+        try generator.check(request)
+      } catch {
+        // What cannot be answered is not said: the conversation goes on as it was before.
+        messages.removeLast()
+        Output.note("error: \(error.message), or forget the conversation with /reset")
+        continue
+      }
       let results = try generator.generate([request], precision: precision.value) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }

@@ -92,6 +92,9 @@ struct CollectCommand: ParsableCommand {
       microBatchTokens: pass.microBatchTokens,
       device: try device.open()
     )
+    for note in try collection.check(texts, tokenizer: loaded.tokenizer) {
+      Output.note("warning: \(note)")
+    }
     let line = ProgressLine()
     let clock = RateClock(total: texts.examples.count)
     defer { line.clear() }
@@ -135,7 +138,7 @@ extension ReFTError {
     ReFTError(
       .usage,
       "plugin \(plugins.map { "'\($0)'" }.joined(separator: ", ")) tells nothing of rows (no "
-        + "collected_per_row), or no row of the data has the positions; use --plugin collect"
+        + "collected_per_row); use --plugin collect"
     )
   }
 }

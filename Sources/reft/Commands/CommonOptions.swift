@@ -124,6 +124,15 @@ struct SubspaceOptions: ParsableArguments {
   func validate() throws {
     if let subspace, subspace < 0 { throw ValidationError("--subspace must be 0 or more") }
   }
+
+  /// Refuses a subspace where no adapter edits in one.
+  func check(_ adapters: AdapterOptions) throws(ReFTError) {
+    guard subspace != nil, adapters.adapter.isEmpty else { return }
+    throw ReFTError(
+      .usage,
+      "--subspace is given, and no --adapter whose edits it chooses among; leave it out, or name one"
+    )
+  }
 }
 
 /// How precisely tokens are decoded.
@@ -210,12 +219,14 @@ struct SamplingArguments: ParsableArguments {
     _ prompt: GenerationRequest.Prompt,
     adapters: AdapterStack
   ) throws -> GenerationRequest {
-    GenerationRequest(
+    let request = GenerationRequest(
       prompt,
       maxTokens: maxTokens,
       sampling: try options(),
       stop: stop,
       adapters: adapters
     )
+    try request.checkOptions()
+    return request
   }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a model runs.
+// Where a model runs, and with how many threads.
 
 import ArgumentParser
+import Foundation
 import ReFTCUDA
 import ReFTModel
 import ReFTTensor
 
-/// The device of a command.
+/// The device and the threads of a command.
 struct DeviceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
@@ -15,6 +16,14 @@ struct DeviceOptions: ParsableArguments {
     )
   )
   var device = "cpu"
+
+  @Option(
+    help: ArgumentHelp(
+      "How many threads compute, 1 to 256; without it REFT_THREADS, or one per processor.",
+      valueName: "n"
+    )
+  )
+  var threads: Int?
 
   /// The card's number; nil for the processor.
   private var ordinal: Int? {
@@ -29,7 +38,15 @@ struct DeviceOptions: ParsableArguments {
     }
   }
 
-  func validate() throws { _ = try ordinal }
+  func validate() throws {
+    _ = try ordinal
+    guard let threads else { return }
+    guard (1...256).contains(threads) else {
+      throw ValidationError("--threads is \(threads); it must be from 1 to 256")
+    }
+    // The pool reads its size once, before its first use, and so do workers and runs of a sweep.
+    setenv("REFT_THREADS", String(threads), 1)
+  }
 
   /// Whether the model runs on a card.
   var isCard: Bool { device != "cpu" }
@@ -44,6 +61,9 @@ struct DeviceOptions: ParsableArguments {
     return try CUDAComputeDevice(ordinal: ordinal, expandsWeights: expandsWeights)
   }
 
-  /// The option once more, as a user types it.
-  var words: [String] { device == "cpu" ? [] : ["--device", device] }
+  /// The options once more, as a user types them.
+  var words: [String] {
+    (device == "cpu" ? [] : ["--device", device])
+      + (threads.map { ["--threads", String($0)] } ?? [])
+  }
 }

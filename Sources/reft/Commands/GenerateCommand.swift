@@ -94,6 +94,7 @@ struct GenerateCommand: ParsableCommand {
   func run() throws {
     _ = try sampling.options()
     sampling.tellIgnored()
+    try subspaces.check(adapterOptions)
     try tracing.check(
       inputs: [try model.path()] + [input].compactMap { $0 },
       adapters: adapterOptions
@@ -105,6 +106,11 @@ struct GenerateCommand: ParsableCommand {
       var request = try sampling.request(row.prompt, adapters: adapters)
       request.sourcePrompt = row.source ?? sourceIds
       request.subspace = row.subspace ?? subspaces.subspace
+      do throws(ReFTError) {
+        try generator.check(request)
+      } catch {
+        throw row.place.map { error.at($0) } ?? error
+      }
       return request
     }
     let trace = tracing.collector(adapters)

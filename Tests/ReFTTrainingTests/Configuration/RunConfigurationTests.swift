@@ -115,6 +115,11 @@ struct RunConfigurationTests {
     (first.path, second.path) = ("", "")
     for index in first.interventions.indices {
       (first.interventions[index].place, second.interventions[index].place) = ("", "")
+      let places = [first, second].map { $0.interventions[index].optionPlaces }
+      #expect(places[0].mapValues(\.path) == places[1].mapValues(\.path))
+      #expect(Set(places[0].keys) == Set(first.interventions[index].options.keys))
+      first.interventions[index].optionPlaces = [:]
+      second.interventions[index].optionPlaces = [:]
     }
     #expect(first == second)
   }
@@ -346,6 +351,13 @@ struct RunConfigurationTests {
       minimal,
       ["train.epochs=1", "train.epochs=2"],
       "--set train.epochs=2: --set train.epochs=1 sets the same; keep one"
+    ),
+    Mistake(
+      "one value set below another that replaces it",
+      minimal,
+      ["train.max_steps=1", "train={epochs: 1}"],
+      "--set train={epochs: 1}: it replaces what --set train.max_steps=1 sets below it; keep one, or "
+        + "give this one first"
     ),
     Mistake(
       "broken YAML",

@@ -301,5 +301,6 @@ struct DataSetTests {
     #expect(try data.split(fraction: 0.3, seed: 1).1.lines == validation.lines)
     #expect(try data.split(fraction: 0.3, seed: 2).1.lines != validation.lines)
     #expect(train.account.tokens == 7 * 3)
+    #expect(train.account.rows == 7 && validation.account.rows == 3)
   }
 }

@@ -342,6 +342,19 @@ struct TrainerTests {
     }
   }
 
+  @Test("refuses texts of which only the last token is edited, from which nothing is predicted")
+  func nothingPredicted() throws {
+    try withTinyRun { run in
+      try run.write(text: #"{"text":"the the the in"}"# + "\n", to: "rows.jsonl")
+      let error = #expect(throws: ReFTError.self) {
+        try run.train("last", ["interventions.0.positions=l1"])
+      }
+      #expect(error?.code == .badData)
+      #expect(error?.message.contains("nothing is predicted from those edited") == true)
+      try run.train("first", ["interventions.0.positions=f1", "train.max_steps=1"])
+    }
+  }
+
   @Test("refuses rows of empty prompts, and takes them where generated tokens are edited")
   func emptyPrompts() throws {
     try withTinyRun { run in
