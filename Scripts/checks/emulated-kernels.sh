@@ -29,12 +29,13 @@ for source in "${sources[@]}"; do
       "swift build -c release --build-tests" >&2
     exit 1
   }
-  object=$objects/$(basename "$source").o
-  sed -i "s|^.*/$own\$|$object|" "$objects/list"
-  echo "emulating $source"
-  clang -O2 -mavx2 -mfma -mf16c -Wall -Werror -Wno-psabi -include "$emulator" \
-    -I Sources/CReFTKernels/include -c "$source" -o "$object"
+  sed -i "s|^.*/$own\$|$objects/$(basename "$source").o|" "$objects/list"
 done
+# shellcheck disable=SC2016 # the shell that xargs starts reads these
+printf '%s\0' "${sources[@]}" | xargs -0 -P "$(nproc)" -I{} sh -c \
+  'echo "emulating $3"; exec clang -O2 -mavx2 -mfma -mf16c -Wall -Werror -Wno-psabi -include "$1" \
+    -I Sources/CReFTKernels/include -c "$3" -o "$2/$(basename "$3").o"' \
+  sh "$emulator" "$objects" {}
 swiftc -L "$folder" -o "$folder/emulated.xctest" -emit-executable -Xlinker --gc-sections \
   -Xlinker "-rpath=\$ORIGIN" -lffi -lstdc++ "@$objects/list"
 "$folder/emulated.xctest" --testing-library swift-testing --parallel --filter "${1:-ReFTTensorTests}"

@@ -67,6 +67,18 @@ struct PlacesTests {
       #expect(tool.errors.contains("attention_value_output:\n"))
       let file = try Data(contentsOf: URL(fileURLWithPath: bench.path("t.json")))
       #expect(String(decoding: file, as: UTF8.self).contains("\"ratio\""))
+      try bench.write("{\"text\": \"one two\"}\n{\"text\": \"three four\"}\n", to: "texts.jsonl")
+      let embed = ["embed", "--model", "$T/tiny.gguf", "--data", "$T/texts.jsonl"]
+      let vectors = try document(bench, embed + ["--adapter", adapter, "--trace"])
+      let places = try #require(vectors["trace"] as? [[String: Any]])
+      #expect(Set(places.compactMap { $0["text"] as? Int }) == [0, 1])
+      let plain = try document(bench, embed + ["--adapter", adapter])
+      #expect(vectors["embeddings"] as? [[Double]] == plain["embeddings"] as? [[Double]])
+      let chat = try Tool.reft(
+        ["chat", "--model", bench.path("tiny.gguf"), "--adapter", adapter, "--trace"],
+        input: Data("one\n".utf8)
+      )
+      #expect(chat.status == 0 && chat.errors.contains("‖Δh‖/‖h‖"), "\(chat.errors)")
     }
   }
 

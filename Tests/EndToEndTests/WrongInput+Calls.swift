@@ -168,6 +168,12 @@ extension WrongInput {
       []
     ),
     generate(
+      "value that begins with a dash",
+      "Missing value for '--prompt <prompt>'; a value that begins with '-' is written --option=VALUE; "
+        + "see 'reft generate --help'",
+      ["--prompt", "-5 degrees"]
+    ),
+    generate(
       "option of one value twice",
       "--prompt is given 2 times and takes one value; give it once; see 'reft generate --help'",
       ["--prompt", "a", "--prompt=b"]

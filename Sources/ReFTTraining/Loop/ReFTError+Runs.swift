@@ -17,9 +17,13 @@ extension ReFTError {
   }
 
   static func cannotMakeRunFolder(_ path: String, error: any Error) -> ReFTError {
-    ReFTError(
+    // The system's own word lies below what Foundation says.
+    let below = (error as NSError).userInfo[NSUnderlyingErrorKey] as? any Error
+    let system = below.map { $0 as NSError }.flatMap { $0.domain == NSPOSIXErrorDomain ? $0 : nil }
+    let why = system.map { ": \(reason(Int32($0.code)))" } ?? ""
+    return ReFTError(
       .inputOutput,
-      "cannot make the run folder '\(path)'; choose another with --output",
+      "cannot make the run folder '\(path)'\(why); choose another with --output",
       cause: error
     )
   }

@@ -112,20 +112,16 @@ extension Trainer {
     var specs: [InterventionSpec] = []
     for options in configuration.interventions {
       specs.append(try options.spec(layers: model.configuration.layers))
+      try checkOptions(of: options)
     }
-    let adapter: Adapter
-    do throws(ReFTError) {
-      adapter = try Adapter.create(
-        specs: specs,
-        lora: configuration.lora?.spec(model.configuration),
-        head: head,
-        model: model,
-        catalog: catalog,
-        seed: configuration.train.seed
-      )
-    } catch {
-      throw placed(error)
-    }
+    let adapter = try Adapter.create(
+      specs: specs,
+      lora: configuration.lora?.spec(model.configuration),
+      head: head,
+      model: model,
+      catalog: catalog,
+      seed: configuration.train.seed
+    )
     try adapter.checkTrainable()
     guard adapter.parameters.trainableCount > 0 else { throw .nothingToTrain() }
     if let path = configuration.train.initialAdapter {
@@ -137,26 +133,19 @@ extension Trainer {
     return adapter
   }
 
-  /// The same error with the place in the configuration, where it is about an option of a plugin.
-  private func placed(_ error: ReFTError) -> ReFTError {
-    guard error.code == .badConfiguration else { return error }
-    let message = error.message
-    for intervention in configuration.interventions {
-      guard
-        let plugin = try? catalog.find(intervention.plugin, isolation: intervention.isolation)
-      else { continue }
-      for (name, place) in intervention.optionPlaces.sorted(by: { $0.key < $1.key }) {
-        guard let value = intervention.options[name] else { continue }
-        do throws(ReFTError) {
-          _ = try plugin.resolvedOptions([name: value])
-        } catch {
-          guard error.message == message else { continue }
-          let isKnown = plugin.options.contains { $0.name == name }
-          return .option(place, isKnown: isKnown, error)
-        }
+  /// Makes sure that a plugin takes the options of its intervention.
+  ///
+  /// - Throws: `badConfiguration` with the place of the option; what finding the plugin throws.
+  private func checkOptions(of intervention: InterventionOptions) throws(ReFTError) {
+    let plugin = try catalog.find(intervention.plugin, isolation: intervention.isolation)
+    for (name, value) in intervention.options.sorted(by: { $0.key < $1.key }) {
+      do throws(ReFTError) {
+        _ = try plugin.resolvedOptions([name: value])
+      } catch {
+        guard let place = intervention.optionPlaces[name] else { throw error }
+        throw .option(place, isKnown: plugin.options.contains { $0.name == name }, error)
       }
     }
-    return error
   }
 
   private static func copy(

@@ -40,17 +40,22 @@ public struct Embedder {
   ///
   /// - Parameters:
   ///   - data: the texts.
+  ///   - trace: is told what edits change, under the indices of the texts; nil where nobody asks.
   ///   - progress: receives the number of texts done.
   /// - Returns: one vector of length 1 for each, in their order.
   /// - Throws: what the model or a plugin throws; `badData` for a vector that is none.
-  public func embed(_ data: DataSet, progress: (Int) -> Void = { _ in }) throws -> [[Float]] {
+  public func embed(
+    _ data: DataSet,
+    trace: EditTrace? = nil,
+    progress: (Int) -> Void = { _ in }
+  ) throws -> [[Float]] {
     var vectors = [[Float]](repeating: [], count: data.examples.count)
     for first in stride(from: 0, to: data.examples.count, by: 64) {
       let chunk = Array(first..<min(first + 64, data.examples.count))
       let lengths = chunk.map { data.examples[$0].ids.count }
       for places in MicroBatches.split(lengths: lengths, budget: budget) {
         let texts = places.map { chunk[$0] }
-        for (text, vector) in zip(texts, try embed(texts.map { data.examples[$0] })) {
+        for (text, vector) in zip(texts, try embed(texts, of: data, trace)) {
           guard vector.allSatisfy(\.isFinite) else {
             throw model.explainNotFinite()
               ?? ReFTError.vectorNotFinite(data.place(of: text))
@@ -63,22 +68,28 @@ public struct Embedder {
     return vectors
   }
 
-  private func embed(_ examples: [Example]) throws -> [[Float]] {
+  private func embed(
+    _ texts: [Int],
+    of data: DataSet,
+    _ trace: EditTrace?
+  ) throws -> [[Float]] {
     var batch = PackedBatch()
     var edits: [SequenceEdit] = []
-    for example in examples {
+    for text in texts {
+      let example = data.examples[text]
       var edit = SequenceEdit(
         adapters: adapters,
         start: batch.tokens.count,
         count: example.ids.count,
         promptLength: example.promptLength,
-        promptTokens: example.ids[...]
+        promptTokens: example.ids[...],
+        key: Int64(text)
       )
       edit.subspace = example.subspace
       edits.append(edit)
       batch.append(example)
     }
-    let session = try EditSession(edits)
+    let session = try EditSession(edits, trace: trace)
     let (tokens, rows) = HeadObjective.pooled(batch, .mean)
     var result: [[Float]] = []
     try runtime.get().hiddenStates(

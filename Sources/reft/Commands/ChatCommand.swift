@@ -31,6 +31,8 @@ struct ChatCommand: ParsableCommand {
   @OptionGroup var subspaces: SubspaceOptions
   @OptionGroup var plugins: PluginOptions
 
+  @Flag(help: "Show after each reply which token was changed at which site by how much.")
+  var trace = false
   @Option(help: "A message that sets the scene, before the first one.")
   var system: String?
   @Flag(help: "With an error, print where it comes from and its causes.")
@@ -66,10 +68,20 @@ struct ChatCommand: ParsableCommand {
         Output.note("error: \(error.message), or forget the conversation with /reset")
         continue
       }
-      let results = try generator.generate([request], precision: precision.value) { event in
+      let trace = self.trace ? EditTrace() : nil
+      let results = try generator.generate(
+        [request],
+        precision: precision.value,
+        trace: trace
+      ) { event in
         if case .text(_, let piece) = event { Output.piece(piece) }
       }
       Output.line()
+      if let trace {
+        TraceView(trace, tokenizer: generator.model.tokenizer) { _ in
+          results[0].promptIds + results[0].ids
+        }.show()
+      }
       messages.append(ChatMessage(role: "assistant", content: results[0].text))
     }
     if isInteractive { Output.note("") }

@@ -28,6 +28,7 @@ struct EmbedCommand: ParsableCommand {
   @OptionGroup var plugins: PluginOptions
   @OptionGroup var common: CommonOptions
 
+  @OptionGroup var tracing: TraceOptions
   @OptionGroup var source: TextOptions
 
   @Option(
@@ -45,6 +46,7 @@ struct EmbedCommand: ParsableCommand {
     var width: Int
     var embeddings: [[Float]]?
     var output: String?
+    var trace: [TraceView.Entry]?
   }
 
   func validate() throws {
@@ -63,6 +65,7 @@ struct EmbedCommand: ParsableCommand {
         kind: "file of vectors"
       ) { (try? Safetensors.read(path: $0))?.metadata[Self.mark.key] == Self.mark.value }
     }
+    try tracing.check(inputs: [try model.path(), source.data], adapters: adapterOptions)
     let loaded = try LoadedModel(path: model.path())
     let adapters = try adapterOptions.load(for: loaded, catalog: try plugins.catalog())
     let texts = try pass.read(source, for: loaded)
@@ -76,14 +79,19 @@ struct EmbedCommand: ParsableCommand {
     let line = ProgressLine()
     let clock = RateClock(total: texts.examples.count)
     defer { line.clear() }
-    let vectors = try embedder.embed(texts) { done in
+    let trace = tracing.collector(adapters)
+    let vectors = try embedder.embed(texts, trace: trace) { done in
       line.show(clock.fields(done: done, unit: "rows"))
     }
     line.clear()
-    try write(vectors, width: embedder.width)
+    let view = trace.map { trace in
+      TraceView(trace, tokenizer: loaded.tokenizer) { texts.examples[$0].ids }
+    }
+    try tracing.show(view, json: common.json)
+    try write(vectors, width: embedder.width, view)
   }
 
-  private func write(_ vectors: [[Float]], width: Int) throws {
+  private func write(_ vectors: [[Float]], width: Int, _ view: TraceView?) throws {
     if let output {
       let tensor = NamedTensor(
         name: "embeddings",
@@ -99,7 +107,8 @@ struct EmbedCommand: ParsableCommand {
           rows: vectors.count,
           width: width,
           embeddings: output == nil ? vectors : nil,
-          output: output
+          output: output,
+          trace: view?.entries
         )
       )
     }

@@ -27,7 +27,10 @@ struct ErrorReport {
       text = Reft.fullMessage(for: error)
     } else if code == .validationFailure {
       let message = TerminalText.sentence(Reft.message(for: error))
-      text = "error: \(message); see '\(Self.helpCall(error))'"
+      let hint =
+        message.hasPrefix("Missing value for '--")
+        ? "; a value that begins with '-' is written --option=VALUE" : ""
+      text = "error: \(message)\(hint); see '\(Self.helpCall(error))'"
     } else {
       text = error is ExitCode ? "" : "error: " + TerminalText.sentence(Reft.message(for: error))
     }

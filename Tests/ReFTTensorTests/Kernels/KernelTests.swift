@@ -8,7 +8,7 @@ import ReFTTensor
 import Testing
 import _ReFTTestSupport
 
-@Suite("Kernels", .serialized)
+@Suite("Kernels")
 struct KernelTests {
   @Test(
     "every optimised kernel agrees with its reference, for all tails and misaligned",
