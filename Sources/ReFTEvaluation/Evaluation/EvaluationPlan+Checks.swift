@@ -72,15 +72,12 @@ extension EvaluationPlan.Item {
     }
   }
 
-  /// The rows that are asked, or out of which some are shown.
-  func rows(of file: TaskFile) throws(ReFTError) -> TaskData.Content {
-    try file.data.read(data, limit: file.drawsOwnRows ? nil : limit)
-  }
-
   /// Makes sure that the task's rows can be read.
   ///
   /// - Parameter file: the task, as it was read.
   /// - Throws: `inputMissing` without the file of rows; `badData` with file and line for anything wrong
   ///   in it.
-  public func checkRows(of file: TaskFile) throws(ReFTError) { _ = try rows(of: file) }
+  public func checkRows(of file: TaskFile) throws(ReFTError) {
+    _ = try file.rows(data, limit: limit)
+  }
 }

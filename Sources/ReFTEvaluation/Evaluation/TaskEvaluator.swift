@@ -99,8 +99,7 @@ public final class TaskEvaluator {
       )
     }
     let start = ContinuousClock.now
-    // Rows are shown out of all of them: the limit is of those that are asked.
-    var content = try task.data.read(data, limit: task.drawsOwnRows ? nil : options.limit)
+    var content = try task.rows(data, limit: options.limit)
     let pool = content.rows
     content.rows = Array(pool.prefix(options.limit ?? .max))
     var settled = options

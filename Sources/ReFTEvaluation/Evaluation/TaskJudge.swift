@@ -41,7 +41,7 @@ public final class TaskJudge: TrainingJudge {
     var measures: [(name: String, isHigherBetter: Bool)] = []
     var facts: [String: String] = [:]
     for (item, file) in try EvaluationPlan.read(checks.map(Self.item), of: "train.validate") {
-      let rows = try item.rows(of: file)
+      let rows = try file.rows(item.data, limit: item.limit)
       facts[file.name] = rows.hash + " sha256:" + SHA256Digest.hex(of: file.source.utf8)
       for metric in file.metrics {
         measures.append(("\(file.name).\(metric)", !TaskFile.isLowerBetter(metric)))

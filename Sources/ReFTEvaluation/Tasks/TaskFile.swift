@@ -3,6 +3,7 @@
 // lm-evaluation-harness's in HarnessFile.
 
 package import ReFTGeneration
+import ReFTTensor
 package import ReFTText
 
 /// A task: rows, how they are worded, and how what the model does with them is scored.
@@ -42,8 +43,18 @@ public struct TaskFile: Sendable {
     (self.name, self.prompt, self.scorer) = (name, prompt, scorer)
   }
 
-  /// Whether the rows that are shown are the task's own.
-  var drawsOwnRows: Bool { shots.map { $0.count > 0 && $0.path == nil } ?? false }
+  /// The rows that are asked, and all of them where those that are shown are the task's own: a limit is
+  /// of those that are asked.
+  ///
+  /// - Parameters:
+  ///   - path: the file of rows; nil: the task's.
+  ///   - limit: how many are asked at most; nil: all.
+  /// - Returns: the rows, and what tells their file apart.
+  /// - Throws: as reading rows.
+  func rows(_ path: String?, limit: Int?) throws(ReFTError) -> TaskData.Content {
+    let drawsOwnRows = shots.map { $0.count > 0 && $0.path == nil } ?? false
+    return try data.read(path, limit: drawsOwnRows ? nil : limit)
+  }
 }
 
 /// What words a prompt as an instruction.

@@ -106,10 +106,11 @@ struct GenerateCommand: ParsableCommand {
       var request = try sampling.request(row.prompt, adapters: adapters)
       request.sourcePrompt = row.source ?? sourceIds
       request.subspace = row.subspace ?? subspaces.subspace
+      guard let place = row.place else { return request }
       do throws(ReFTError) {
         try generator.check(request)
       } catch {
-        throw row.place.map { error.at($0) } ?? error
+        throw error.at(place)
       }
       return request
     }
