@@ -26,37 +26,27 @@ enum MatrixProduct {
   ) {
     let weight = source.weight
     let run = StackedWeight.run(extent: weight.columns, blockSize: weight.blockSize)
-    let depth = depth(extent: weight.columns, run: run)
-    pool.run((weight.rows + taskWidth - 1) / taskWidth) { task in
-      let first = task * taskWidth
-      let width = min(taskWidth, weight.rows - first)
-      let panels = ThreadScratch.floats(taskWidth * depth, .weightPanels)
-      let scratch = ThreadScratch.floats(16 * run, .unpackedRows)
-      for start in stride(from: 0, to: weight.columns, by: depth) {
-        let end = min(weight.columns, start + depth)
-        for k in stride(from: start, to: end, by: run) {
-          source.packTransposed(
-            row: first,
-            count: width,
-            k: k,
-            run: min(run, end - k),
-            into: panels + (k - start) * padded(width),
-            scratch: scratch
-          )
-        }
-        multiply(
-          rows: m,
-          columns: width,
-          extent: end - start,
-          run: run,
-          x: x + start,
-          xStride: xStride,
-          panels: panels,
-          y: y + first,
-          yStride: yStride,
-          accumulate: accumulate || start > 0
-        )
-      }
+    product(
+      rows: m,
+      columns: weight.rows,
+      extent: weight.columns,
+      run: run,
+      taskWidth: taskWidth,
+      x: x,
+      xStride: xStride,
+      y: y,
+      yStride: yStride,
+      accumulate: accumulate,
+      pool: pool
+    ) { columns, k, panels in
+      source.packTransposed(
+        row: columns.lowerBound,
+        count: columns.count,
+        k: k.lowerBound,
+        run: k.count,
+        into: panels,
+        scratch: ThreadScratch.floats(16 * run, .unpackedRows)
+      )
     }
   }
 
@@ -72,44 +62,72 @@ enum MatrixProduct {
   ) {
     let weight = source.weight
     let taskWidth = max(taskWidth, weight.blockSize)
-    let run = StackedWeight.run(extent: weight.rows, blockSize: 1)
-    let depth = depth(extent: weight.rows, run: run)
-    pool.run((weight.columns + taskWidth - 1) / taskWidth) { task in
+    product(
+      rows: m,
+      columns: weight.columns,
+      extent: weight.rows,
+      run: StackedWeight.run(extent: weight.rows, blockSize: 1),
+      taskWidth: taskWidth,
+      x: dy,
+      xStride: dyStride,
+      y: dx,
+      yStride: dxStride,
+      accumulate: false,
+      pool: pool
+    ) { columns, k, panels in
+      source.pack(
+        k: k.lowerBound,
+        run: k.count,
+        column: columns.lowerBound,
+        count: columns.count,
+        into: panels,
+        scratch: ThreadScratch.floats(16 * taskWidth, .unpackedRows)
+      )
+    }
+  }
+
+  /// y[m, columns] (+)= x[m, extent] times a weight that `pack` brings into panels.
+  ///
+  /// It is asked for some columns, a task's or the last ones, and at most a run of the extent at once.
+  private static func product(
+    rows m: Int,
+    columns: Int,
+    extent: Int,
+    run: Int,
+    taskWidth: Int,
+    x: UnsafePointer<Float>,
+    xStride: Int,
+    y: UnsafeMutablePointer<Float>,
+    yStride: Int,
+    accumulate: Bool,
+    pool: ThreadPool,
+    pack: (_ columns: Range<Int>, _ k: Range<Int>, UnsafeMutablePointer<Float>) -> Void
+  ) {
+    let depth = min(extent, max(1, longestDepth / run) * run)
+    pool.run((columns + taskWidth - 1) / taskWidth) { task in
       let first = task * taskWidth
-      let width = min(taskWidth, weight.columns - first)
-      let panels = ThreadScratch.floats((taskWidth + 16) * depth, .weightPanels)
-      let scratch = ThreadScratch.floats(16 * taskWidth, .unpackedRows)
-      for start in stride(from: 0, to: weight.rows, by: depth) {
-        let end = min(weight.rows, start + depth)
+      let width = min(taskWidth, columns - first)
+      let panels = ThreadScratch.floats(padded(taskWidth) * depth, .weightPanels)
+      for start in stride(from: 0, to: extent, by: depth) {
+        let end = min(extent, start + depth)
         for k in stride(from: start, to: end, by: run) {
-          source.pack(
-            k: k,
-            run: min(run, end - k),
-            column: first,
-            count: width,
-            into: panels + (k - start) * padded(width),
-            scratch: scratch
-          )
+          let piece = k..<min(k + run, end)
+          pack(first..<first + width, piece, panels + (k - start) * padded(width))
         }
         multiply(
           rows: m,
           columns: width,
           extent: end - start,
           run: run,
-          x: dy + start,
-          xStride: dyStride,
+          x: x + start,
+          xStride: xStride,
           panels: panels,
-          y: dx + first,
-          yStride: dxStride,
-          accumulate: start > 0
+          y: y + first,
+          yStride: yStride,
+          accumulate: accumulate || start > 0
         )
       }
     }
-  }
-
-  /// How many of `extent` values of k are packed before rows are multiplied, in whole runs.
-  private static func depth(extent: Int, run: Int) -> Int {
-    min(extent, max(1, longestDepth / run) * run)
   }
 
   /// The columns of the panels that hold so many.
