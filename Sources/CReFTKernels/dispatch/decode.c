@@ -155,3 +155,28 @@ void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float
 #endif
   reft_plain_rows_dot_ref(weights, n, x, x_stride, y, y_stride, accumulate);
 }
+
+int reft_plain_rows_serve_prompts(uint32_t type) {
+  return reft_kernels_use_avx2() && !reft_kernels_use_vnni() && (type == 1 || type == 30);
+}
+
+void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out) {
+#if defined(__x86_64__)
+  if (reft_plain_rows_serve_prompts(weights->type)) {
+    reft_round_plain_rows_avx2(weights, out);
+    return;
+  }
+#endif
+  reft_round_plain_rows_ref(weights, out);
+}
+
+void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
+                           size_t stride) {
+#if defined(__x86_64__)
+  if (reft_kernels_use_avx2() && !reft_kernels_use_vnni()) {
+    reft_rounded_rows_dot_avx2(weights, rows, x, y, stride);
+    return;
+  }
+#endif
+  reft_rounded_rows_dot_ref(weights, rows, x, y, stride);
+}

@@ -100,4 +100,19 @@ int reft_is_plain(uint32_t type);
 void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float* x,
                          size_t x_stride, float* y, size_t y_stride, int accumulate);
 
+/* The largest code that a floating-point weight is rounded to, with a scale for every 16 columns of
+ * a row: sums of 16 products with codes of two digits stay within 32 bits. */
+#define REFT_PLAIN_LEVELS 4095
+/* Whether products of a type's weights, rounded so, with the many rounded rows of a prompt are
+ * faster than float32 products are: halves of 16 bits, where words are multiplied. */
+int reft_plain_rows_serve_prompts(uint32_t type);
+/* Bytes of sixteen rows of 32 columns that are rounded so. */
+#define REFT_ROUNDED_BLOCK 1280
+/* Rounds rows in F16 or BF16, a multiple of 16 of them, of which the columns are a multiple of 32;
+ * `out` is aligned to 32 bytes. */
+void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out);
+/* y[i * stride + r] = x_i . row r for all rows of x, of two digits, and `rows` rounded ones. */
+void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
+                           size_t stride);
+
 #endif

@@ -64,6 +64,9 @@ void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block,
                             float* out);
 void reft_plain_rows_dot_ref(const reft_plain_rows_t* weights, size_t n, const float* x,
                              size_t x_stride, float* y, size_t y_stride, int accumulate);
+void reft_round_plain_rows_ref(const reft_plain_rows_t* weights, void* out);
+void reft_rounded_rows_dot_ref(const void* weights, size_t rows, const reft_activations_t* x,
+                               float* y, size_t stride);
 void reft_cache_store_ref(uint32_t format, size_t head_size, size_t first, size_t count,
                           const float* key, const float* value, size_t stride, void* keys,
                           void* values);

@@ -85,6 +85,9 @@ void reft_rows16_values_avx2(uint32_t layout, const uint8_t* group, size_t block
                              float* out);
 void reft_plain_rows_dot_avx2(const reft_plain_rows_t* weights, size_t n, const float* x,
                               size_t x_stride, float* y, size_t y_stride, int accumulate);
+void reft_round_plain_rows_avx2(const reft_plain_rows_t* weights, void* out);
+void reft_rounded_rows_dot_avx2(const void* weights, size_t rows, const reft_activations_t* x,
+                                float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
                           float cap, const float* q, const void* k, const void* v, const void* next,
                           float* scores, float* out);

@@ -128,4 +128,16 @@ package struct StackedWeight: Sendable {
     }
     preconditionFailure("row \(row) of \(rows)")
   }
+
+  /// Calls `body` for the rows of a range, part by part: the first's index in the stack, the part, and
+  /// which of its rows they are.
+  func forEachPart(_ range: Range<Int>, _ body: (Int, FrozenWeight, Range<Int>) -> Void) {
+    var first = range.lowerBound
+    while first < range.upperBound {
+      let (part, row) = locate(first)
+      let count = min(range.upperBound - first, part.rows - row)
+      body(first, part, row..<row + count)
+      first += count
+    }
+  }
 }

@@ -28,18 +28,17 @@ extension MatrixProduct {
     let taskRows = max(4, taskBytes / rowBytes / 4 * 4)
     let count = (weight.rows + taskRows - 1) / taskRows
     pool.run(preparing: work == nil ? 0 : n, { work?($0) }, then: count) { task in
-      var first = task * taskRows
-      let end = min(weight.rows, first + taskRows)
-      while first < end {
-        let (part, partRow) = weight.locate(first)
-        let run = min(end - first, part.rows - partRow)
+      weight.forEachPart(task * taskRows..<min(weight.rows, (task + 1) * taskRows)) {
+        first,
+        part,
+        rows in
         let out = y + first
-        if var plain = part.plainRows(from: partRow, count: run) {
+        if var plain = part.plainRows(rows) {
           reft_plain_rows_dot(&plain, n, x, xStride, out, yStride, accumulate ? 1 : 0)
         } else {
           multiplyExpanded(
             part,
-            partRow..<partRow + run,
+            rows,
             rows: n,
             x: x,
             xStride: xStride,
@@ -48,7 +47,6 @@ extension MatrixProduct {
             accumulate: accumulate
           )
         }
-        first += run
       }
     }
   }
@@ -79,13 +77,13 @@ extension MatrixProduct {
 
 extension FrozenWeight {
   /// Rows that are read as they lie in the file; nil where the format is not a floating-point one.
-  fileprivate func plainRows(from row: Int, count: Int) -> reft_plain_rows_t? {
+  func plainRows(_ rows: Range<Int>) -> reft_plain_rows_t? {
     guard reft_is_plain(type.rawValue) != 0 else { return nil }
     return reft_plain_rows_t(
       type: type.rawValue,
-      data: address(row: row),
+      data: address(row: rows.lowerBound),
       bytes: rowByteCount,
-      rows: count,
+      rows: rows.count,
       columns: columns
     )
   }

@@ -53,6 +53,19 @@ extension Pass {
       )
       return
     }
+    if willDecode, MatrixProduct.fitsRounded(weight) {
+      MatrixProduct.forwardRounded(
+        weight,
+        rows: run.count,
+        x: x,
+        xStride: weight.columns,
+        y: y,
+        yStride: weight.rows,
+        accumulate: accumulate,
+        pool: pool
+      )
+      return
+    }
     let panels = weight.panels(repacks: willDecode, pool: pool)
     if splits(weight) {
       SplitProduct.forward(

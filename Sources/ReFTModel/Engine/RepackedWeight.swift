@@ -25,15 +25,10 @@ final class RepackedWeight: @unchecked Sendable {
       _ yStride: Int,
       accumulate: Bool
     ) {
-      var x = x
-      let target = y + firstRow
-      guard accumulate else {
-        reft_rows16_dot(layout, data, &x, rows, target, yStride)
-        return
+      x.add(to: y + firstRow, stride: yStride, columns: rows, accumulate: accumulate) { y, stride in
+        var x = x
+        reft_rows16_dot(layout, data, &x, rows, y, stride)
       }
-      let sums = ThreadScratch.floats(x.n * rows, .productSums)
-      reft_rows16_dot(layout, data, &x, rows, sums, rows)
-      for i in 0..<x.n { reft_axpy_f32(rows, 1, sums + i * rows, target + i * yStride) }
     }
   }
 
@@ -153,7 +148,7 @@ final class RepackedWeight: @unchecked Sendable {
     accumulate: Bool,
     pool: ThreadPool
   ) {
-    let activations = activations(rows: n, digits: digits)
+    let activations = RoundedRows.memory(rows: n, columns: columns, digits: digits)
     let prepare = { (row: Int) in
       work?(row)
       var activations = activations
@@ -192,11 +187,6 @@ final class RepackedWeight: @unchecked Sendable {
     preconditionFailure("row \(row) of a repacked weight")
   }
 
-  /// Rows of activations that are rounded at once.
-  private static let slabRows = 1024
-  /// Rows of activations that stay in the second-level cache while a task goes over its weights.
-  private static let blockRows = 96
-
   /// The same for the many rows of a prompt.
   func multiplyMany(
     rows n: Int,
@@ -209,39 +199,20 @@ final class RepackedWeight: @unchecked Sendable {
     pool: ThreadPool
   ) {
     let tasks = UnsafePointer(tasks)
-    for first in stride(from: 0, to: n, by: Self.slabRows) {
-      let count = min(Self.slabRows, n - first)
-      let rounded = activations(rows: count, digits: digits)
-      let prepare = { (row: Int) in
-        var rounded = rounded
-        reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
-      }
-      pool.run(preparing: count, prepare, then: taskCount) { index in
-        let task = tasks[index]
-        for row in stride(from: 0, to: count, by: Self.blockRows) {
-          let some = rounded.rows(row..<min(count, row + Self.blockRows))
-          task.multiply(some, y + (first + row) * yStride, yStride, accumulate: accumulate)
-        }
+    RoundedRows.multiply(
+      rows: n,
+      columns: columns,
+      x: x,
+      xStride: xStride,
+      digits: digits,
+      tasks: taskCount,
+      pool: pool
+    ) { index, first, rounded in
+      let task = tasks[index]
+      rounded.forEachBlock { row, some in
+        task.multiply(some, y + (first + row) * yStride, yStride, accumulate: accumulate)
       }
     }
-  }
-
-  /// Memory for rounded rows: the calling thread's, valid until its next call.
-  private func activations(rows n: Int, digits: Int) -> reft_activations_t {
-    let blocks = columns / Int(REFT_DECODE_BLOCK)
-    let bytes = n * digits * columns
-    let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, .activations)
-    let scales = memory + bytes / 4
-    let raw = UnsafeMutableRawPointer(memory)
-    return reft_activations_t(
-      n: n,
-      digits: digits,
-      columns: columns,
-      q: raw.assumingMemoryBound(to: Int8.self),
-      scale: scales,
-      sum: scales + n * blocks,
-      counts: UnsafeMutableRawPointer(scales + 2 * n * blocks).assumingMemoryBound(to: Int32.self)
-    )
   }
 }
 
@@ -265,22 +236,5 @@ final class LazyRepackedWeight: Sendable {
       state = .known(value)
       return value
     }
-  }
-}
-
-extension reft_activations_t {
-  /// Some of the rows.
-  func rows(_ range: Range<Int>) -> reft_activations_t {
-    let blocks = columns / Int(REFT_DECODE_BLOCK)
-    let first = range.lowerBound
-    return reft_activations_t(
-      n: range.count,
-      digits: digits,
-      columns: columns,
-      q: q + first * digits * columns,
-      scale: scale + first * blocks,
-      sum: sum + first * blocks,
-      counts: counts + 2 * first * blocks
-    )
   }
 }

@@ -19,6 +19,8 @@ enum ThreadScratch {
     static let unpackedRows = Use(slot: 1)
     /// Columns of a weight on their way into rows.
     static let weightColumns = Use(slot: 2)
+    /// Rows of a weight, rounded.
+    static let roundedRows = Use(slot: 1)
     /// Sums of a product that is added afterwards.
     static let productSums = Use(slot: 0)
     /// Gates and ups of some rows and columns.

@@ -121,6 +121,67 @@ extension KernelCase {
     }
   }
 
+  /// Floating-point weights at odd addresses, rounded, times the rows of a prompt.
+  static let roundedRows: [KernelCase] = [TensorType.f16, .bf16].map { type in
+    KernelCase(
+      name: "rounded_rows_dot of \(type)",
+      family: .decode,
+      sizes: combinations([0, 1, 3, 4, 5, 9], [16, 48], [32, 64, 288, 544]),
+      warn: 0,
+      fail: 0
+    ) { size, offset, random in
+      let (n, rows, columns) = (size[0], size[1], size[2])
+      var values = random.normals(rows * columns)
+      // Zeros, numbers too small for a scale, and one that is much larger than its neighbours.
+      for index in 0..<16 { (values[index], values[columns + index]) = (0, 1e-38) }
+      values[20] = 3e4
+      let data = [UInt8](repeating: 0, count: 1) + encoded(values, type)
+      let x = KernelMemory(n * columns, offset: offset, &random)
+      let y = KernelMemory(n * (rows + 3), offset: offset, &random)
+      let activations = DecodeActivations(
+        x.base,
+        n: n,
+        columns: columns,
+        stride: columns,
+        digits: 2
+      )
+      var raw = activations.raw
+      withExtendedLifetime(activations) {
+        roundedDot(type, data, offset: 1, rows: rows, &raw, into: y.base, stride: rows + 3)
+      }
+      return y.contents
+    }
+  }
+
+  /// y[n, rows] = x Wᵀ with weights, encoded from `offset` on, that are rounded for it.
+  static func roundedDot(
+    _ type: TensorType,
+    _ data: [UInt8],
+    offset: Int,
+    rows: Int,
+    _ x: inout reft_activations_t,
+    into y: UnsafeMutablePointer<Float>,
+    stride: Int
+  ) {
+    let blocks = rows / Int(REFT_DECODE_ROWS) * (x.columns / Int(REFT_DECODE_BLOCK))
+    let memory = UnsafeMutableRawPointer.allocate(
+      byteCount: blocks * Int(REFT_ROUNDED_BLOCK),
+      alignment: 32
+    )
+    defer { memory.deallocate() }
+    data.withUnsafeBytes { bytes in
+      var weights = reft_plain_rows_t(
+        type: type.rawValue,
+        data: bytes.baseAddress.map { $0 + offset },
+        bytes: type.byteCount(elements: x.columns),
+        rows: rows,
+        columns: x.columns
+      )
+      reft_round_plain_rows(&weights, memory)
+    }
+    reft_rounded_rows_dot(memory, rows, &x, y, stride)
+  }
+
   private static func encoded(_ values: [Float], _ type: TensorType) -> [UInt8] {
     Quantizer.encode(values, as: type)
   }

@@ -27,6 +27,7 @@ struct KernelTests {
         case .softmax: KernelCase.softmax
         case .decode:
           KernelCase.decode + KernelCase.repacked + KernelCase.values + KernelCase.plainRows
+            + KernelCase.roundedRows
         case .attention: KernelCase.attention
         }
       for item in cases { item.compare() }
@@ -121,6 +122,24 @@ struct KernelTests {
           reft_rows16_dot(weights.layout, weights.groups, &raw, 8, &y, 8)
         }
         #expect(y.map(\.isNaN) == (0..<16).map { $0 >= 8 }, "rows16_dot of \(value)")
+        var numbers = random.normals(16 * 64)
+        numbers[7 * 64 + 50] = value
+        for type in [TensorType.f16, .bf16] {
+          let data = Quantizer.encode(numbers, as: type)
+          let finite = DecodeActivations(
+            random.normals(2 * 64),
+            n: 2,
+            columns: 64,
+            stride: 64,
+            digits: 2
+          )
+          var raw = finite.raw
+          var y = [Float](repeating: 0, count: 32)
+          withExtendedLifetime(finite) {
+            KernelCase.roundedDot(type, data, offset: 0, rows: 16, &raw, into: &y, stride: 16)
+          }
+          #expect(y.indices.allSatisfy { y[$0].isNaN == ($0 % 16 == 7) }, "\(type) with \(value)")
+        }
       }
     }
   }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows of activations that are rounded to codes before they meet weights: their memory, and how the
+// many rows of a prompt go over the pieces of a weight.
+
+import CReFTKernels
+import ReFTTensor
+
+enum RoundedRows {
+  /// Rows of activations that are rounded at once.
+  private static let slabRows = 1024
+
+  /// Memory for rounded rows: the calling thread's, valid until its next call.
+  static func memory(rows n: Int, columns: Int, digits: Int) -> reft_activations_t {
+    let blocks = columns / Int(REFT_DECODE_BLOCK)
+    let bytes = n * digits * columns
+    let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, .activations)
+    let scales = memory + bytes / 4
+    let raw = UnsafeMutableRawPointer(memory)
+    return reft_activations_t(
+      n: n,
+      digits: digits,
+      columns: columns,
+      q: raw.assumingMemoryBound(to: Int8.self),
+      scale: scales,
+      sum: scales + n * blocks,
+      counts: UnsafeMutableRawPointer(scales + 2 * n * blocks).assumingMemoryBound(to: Int32.self)
+    )
+  }
+
+  /// Rounds the rows x[n, columns], and calls `multiply` for each task of a weight with many of them, the
+  /// first's index before.
+  static func multiply(
+    rows n: Int,
+    columns: Int,
+    x: UnsafePointer<Float>,
+    xStride: Int,
+    digits: Int,
+    tasks: Int,
+    pool: ThreadPool,
+    _ multiply: (_ task: Int, _ firstRow: Int, reft_activations_t) -> Void
+  ) {
+    for first in stride(from: 0, to: n, by: slabRows) {
+      let count = min(slabRows, n - first)
+      let rounded = memory(rows: count, columns: columns, digits: digits)
+      let prepare = { (row: Int) in
+        var rounded = rounded
+        reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
+      }
+      pool.run(preparing: count, prepare, then: tasks) { multiply($0, first, rounded) }
+    }
+  }
+}
+
+extension reft_activations_t {
+  /// Rows that stay in the second-level cache while a task goes over its weights.
+  private static let blockRows = 96
+
+  /// Calls `body` with so many rows at a time, or what is left, and the index of the first.
+  func forEachBlock(_ body: (_ firstRow: Int, Self) -> Void) {
+    for row in stride(from: 0, to: n, by: Self.blockRows) {
+      body(row, rows(row..<min(n, row + Self.blockRows)))
+    }
+  }
+
+  /// Some of the rows.
+  private func rows(_ range: Range<Int>) -> reft_activations_t {
+    let blocks = columns / Int(REFT_DECODE_BLOCK)
+    let first = range.lowerBound
+    return reft_activations_t(
+      n: range.count,
+      digits: digits,
+      columns: columns,
+      q: q + first * digits * columns,
+      scale: scale + first * blocks,
+      sum: sum + first * blocks,
+      counts: counts + 2 * first * blocks
+    )
+  }
+
+  /// y[n, columns] (+)= what `product` writes to the place and with the stride that it is given.
+  func add(
+    to y: UnsafeMutablePointer<Float>,
+    stride: Int,
+    columns: Int,
+    accumulate: Bool,
+    _ product: (UnsafeMutablePointer<Float>, _ stride: Int) -> Void
+  ) {
+    guard accumulate else { return product(y, stride) }
+    let sums = ThreadScratch.floats(n * columns, .productSums)
+    product(sums, columns)
+    for i in 0..<n { reft_axpy_f32(columns, 1, sums + i * columns, y + i * stride) }
+  }
+}
