@@ -8,7 +8,8 @@ public struct DecodePrecision: Hashable, Sendable {
   /// Training keeps float32 activations, keys and values, and prompts float32 activations; where
   /// products go to matrix tiles both are split in two bfloat16 halves, unless this is `float32`, and
   /// prompts keep the high half alone with `int8`. Without tiles, but with byte products, prompts are
-  /// rounded as decoded tokens are. What each choice does to the logits is in docs/performance.md.
+  /// rounded as decoded tokens are; with AVX2 alone weights of F16 and BF16 are rounded, too, to thirteen
+  /// bits, for prompts alone. What each choice does to the logits is in docs/performance.md.
   public enum Activations: String, CaseIterable, Sendable {
     /// Eight bits, one scale for every 32 numbers: what llama.cpp does.
     case int8
