@@ -9,9 +9,14 @@
 #include "reft_decode.h"
 #include "reft_split.h"
 
-// Whether two digits are kept as one word: AVX2 multiplies words in one instruction, bytes in two.
+// Whether words are multiplied: AVX2 does so in one instruction, with bytes in two.
+static int use_words(void) {
+  return reft_kernels_use_avx2() && !reft_kernels_use_vnni();
+}
+
+// Whether two digits are kept as one word.
 static int are_words(const reft_activations_t* x) {
-  return x->digits == 2 && reft_kernels_use_avx2() && !reft_kernels_use_vnni();
+  return x->digits == 2 && use_words();
 }
 
 int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column) {
@@ -157,12 +162,12 @@ void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float
 }
 
 int reft_plain_rows_serve_prompts(uint32_t type) {
-  return reft_kernels_use_avx2() && !reft_kernels_use_vnni() && (type == 1 || type == 30);
+  return use_words() && (type == 1 || type == 30);
 }
 
 void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out) {
 #if defined(__x86_64__)
-  if (reft_plain_rows_serve_prompts(weights->type)) {
+  if (use_words()) {
     reft_round_plain_rows_avx2(weights, out);
     return;
   }
@@ -173,7 +178,7 @@ void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out) {
 void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
                            size_t stride) {
 #if defined(__x86_64__)
-  if (reft_kernels_use_avx2() && !reft_kernels_use_vnni()) {
+  if (use_words()) {
     reft_rounded_rows_dot_avx2(weights, rows, x, y, stride);
     return;
   }

@@ -2,7 +2,7 @@
  * reft_decode.h: products of weights with rounded rows, few of them or many. Quantised weights are
  * repacked once, sixteen rows interleaved, and activations become one or two int8 digits with a
  * scale for every 32; floating-point weights are read as they lie in the file, by float32
- * activations.
+ * activations, or rounded on the way for the many rows of a prompt.
  */
 #ifndef REFT_DECODE_H
 #define REFT_DECODE_H

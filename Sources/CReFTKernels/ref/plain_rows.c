@@ -45,6 +45,7 @@ typedef struct block {
   int16_t codes[REFT_DECODE_ROWS][REFT_DECODE_BLOCK];
   float scales[REFT_DECODE_ROWS][2];
 } block_t;
+_Static_assert(sizeof(block_t) <= REFT_ROUNDED_BLOCK, "what callers keep for a rounded block");
 
 // The codes of some numbers; returns their scale.
 static float round_numbers(const float* values, int16_t* codes) {

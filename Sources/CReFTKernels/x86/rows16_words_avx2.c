@@ -206,7 +206,8 @@ TARGET void reft_rows16_dot_many_words_avx2(uint32_t layout, const uint8_t* grou
   if (rows > 0) reft_rows16_dot_words_avx2(layout, groups, x, rows, y, stride);
 }
 
-// Floating-point weights, rounded to words as they are read.
+// Floating-point weights, rounded to words as they are read. They have no minima.
+_Static_assert(sizeof(block_t) == REFT_ROUNDED_BLOCK, "what callers keep for a rounded block");
 
 // Eight rows of eight halves, which lie `bytes` apart, as columns.
 ANY void transpose_halves(const uint8_t* at, size_t bytes, __m128i* columns) {

@@ -107,14 +107,7 @@ extension KernelCase {
       let data = [UInt8](repeating: 0, count: 1) + encoded(random.normals(rows * columns), type)
       let x = KernelMemory(n * (columns + 3), offset: offset, &random)
       let y = KernelMemory(n * (rows + 3), offset: offset, &random)
-      data.withUnsafeBytes { bytes in
-        var weights = reft_plain_rows_t(
-          type: type.rawValue,
-          data: bytes.baseAddress.map { $0 + 1 },
-          bytes: type.byteCount(elements: columns),
-          rows: rows,
-          columns: columns
-        )
+      withPlainRows(type, data, offset: 1, rows: rows, columns: columns) { weights in
         reft_plain_rows_dot(&weights, n, x.base, columns + 3, y.base, rows + 3, Int32(size[3]))
       }
       return y.contents
@@ -169,17 +162,31 @@ extension KernelCase {
       alignment: 32
     )
     defer { memory.deallocate() }
+    withPlainRows(type, data, offset: offset, rows: rows, columns: x.columns) { weights in
+      reft_round_plain_rows(&weights, memory)
+    }
+    reft_rounded_rows_dot(memory, rows, &x, y, stride)
+  }
+
+  /// Gives `body` the rows that are encoded from `offset` on.
+  static func withPlainRows(
+    _ type: TensorType,
+    _ data: [UInt8],
+    offset: Int = 0,
+    rows: Int,
+    columns: Int,
+    _ body: (inout reft_plain_rows_t) -> Void
+  ) {
     data.withUnsafeBytes { bytes in
       var weights = reft_plain_rows_t(
         type: type.rawValue,
         data: bytes.baseAddress.map { $0 + offset },
-        bytes: type.byteCount(elements: x.columns),
+        bytes: type.byteCount(elements: columns),
         rows: rows,
-        columns: x.columns
+        columns: columns
       )
-      reft_round_plain_rows(&weights, memory)
+      body(&weights)
     }
-    reft_rounded_rows_dot(memory, rows, &x, y, stride)
   }
 
   private static func encoded(_ values: [Float], _ type: TensorType) -> [UInt8] {

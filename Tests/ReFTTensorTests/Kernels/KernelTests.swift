@@ -62,14 +62,8 @@ struct KernelTests {
       data.withUnsafeBytes { bytes in
         guard let start = bytes.baseAddress else { return }
         type.dequantize(start, count: rows * columns, into: &expanded)
-        let rowBytes = type.byteCount(elements: columns)
-        var weights = reft_plain_rows_t(
-          type: type.rawValue,
-          data: start,
-          bytes: rowBytes,
-          rows: rows,
-          columns: columns
-        )
+      }
+      KernelCase.withPlainRows(type, data, rows: rows, columns: columns) { weights in
         reft_plain_rows_dot(&weights, n, x, columns, &y, rows, 0)
       }
       let dots = (0..<n * rows).map { index in
