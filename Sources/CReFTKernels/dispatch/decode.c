@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX; and how they keep
+// Chooses the kernels of reft_decode.h: reference, AVX2, AVX-512 VNNI, or AMX; and how they take
 // the codes of activations.
-#include <string.h>
-
 #include "../ref/ref_kernels.h"
 #include "../ref/rows16_layout.h"
 #include "../x86/x86_kernels.h"
 #include "reft_decode.h"
 #include "reft_split.h"
 
-// Whether words are multiplied: AVX2 does so in one instruction, with bytes in two.
-static int use_words(void) {
-  return reft_kernels_use_avx2() && !reft_kernels_use_vnni();
-}
-
-// Whether two digits are kept as one word.
-static int are_words(const reft_activations_t* x) {
-  return x->digits == 2 && use_words();
-}
-
-int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column) {
-  if (!are_words(x)) return reft_activation_code_ref(x, row, column);
-  // Of four words, 0 and 2 lie before 1 and 3.
-  size_t place = column - column % 4 + (column % 2 * 2 + column % 4 / 2);
-  int16_t word;
-  memcpy(&word, x->q + 2 * (row * x->columns + place), sizeof word);
-  return word;
+// AVX2 multiplies words in one instruction, bytes in two; VNNI has one for either.
+size_t reft_rows16_code_bytes(size_t digits) {
+  return digits == 2 && reft_kernels_use_avx2() && !reft_kernels_use_vnni() ? 2 : 1;
 }
 
 int reft_rows16_serve_prompts(uint32_t layout) {
@@ -47,10 +31,6 @@ void reft_rows16_repack(uint32_t type, size_t columns, const void* const rows[16
 void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t* out, size_t first,
                         size_t count) {
 #if defined(__x86_64__)
-  if (are_words(out)) {
-    reft_quantize_words_avx2(x, stride, out, first, count);
-    return;
-  }
   if (reft_kernels_use_avx2()) {
     reft_quantize_rows_avx2(x, stride, out, first, count);
     return;
@@ -65,6 +45,7 @@ static reft_activations_t rows_from(const reft_activations_t* x, size_t first) {
   size_t blocks = x->columns / REFT_DECODE_BLOCK;
   return (reft_activations_t){x->n - first,
                               x->digits,
+                              x->code_bytes,
                               x->columns,
                               x->q + first * x->digits * x->columns,
                               x->scale + first * blocks,
@@ -104,7 +85,7 @@ static void dot_words(uint32_t layout, const uint8_t* groups, const reft_activat
 
 static void rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_activations_t* x,
                             size_t rows, float* y, size_t stride) {
-  if (are_words(x)) {
+  if (x->code_bytes == 2) {
     dot_words(reft_rows16_known(layout), groups, x, rows, y, stride);
     return;
   }
@@ -119,7 +100,7 @@ static void rows16_dot_avx2(uint32_t layout, const uint8_t* groups, const reft_a
     return;
   }
   reft_widen_codes_avx2(x->q, numbers, codes);
-  reft_activations_t words = {x->n, 2, x->columns, codes, x->scale, x->sum, x->counts};
+  reft_activations_t words = {x->n, 2, 2, x->columns, codes, x->scale, x->sum, x->counts};
   dot_words(layout, groups, &words, rows, y, stride);
 }
 #endif
@@ -162,12 +143,13 @@ void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float
 }
 
 int reft_plain_rows_serve_prompts(uint32_t type) {
-  return use_words() && (type == 1 || type == 30);
+  int has_halves = type == 1 || type == 30;
+  return has_halves && reft_kernels_use_avx2() && !reft_kernels_use_tiles();
 }
 
 void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out) {
 #if defined(__x86_64__)
-  if (use_words()) {
+  if (reft_kernels_use_avx2()) {
     reft_round_plain_rows_avx2(weights, out);
     return;
   }
@@ -178,7 +160,11 @@ void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out) {
 void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
                            size_t stride) {
 #if defined(__x86_64__)
-  if (use_words()) {
+  if (reft_kernels_use_vnni()) {
+    reft_rounded_rows_dot_vnni(weights, rows, x, y, stride);
+    return;
+  }
+  if (reft_kernels_use_avx2()) {
     reft_rounded_rows_dot_avx2(weights, rows, x, y, stride);
     return;
   }

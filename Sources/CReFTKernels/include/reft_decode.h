@@ -53,14 +53,16 @@ void reft_rows16_values(uint32_t layout, const uint8_t* group, size_t block, siz
 #define REFT_DECODE_LEVELS1 127
 #define REFT_DECODE_LEVELS2 32512
 
-/* n rows of `columns` as codes with a scale for every 32: x ~ scale[block] * code. With one digit q
- * holds the codes; with two, code = 255 * high + low, and q holds for each row its high digits,
- * then its low ones, or the joined codes as words where the kernels in use multiply words:
- * reft_activation_code reads any. sum[block] = scale * sum of codes; counts[2 * block + half] = the
- * sum of codes in each half. The scale of a block that holds an infinity or NaN is NaN. */
+/* n rows of `columns` as codes with a scale for every 32: x ~ scale[block] * code. A code has
+ * `code_bytes`. With one digit q holds the codes, of one byte. With two, code = 255 * high + low:
+ * bytes hold for each row its high digits, then its low ones; words the codes, of every four
+ * columns 0 and 2 before 1 and 3. reft_activation_code reads any. sum[block] = scale * sum of
+ * codes; counts[2 * block + half] = the sum of codes in each half. The scale of a block that holds
+ * an infinity or NaN is NaN. */
 typedef struct reft_activations {
   size_t n;
   size_t digits;
+  size_t code_bytes;
   size_t columns;
   int8_t* q;
   float* scale;
@@ -75,6 +77,9 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
 /* The code of a rounded row at a column. */
 int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column);
 
+/* The bytes of a code that reft_rows16_dot takes from the kernels in use, for a number of digits.
+ */
+size_t reft_rows16_code_bytes(size_t digits);
 /* Whether the products of a layout are faster for the many rows of a prompt than float32 products
  * are: where bytes or words are multiplied, and there are no matrix tiles. */
 int reft_rows16_serve_prompts(uint32_t layout);
@@ -104,14 +109,17 @@ void reft_plain_rows_dot(const reft_plain_rows_t* weights, size_t n, const float
  * a row: sums of 16 products with codes of two digits stay within 32 bits. */
 #define REFT_PLAIN_LEVELS 4095
 /* Whether products of a type's weights, rounded so, with the many rounded rows of a prompt are
- * faster than float32 products are: halves of 16 bits, where words are multiplied. */
+ * faster than float32 products are: halves of 16 bits, where words are multiplied and there are no
+ * matrix tiles. */
 int reft_plain_rows_serve_prompts(uint32_t type);
 /* Bytes of sixteen rows of 32 columns that are rounded so. */
 #define REFT_ROUNDED_BLOCK 1280
 /* Rounds rows in F16 or BF16, a multiple of 16 of them, of which the columns are a multiple of 32;
  * `out` is aligned to 32 bytes. */
 void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out);
-/* y[i * stride + r] = x_i . row r for all rows of x, of two digits, and `rows` rounded ones. */
+/* y[i * stride + r] = x_i . row r for all rows of x, whose codes are words, and `rows` rounded
+ * ones.
+ */
 void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
                            size_t stride);
 

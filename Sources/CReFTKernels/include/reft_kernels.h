@@ -24,6 +24,11 @@ static inline void reft_pause(void) {
 #endif
 }
 
+/* Tells the processor that numbers will soon be written. */
+static inline void reft_expect_writes(const float* at, size_t count) {
+  for (size_t i = 0; i < count; i += 16) __builtin_prefetch(at + i, 1);
+}
+
 /* At least `count` floats that belong to the calling thread, in a slot from 0 to 7, for reuse; NULL
  * when there is no memory. Contents are undefined. The kernels themselves use REFT_SCRATCH_WORDS.
  */

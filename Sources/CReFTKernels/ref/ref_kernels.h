@@ -53,7 +53,6 @@ size_t reft_select_f32_ref(size_t n, const float* x, float threshold, int32_t* p
                            float* values);
 void reft_add_rows_f32_ref(size_t d, size_t count, const int32_t* places, const float* values,
                            const float* rows, size_t stride, float* y);
-int32_t reft_activation_code_ref(const reft_activations_t* x, size_t row, size_t column);
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
                             size_t first, size_t count);
 void reft_rows16_repack_ref(uint32_t type, size_t columns, const void* const rows[16],

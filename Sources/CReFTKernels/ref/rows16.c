@@ -180,10 +180,31 @@ void reft_rows16_repack_ref(uint32_t type, size_t columns, const void* const row
   }
 }
 
-/* Rounds 32 numbers with one scale, and splits the codes into digits `columns` apart. */
-static void quantize_block(const float* x, size_t digits, size_t columns, int8_t* q, float* scale,
-                           float* sum, int32_t* counts) {
-  float largest = 0, levels = digits == 2 ? REFT_DECODE_LEVELS2 : REFT_DECODE_LEVELS1;
+// Where a column's code lies among words: of four columns, 0 and 2 before 1 and 3.
+static size_t word_place(size_t column) {
+  return column - column % 4 + column % 2 * 2 + column % 4 / 2;
+}
+
+static void store_code(const reft_activations_t* x, size_t row, size_t column, int32_t code) {
+  int8_t* q = x->q + row * x->digits * x->columns;
+  if (x->code_bytes == 2) {
+    int16_t word = (int16_t)code;
+    memcpy(q + 2 * word_place(column), &word, sizeof word);
+  } else if (x->digits == 1) {
+    q[column] = (int8_t)code;
+  } else {
+    int32_t high = (int32_t)nearbyintf((float)code * (1 / 255.0f));
+    q[column] = (int8_t)high;
+    q[x->columns + column] = (int8_t)(code - 255 * high);
+  }
+}
+
+// Rounds the 32 numbers of a row from a column on with one scale.
+static void quantize_block(const float* x, const reft_activations_t* out, size_t row,
+                           size_t column) {
+  size_t at = row * (out->columns / REFT_DECODE_BLOCK) + column / REFT_DECODE_BLOCK;
+  int32_t* counts = out->counts + 2 * at;
+  float largest = 0, levels = out->digits == 2 ? REFT_DECODE_LEVELS2 : REFT_DECODE_LEVELS1;
   int is_finite = 1;
   for (int j = 0; j < 32; j++) {
     largest = fmaxf(largest, fabsf(x[j]));
@@ -194,27 +215,17 @@ static void quantize_block(const float* x, size_t digits, size_t columns, int8_t
   for (int j = 0; j < 32; j++) {
     int32_t code = is_finite ? (int32_t)nearbyintf(x[j] * inverse) : 0;
     counts[j / 16] += code;
-    if (digits == 1) {
-      q[j] = (int8_t)code;
-    } else {
-      int32_t high = (int32_t)nearbyintf((float)code * (1 / 255.0f));
-      q[j] = (int8_t)high;
-      q[columns + (size_t)j] = (int8_t)(code - 255 * high);
-    }
+    store_code(out, row, column + (size_t)j, code);
   }
-  *scale = is_finite ? largest / levels : NAN;
-  *sum = *scale * (float)(counts[0] + counts[1]);
+  out->scale[at] = is_finite ? largest / levels : NAN;
+  out->sum[at] = out->scale[at] * (float)(counts[0] + counts[1]);
 }
 
 void reft_quantize_rows_ref(const float* x, size_t stride, const reft_activations_t* out,
                             size_t first, size_t count) {
-  size_t blocks = out->columns / REFT_DECODE_BLOCK;
   for (size_t i = first; i < first + count; i++) {
-    for (size_t b = 0; b < blocks; b++) {
-      size_t at = i * blocks + b, column = b * REFT_DECODE_BLOCK;
-      quantize_block(x + i * stride + column, out->digits, out->columns,
-                     out->q + i * out->digits * out->columns + column, out->scale + at,
-                     out->sum + at, out->counts + 2 * at);
+    for (size_t column = 0; column < out->columns; column += REFT_DECODE_BLOCK) {
+      quantize_block(x + i * stride + column, out, i, column);
     }
   }
 }
@@ -247,9 +258,14 @@ void reft_rows16_values_ref(uint32_t layout, const uint8_t* group, size_t block,
   }
 }
 
-int32_t reft_activation_code_ref(const reft_activations_t* x, size_t row, size_t column) {
-  const int8_t* q = x->q + row * x->digits * x->columns + column;
-  return x->digits == 1 ? q[0] : 255 * q[0] + q[x->columns];
+int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column) {
+  const int8_t* q = x->q + row * x->digits * x->columns;
+  if (x->code_bytes == 2) {
+    int16_t word;
+    memcpy(&word, q + 2 * word_place(column), sizeof word);
+    return word;
+  }
+  return x->digits == 1 ? q[column] : 255 * q[column] + q[x->columns + column];
 }
 
 /* One row of activations times one weight row of a group. */
@@ -263,7 +279,7 @@ static float dot_of(uint32_t layout, const uint8_t* group, const reft_activation
     const uint8_t* q = at + reft_rows16_head_bytes(layout);
     int32_t dots[2] = {0, 0};
     for (int j = 0; j < 32; j++) {
-      int32_t code = reft_activation_code_ref(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
+      int32_t code = reft_activation_code(x, i, b * REFT_DECODE_BLOCK + (size_t)j);
       dots[j / 16] += column_value(layout, q, (int)r, j) * code;
     }
     float scale = x->scale[i * blocks + b], d = reft_float_of_half(scales[r]);

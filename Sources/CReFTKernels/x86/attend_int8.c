@@ -34,6 +34,7 @@ TARGET static void score(size_t count, size_t n, size_t keys, const float* q, co
   float* scale = scratch + QUERIES * columns;
   reft_activations_t x = {count,
                           2,
+                          reft_rows16_code_bytes(2),
                           columns,
                           (int8_t*)scratch,
                           scale,
@@ -53,8 +54,9 @@ TARGET static void weigh(size_t count, size_t n, size_t keys, float* weights, si
     const float* scales = (const float*)(panel + reft_int8_panel_codes(n));
     size_t seen = keys - first < REFT_CACHE_PANEL ? keys - first : REFT_CACHE_PANEL;
     panel_weights_t codes;
-    reft_activations_t x = {count,       2,         REFT_CACHE_PANEL, codes.q,
-                            codes.scale, codes.sum, codes.counts};
+    reft_activations_t x = {
+        count,     2,           reft_rows16_code_bytes(2), REFT_CACHE_PANEL, codes.q, codes.scale,
+        codes.sum, codes.counts};
     for (size_t g = 0; g < count; g++) {
       float* own = weights + g * stride;
       for (size_t key = 0; key < seen; key++) own[key] *= scales[key];

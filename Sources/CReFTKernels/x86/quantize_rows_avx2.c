@@ -89,24 +89,14 @@ ANY void quantize_block(const float* x, size_t digits, size_t code_bytes, size_t
   store_bytes(q + columns, codes);
 }
 
-ANY void quantize_rows(const float* x, size_t stride, const reft_activations_t* out,
-                       size_t code_bytes, size_t first, size_t count) {
-  size_t blocks = out->columns / REFT_DECODE_BLOCK;
+TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
+                                    size_t first, size_t count) {
+  size_t blocks = out->columns / REFT_DECODE_BLOCK, code_bytes = out->code_bytes;
   for (size_t at = first * blocks; at < (first + count) * blocks; at++) {
     size_t i = at / blocks, column = at % blocks * REFT_DECODE_BLOCK;
     int8_t* q = out->q + i * out->digits * out->columns + column * code_bytes;
     quantize_block(x + i * stride + column, out->digits, code_bytes, out->columns, q,
                    out->scale + at, out->sum + at, out->counts + 2 * at);
   }
-}
-
-TARGET void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
-                                    size_t first, size_t count) {
-  quantize_rows(x, stride, out, 1, first, count);
-}
-
-TARGET void reft_quantize_words_avx2(const float* x, size_t stride, const reft_activations_t* out,
-                                     size_t first, size_t count) {
-  quantize_rows(x, stride, out, 2, first, count);
 }
 #endif

@@ -78,7 +78,7 @@ TARGET static inline __m256i whole(uint32_t layout, __m256i dots, int32_t sum) {
 // rows16_template.h.
 
 // Blocks of columns whose words stay in the first-level cache, and rows that share their loads.
-#define RUN_BLOCKS 8
+#define RUN_BLOCKS 12
 #define RUN_ROWS 4
 
 // A block of sixteen rows: the words of four columns, the even before the odd ones, and scales and

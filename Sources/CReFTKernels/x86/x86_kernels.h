@@ -59,9 +59,6 @@ void reft_rope_halves_f32_avx2(size_t heads, size_t head_size, const float* tabl
                                float* row);
 void reft_quantize_rows_avx2(const float* x, size_t stride, const reft_activations_t* out,
                              size_t first, size_t count);
-/* The same for two digits that are kept as words. */
-void reft_quantize_words_avx2(const float* x, size_t stride, const reft_activations_t* out,
-                              size_t first, size_t count);
 /* None of the rows is missing. */
 void reft_rows16_repack_avx2(uint32_t type, size_t columns, const void* const rows[16],
                              uint8_t* out);
@@ -86,7 +83,11 @@ void reft_rows16_values_avx2(uint32_t layout, const uint8_t* group, size_t block
 void reft_plain_rows_dot_avx2(const reft_plain_rows_t* weights, size_t n, const float* x,
                               size_t x_stride, float* y, size_t y_stride, int accumulate);
 void reft_round_plain_rows_avx2(const reft_plain_rows_t* weights, void* out);
+/* A rounded block of either: the words of four columns of sixteen rows, the even before the odd
+ * ones, then the scales of each half, 16 floats each. */
 void reft_rounded_rows_dot_avx2(const void* weights, size_t rows, const reft_activations_t* x,
+                                float* y, size_t stride);
+void reft_rounded_rows_dot_vnni(const void* weights, size_t rows, const reft_activations_t* x,
                                 float* y, size_t stride);
 void reft_attend_f32_avx2(size_t group, size_t head_size, size_t skip, size_t keys, float scale,
                           float cap, const float* q, const void* k, const void* v, const void* next,

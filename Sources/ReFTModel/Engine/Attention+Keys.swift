@@ -90,33 +90,60 @@ extension Attention {
     return UnsafePointer(out)
   }
 
-  /// Appends the keys and values of a pass's rows to the caches of its sequences.
-  func store(_ spans: [RowSpan], block: Int, rows: UnsafePointer<Float>, pool: ThreadPool) {
-    pool.run(spans.count * keyValueHeads) { index in
-      store(spans[index / keyValueHeads], head: index % keyValueHeads, block: block, rows: rows)
+  /// Some of a sequence's rows whose keys and values go to the same panel of a cache.
+  private struct StoredRows {
+    var cache: KVCache
+    /// The first one, and their positions.
+    var row: Int
+    var positions: Range<Int>
+  }
+
+  /// Appends the keys and values of a pass's rows to the caches of its sequences; `work` makes a row before.
+  func store(
+    _ spans: [RowSpan],
+    block: Int,
+    rows: UnsafePointer<Float>,
+    after work: RowWork?,
+    pool: ThreadPool
+  ) {
+    let pieces = spans.flatMap(storedRows)
+    pool.run(pieces.count) { index in
+      let piece = pieces[index]
+      if let work { for row in piece.row..<piece.row + piece.positions.count { work(row) } }
+      for head in 0..<keyValueHeads { store(piece, head: head, block: block, rows: rows) }
     }
   }
 
-  private func store(_ span: RowSpan, head: Int, block: Int, rows: UnsafePointer<Float>) {
-    guard case .cache(let cache, let past) = span.keys else { return }
-    let key = rows + span.start * rowWidth + queryWidth + head * headSize
-    let cached = cache.block(block)
-    cached.forEachPage(of: past..<past + span.count) { part in
-      let place = part.lowerBound % CachePages.tokenCount
-      let page = cached.address(head: head, position: part.lowerBound - place)
-      let first = key + (part.lowerBound - past) * rowWidth
-      reft_cache_store(
-        cached.format,
-        headSize,
-        place,
-        part.count,
-        first,
-        first + keyValueHeads * headSize,
-        rowWidth,
-        page.keys,
-        page.values
+  private func storedRows(of span: RowSpan) -> [StoredRows] {
+    guard case .cache(let cache, let past) = span.keys else { return [] }
+    let (panel, end) = (Int(REFT_CACHE_PANEL), past + span.count)
+    return stride(from: past / panel * panel, to: end, by: panel).map { start in
+      let positions = max(past, start)..<min(start + panel, end)
+      return StoredRows(
+        cache: cache,
+        row: span.start + positions.lowerBound - past,
+        positions: positions
       )
     }
+  }
+
+  private func store(_ piece: StoredRows, head: Int, block: Int, rows: UnsafePointer<Float>) {
+    let key = rows + piece.row * rowWidth + queryWidth + head * headSize
+    let cached = piece.cache.block(block)
+    let first = piece.positions.lowerBound
+    let place = first % CachePages.tokenCount
+    let page = cached.address(head: head, position: first - place)
+    reft_cache_store(
+      cached.format,
+      headSize,
+      place,
+      piece.positions.count,
+      key,
+      key + keyValueHeads * headSize,
+      rowWidth,
+      page.keys,
+      page.values
+    )
   }
 
   /// Panels of 16 keys, for products with Kᵀ.

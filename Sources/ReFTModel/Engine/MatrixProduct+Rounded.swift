@@ -21,11 +21,14 @@ extension MatrixProduct {
 
   /// y[m, W.rows] (+)= x[m, W.columns] Wᵀ with x rounded to two digits, a scale for every 32 columns,
   /// and W to codes of thirteen bits, a scale for every 16; a row's bits depend on no other row.
+  ///
+  /// `work` makes a row of x before it is rounded.
   static func forwardRounded(
     _ weight: StackedWeight,
     rows m: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    making work: RowWork?,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
     accumulate: Bool,
@@ -38,7 +41,9 @@ extension MatrixProduct {
       columns: weight.columns,
       x: x,
       xStride: xStride,
+      making: work,
       digits: 2,
+      codeBytes: MemoryLayout<Int16>.size,
       tasks: (weight.rows + taskRows - 1) / taskRows,
       pool: pool
     ) { task, firstRow, rounded in

@@ -98,15 +98,13 @@ public final class ModelRuntime {
   /// - Throws: what an editor throws.
   func forward(_ steps: ArraySlice<any Step>) throws {
     var pending: RowWork?
-    var last: (any Step)?
-    for step in steps {
+    for index in steps.indices {
+      let step = steps[index]
       pending = try step.forward(pass, after: pending)
-      last = step
-      guard !pass.defersRows else { continue }
+      if index + 1 < steps.endIndex, steps[index + 1].makesRows(pass) { continue }
       pass.settle(pending, inTail: step.inTail, step.kind)
       pending = nil
     }
-    if let last { pass.settle(pending, inTail: last.inTail, last.kind) }
   }
 
   /// Runs steps backward, until every tap and every updated product among them has been visited.

@@ -7,6 +7,8 @@ import ReFTTensor
 
 extension Pass {
   /// y (+)= x Wᵀ for rows by how they are multiplied; `work` makes a row of x before it is read.
+  ///
+  /// - Precondition: there is no such work, or `makesRows` of the weight.
   func multiply(
     _ weight: StackedWeight,
     runs: [RowRun],
@@ -16,61 +18,93 @@ extension Pass {
     accumulate: Bool
   ) {
     for run in runs {
+      let own = run.start == 0 ? work : work.map { work in { row in work(run.start + row) } }
       if run.isDecode {
-        multiplyFew(weight, run: run, x: x, making: work, y: y, accumulate: accumulate)
+        multiplyFew(weight, run: run, x: x, making: own, y: y, accumulate: accumulate)
       } else {
-        multiplyMany(weight, run: run, x: x, y: y, accumulate: accumulate)
+        multiplyMany(weight, run: run, x: x, making: own, y: y, accumulate: accumulate)
       }
     }
     clock?.lap(.projections)
   }
 
-  /// The rows of a prompt or of a batch for training.
+  /// Whether the product with a weight does what is left to be done to its rows as it reads them.
+  func makesRows(_ weight: StackedWeight, inTail: Bool) -> Bool {
+    runs(inTail: inTail).allSatisfy { $0.isDecode || rounding(of: weight) != nil }
+  }
+
+  /// How the many rows of a prompt are rounded for a weight.
+  private enum Rounding {
+    case repacked(RepackedWeight, digits: Int)
+    case plain
+  }
+
+  /// How they are where that is faster, as decoded rows are.
   ///
-  /// Those of a prompt are rounded as decoded rows are where that is faster. Losses and gradients never
-  /// are (docs/decisions/0017).
+  /// Losses and gradients never are (docs/decisions/0017).
+  private func rounding(of weight: StackedWeight) -> Rounding? {
+    guard layout.fillsCaches, let digits = decodePrecision.digits else { return nil }
+    if let repacked = weight.repacked(pool: pool), repacked.servesPrompts {
+      return .repacked(repacked, digits: digits)
+    }
+    return MatrixProduct.fitsRounded(weight) ? .plain : nil
+  }
+
+  /// The rows of a prompt or of a batch for training.
   private func multiplyMany(
     _ weight: StackedWeight,
     run: RowRun,
     x: UnsafePointer<Float>,
+    making work: RowWork?,
     y: UnsafeMutablePointer<Float>,
     accumulate: Bool
   ) {
     let x = x + run.start * weight.columns
     let y = y + run.start * weight.rows
-    if layout.fillsCaches, let digits = decodePrecision.digits,
-      let repacked = weight.repacked(pool: pool), repacked.servesPrompts
-    {
+    switch rounding(of: weight) {
+    case .repacked(let repacked, let digits):
       repacked.multiplyMany(
         rows: run.count,
         x: x,
         xStride: weight.columns,
+        making: work,
         digits: digits,
         y: y,
         yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
-      return
-    }
-    if willDecode, MatrixProduct.fitsRounded(weight) {
+    case .plain:
       MatrixProduct.forwardRounded(
         weight,
         rows: run.count,
         x: x,
         xStride: weight.columns,
+        making: work,
         y: y,
         yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
-      return
+    case nil:
+      precondition(work == nil, "rows of panels are made before")
+      multiplyPanels(weight, rows: run.count, x: x, y: y, accumulate: accumulate)
     }
+  }
+
+  /// Those that meet panels of the weight in float32, or on matrix tiles.
+  private func multiplyPanels(
+    _ weight: StackedWeight,
+    rows n: Int,
+    x: UnsafePointer<Float>,
+    y: UnsafeMutablePointer<Float>,
+    accumulate: Bool
+  ) {
     let panels = weight.panels(repacks: willDecode, pool: pool)
     if splits(weight) {
       SplitProduct.forward(
         panels,
-        rows: run.count,
+        rows: n,
         x: x,
         xStride: weight.columns,
         halves: promptHalves,
@@ -82,7 +116,7 @@ extension Pass {
     } else {
       MatrixProduct.forward(
         panels,
-        rows: run.count,
+        rows: n,
         x: x,
         xStride: weight.columns,
         y: y,

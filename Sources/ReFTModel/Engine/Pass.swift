@@ -134,8 +134,8 @@ final class Pass {
   /// Lets go of the caches that the pass read, so that they live as long as their sequences.
   func end() { layout.spans.removeAll() }
 
-  /// Whether rows' own work is left to the product that reads them, as gathering the threads for it
-  /// would cost as much.
+  /// Whether rows' own work is left to whoever reads them, as gathering the threads for it would cost as
+  /// much.
   var defersRows: Bool { layout.isDecode }
 
   /// The rows that a step computes.

@@ -148,7 +148,12 @@ final class RepackedWeight: @unchecked Sendable {
     accumulate: Bool,
     pool: ThreadPool
   ) {
-    let activations = RoundedRows.memory(rows: n, columns: columns, digits: digits)
+    let activations = RoundedRows.memory(
+      rows: n,
+      columns: columns,
+      digits: digits,
+      codeBytes: reft_rows16_code_bytes(digits)
+    )
     let prepare = { (row: Int) in
       work?(row)
       var activations = activations
@@ -192,6 +197,7 @@ final class RepackedWeight: @unchecked Sendable {
     rows n: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    making work: RowWork?,
     digits: Int,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
@@ -204,7 +210,9 @@ final class RepackedWeight: @unchecked Sendable {
       columns: columns,
       x: x,
       xStride: xStride,
+      making: work,
       digits: digits,
+      codeBytes: reft_rows16_code_bytes(digits),
       tasks: taskCount,
       pool: pool
     ) { index, first, rounded in

@@ -9,8 +9,14 @@ enum RoundedRows {
   /// Rows of activations that are rounded at once.
   private static let slabRows = 1024
 
-  /// Memory for rounded rows: the calling thread's, valid until its next call.
-  static func memory(rows n: Int, columns: Int, digits: Int) -> reft_activations_t {
+  /// Memory for rounded rows, whose codes have so many bytes: the calling thread's, valid until its next
+  /// call.
+  static func memory(
+    rows n: Int,
+    columns: Int,
+    digits: Int,
+    codeBytes: Int
+  ) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
     let bytes = n * digits * columns
     let memory = ThreadScratch.floats(bytes / 4 + 4 * n * blocks, .activations)
@@ -19,6 +25,7 @@ enum RoundedRows {
     return reft_activations_t(
       n: n,
       digits: digits,
+      code_bytes: codeBytes,
       columns: columns,
       q: raw.assumingMemoryBound(to: Int8.self),
       scale: scales,
@@ -27,22 +34,25 @@ enum RoundedRows {
     )
   }
 
-  /// Rounds the rows x[n, columns], and calls `multiply` for each task of a weight with many of them, the
-  /// first's index before.
+  /// Rounds the rows x[n, columns], which `work` makes before, and calls `multiply` for each task of a
+  /// weight with many of them, the first's index before.
   static func multiply(
     rows n: Int,
     columns: Int,
     x: UnsafePointer<Float>,
     xStride: Int,
+    making work: RowWork?,
     digits: Int,
+    codeBytes: Int,
     tasks: Int,
     pool: ThreadPool,
     _ multiply: (_ task: Int, _ firstRow: Int, reft_activations_t) -> Void
   ) {
     for first in stride(from: 0, to: n, by: slabRows) {
       let count = min(slabRows, n - first)
-      let rounded = memory(rows: count, columns: columns, digits: digits)
+      let rounded = memory(rows: count, columns: columns, digits: digits, codeBytes: codeBytes)
       let prepare = { (row: Int) in
+        work?(first + row)
         var rounded = rounded
         reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
       }
@@ -54,6 +64,8 @@ enum RoundedRows {
 extension reft_activations_t {
   /// Rows that stay in the second-level cache while a task goes over its weights.
   private static let blockRows = 96
+  /// How far ahead of what is added rows are asked for: those of a prompt lie in no near cache.
+  private static let rowsAhead = 8
 
   /// Calls `body` with so many rows at a time, or what is left, and the index of the first.
   func forEachBlock(_ body: (_ firstRow: Int, Self) -> Void) {
@@ -69,6 +81,7 @@ extension reft_activations_t {
     return reft_activations_t(
       n: range.count,
       digits: digits,
+      code_bytes: code_bytes,
       columns: columns,
       q: q + first * digits * columns,
       scale: scale + first * blocks,
@@ -88,6 +101,9 @@ extension reft_activations_t {
     guard accumulate else { return product(y, stride) }
     let sums = ThreadScratch.floats(n * columns, .productSums)
     product(sums, columns)
-    for i in 0..<n { reft_axpy_f32(columns, 1, sums + i * columns, y + i * stride) }
+    for i in 0..<n {
+      if i + Self.rowsAhead < n { reft_expect_writes(y + (i + Self.rowsAhead) * stride, columns) }
+      reft_axpy_f32(columns, 1, sums + i * columns, y + i * stride)
+    }
   }
 }

@@ -12,8 +12,16 @@ final class DecodeActivations {
   private let counts: UnsafeMutableBufferPointer<Int32>
   private(set) var raw: reft_activations_t
 
-  /// Quantises `n` rows that lie `stride` numbers apart.
-  init(_ x: UnsafePointer<Float>, n: Int, columns: Int, stride: Int, digits: Int = 1) {
+  /// Quantises `n` rows that lie `stride` numbers apart, for products with repacked rows unless the bytes of
+  /// a code are given.
+  init(
+    _ x: UnsafePointer<Float>,
+    n: Int,
+    columns: Int,
+    stride: Int,
+    digits: Int = 1,
+    codeBytes: Int? = nil
+  ) {
     let blocks = columns / 32
     q = .allocate(capacity: n * digits * columns)
     floats = FloatBuffer(count: 2 * n * blocks)
@@ -21,6 +29,7 @@ final class DecodeActivations {
     raw = reft_activations_t(
       n: n,
       digits: digits,
+      code_bytes: codeBytes ?? reft_rows16_code_bytes(digits),
       columns: columns,
       q: q.baseAddress,
       scale: floats.base,

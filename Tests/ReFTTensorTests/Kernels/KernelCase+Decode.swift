@@ -11,11 +11,12 @@ extension KernelCase {
       KernelCase(
         name: "quantize_rows",
         family: .decode,
-        sizes: combinations([0, 1, 3], [32, 64, 96], [1, 2]),
+        sizes: combinations([0, 1, 3], [32, 64, 96], [1, 2], [1, 2])
+          .filter { $0[3] <= $0[2] },
         warn: 0,
         fail: 0
       ) { size, offset, random in
-        let (n, columns, digits) = (size[0], size[1], size[2])
+        let (n, columns) = (size[0], size[1])
         let x = KernelMemory(n * (columns + 5), offset: offset, &random)
         if n == 3 {
           // A block of zeros, one of numbers too small for a scale, and ties between two codes.
@@ -29,7 +30,8 @@ extension KernelCase {
           n: n,
           columns: columns,
           stride: columns + 5,
-          digits: digits
+          digits: size[2],
+          codeBytes: size[3]
         ).contents
       }
     ]
@@ -119,7 +121,7 @@ extension KernelCase {
     KernelCase(
       name: "rounded_rows_dot of \(type)",
       family: .decode,
-      sizes: combinations([0, 1, 3, 4, 5, 9], [16, 48], [32, 64, 288, 544]),
+      sizes: combinations([0, 1, 3, 4, 5, 9, 17], [16, 48], [32, 64, 288, 544]),
       warn: 0,
       fail: 0
     ) { size, offset, random in
@@ -136,7 +138,8 @@ extension KernelCase {
         n: n,
         columns: columns,
         stride: columns,
-        digits: 2
+        digits: 2,
+        codeBytes: 2
       )
       var raw = activations.raw
       withExtendedLifetime(activations) {

@@ -125,7 +125,8 @@ struct KernelTests {
             n: 2,
             columns: 64,
             stride: 64,
-            digits: 2
+            digits: 2,
+            codeBytes: 2
           )
           var raw = finite.raw
           var y = [Float](repeating: 0, count: 32)

@@ -10,12 +10,15 @@ struct AttentionStep: Step {
   let inTail = false
   var kind: WorkKind { .attention }
 
+  /// Those of a cache are made as they are stored.
+  func makesRows(_ pass: Pass) -> Bool { pass.layout.fillsCaches }
+
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
     defer { pass.clock?.lap(kind) }
     let (block, attention, layout) = (block, attention, pass.layout)
     let (rows, out) = (pass.queryKeyValue(block), pass.mixed(inTail: false))
     guard pass.defersRows else {
-      attention.store(layout.spans, block: block, rows: rows, pool: pass.pool)
+      attention.store(layout.spans, block: block, rows: rows, after: pending, pool: pass.pool)
       attention.forward(
         layout.spans,
         block: block,

@@ -74,6 +74,8 @@ struct AddedProductStep: Step {
   var inTail: Bool { places.inTail }
   var kind: WorkKind { .projections }
 
+  func makesRows(_ pass: Pass) -> Bool { pass.makesRows(weight, inTail: inTail) }
+
   func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(places.product) }
 
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {
@@ -81,7 +83,7 @@ struct AddedProductStep: Step {
     let (stream, out) = (places.stream(pass), places.output(pass))
     let copy: RowWork = { row in (out + row * d).update(from: stream + row * d, count: d) }
     var making: RowWork?
-    if pass.defersRows {
+    if makesRows(pass) {
       making = chained(pending, copy)
     } else {
       pass.rows(pass.rowCount(inTail: inTail), copy)
@@ -112,6 +114,8 @@ struct OutputProductStep: Step {
   let projection: Projection
   var inTail: Bool { places.inTail }
   var kind: WorkKind { .projections }
+
+  func makesRows(_ pass: Pass) -> Bool { pass.makesRows(projection.weight, inTail: inTail) }
 
   func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(places.product) }
 

@@ -79,6 +79,8 @@ struct GatedProjectionStep: Step {
   var inTail: Bool { gate.inTail }
   var kind: WorkKind { gate.kind }
 
+  func makesRows(_ pass: Pass) -> Bool { projection.makesRows(pass) }
+
   func isGoal(_ pass: Pass) -> Bool { projection.isGoal(pass) }
 
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {

@@ -20,6 +20,8 @@ struct ProjectionStep: Step {
     return ProductPlace(block: block, product: product, inTail: inTail)
   }
 
+  func makesRows(_ pass: Pass) -> Bool { pass.makesRows(projection.weight, inTail: inTail) }
+
   func isGoal(_ pass: Pass) -> Bool { pass.isUpdated(place) }
 
   func forward(_ pass: Pass, after pending: RowWork?) -> RowWork? {

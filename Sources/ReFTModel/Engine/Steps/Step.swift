@@ -10,6 +10,9 @@ protocol Step: Sendable {
   /// The kind of its work on rows, for a profile.
   var kind: WorkKind { get }
 
+  /// Whether it does what is still to be done to each row itself, as it reads the row.
+  func makesRows(_ pass: Pass) -> Bool
+
   /// Computes forward.
   ///
   /// - Parameters:
@@ -30,6 +33,9 @@ protocol Step: Sendable {
 }
 
 extension Step {
+  /// Decoded rows are left to all steps.
+  func makesRows(_ pass: Pass) -> Bool { pass.defersRows }
+
   /// It leads further alone.
   func isGoal(_ pass: Pass) -> Bool { false }
 }
