@@ -214,12 +214,10 @@ final class RepackedWeight: @unchecked Sendable {
       digits: digits,
       codeBytes: reft_rows16_code_bytes(digits),
       tasks: taskCount,
+      pieceRows: RoundedRows.blockRows,
       pool: pool
-    ) { index, first, rounded in
-      let task = tasks[index]
-      rounded.forEachBlock { row, some in
-        task.multiply(some, y + (first + row) * yStride, yStride, accumulate: accumulate)
-      }
+    ) { index, row, rounded in
+      tasks[index].multiply(rounded, y + row * yStride, yStride, accumulate: accumulate)
     }
   }
 }

@@ -7,7 +7,7 @@ import ReFTTensor
 
 enum RoundedRows {
   /// Rows of activations that are rounded at once.
-  private static let slabRows = 1024
+  static let slabRows = 1024
 
   /// Memory for rounded rows, whose codes have so many bytes: the calling thread's, valid until its next
   /// call.
@@ -34,8 +34,11 @@ enum RoundedRows {
     )
   }
 
+  /// Rows that stay in the second-level cache while they meet some of a weight's.
+  static let blockRows = 64
+
   /// Rounds the rows x[n, columns], which `work` makes before, and calls `multiply` for each task of a
-  /// weight with many of them, the first's index before.
+  /// weight with many of them, at most `pieceRows`, the first's index before.
   static func multiply(
     rows n: Int,
     columns: Int,
@@ -45,6 +48,7 @@ enum RoundedRows {
     digits: Int,
     codeBytes: Int,
     tasks: Int,
+    pieceRows: Int = slabRows,
     pool: ThreadPool,
     _ multiply: (_ task: Int, _ firstRow: Int, reft_activations_t) -> Void
   ) {
@@ -56,26 +60,28 @@ enum RoundedRows {
         var rounded = rounded
         reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
       }
-      pool.run(preparing: count, prepare, then: tasks) { multiply($0, first, rounded) }
+      let pieces = (count + pieceRows - 1) / pieceRows
+      pool.run(preparing: count, prepare, then: tasks * pieces) { index in
+        let row = index / tasks * pieceRows
+        multiply(index % tasks, first + row, rounded.rows(row..<min(count, row + pieceRows)))
+      }
     }
   }
 }
 
 extension reft_activations_t {
-  /// Rows that stay in the second-level cache while a task goes over its weights.
-  private static let blockRows = 96
   /// How far ahead of what is added rows are asked for: those of a prompt lie in no near cache.
   private static let rowsAhead = 8
 
   /// Calls `body` with so many rows at a time, or what is left, and the index of the first.
   func forEachBlock(_ body: (_ firstRow: Int, Self) -> Void) {
-    for row in stride(from: 0, to: n, by: Self.blockRows) {
-      body(row, rows(row..<min(n, row + Self.blockRows)))
+    for row in stride(from: 0, to: n, by: RoundedRows.blockRows) {
+      body(row, rows(row..<min(n, row + RoundedRows.blockRows)))
     }
   }
 
   /// Some of the rows.
-  private func rows(_ range: Range<Int>) -> reft_activations_t {
+  fileprivate func rows(_ range: Range<Int>) -> reft_activations_t {
     let blocks = columns / Int(REFT_DECODE_BLOCK)
     let first = range.lowerBound
     return reft_activations_t(
