@@ -8,6 +8,8 @@ import ReFTTensor
 enum RoundedRows {
   /// Rows of activations that are rounded at once.
   static let slabRows = 1024
+  /// Rows that stay in the second-level cache while they meet some of a weight's.
+  static let blockRows = 64
 
   /// Memory for rounded rows, whose codes have so many bytes: the calling thread's, valid until its next
   /// call.
@@ -33,9 +35,6 @@ enum RoundedRows {
       counts: UnsafeMutableRawPointer(scales + 2 * n * blocks).assumingMemoryBound(to: Int32.self)
     )
   }
-
-  /// Rows that stay in the second-level cache while they meet some of a weight's.
-  static let blockRows = 64
 
   /// Rounds the rows x[n, columns], which `work` makes before, and calls `multiply` for each task of a
   /// weight with many of them, at most `pieceRows`, the first's index before.
