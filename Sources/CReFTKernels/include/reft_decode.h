@@ -77,8 +77,7 @@ void reft_quantize_rows(const float* x, size_t stride, const reft_activations_t*
 /* The code of a rounded row at a column. */
 int32_t reft_activation_code(const reft_activations_t* x, size_t row, size_t column);
 
-/* The bytes of a code that reft_rows16_dot takes from the kernels in use, for a number of digits.
- */
+/* The bytes of a code of so many digits that reft_rows16_dot takes with the kernels in use. */
 size_t reft_rows16_code_bytes(size_t digits);
 /* Whether the products of a layout are faster for the many rows of a prompt than float32 products
  * are: where bytes or words are multiplied, and there are no matrix tiles. */
@@ -117,9 +116,7 @@ int reft_plain_rows_serve_prompts(uint32_t type);
 /* Rounds rows in F16 or BF16, a multiple of 16 of them, of which the columns are a multiple of 32;
  * `out` is aligned to 32 bytes. */
 void reft_round_plain_rows(const reft_plain_rows_t* weights, void* out);
-/* y[i * stride + r] = x_i . row r for all rows of x, whose codes are words, and `rows` rounded
- * ones.
- */
+/* y[i * stride + r] = x_i . row r for all rows of x, of words, and `rows` rounded ones. */
 void reft_rounded_rows_dot(const void* weights, size_t rows, const reft_activations_t* x, float* y,
                            size_t stride);
 
