@@ -44,7 +44,6 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -58,13 +57,12 @@ let package = Package(
     // What Swift cannot say to Linux: sealed memory, futexes, seccomp, spawning a confined worker.
     .target(name: "CReFTPlatform"),
     .systemLibrary(name: "CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
+    .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
 
     // The rooms, from the bottom up.
     .target(
       name: "ReFTTensor",
-      dependencies: [
-        "CReFTKernels", "CReFTPlatform", .product(name: "Crypto", package: "swift-crypto"),
-      ],
+      dependencies: ["CNettle", "CReFTKernels", "CReFTPlatform"],
       swiftSettings: swift
     ),
     .target(name: "ReFTText", dependencies: ["ReFTTensor"], swiftSettings: swift),
@@ -81,8 +79,7 @@ let package = Package(
       name: "ReFTHost",
       dependencies: [
         "CReFTKernels", "CReFTPlugin", "CReFTPlatform", "CFFI", "ReFTModel", "ReFTTensor",
-        "ReFTText", .product(name: "Crypto", package: "swift-crypto"),
-        .product(name: "Logging", package: "swift-log"),
+        "ReFTText", .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swift
     ),
@@ -97,7 +94,6 @@ let package = Package(
       dependencies: [
         "CReFTKernels", "ReFTHost", "ReFTModel", "ReFTTensor", "ReFTText",
         .product(name: "Yams", package: "Yams"),
-        .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: swift

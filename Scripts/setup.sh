@@ -54,6 +54,7 @@ need libuuid1 have_library libuuid.so.1
 need tzdata have_file /usr/share/zoneinfo/UTC
 # What reft links.
 need libffi-dev have_library pkgconfig/libffi.pc
+need nettle-dev have_library pkgconfig/nettle.pc
 
 if [ "$checks" = 1 ]; then
   need g++ command -v g++

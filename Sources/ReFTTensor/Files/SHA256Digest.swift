@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256 as text, over swift-crypto.
+// SHA-256 as text, over nettle.
 
-import Crypto
+import CNettle
 
 /// A running SHA-256, and shorthands for whole inputs; results are 64 hexadecimal digits.
 public struct SHA256Digest {
-  private var hash = SHA256()
+  private var state = sha256_ctx()
 
   /// Starts with no input.
-  public init() {}
+  public init() { nettle_sha256_init(&state) }
 
   /// Adds bytes.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    if !bytes.isEmpty { hash.update(bufferPointer: bytes) }
+    guard let first = bytes.baseAddress else { return }
+    nettle_sha256_update(&state, bytes.count, first.assumingMemoryBound(to: UInt8.self))
   }
 
   /// Adds the bytes of a text in UTF-8.
@@ -22,7 +23,12 @@ public struct SHA256Digest {
   }
 
   /// The digest of all input so far.
-  public func finish() -> String { Self.hexadecimal(hash.finalize()) }
+  public func finish() -> String {
+    var ending = state
+    var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_SIZE))
+    nettle_sha256_digest(&ending, digest.count, &digest)
+    return Self.hexadecimal(digest)
+  }
 
   /// The digest of bytes.
   public static func hex(of bytes: some Sequence<UInt8>) -> String {
