@@ -6,8 +6,17 @@ import ReFTModel
 import ReFTTensor
 
 extension Trainer {
-  /// How many rows are looked at.
-  private static let tracedRows = 32
+  /// The rows that are looked at: the first ones, at most 32, and no more than 2,048 tokens of them, so that a
+  /// finished run need not wait for its report; but one row at least.
+  package static func traced(_ examples: [Example]) -> [Example] {
+    var left = 2048
+    return Array(
+      examples.prefix(32).enumerated().prefix { index, example in
+        left -= example.tokenCount
+        return index == 0 || left >= 0
+      }.map(\.element)
+    )
+  }
 
   /// Runs some rows, of validation where there are some, and measures what the adapter changes.
   ///
@@ -16,7 +25,7 @@ extension Trainer {
   func changes(_ run: TrainingRun) throws -> [SiteChange] {
     guard !run.adapter.specs.isEmpty else { return [] }
     let data = run.data.validation ?? run.data.training
-    let rows = Array(data.examples.prefix(Self.tracedRows))
+    let rows = Self.traced(data.examples)
     let trace = EditTrace()
     run.runner.trace = trace
     defer { run.runner.trace = nil }

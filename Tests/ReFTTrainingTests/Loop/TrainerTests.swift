@@ -10,6 +10,19 @@ import Testing
 import _ReFTTestSupport
 
 struct TrainerTests {
+  @Test(
+    "looks at the first rows once trained, fewer where they are long, and at one however long",
+    arguments: [(10, 40, 32), (500, 40, 4), (512, 40, 4), (3000, 40, 1), (10, 3, 3), (10, 0, 0)]
+  )
+  func traces(length: Int, count: Int, traced: Int) {
+    let row = Example(
+      ids: Array(repeating: 1, count: length),
+      labels: Array(repeating: Example.noLabel, count: length),
+      promptLength: length
+    )
+    #expect(Trainer.traced(Array(repeating: row, count: count)).count == traced)
+  }
+
   @Test("lowers the loss and leaves adapter, metrics, report, manifest and checkpoints")
   func trains() throws {
     try withTinyRun { run in
