@@ -119,9 +119,7 @@ extension ClassifierWeights {
         weight,
         rows: count,
         x: x,
-        xStride: weight.columns,
         y: y,
-        yStride: weight.rows,
         accumulate: false,
         pool: pool
       )
@@ -142,9 +140,7 @@ extension ClassifierWeights {
       weight.panels(repacks: false, pool: pool),
       rows: count,
       dy: dy,
-      dyStride: weight.rows,
       dx: dx,
-      dxStride: weight.columns,
       pool: pool
     )
   }

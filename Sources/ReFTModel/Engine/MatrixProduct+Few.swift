@@ -17,10 +17,8 @@ extension MatrixProduct {
     _ weight: StackedWeight,
     rows n: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     making work: RowWork? = nil,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -34,16 +32,15 @@ extension MatrixProduct {
         rows in
         let out = y + first
         if var plain = part.plainRows(rows) {
-          reft_plain_rows_dot(&plain, n, x, xStride, out, yStride, accumulate ? 1 : 0)
+          reft_plain_rows_dot(&plain, n, x, weight.columns, out, weight.rows, accumulate ? 1 : 0)
         } else {
           multiplyExpanded(
             part,
             rows,
             rows: n,
             x: x,
-            xStride: xStride,
             y: out,
-            yStride: yStride,
+            yStride: weight.rows,
             accumulate: accumulate
           )
         }
@@ -57,7 +54,6 @@ extension MatrixProduct {
     _ range: Range<Int>,
     rows n: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     y: UnsafeMutablePointer<Float>,
     yStride: Int,
     accumulate: Bool
@@ -67,7 +63,7 @@ extension MatrixProduct {
     for row in range {
       weight.expand(row: row, column: 0, count: columns, into: expanded)
       for index in 0..<n {
-        let dot = reft_dot_f32(columns, expanded, x + index * xStride)
+        let dot = reft_dot_f32(columns, expanded, x + index * columns)
         let out = y + index * yStride + row - range.lowerBound
         out.pointee = accumulate ? out.pointee + dot : dot
       }

@@ -27,10 +27,8 @@ extension MatrixProduct {
     _ weight: StackedWeight,
     rows m: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     making work: RowWork?,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -40,7 +38,6 @@ extension MatrixProduct {
       rows: m,
       columns: weight.columns,
       x: x,
-      xStride: xStride,
       making: work,
       digits: 2,
       codeBytes: MemoryLayout<Int16>.size,
@@ -51,8 +48,8 @@ extension MatrixProduct {
         first,
         part,
         rows in
-        let y = y + firstRow * yStride + first
-        multiply(part, rows, rounded, y: y, yStride: yStride, accumulate: accumulate)
+        let y = y + firstRow * weight.rows + first
+        multiply(part, rows, rounded, y: y, yStride: weight.rows, accumulate: accumulate)
       }
     }
   }

@@ -18,9 +18,7 @@ enum MatrixProduct {
     _ source: WeightPanels,
     rows m: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -33,9 +31,7 @@ enum MatrixProduct {
       run: run,
       taskWidth: taskWidth,
       x: x,
-      xStride: xStride,
       y: y,
-      yStride: yStride,
       accumulate: accumulate,
       pool: pool
     ) { columns, k, panels in
@@ -55,9 +51,7 @@ enum MatrixProduct {
     _ source: WeightPanels,
     rows m: Int,
     dy: UnsafePointer<Float>,
-    dyStride: Int,
     dx: UnsafeMutablePointer<Float>,
-    dxStride: Int,
     pool: ThreadPool
   ) {
     let weight = source.weight
@@ -69,9 +63,7 @@ enum MatrixProduct {
       run: StackedWeight.run(extent: weight.rows, blockSize: 1),
       taskWidth: taskWidth,
       x: dy,
-      xStride: dyStride,
       y: dx,
-      yStride: dxStride,
       accumulate: false,
       pool: pool
     ) { columns, k, panels in
@@ -96,9 +88,7 @@ enum MatrixProduct {
     run: Int,
     taskWidth: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool,
     pack: (_ columns: Range<Int>, _ k: Range<Int>, UnsafeMutablePointer<Float>) -> Void
@@ -120,10 +110,10 @@ enum MatrixProduct {
           extent: end - start,
           run: run,
           x: x + start,
-          xStride: xStride,
+          xStride: extent,
           panels: panels,
           y: y + first,
-          yStride: yStride,
+          yStride: columns,
           accumulate: accumulate || start > 0
         )
       }

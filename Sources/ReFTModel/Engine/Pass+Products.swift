@@ -66,11 +66,9 @@ extension Pass {
       repacked.multiplyMany(
         rows: run.count,
         x: x,
-        xStride: weight.columns,
         making: work,
         digits: digits,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -79,10 +77,8 @@ extension Pass {
         weight,
         rows: run.count,
         x: x,
-        xStride: weight.columns,
         making: work,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -106,10 +102,8 @@ extension Pass {
         panels,
         rows: n,
         x: x,
-        xStride: weight.columns,
         halves: promptHalves,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -118,9 +112,7 @@ extension Pass {
         panels,
         rows: n,
         x: x,
-        xStride: weight.columns,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -193,11 +185,9 @@ extension Pass {
       repacked.multiply(
         rows: run.count,
         x: x,
-        xStride: weight.columns,
         making: work,
         digits: digits,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -206,10 +196,8 @@ extension Pass {
         weight,
         rows: run.count,
         x: x,
-        xStride: weight.columns,
         making: work,
         y: y,
-        yStride: weight.rows,
         accumulate: accumulate,
         pool: pool
       )
@@ -225,7 +213,7 @@ extension Pass {
   ) {
     let panels = weight.panels(repacks: false, pool: pool)
     let product = splits(weight) ? SplitProduct.backward : MatrixProduct.backward
-    product(panels, n, dy, weight.rows, dx, weight.columns, pool)
+    product(panels, n, dy, dx, pool)
     clock?.lap(.projections)
   }
 }

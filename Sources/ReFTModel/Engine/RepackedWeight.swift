@@ -45,6 +45,7 @@ final class RepackedWeight: @unchecked Sendable {
   let servesPanels: Bool
   /// Whether products with many rows at once are faster here than float32 ones.
   let servesPrompts: Bool
+  private let rows: Int
   private let columns: Int
   private let storage: FloatBuffer
   private let parts: [Part]
@@ -60,7 +61,7 @@ final class RepackedWeight: @unchecked Sendable {
 
   /// Repacks a weight; nil when one of its parts has no layout for int8 products.
   init?(_ weight: StackedWeight, pool: ThreadPool) {
-    columns = weight.columns
+    (rows, columns) = (weight.rows, weight.columns)
     guard let (plan, byteCount) = Self.plan(weight) else { return nil }
     storage = FloatBuffer(count: (byteCount + 3) / 4, isStreamed: true)
     let base = UnsafeMutableRawPointer(storage.base).assumingMemoryBound(to: UInt8.self)
@@ -140,11 +141,9 @@ final class RepackedWeight: @unchecked Sendable {
   func multiply(
     rows n: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     making work: RowWork?,
     digits: Int,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -154,15 +153,15 @@ final class RepackedWeight: @unchecked Sendable {
       digits: digits,
       codeBytes: reft_rows16_code_bytes(digits)
     )
-    let prepare = { (row: Int) in
+    let prepare = { [columns] (row: Int) in
       work?(row)
       var activations = activations
-      reft_quantize_rows(x, xStride, &activations, row, 1)
+      reft_quantize_rows(x, columns, &activations, row, 1)
     }
     // Pointers, since threads would fight over the reference counts of arrays.
     let tasks = UnsafePointer(tasks)
-    pool.run(preparing: n, prepare, then: taskCount) { index in
-      tasks[index].multiply(activations, y, yStride, accumulate: accumulate)
+    pool.run(preparing: n, prepare, then: taskCount) { [rows] index in
+      tasks[index].multiply(activations, y, rows, accumulate: accumulate)
     }
   }
 
@@ -196,11 +195,9 @@ final class RepackedWeight: @unchecked Sendable {
   func multiplyMany(
     rows n: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     making work: RowWork?,
     digits: Int,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -209,15 +206,14 @@ final class RepackedWeight: @unchecked Sendable {
       rows: n,
       columns: columns,
       x: x,
-      xStride: xStride,
       making: work,
       digits: digits,
       codeBytes: reft_rows16_code_bytes(digits),
       tasks: taskCount,
       pieceRows: RoundedRows.blockRows,
       pool: pool
-    ) { index, row, rounded in
-      tasks[index].multiply(rounded, y + row * yStride, yStride, accumulate: accumulate)
+    ) { [rows] index, row, rounded in
+      tasks[index].multiply(rounded, y + row * rows, rows, accumulate: accumulate)
     }
   }
 }

@@ -42,7 +42,6 @@ enum RoundedRows {
     rows n: Int,
     columns: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     making work: RowWork?,
     digits: Int,
     codeBytes: Int,
@@ -57,7 +56,7 @@ enum RoundedRows {
       let prepare = { (row: Int) in
         work?(first + row)
         var rounded = rounded
-        reft_quantize_rows(x + first * xStride, xStride, &rounded, row, 1)
+        reft_quantize_rows(x + first * columns, columns, &rounded, row, 1)
       }
       let pieces = (count + pieceRows - 1) / pieceRows
       pool.run(preparing: count, prepare, then: tasks * pieces) { index in

@@ -163,10 +163,8 @@ enum SplitProduct {
     _ source: WeightPanels,
     rows m: Int,
     x: UnsafePointer<Float>,
-    xStride: Int,
     halves: Halves,
     y: UnsafeMutablePointer<Float>,
-    yStride: Int,
     accumulate: Bool,
     pool: ThreadPool
   ) {
@@ -179,7 +177,7 @@ enum SplitProduct {
       run: run(extent: weight.columns, blockSize: weight.blockSize),
       halves: halves
     )
-    multiply(shape, x, xStride, y, yStride, accumulate: accumulate, pool) { columns, k, panels in
+    multiply(shape, x, y, accumulate: accumulate, pool) { columns, k, panels in
       pack(source, columns, k, into: panels)
     }
   }
@@ -272,9 +270,7 @@ enum SplitProduct {
     _ source: WeightPanels,
     rows m: Int,
     dy: UnsafePointer<Float>,
-    dyStride: Int,
     dx: UnsafeMutablePointer<Float>,
-    dxStride: Int,
     pool: ThreadPool
   ) {
     let weight = source.weight
@@ -286,7 +282,7 @@ enum SplitProduct {
       run: run(extent: weight.rows, blockSize: 1),
       halves: .both
     )
-    multiply(shape, dy, dyStride, dx, dxStride, accumulate: false, pool) { columns, k, panels in
+    multiply(shape, dy, dx, accumulate: false, pool) { columns, k, panels in
       let unpacked = ThreadScratch.floats(side * shape.taskWidth, .unpackedRows)
       let panelBytes = k.count / tileRun * tileBytes
       for first in stride(from: 0, to: k.count, by: side) {
@@ -333,9 +329,7 @@ enum SplitProduct {
   private static func multiply(
     _ shape: Shape,
     _ a: UnsafePointer<Float>,
-    _ aStride: Int,
     _ c: UnsafeMutablePointer<Float>,
-    _ cStride: Int,
     accumulate: Bool,
     _ pool: ThreadPool,
     pack: Packing
@@ -347,7 +341,7 @@ enum SplitProduct {
     for start in stride(from: 0, to: shape.extent, by: shape.slab) {
       let end = min(shape.extent, start + shape.slab)
       let left = Left(rows: shape.rows, columns: end - start, memory: memory)
-      left.split(a + start, stride: aStride, pool: pool)
+      left.split(a + start, stride: shape.extent, pool: pool)
       pool.run((shape.width + shape.taskWidth - 1) / shape.taskWidth) { task in
         let first = task * shape.taskWidth
         let columns = first..<min(shape.width, first + shape.taskWidth)
@@ -362,7 +356,7 @@ enum SplitProduct {
             panels: panels,
             halves: shape.halves,
             y: c + first,
-            yStride: cStride,
+            yStride: shape.width,
             accumulate: accumulate || k > 0
           )
         }

@@ -78,9 +78,7 @@ extension FrozenModel {
       head.weight.panels(repacks: false, pool: pool),
       rows: rows,
       x: states,
-      xStride: configuration.hiddenSize,
       y: logits,
-      yStride: vocabulary,
       accumulate: false,
       pool: pool
     )
