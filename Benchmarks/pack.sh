@@ -53,7 +53,7 @@ for folder in bin bin-no-amx; do
 done
 # The libraries of compilers, which such a machine may lack.
 for program in "$pack"/bin/reft "$pack"/peers/llama-cpp/*/*; do
-  ldd "$program" | awk '/lib(gomp|stdc\+\+|gcc_s|ffi)\.so/ { print $3 }'
+  ldd "$program" | awk '/lib(gomp|stdc\+\+|gcc_s|ffi|nettle)\.so/ { print $3 }'
 done | sort -u | while read -r library; do
   cp -L "$library" "$pack/peers/lib/"
 done
