@@ -51,7 +51,7 @@ for folder in bin bin-no-amx; do
     strip -o "$pack/peers/llama-cpp/$folder/$tool" "$(readlink -f "$scratch/llama-cpp/$folder/$tool")"
   done
 done
-# The libraries of compilers, which such a machine may lack.
+# Libraries that such a machine may lack.
 for program in "$pack"/bin/reft "$pack"/peers/llama-cpp/*/*; do
   ldd "$program" | awk '/lib(gomp|stdc\+\+|gcc_s|ffi|nettle)\.so/ { print $3 }'
 done | sort -u | while read -r library; do

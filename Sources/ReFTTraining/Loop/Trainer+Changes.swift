@@ -6,16 +6,19 @@ import ReFTModel
 import ReFTTensor
 
 extension Trainer {
-  /// The rows that are looked at: the first ones, at most 32, and no more than 2,048 tokens of them, so that a
-  /// finished run need not wait for its report; but one row at least.
+  /// How many rows are looked at, and how many tokens: a finished run need not wait long for its report.
+  private static let (tracedRows, tracedTokens) = (32, 2048)
+
+  /// The first rows, as many as are looked at; one at least, however long.
   package static func traced(_ examples: [Example]) -> [Example] {
-    var left = 2048
-    return Array(
-      examples.prefix(32).enumerated().prefix { index, example in
-        left -= example.tokenCount
-        return index == 0 || left >= 0
-      }.map(\.element)
-    )
+    var rows: [Example] = []
+    var tokens = 0
+    for example in examples.prefix(tracedRows) {
+      tokens += example.tokenCount
+      if tokens > tracedTokens, !rows.isEmpty { break }
+      rows.append(example)
+    }
+    return rows
   }
 
   /// Runs some rows, of validation where there are some, and measures what the adapter changes.
